@@ -1,0 +1,54 @@
+//! How a command fails: a message, an exit code, and hints.
+
+use std::fmt;
+
+use super::Exit;
+
+/// An error on its way to the terminal.
+#[derive(Debug)]
+pub struct CommandError {
+    /// The exit code.
+    pub exit: Exit,
+    /// What went wrong: outermost first, each cause after it.
+    pub chain: Vec<String>,
+    /// What to write or run instead, one line each.
+    pub hints: Vec<String>,
+}
+
+impl CommandError {
+    /// An error with everything that caused it.
+    pub fn new(exit: Exit, error: &(dyn std::error::Error + 'static)) -> Self {
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        let mut chain: Vec<String> = causes.map(ToString::to_string).collect();
+        chain.dedup();
+        Self { exit, chain, hints: Vec::new() }
+    }
+
+    /// An error that is only a message.
+    pub fn message(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, chain: vec![message.into()], hints: Vec::new() }
+    }
+
+    /// Adds what to write or run instead.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.chain.join(": "))?;
+        self.hints.iter().try_for_each(|hint| write!(f, "\n  hint: {hint}"))
+    }
+}
+
+impl From<std::io::Error> for CommandError {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(Exit::Failed, &error)
+    }
+}
+
+/// What every command returns.
+pub type CommandResult = Result<Exit, CommandError>;

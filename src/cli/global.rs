@@ -1,0 +1,38 @@
+//! Arguments that every command takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Arguments that every command takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The inventory: a fleet file, or a folder that holds fleet.yaml
+    #[arg(short, long, global = true, default_value = "fleet.yaml", value_name = "PATH")]
+    pub file: PathBuf,
+
+    /// What to print on stdout
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human, value_name = "FORMAT")]
+    pub format: Format,
+
+    /// age identity file that opens the vault [default: where `wgfleet init` put it]
+    #[arg(long, global = true, env = "WGFLEET_IDENTITY", value_name = "FILE")]
+    pub identity: Option<PathBuf>,
+
+    /// Configuration file for ssh(1) instead of ~/.ssh/config
+    #[arg(long, global = true, env = "WGFLEET_SSH_CONFIG", value_name = "FILE")]
+    pub ssh_config: Option<PathBuf>,
+
+    /// Only errors on stderr
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// What a command prints on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// For machines.
+    Json,
+}

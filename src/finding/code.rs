@@ -1,0 +1,120 @@
+//! The registry of permanent codes.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::Severity;
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])* $name:ident = $number:literal, $severity:ident;)*) => {
+        /// A permanent code: `WG01xx` file, `02` addressing, `03` routing, `04` sessions, `05`
+        /// keys, `06` policy, `07` platform. A code is never given to another rule.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $($(#[doc = $doc])* $name,)*
+        }
+
+        impl Code {
+            /// Every code, in order of number.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The four digits.
+            #[must_use]
+            pub const fn number(self) -> u16 {
+                match self { $(Self::$name => $number,)* }
+            }
+
+            /// What a finding of this code is unless its rule says otherwise.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self { $(Self::$name => Severity::$severity,)* }
+            }
+
+            /// One sentence: what the rule finds.
+            #[must_use]
+            pub const fn summary(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),*).trim_ascii(),)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The file is not YAML, or beyond what one inventory may hold.
+    Syntax = 101, Error;
+    /// A key that the format does not have.
+    UnknownKey = 102, Error;
+    /// A value of the wrong type.
+    WrongType = 103, Error;
+    /// A key that must be there is missing.
+    MissingKey = 104, Error;
+    /// A value outside its range, or a name with characters that it cannot have.
+    BadValue = 105, Error;
+    /// A name that nothing in the fleet has.
+    UnknownReference = 106, Error;
+    /// Two things of one name.
+    DuplicateName = 107, Error;
+    /// An included file that cannot be read, or includes itself.
+    Include = 108, Error;
+    /// A setting that wgfleet refuses, with the reason.
+    Refused = 109, Error;
+    /// Two settings that contradict one another.
+    Conflict = 110, Error;
+    /// The lock file beside the inventory cannot be used.
+    LockFile = 111, Error;
+    /// One tunnel address on two interfaces.
+    DuplicateAddress = 201, Error;
+    /// A tunnel address outside its network's prefixes.
+    AddressOutsidePrefix = 202, Error;
+    /// A network whose prefix has no address left.
+    PrefixExhausted = 203, Error;
+    /// An address that no host can have: network, broadcast, multicast, loopback.
+    UnusableAddress = 204, Error;
+    /// One LAN prefix at two sites.
+    EqualLans = 205, Error;
+    /// A LAN prefix that overlaps a tunnel network's.
+    LanOverlapsNetwork = 206, Error;
+    /// One prefix in the AllowedIPs of two peers of one interface.
+    DuplicateAllowedIp = 301, Error;
+    /// AllowedIPs that lack the peer's own tunnel address.
+    MissingTunnelAddress = 302, Warning;
+    /// A flow that is wanted cannot flow.
+    Unreachable = 303, Error;
+    /// Two ends of a link neither of which can begin a session.
+    NoInitiator = 401, Error;
+    /// Two interfaces of one host on one UDP port.
+    PortClash = 402, Error;
+    /// One interface name for two networks of one host.
+    InterfaceClash = 403, Error;
+    /// One public key on two hosts or peers.
+    DuplicateKey = 501, Error;
+    /// A host or peer whose public key nobody knows.
+    MissingKeyMaterial = 502, Warning;
+    /// An `expect` rule that the fleet does not keep.
+    ExpectFails = 601, Error;
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("WG{:04}", self.number()))
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_in_order() {
+        assert!(Code::ALL.windows(2).all(|pair| pair[0].number() < pair[1].number()));
+        assert_eq!(Code::Syntax.to_string(), "WG0101");
+        assert!(Code::ALL.iter().all(|code| code.summary().ends_with('.')));
+    }
+}

@@ -1,0 +1,139 @@
+//! What is wrong with an operator's file, as data.
+//!
+//! A [`Finding`] has a permanent [`Code`], a severity, places in the source, often a witness packet
+//! with its trace, and help. All findings are collected; nothing stops at the first.
+
+mod code;
+
+pub use code::Code;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use crate::model::{HostName, InterfaceName, Location};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing; nothing is wrong.
+    Info,
+    /// Probably not what was meant; the fleet still works.
+    Warning,
+    /// The fleet would not do what the file says; nothing is planned or applied.
+    Error,
+}
+
+/// A place in the source and what it has to do with the finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Label {
+    /// Where.
+    pub at: Location,
+    /// What is there, as a lower-case fragment; may be empty on the primary label.
+    pub text: String,
+}
+
+/// A packet that shows the finding: smallest addresses, one family.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Witness {
+    /// Inner source address.
+    pub source: IpAddr,
+    /// Inner destination address.
+    pub destination: IpAddr,
+}
+
+/// What one hop does with a witness packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hop {
+    /// The host.
+    pub host: HostName,
+    /// The interface that the packet takes or arrives on, where there is one.
+    pub interface: Option<InterfaceName>,
+    /// The prefix that decided: a route or an `AllowedIPs` entry.
+    pub matched: Option<IpNet>,
+    /// What happens, as a lower-case fragment.
+    pub action: String,
+}
+
+/// One thing that is wrong, or worth knowing, about the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Permanent code.
+    pub code: Code,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One line: what is wrong. It starts lower case and has no full stop.
+    pub title: String,
+    /// The place that is to change.
+    pub primary: Label,
+    /// Other places that have to do with it.
+    pub others: Vec<Label>,
+    /// A packet that shows it.
+    pub witness: Option<Witness>,
+    /// What each hop does with the witness.
+    pub trace: Vec<Hop>,
+    /// What to write or run instead.
+    pub help: Option<String>,
+    /// How many findings of the same cause this one stands for; 1 where it is alone.
+    pub count: u32,
+}
+
+impl Finding {
+    /// A finding of the code's own severity at one place.
+    #[must_use]
+    pub fn new(code: Code, title: impl Into<String>, at: Location) -> Self {
+        Self {
+            code,
+            severity: code.severity(),
+            title: title.into(),
+            primary: Label { at, text: String::new() },
+            others: Vec::new(),
+            witness: None,
+            trace: Vec::new(),
+            help: None,
+            count: 1,
+        }
+    }
+
+    /// Says what is at the primary place.
+    #[must_use]
+    pub fn label(mut self, text: impl Into<String>) -> Self {
+        self.primary.text = text.into();
+        self
+    }
+
+    /// Adds another place.
+    #[must_use]
+    pub fn also(mut self, at: Location, text: impl Into<String>) -> Self {
+        self.others.push(Label { at, text: text.into() });
+        self
+    }
+
+    /// Says what to write or run instead.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// Adds the packet that shows it.
+    #[must_use]
+    pub fn witness(mut self, source: IpAddr, destination: IpAddr) -> Self {
+        self.witness = Some(Witness { source, destination });
+        self
+    }
+}
+
+/// Findings in the order of the file: by place, then code.
+pub fn sort(findings: &mut [Finding]) {
+    findings
+        .sort_by(|a, b| (a.primary.at, a.code, &a.title).cmp(&(b.primary.at, b.code, &b.title)));
+}
+
+/// Whether any of them is an error.
+#[must_use]
+pub fn any_error(findings: &[Finding]) -> bool {
+    findings.iter().any(|f| f.severity == Severity::Error)
+}

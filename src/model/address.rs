@@ -1,0 +1,273 @@
+//! Addresses, prefixes and endpoints.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::Port;
+
+/// Why an address, a prefix or an endpoint was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Neither an address nor a prefix.
+    #[error("{0:?} is not an IPv4 or IPv6 prefix; write it like 10.10.0.0/24 or fd10::/64")]
+    Net(String),
+    /// An endpoint without a port.
+    #[error("{0:?} has no port; write host:port, and an IPv6 address as [fd10::1]:51820")]
+    NoPort(String),
+    /// An endpoint whose port is not a number from 1 to 65535.
+    #[error("{0:?} is not a UDP port; use 1 to 65535")]
+    Port(String),
+    /// An endpoint whose host is neither an address nor a DNS name.
+    #[error("{0:?} is neither an IP address nor a DNS name")]
+    Host(String),
+    /// A word that ssh(1) would read as an option, or that holds blanks or control characters.
+    #[error(
+        "{0:?} is not something ssh(1) connects to; write [user@]host[:port] or an ssh_config alias"
+    )]
+    Ssh(String),
+}
+
+/// An address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Family {
+    /// IPv4.
+    #[serde(rename = "ipv4")]
+    V4,
+    /// IPv6.
+    #[serde(rename = "ipv6")]
+    V6,
+}
+
+impl Family {
+    /// The family of a prefix.
+    #[must_use]
+    pub const fn of(net: &IpNet) -> Self {
+        match net {
+            IpNet::V4(_) => Self::V4,
+            IpNet::V6(_) => Self::V6,
+        }
+    }
+
+    /// The family of an address.
+    #[must_use]
+    pub const fn of_addr(addr: &IpAddr) -> Self {
+        match addr {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+/// Parses a prefix or a bare address (as /32 or /128); host bits are kept.
+///
+/// # Errors
+/// [`AddressError::Net`] where it is neither.
+pub fn parse_net(text: &str) -> Result<IpNet, AddressError> {
+    let bad = || AddressError::Net(text.to_owned());
+    if text.contains('/') {
+        text.parse().map_err(|_| bad())
+    } else {
+        text.parse::<IpAddr>().map(host_net).map_err(|_| bad())
+    }
+}
+
+/// The /32 or /128 of one address.
+#[must_use]
+pub fn host_net(addr: IpAddr) -> IpNet {
+    IpNet::from(addr)
+}
+
+/// Whether `outer` holds all of `inner`; false across families.
+#[must_use]
+pub fn covers(outer: &IpNet, inner: &IpNet) -> bool {
+    match (outer, inner) {
+        (IpNet::V4(outer), IpNet::V4(inner)) => outer.contains(inner),
+        (IpNet::V6(outer), IpNet::V6(inner)) => outer.contains(inner),
+        _ => false,
+    }
+}
+
+/// The host part of an [`Endpoint`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EndpointHost {
+    /// A literal address.
+    Addr(IpAddr),
+    /// A DNS name, lower case; it is resolved where the peer is configured.
+    Name(Box<str>),
+}
+
+/// Where a peer's UDP socket is reached: `address:port`, `[v6]:port` or `name:port`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Endpoint {
+    /// Address or name.
+    pub host: EndpointHost,
+    /// UDP port.
+    pub port: Port,
+}
+
+impl Endpoint {
+    /// The literal socket address, where the host is one.
+    #[must_use]
+    pub fn socket_addr(&self) -> Option<SocketAddr> {
+        match self.host {
+            EndpointHost::Addr(addr) => Some(SocketAddr::new(addr, self.port.get())),
+            EndpointHost::Name(_) => None,
+        }
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    /// # Panics
+    /// With port 0, which no socket has.
+    fn from(addr: SocketAddr) -> Self {
+        let port = Port::new(addr.port()).expect("a socket has a port");
+        Self { host: EndpointHost::Addr(addr.ip()), port }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let port_of = |port: &str| {
+            port.parse().ok().and_then(Port::new).ok_or_else(|| AddressError::Port(port.to_owned()))
+        };
+        if let Some(rest) = text.strip_prefix('[') {
+            let (host, port) =
+                rest.split_once("]:").ok_or_else(|| AddressError::NoPort(text.to_owned()))?;
+            let addr = host.parse().map_err(|_| AddressError::Host(host.to_owned()))?;
+            return Ok(Self { host: EndpointHost::Addr(IpAddr::V6(addr)), port: port_of(port)? });
+        }
+        let (host, port) =
+            text.rsplit_once(':').ok_or_else(|| AddressError::NoPort(text.to_owned()))?;
+        if host.contains(':') {
+            return Err(AddressError::NoPort(text.to_owned()));
+        }
+        let port = port_of(port)?;
+        if let Ok(addr) = host.parse::<IpAddr>() {
+            return Ok(Self { host: EndpointHost::Addr(addr), port });
+        }
+        let label_ok = |label: &str| {
+            !label.is_empty()
+                && label.len() <= 63
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        let name = host.strip_suffix('.').unwrap_or(host);
+        let numeric =
+            name.rsplit('.').next().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
+        if name.len() > 253 || numeric || !name.split('.').all(label_ok) {
+            return Err(AddressError::Host(host.to_owned()));
+        }
+        Ok(Self { host: EndpointHost::Name(name.to_ascii_lowercase().into()), port })
+    }
+}
+
+impl TryFrom<String> for Endpoint {
+    type Error = AddressError;
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        text.parse()
+    }
+}
+
+impl From<Endpoint> for String {
+    fn from(endpoint: Endpoint) -> Self {
+        endpoint.to_string()
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            EndpointHost::Addr(IpAddr::V6(addr)) => write!(f, "[{addr}]:{}", self.port),
+            EndpointHost::Addr(IpAddr::V4(addr)) => write!(f, "{addr}:{}", self.port),
+            EndpointHost::Name(name) => write!(f, "{name}:{}", self.port),
+        }
+    }
+}
+
+/// What ssh(1) is told to connect to: `[user@]host[:port]`, `ssh://…` or an alias of `ssh_config`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SshTarget(Box<str>);
+
+impl SshTarget {
+    /// The target as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SshTarget {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let ok = !text.is_empty()
+            && text.len() <= 255
+            && !text.starts_with('-')
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"@:[]._-%/".contains(&b));
+        if ok { Ok(Self(text.into())) } else { Err(AddressError::Ssh(text.to_owned())) }
+    }
+}
+
+impl TryFrom<String> for SshTarget {
+    type Error = AddressError;
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        text.parse()
+    }
+}
+
+impl From<SshTarget> for String {
+    fn from(target: SshTarget) -> Self {
+        target.0.into()
+    }
+}
+
+impl fmt::Display for SshTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_print_as_they_are_written() {
+        for text in ["paris.example.com:51820", "198.51.100.1:1", "[2001:db8::1]:65535"] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn endpoints_that_would_mislead_are_refused() {
+        for bad in
+            ["a", "a:0", "a:65536", "2001:db8::1:51820", "a b:1", "a\n:1", "[a]:1", "1.2.3:5", ":1"]
+        {
+            assert!(bad.parse::<Endpoint>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn ssh_targets_are_never_options() {
+        assert!("-oProxyCommand=x".parse::<SshTarget>().is_err());
+        assert!("root@paris.example.com:2222".parse::<SshTarget>().is_ok());
+    }
+}

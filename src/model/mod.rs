@@ -1,0 +1,18 @@
+//! The words of the trade as types: names, addresses, endpoints, keys and source positions.
+//!
+//! Each type has one constructor that parses; past it nobody handles a raw string. The errors say
+//! what to write instead.
+
+mod address;
+mod key;
+mod name;
+mod settings;
+mod source;
+
+pub use address::{
+    AddressError, Endpoint, EndpointHost, Family, SshTarget, covers, host_net, parse_net,
+};
+pub use key::{Fingerprint, KeyError, PresharedKey, PrivateKey, PublicKey};
+pub use name::{FleetName, GroupName, HostName, InterfaceName, NameError, NetworkName, SiteName};
+pub use settings::{Backend, Become, FwMark, Hook, Keepalive, Mtu, Port, RouteTable, SettingError};
+pub use source::{FileId, Located, Location, SourceFile, SourceMap};
