@@ -97,7 +97,7 @@ impl<'a> Derivation<'a> {
     }
 }
 
-/// 0.0.0.0/0 or ::/0.
+/// `0.0.0.0/0` or `::/0`.
 pub(super) fn everything_of(family: Family) -> IpNet {
     match family {
         Family::V4 => IpNet::V4(ipnet::Ipv4Net::default()),

@@ -216,7 +216,8 @@ struct End<'a> {
     managed: bool,
     endpoint: Option<&'a Endpoint>,
     local_endpoint: Option<&'a Endpoint>,
-    keepalive: Option<Option<Keepalive>>,
+    /// What the file says about its keepalive, which may be "off".
+    keepalive: Option<&'a Located<Option<Keepalive>>>,
     interface: Option<&'a HostInterface>,
 }
 
@@ -237,7 +238,7 @@ impl<'a> End<'a> {
                     local_endpoint: interface
                         .and_then(|own| own.local_endpoint.as_ref())
                         .map(|e| &e.value),
-                    keepalive: interface.and_then(|own| own.keepalive.as_ref()).map(|k| k.value),
+                    keepalive: interface.and_then(|own| own.keepalive.as_ref()),
                     interface,
                 }
             }
@@ -250,7 +251,7 @@ impl<'a> End<'a> {
                     managed: false,
                     endpoint: peer.endpoint.as_ref().map(|endpoint| &endpoint.value),
                     local_endpoint: None,
-                    keepalive: peer.keepalive.as_ref().map(|keepalive| keepalive.value),
+                    keepalive: peer.keepalive.as_ref(),
                     interface: None,
                 }
             }
@@ -267,7 +268,7 @@ impl<'a> End<'a> {
     /// open; phones are spared it unless the file asks.
     fn keepalive_to(&self, other: &End<'a>) -> Option<Keepalive> {
         if let Some(declared) = self.keepalive {
-            return declared;
+            return declared.value;
         }
         let hidden = self.nat || other.endpoint_of(self).is_none();
         let together = self.site.is_some() && self.site == other.site;
