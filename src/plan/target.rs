@@ -214,15 +214,15 @@ fn firewall(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
         }
         rules.insert(line);
     }
-    let body: String = rules.iter().map(|rule| format!("{rule}\n")).collect();
+    let body = rules.iter().cloned().collect::<Vec<_>>().join("\n");
     let digest = secret_digest(&[0; 32], body.as_bytes()).to_string()[..16].to_owned();
-    let mut text = format!(
+    let mut text = String::from(
         "# Managed by wgfleet: traffic of the tunnels leaves with this host's own address.\n\
          table inet wgfleet\n\
          delete table inet wgfleet\n\
-         table inet wgfleet {{\n\
+         table inet wgfleet {\n\
          \tchain postrouting {{\n\
-         \t\ttype nat hook postrouting priority srcnat; policy accept;\n"
+         \t\ttype nat hook postrouting priority srcnat; policy accept;\n",
     );
     for rule in &rules {
         let _ = writeln!(text, "\t\t{rule} masquerade comment \"wgfleet-{digest}\"");
