@@ -3,6 +3,25 @@
 //! [`Inventory`] is what the file says once defaults and groups are resolved; nothing is derived
 //! yet (see [`crate::topology`]).
 
+mod draft;
+mod fields;
+pub mod keys;
+mod links;
+mod names;
+mod node;
+mod reader;
+mod resolve;
+mod secret;
+mod select;
+mod settings;
+mod suggest;
+mod value;
+mod yaml;
+
+pub use reader::{Parsed, Reader, parse};
+pub use select::Index;
+pub use yaml::MAX_FILE_BYTES;
+
 use ipnet::IpNet;
 
 use crate::model::{

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::Port;
+use super::{HostName, Port};
 
 /// Why an address, a prefix or an endpoint was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -223,6 +223,13 @@ impl FromStr for SshTarget {
             && !text.starts_with('-')
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"@:[]._-%/".contains(&b));
         if ok { Ok(Self(text.into())) } else { Err(AddressError::Ssh(text.to_owned())) }
+    }
+}
+
+impl From<&HostName> for SshTarget {
+    /// The host's name: its characters are a subset of what ssh(1) takes.
+    fn from(name: &HostName) -> Self {
+        Self(name.as_str().into())
     }
 }
 

@@ -89,6 +89,22 @@ impl SourceMap {
         self.files.iter().zip(0..).map(|(file, id)| (FileId(id), file))
     }
 
+    /// Overwrites a stretch with `*`, line ends excepted, so that no report can show it. Offsets
+    /// and lines stay as they are.
+    pub fn redact(&mut self, at: Location) {
+        let Some(file) = self.files.get_mut(at.file.0 as usize) else { return };
+        let range = at.start as usize..at.end as usize;
+        let Some(secret) = file.text.get(range.clone()) else { return };
+        let stars: String = secret
+            .chars()
+            .flat_map(|c| {
+                let kept = if matches!(c, '\n' | '\r') { c } else { '*' };
+                std::iter::repeat_n(kept, c.len_utf8())
+            })
+            .collect();
+        file.text.replace_range(range, &stars);
+    }
+
     /// `path:line:column` of a place.
     #[must_use]
     pub fn describe(&self, at: Location) -> String {

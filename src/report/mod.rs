@@ -1,1 +1,5 @@
-//! Placeholder of the layer `report`.
+//! What people and machines read: findings, plans and events as text and JSON.
+//!
+//! It returns text; the command line prints it.
+
+pub mod findings;

@@ -1,0 +1,133 @@
+//! The `links:` of a network, before its names are looked up.
+
+use crate::finding::{Code, Finding};
+use crate::model::{Located, Location};
+
+use super::fields::{Field, Fields, Sink, wrong_type};
+use super::keys::LINK;
+use super::node::{Kind, Node};
+use super::value;
+
+/// A name as it is written: a host, a site or a group.
+pub(super) type Word<'n> = Located<&'n str>;
+
+/// One shape, its names not yet looked up.
+#[derive(Debug, Clone)]
+pub(super) enum Draft<'n> {
+    Mesh { members: Option<Vec<Word<'n>>>, at: Location },
+    Hub { hubs: Vec<Word<'n>>, spokes: Option<Vec<Word<'n>>>, mesh_hubs: bool, at: Location },
+    Pair { a: Word<'n>, b: Word<'n>, at: Location },
+}
+
+const HELP: &str =
+    "write `mesh`, `{hub: NAME}`, a list of pairs like [[a, b], [b, c]], or a list that mixes them";
+
+/// Reads `mesh`, a map, a list of pairs, or a list of all of these.
+pub(super) fn read<'n>(field: &Field<'n>, sink: &mut Sink) -> Vec<Draft<'n>> {
+    let mut drafts = Vec::new();
+    match &field.node.kind {
+        Kind::Seq(items) => {
+            let words = items
+                .iter()
+                .all(|item| matches!(&item.kind, Kind::Scalar { text, .. } if **text != *"mesh"));
+            if words && items.len() >= 2 {
+                sink.push(
+                    Finding::new(Code::WrongType, "each link is a list of two hosts", field.at)
+                        .help("a single link between a and b is [[a, b]]"),
+                );
+                return drafts;
+            }
+            for item in items {
+                shape(field, item, &mut drafts, sink);
+            }
+        }
+        _ => shape(field, field.node, &mut drafts, sink),
+    }
+    drafts
+}
+
+fn shape<'n>(field: &Field<'n>, node: &'n Node, drafts: &mut Vec<Draft<'n>>, sink: &mut Sink) {
+    let item = Field { name: field.name, at: field.at, node };
+    let at = item.place();
+    match &node.kind {
+        Kind::Scalar { text, .. } if **text == *"mesh" => {
+            drafts.push(Draft::Mesh { members: None, at });
+        }
+        Kind::Scalar { .. } => {
+            sink.push(Finding::new(Code::BadValue, "this is no shape of links", at).help(HELP))
+        }
+        Kind::Null => sink.push(Finding::new(Code::WrongType, "a link of nothing", at).help(HELP)),
+        Kind::Seq(ends) => pair(&item, ends, drafts, sink),
+        Kind::Map(entries) => {
+            let at = entries.first().map_or(at, |(key, _)| key.at);
+            map(&item, at, drafts, sink);
+        }
+    }
+}
+
+fn pair<'n>(item: &Field<'n>, ends: &'n [Node], drafts: &mut Vec<Draft<'n>>, sink: &mut Sink) {
+    let words: Vec<Word<'n>> = ends
+        .iter()
+        .filter_map(|end| match &end.kind {
+            Kind::Scalar { text, .. } => Some(Located::new(&**text, end.at)),
+            _ => None,
+        })
+        .collect();
+    match (&words[..], ends.len()) {
+        ([a, b], 2) => {
+            let at = Location { end: b.at.end.max(a.at.end), ..a.at };
+            drafts.push(Draft::Pair { a: a.clone(), b: b.clone(), at });
+        }
+        _ => {
+            let at = words.first().map_or(item.place(), |word| word.at);
+            sink.push(
+                Finding::new(Code::WrongType, "a link is a list of two hosts", at).help(HELP),
+            );
+        }
+    }
+}
+
+fn map<'n>(item: &Field<'n>, at: Location, drafts: &mut Vec<Draft<'n>>, sink: &mut Sink) {
+    let before = sink.findings.len();
+    let Some(fields) = Fields::open(&LINK, item.node, at, sink) else { return };
+    let words = |name: &str, sink: &mut Sink| {
+        fields.get(name).map(|field| {
+            value::many(&field, sink)
+                .iter()
+                .filter_map(|word| value::text(word, sink))
+                .collect::<Vec<_>>()
+        })
+    };
+    let (hubs, spokes) = (words("hub", sink), words("spokes", sink));
+    let members = words("mesh", sink);
+    let mesh_hubs = fields.get("mesh_hubs").and_then(|field| value::boolean(&field, sink));
+    if hubs.is_none() && (spokes.is_some() || mesh_hubs.is_some()) {
+        sink.push(
+            Finding::new(Code::MissingKey, "`spokes` and `mesh_hubs` belong to a `hub`", at)
+                .help("write `{hub: NAME, spokes: [NAME, …]}`"),
+        );
+    } else if hubs.is_none() && members.is_none() && sink.findings.len() == before {
+        sink.push(
+            Finding::new(Code::MissingKey, "a link shape needs `hub` or `mesh`", at).help(HELP),
+        );
+    }
+    if let Some(hubs) = hubs {
+        drafts.push(Draft::Hub { hubs, spokes, mesh_hubs: mesh_hubs.unwrap_or(true), at });
+    }
+    if let Some(members) = members {
+        drafts.push(Draft::Mesh { members: Some(members), at });
+    }
+}
+
+/// Reads `expect:` rules are lists of maps; this says so for anything else.
+pub(super) fn items<'n>(field: &Field<'n>, what: &str, sink: &mut Sink) -> Vec<Field<'n>> {
+    match &field.node.kind {
+        Kind::Seq(items) => {
+            items.iter().map(|node| Field { name: field.name, at: field.at, node }).collect()
+        }
+        _ => {
+            wrong_type(field, &format!("`{}` is a list of {what}", field.name), sink);
+            Vec::new()
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Files in, inventory and findings out; whoever calls does the reading.
+
+use std::path::PathBuf;
+
+use crate::finding::{self, Code, Finding};
+use crate::model::{FileId, Located, Location, SourceMap};
+
+use super::draft::{self, Draft};
+use super::fields::Sink;
+use super::node::Node;
+use super::{Inventory, resolve, secret, yaml};
+
+/// What came of a parse.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The inventory; `None` where any finding is an error.
+    pub inventory: Option<Inventory>,
+    /// Everything that is wrong, in order of the file.
+    pub findings: Vec<Finding>,
+    /// The files, any secret in them overwritten.
+    pub sources: SourceMap,
+}
+
+/// Takes the files of one inventory, one after the other.
+#[derive(Debug, Default)]
+pub struct Reader {
+    sources: SourceMap,
+    documents: Vec<(FileId, Option<Node>)>,
+    sink: Sink,
+}
+
+impl Reader {
+    /// Takes a file, the root first, and returns the patterns of its `include:`.
+    pub fn add(&mut self, path: PathBuf, text: String) -> Vec<Located<String>> {
+        let file = self.sources.add(path, text);
+        let text = &self.sources.file(file).text;
+        let root = yaml::parse(text, file, &mut self.sink.findings);
+        let includes = root
+            .as_ref()
+            .map(|root| draft::includes(root, &mut Sink::default()))
+            .unwrap_or_default();
+        self.documents.push((file, root));
+        includes
+    }
+
+    /// Adds what the caller found, such as a file that it cannot read.
+    pub fn report(&mut self, finding: Finding) {
+        self.sink.push(finding);
+    }
+
+    /// The files so far.
+    #[must_use]
+    pub fn sources(&self) -> &SourceMap {
+        &self.sources
+    }
+
+    /// Decodes and ties everything together.
+    #[must_use]
+    pub fn finish(self) -> Parsed {
+        let Self { mut sources, documents, mut sink } = self;
+        let mut draft = Draft::default();
+        let mut whole = true;
+        for (index, (file, root)) in documents.iter().enumerate() {
+            let start = Location::start_of(*file);
+            match root {
+                Some(root) => draft.add(root, start, index == 0, &mut sink),
+                None if sink.findings.iter().any(|f| f.primary.at.file == *file) => whole = false,
+                // Nothing but comments.
+                None if index == 0 => {
+                    sink.push(
+                        Finding::new(Code::MissingKey, "the inventory is empty", start).help(
+                            "begin with `fleet: NAME`, or let `wgfleet init` write an example",
+                        ),
+                    );
+                    whole = false;
+                }
+                None => {}
+            }
+        }
+        // Half of the files would only give findings about names that the other half has.
+        let inventory = if whole { resolve::resolve(draft, &sources, &mut sink) } else { None };
+        let Sink { mut findings, secrets } = sink;
+        redact(&mut sources, &secrets, &mut findings);
+        finding::sort(&mut findings);
+        let inventory = inventory
+            .filter(|_| !finding::any_error(&findings))
+            .map(|inventory| Inventory { sources: sources.clone(), ..inventory });
+        Parsed { inventory, findings, sources }
+    }
+}
+
+/// Parses an inventory that is one file.
+#[must_use]
+pub fn parse(path: PathBuf, text: String) -> Parsed {
+    let mut reader = Reader::default();
+    reader.add(path, text);
+    reader.finish()
+}
+
+/// Overwrites everything that may be a secret, in the files as in the findings.
+fn redact(sources: &mut SourceMap, secrets: &[Location], findings: &mut [Finding]) {
+    for at in secrets {
+        sources.redact(*at);
+    }
+    let files: Vec<FileId> = sources.files().map(|(file, _)| file).collect();
+    for file in files {
+        for range in secret::keys_in(&sources.file(file).text) {
+            let narrow = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
+            let start = Location::start_of(file);
+            sources.redact(Location {
+                start: narrow(range.start),
+                end: narrow(range.end),
+                ..start
+            });
+        }
+    }
+    for finding in findings {
+        secret::mask(&mut finding.title);
+        secret::mask(&mut finding.primary.text);
+        finding.others.iter_mut().for_each(|label| secret::mask(&mut label.text));
+        if let Some(help) = &mut finding.help {
+            secret::mask(help);
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Findings as text with source snippets, and as JSON; the one place that knows the renderer.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{
+    Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet,
+    normalize_untrusted_str,
+};
+use serde::Serialize;
+
+use crate::finding::{Finding, Hop, Label, Severity, Witness};
+use crate::model::{FileId, Location, SourceMap};
+
+/// Most lines that a snippet shows between two labels of one file before it is cut in two.
+const NEAR: u32 = 40;
+
+/// All findings, each with its snippet, help and witness; empty where there are none.
+#[must_use]
+pub fn human(findings: &[Finding], sources: &SourceMap, colour: bool) -> String {
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.decor_style(DecorStyle::Ascii);
+    let mut text = String::new();
+    for finding in findings {
+        text.push_str(&one(finding, sources, &renderer));
+        text.push_str("\n\n");
+    }
+    text
+}
+
+/// `2 errors, 1 warning`, or `no findings`.
+#[must_use]
+pub fn summary(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for (severity, one, many) in [
+        (Severity::Error, "error", "errors"),
+        (Severity::Warning, "warning", "warnings"),
+        (Severity::Info, "note", "notes"),
+    ] {
+        let count = findings.iter().filter(|finding| finding.severity == severity).count();
+        if count > 0 {
+            let comma = if text.is_empty() { "" } else { ", " };
+            let word = if count == 1 { one } else { many };
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{comma}{count} {word}");
+        }
+    }
+    if text.is_empty() { "no findings".to_owned() } else { text }
+}
+
+fn one(finding: &Finding, sources: &SourceMap, renderer: &Renderer) -> String {
+    let level = match finding.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Info => Level::INFO,
+    };
+    let title =
+        level.primary_title(normalize_untrusted_str(&finding.title)).id(finding.code.to_string());
+    let mut elements: Vec<Element<'_>> = Vec::new();
+    for labels in by_file(finding) {
+        snippets(&labels, sources, &mut elements);
+    }
+    if finding.count > 1 {
+        let others = finding.count - 1;
+        elements.push(Level::NOTE.message(format!("{others} more of the same cause")).into());
+    }
+    if let Some(Witness { source, destination }) = &finding.witness {
+        let note = format!("a packet from {source} to {destination} shows it");
+        elements.push(Level::NOTE.message(note).into());
+    }
+    for hop in &finding.trace {
+        elements.push(Level::NOTE.message(normalize_untrusted_str(&describe(hop))).into());
+    }
+    if let Some(help) = &finding.help {
+        elements.push(Level::HELP.message(normalize_untrusted_str(help)).into());
+    }
+    let group: Group<'_> = title.elements(elements);
+    renderer.render(&[group])
+}
+
+fn describe(hop: &Hop) -> String {
+    let mut text = hop.host.to_string();
+    if let Some(interface) = &hop.interface {
+        let _ = write!(text, " ({interface})");
+    }
+    let _ = write!(text, ": {}", hop.action);
+    if let Some(net) = &hop.matched {
+        let _ = write!(text, " [{net}]");
+    }
+    text
+}
+
+/// A label, and whether it is the primary one.
+type Marked<'f> = (&'f Label, bool);
+
+/// The labels of each file, that of the primary label first.
+fn by_file(finding: &Finding) -> Vec<Vec<Marked<'_>>> {
+    let mut files: Vec<(FileId, Vec<Marked<'_>>)> =
+        vec![(finding.primary.at.file, vec![(&finding.primary, true)])];
+    for label in &finding.others {
+        match files.iter_mut().find(|(file, _)| *file == label.at.file) {
+            Some((_, labels)) => labels.push((label, false)),
+            None => files.push((label.at.file, vec![(label, false)])),
+        }
+    }
+    files.into_iter().map(|(_, labels)| labels).collect()
+}
+
+/// The snippets of one file: labels that are near one another share one.
+fn snippets<'f>(labels: &[Marked<'f>], sources: &'f SourceMap, elements: &mut Vec<Element<'f>>) {
+    let Some(((first, _), _)) = labels.split_first() else { return };
+    let Some((_, file)) = sources.files().find(|(id, _)| *id == first.at.file) else { return };
+    let path = file.path.display().to_string();
+    let mut sorted: Vec<Marked<'f>> = labels.to_vec();
+    sorted.sort_by_key(|(label, _)| label.at);
+    let mut clusters: Vec<Vec<Marked<'f>>> = Vec::new();
+    for marked in sorted {
+        match clusters.last_mut() {
+            Some(cluster)
+                if cluster
+                    .last()
+                    .is_some_and(|(last, _)| marked.0.at.line.abs_diff(last.at.line) <= NEAR) =>
+            {
+                cluster.push(marked);
+            }
+            _ => clusters.push(vec![marked]),
+        }
+    }
+    // The place that is to change comes first.
+    clusters.sort_by_key(|cluster| !cluster.iter().any(|(_, primary)| *primary));
+    for cluster in clusters {
+        let spans: Vec<(Range<usize>, Marked<'f>)> =
+            cluster.iter().map(|marked| (clamp(&file.text, marked.0.at), *marked)).collect();
+        let start = spans.iter().map(|(span, _)| span.start).min().unwrap_or_default();
+        let end = spans.iter().map(|(span, _)| span.end).max().unwrap_or_default();
+        let from = file.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let to = file.text[end..].find('\n').map_or(file.text.len(), |newline| end + newline);
+        let shown = &file.text[from..to];
+        let line = cluster.iter().map(|(label, _)| label.at.line).min().unwrap_or(1);
+        if shown.trim().is_empty() {
+            let mut origin = Origin::path(path.clone()).line(line as usize);
+            if let Some((label, _)) = cluster.first() {
+                origin = origin.char_column(label.at.column as usize);
+            }
+            elements.push(origin.into());
+            continue;
+        }
+        let mut snippet =
+            Snippet::<Annotation<'f>>::source(shown).path(path.clone()).line_start(line as usize);
+        for (span, (label, primary)) in spans {
+            let kind = if primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let mut annotation = kind.span(span.start - from..span.end - from);
+            if !label.text.is_empty() {
+                annotation = annotation.label(normalize_untrusted_str(&label.text));
+            }
+            snippet = snippet.annotation(annotation);
+        }
+        elements.push(snippet.into());
+    }
+}
+
+/// A stretch within the text, on character boundaries and on its first line, at least one
+/// character where there is one.
+fn clamp(text: &str, at: Location) -> Range<usize> {
+    let floor = |offset: u32| {
+        let mut offset = (offset as usize).min(text.len());
+        while !text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        offset
+    };
+    let start = floor(at.start);
+    let line_end = text[start..].find(['\n', '\r']).map_or(text.len(), |newline| start + newline);
+    let mut end = floor(at.end).clamp(start, line_end);
+    if end == start {
+        end += text[start..line_end].chars().next().map_or(0, char::len_utf8);
+    }
+    start..end
+}
+
+/// Findings as a value to serialise.
+#[derive(Debug, Serialize)]
+pub struct Json<'f> {
+    /// How many are errors.
+    errors: usize,
+    /// How many are warnings.
+    warnings: usize,
+    /// Each finding, in order of the file.
+    findings: Vec<JsonFinding<'f>>,
+}
+
+/// A place with its text.
+#[derive(Debug, Serialize)]
+struct JsonLabel<'f> {
+    file: String,
+    line: u32,
+    column: u32,
+    text: &'f str,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonFinding<'f> {
+    code: String,
+    severity: Severity,
+    title: &'f str,
+    file: String,
+    line: u32,
+    column: u32,
+    /// The primary label first.
+    labels: Vec<JsonLabel<'f>>,
+    witness: Option<&'f Witness>,
+    trace: &'f [Hop],
+    help: Option<&'f str>,
+    count: u32,
+}
+
+/// Findings in the stable form of `schemas/findings.schema.json`.
+#[must_use]
+pub fn json<'f>(findings: &'f [Finding], sources: &SourceMap) -> Json<'f> {
+    let path = |at: Location| {
+        let file = sources.files().find(|(id, _)| *id == at.file);
+        file.map(|(_, file)| file.path.display().to_string()).unwrap_or_default()
+    };
+    let label = |label: &'f Label| JsonLabel {
+        file: path(label.at),
+        line: label.at.line,
+        column: label.at.column,
+        text: &label.text,
+    };
+    let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
+    Json {
+        errors: count(Severity::Error),
+        warnings: count(Severity::Warning),
+        findings: findings
+            .iter()
+            .map(|finding| JsonFinding {
+                code: finding.code.to_string(),
+                severity: finding.severity,
+                title: &finding.title,
+                file: path(finding.primary.at),
+                line: finding.primary.at.line,
+                column: finding.primary.at.column,
+                labels: std::iter::once(&finding.primary)
+                    .chain(&finding.others)
+                    .map(label)
+                    .collect(),
+                witness: finding.witness.as_ref(),
+                trace: &finding.trace,
+                help: finding.help.as_deref(),
+                count: finding.count,
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::finding::Code;
+
+    proptest! {
+        /// Whatever places a rule makes up, rendering never panics.
+        #[test]
+        fn any_place_renders(
+            text in r"([a-z:\t\r\n é漢\x1b]|\r\n){0,60}",
+            start in 0_u32..80, length in 0_u32..80, other in 0_u32..80,
+            line in 0_u32..9, colour: bool,
+        ) {
+            let mut sources = SourceMap::default();
+            let file = sources.add(PathBuf::from("fleet.yaml"), text);
+            let at = Location { file, line, column: 1, start, end: start + length };
+            let also = Location { start: other, end: other, ..at };
+            let finding = Finding::new(Code::BadValue, "a\ttitle\nof two lines", at)
+                .label("here")
+                .also(also, "there")
+                .help("do something else");
+            let text = human(&[finding], &sources, colour);
+            prop_assert!(text.contains("WG0105"));
+        }
+    }
+
+    #[test]
+    fn the_summary_counts_each_kind() {
+        let at = Location::start_of(FileId(0));
+        let mut findings = vec![Finding::new(Code::Syntax, "x", at); 2];
+        findings.push(Finding::new(Code::MissingTunnelAddress, "x", at));
+        assert_eq!(summary(&findings), "2 errors, 1 warning");
+        assert_eq!(summary(&[]), "no findings");
+    }
+}
