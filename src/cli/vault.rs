@@ -1,5 +1,6 @@
 //! `wgfleet vault`: the keys of the fleet.
 
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -230,7 +231,7 @@ impl KeygenArgs {
         let mut text = String::new();
         for name in &made {
             if let Some(key) = vault.index().current(name) {
-                text.push_str(&format!("{name} {key}\n"));
+                let _ = writeln!(text, "{name} {key}");
             }
         }
         if global.format == Format::Json {
@@ -305,10 +306,10 @@ fn recipients(global: &Global, folder: &Path) -> CommandResult {
     let mut text = String::new();
     for recipient in &current {
         let mark = if before.iter().any(|one| one == recipient) { ' ' } else { '+' };
-        text.push_str(&format!("{mark} {recipient}\n"));
+        let _ = writeln!(text, "{mark} {recipient}");
     }
     for gone in before.iter().filter(|one| !current.contains(&one.as_str())) {
-        text.push_str(&format!("- {gone}\n"));
+        let _ = writeln!(text, "- {gone}");
     }
     if vault.needs_rekey() {
         say(global, "recipients.txt changed since the last rekey: run `wgfleet vault rekey`");
@@ -383,16 +384,17 @@ fn table(vault: &Vault, now: Timestamp) -> String {
     let mut text = format!("{:width$}  {:44}  {:>4}  STATE\n", "NAME", "PUBLIC KEY", "DAYS");
     for name in index.names() {
         for one in index.generations(name) {
-            text.push_str(&format!(
-                "{name:width$}  {}  {:>4}  {}\n",
+            let _ = writeln!(
+                text,
+                "{name:width$}  {}  {:>4}  {}",
                 one.public_key,
                 days(one.created, now),
                 one.state.as_str()
-            ));
+            );
         }
     }
     if let Some((epoch, made)) = index.epochs().last_key_value() {
-        text.push_str(&format!("PSK epoch {epoch}, {} days old\n", days(made.created, now)));
+        let _ = writeln!(text, "PSK epoch {epoch}, {} days old", days(made.created, now));
     }
     text
 }

@@ -293,15 +293,15 @@ pub(super) fn open(
     identities: &[Identity],
 ) -> Result<Zeroizing<Vec<u8>>, OpenProblem> {
     let armored = BufReader::new(ArmoredReader::new(bytes));
-    let decryptor = Decryptor::new_buffered(armored).map_err(problem)?;
+    let decryptor = Decryptor::new_buffered(armored).map_err(|error| problem(&error))?;
     if decryptor.is_scrypt() {
         return Err(OpenProblem::Damaged("it is encrypted with a passphrase, not to recipients"));
     }
     let keys = identities.iter().map(|identity| &*identity.key as &dyn age::Identity);
-    drain(decryptor.decrypt(keys).map_err(problem)?)
+    drain(decryptor.decrypt(keys).map_err(|error| problem(&error))?)
 }
 
-fn problem(error: DecryptError) -> OpenProblem {
+fn problem(error: &DecryptError) -> OpenProblem {
     match error {
         DecryptError::NoMatchingKeys => OpenProblem::NoMatch,
         DecryptError::UnknownFormat => OpenProblem::Newer,

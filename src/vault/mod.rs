@@ -33,6 +33,7 @@ pub use index::{Generation, Index, IndexError, KeyState, PskEpoch};
 pub use unlocked::Unlocked;
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -91,7 +92,7 @@ impl Layout<'_> {
     fn key(self, name: &HostName, public: &PublicKey) -> PathBuf {
         let mut file = format!("{name}.");
         for byte in &public.as_bytes()[..8] {
-            file.push_str(&format!("{byte:02x}"));
+            let _ = write!(file, "{byte:02x}");
         }
         file.push_str(".age");
         self.keys().join(file)

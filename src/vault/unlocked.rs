@@ -17,6 +17,9 @@ use crate::sys::{FileError, read_limited};
 /// The most bytes a file of the vault may have; with a thousand recipients it needs less.
 const FILE_LIMIT: u64 = 1 << 20;
 
+/// A file with what it holds, zeroed on drop.
+type Plaintext = (PathBuf, Zeroizing<Vec<u8>>);
+
 /// A vault's index together with identities that open its files, one file at a time.
 ///
 /// It is a view of the vault as it was when it was unlocked.
@@ -128,7 +131,7 @@ impl Unlocked {
 
     /// Every file with its plaintext, checked against the index. A retired key whose file is
     /// already gone is left out.
-    pub(super) fn plaintexts(&self) -> Result<Vec<(PathBuf, Zeroizing<Vec<u8>>)>, VaultError> {
+    pub(super) fn plaintexts(&self) -> Result<Vec<Plaintext>, VaultError> {
         let layout = Layout(&self.folder);
         let keys: Vec<(&HostName, PublicKey)> = self.live_keys(false).collect();
         let mut all = keys
@@ -177,7 +180,7 @@ impl Unlocked {
         }
         let known = self.index.epochs().get(&epoch).ok_or(VaultError::NoEpoch { epoch })?;
         let path = Layout(&self.folder).epoch(epoch);
-        let master = secret::decode_psk(&path, &*self.open(&path)?, epoch)?;
+        let master = secret::decode_psk(&path, &self.open(&path)?, epoch)?;
         if derive::check(&master) != known.check {
             return Err(VaultError::Mismatch { path, what: "PSK material" });
         }
