@@ -5,6 +5,8 @@
 mod error;
 mod exit;
 mod global;
+mod passphrase;
+mod vault;
 
 pub use error::{CommandError, CommandResult};
 pub use exit::Exit;
@@ -25,12 +27,16 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Vault(vault::VaultArgs),
+}
 
 impl Cli {
     fn run(self) -> CommandResult {
-        let Self { global: _, command } = self;
-        match command {}
+        let Self { global, command } = self;
+        match command {
+            Command::Vault(args) => args.run(&global),
+        }
     }
 }
 
