@@ -1,7 +1,9 @@
 //! The machine below: files that are written whole or not at all, and the clock.
 
 mod clock;
+mod elf;
 mod file;
 
 pub use clock::{Clock, FixedClock, SystemClock};
+pub use elf::{Elf, read_elf};
 pub use file::{FileError, Mode, read_limited, write_atomic, write_new};

@@ -20,6 +20,7 @@ mod index;
 mod keys;
 mod recipients;
 mod secret;
+mod secrets;
 mod store;
 mod unlocked;
 
