@@ -5,6 +5,9 @@
 mod error;
 mod exit;
 mod global;
+mod init;
+pub mod load;
+mod schema;
 
 pub use error::{CommandError, CommandResult};
 pub use exit::Exit;
@@ -25,12 +28,18 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Init(init::Args),
+    Schema(schema::Args),
+}
 
 impl Cli {
     fn run(self) -> CommandResult {
         let Self { global: _, command } = self;
-        match command {}
+        match command {
+            Command::Init(args) => init::run(&args),
+            Command::Schema(args) => schema::run(&args),
+        }
     }
 }
 

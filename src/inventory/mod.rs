@@ -13,6 +13,7 @@ mod names;
 mod node;
 mod reader;
 mod resolve;
+pub mod schema;
 mod secret;
 mod select;
 mod settings;
