@@ -6,7 +6,9 @@ use rayon::prelude::*;
 
 use super::load::{Loaded, load};
 use super::{CommandError, Exit, Format, Global};
-use crate::desired::{self, DEFAULT_TEMPLATE, DesiredHost, DesiredState, PublicKeys, Renderer, Secrets};
+use crate::desired::{
+    self, DEFAULT_TEMPLATE, DesiredHost, DesiredState, PublicKeys, Renderer, Secrets,
+};
 use crate::finding::{self, Finding};
 use crate::inventory::Inventory;
 use crate::model::{HostName, NetworkName, PublicKey};
@@ -77,10 +79,8 @@ impl Fleet {
             )
             .hint("run the command without --locked and commit the lock file"));
         }
-        let saved = self
-            .loaded
-            .save_lock()
-            .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+        let saved =
+            self.loaded.save_lock().map_err(|error| CommandError::new(Exit::Failed, &error))?;
         if saved && !global.quiet {
             anstream::eprintln!("pinned new tunnel addresses in {path}: commit it");
         }
@@ -194,8 +194,7 @@ pub(super) fn names(state: &DesiredState, vault: &Vault) -> BTreeMap<PublicKey, 
 
 /// Reports findings on stderr: warnings and errors unless quiet, where only errors.
 fn show(global: &Global, findings: &[Finding], loaded: &Loaded) {
-    let least =
-        if global.quiet { finding::Severity::Error } else { finding::Severity::Warning };
+    let least = if global.quiet { finding::Severity::Error } else { finding::Severity::Warning };
     let shown: Vec<Finding> = findings.iter().filter(|f| f.severity >= least).cloned().collect();
     if shown.is_empty() {
         return;

@@ -1,6 +1,5 @@
 //! `wgfleet plan`: what an apply would change, and nothing else.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -65,8 +64,8 @@ impl PlanArgs {
 
 /// The bytes of a saved plan: the same inputs give the same.
 pub(super) fn encode(plan: &Plan) -> Result<Vec<u8>, CommandError> {
-    let mut bytes = serde_json::to_vec_pretty(plan)
-        .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+    let mut bytes =
+        serde_json::to_vec_pretty(plan).map_err(|error| CommandError::new(Exit::Failed, &error))?;
     bytes.push(b'\n');
     Ok(bytes)
 }

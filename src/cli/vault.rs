@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::fleet::Fleet;
 use super::passphrase::Terminal;
 use super::{CommandError, CommandResult, Exit, Format, Global};
 use crate::model::{FleetName, HostName, PrivateKey};
@@ -54,6 +55,13 @@ struct InitArgs {
     #[arg(long, value_name = "NAME")]
     fleet: FleetName,
 
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Who can open a new vault.
+#[derive(Debug, Args)]
+pub(super) struct Access {
     /// Someone else who can open the vault: `age1…` or `ssh-ed25519 …`; can be repeated
     #[arg(long, value_name = "KEY")]
     recipient: Vec<String>,
@@ -77,11 +85,12 @@ struct StatusArgs {
 
 /// Make keys for the hosts that have none. Needs no identity.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
+  wgfleet vault keygen
   wgfleet vault keygen paris-gw b7")]
 struct KeygenArgs {
-    /// The hosts
-    #[arg(required = true, value_name = "HOST")]
+    /// The hosts [default: all of the inventory]
+    #[arg(value_name = "HOST")]
     hosts: Vec<HostName>,
 }
 
@@ -114,7 +123,10 @@ impl VaultArgs {
         let folder = folder(&global.file);
         let now = SystemClock.now();
         match self.command {
-            VaultCommand::Init(args) => args.run(global, &folder, now),
+            VaultCommand::Init(args) => {
+                make(global, base(&global.file), &args.fleet, &args.access)?;
+                Ok(Exit::Done)
+            }
             VaultCommand::Status(args) => args.run(global, &folder, now),
             VaultCommand::Keygen(args) => args.run(global, &folder, now),
             VaultCommand::Import(args) => args.run(global, &folder, now),
@@ -178,56 +190,60 @@ fn say(global: &Global, text: &str) {
     }
 }
 
-impl InitArgs {
-    fn run(self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
-        let path = match &global.identity {
-            Some(path) => path.clone(),
-            None => identity::default_path(&self.fleet)?,
-        };
-        if folder.join("index.json").exists() {
-            return Err(VaultError::Exists { path: folder.to_owned() }.into());
-        }
-        // Parsed here and not by clap, whose message would repeat a private key given by mistake.
-        let others = self.recipient.iter().map(|text| text.parse::<Recipient>());
-        let others = others
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| CommandError::new(Exit::Usage, &error).hint("look at --recipient"))?;
-        let mut recipients = if path.exists() {
-            say(global, &format!("using the identity {}", path.display()));
-            Identities::load(std::slice::from_ref(&path), &Terminal)?.recipients()
-        } else {
-            let passphrase = if self.passphrase {
-                let chosen = Terminal::choose(&path);
-                Some(
-                    chosen
-                        .map_err(|source| VaultError::Passphrase { path: path.clone(), source })?,
-                )
-            } else {
-                None
-            };
-            let recipient = identity::create(&path, base(&global.file), passphrase, now)?;
-            say(global, &format!("made the identity {}: keep a backup of it", path.display()));
-            vec![recipient]
-        };
-        recipients.extend(others);
-        let vault = Vault::create(folder, &self.fleet, &recipients, now)?;
-        say(
-            global,
-            &format!(
-                "made the vault {} for {} recipient(s); commit it, then run `wgfleet vault keygen \
-                 HOST…`",
-                folder.display(),
-                vault.recipients().len()
-            ),
-        );
-        Ok(Exit::Done)
+/// Makes a vault in a fleet's folder, and an identity where the user has none.
+pub(super) fn make(
+    global: &Global,
+    home: &Path,
+    fleet: &FleetName,
+    access: &Access,
+) -> Result<(), CommandError> {
+    let now = SystemClock.now();
+    let folder = home.join("vault");
+    let path = match &global.identity {
+        Some(path) => path.clone(),
+        None => identity::default_path(fleet)?,
+    };
+    if folder.join("index.json").exists() {
+        return Err(VaultError::Exists { path: folder.clone() }.into());
     }
+    // Parsed here and not by clap, whose message would repeat a private key given by mistake.
+    let others = access.recipient.iter().map(|text| text.parse::<Recipient>());
+    let others = others
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| CommandError::new(Exit::Usage, &error).hint("look at --recipient"))?;
+    let mut recipients = if path.exists() {
+        say(global, &format!("using the identity {}", path.display()));
+        Identities::load(std::slice::from_ref(&path), &Terminal)?.recipients()
+    } else {
+        let passphrase = if access.passphrase {
+            let chosen = Terminal::choose(&path);
+            Some(chosen.map_err(|source| VaultError::Passphrase { path: path.clone(), source })?)
+        } else {
+            None
+        };
+        let recipient = identity::create(&path, home, passphrase, now)?;
+        say(global, &format!("made the identity {}: keep a backup of it", path.display()));
+        vec![recipient]
+    };
+    recipients.extend(others);
+    let vault = Vault::create(&folder, fleet, &recipients, now)?;
+    say(
+        global,
+        &format!(
+            "made the vault {} for {} recipient(s)",
+            folder.display(),
+            vault.recipients().len()
+        ),
+    );
+    Ok(())
 }
 
 impl KeygenArgs {
     fn run(self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
         let mut vault = Vault::open(folder)?;
-        let made = vault.ensure_keys(&self.hosts, now)?;
+        let hosts =
+            if self.hosts.is_empty() { Fleet::load(global)?.key_holders() } else { self.hosts };
+        let made = vault.ensure_keys(&hosts, now)?;
         let mut text = String::new();
         for name in &made {
             if let Some(key) = vault.index().current(name) {

@@ -251,7 +251,9 @@ fn psk(field: &Field<'_>, sink: &mut Sink) -> Option<PskMode> {
         "none" => Some(PskMode::None),
         _ => {
             // It may be a key that somebody pasted.
-            sink.secrets.push(text.at);
+            if text.value.len() > 16 {
+                sink.secrets.push(text.at);
+            }
             sink.push(
                 Finding::new(Code::BadValue, "`psk` is pairwise or none", text.at).help(
                     "preshared keys themselves are derived from the vault, never written here",

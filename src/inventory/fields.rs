@@ -3,7 +3,7 @@
 use crate::finding::{Code, Finding};
 use crate::model::Location;
 
-use super::keys::Section;
+use super::keys::{KeySpec, Section};
 use super::node::{Key, Kind, Node};
 use super::secret::looks_like_key;
 use super::suggest::closest;
@@ -76,7 +76,7 @@ impl<'n> Fields<'n> {
                         at,
                     )
                     .label(format!("`{}` is missing", spec.name))
-                    .help(spec.doc),
+                    .help(describe(spec)),
                 );
             }
         }
@@ -92,6 +92,15 @@ impl<'n> Fields<'n> {
             .filter(|(_, node)| !matches!(node.kind, Kind::Null))
             .map(|(key, node)| Field { name: &key.value, at: key.at, node })
     }
+}
+
+/// What a key is for, as a lower-case fragment.
+fn describe(spec: &KeySpec) -> String {
+    let mut doc: Vec<char> = spec.doc.trim_end_matches('.').chars().collect();
+    if doc.get(1).is_some_and(|second| second.is_lowercase() || *second == ' ') {
+        doc[0] = doc[0].to_ascii_lowercase();
+    }
+    format!("`{}`: {}", spec.name, doc.into_iter().collect::<String>())
 }
 
 /// The entries of a map from names to sections.

@@ -3,14 +3,17 @@
 //! [`Inventory`] is what the file says once defaults and groups are resolved; nothing is derived
 //! yet (see [`crate::topology`]).
 
+mod allocate;
 mod draft;
 mod fields;
 pub mod keys;
 mod links;
+mod lock;
 mod names;
 mod node;
 mod reader;
 mod resolve;
+pub mod schema;
 mod secret;
 mod select;
 mod settings;
@@ -18,6 +21,8 @@ mod suggest;
 mod value;
 mod yaml;
 
+pub use allocate::{allocate, usable};
+pub use lock::{Lock, LockError, MAX_LOCK_BYTES};
 pub use reader::{Parsed, Reader, parse};
 pub use select::Index;
 pub use yaml::MAX_FILE_BYTES;

@@ -59,7 +59,7 @@ impl Reader {
     pub fn finish(self) -> Parsed {
         let Self { mut sources, documents, mut sink } = self;
         let mut draft = Draft::default();
-        let mut whole = true;
+        let mut whole = sink.findings.iter().all(|finding| finding.code != Code::Include);
         for (index, (file, root)) in documents.iter().enumerate() {
             let start = Location::start_of(*file);
             match root {

@@ -136,7 +136,7 @@ fn snippets<'f>(labels: &[Marked<'f>], sources: &'f SourceMap, elements: &mut Ve
         let end = spans.iter().map(|(span, _)| span.end).max().unwrap_or_default();
         let from = file.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let to = file.text[end..].find('\n').map_or(file.text.len(), |newline| end + newline);
-        let shown = &file.text[from..to];
+        let shown = file.text[from..to].trim_end_matches('\r');
         let line = cluster.iter().map(|(label, _)| label.at.line).min().unwrap_or(1);
         if shown.trim().is_empty() {
             let mut origin = Origin::path(path.clone()).line(line as usize);

@@ -5,7 +5,9 @@ use std::fmt::{self, Write as _};
 use anstyle::{AnsiColor, Style};
 
 use crate::model::InterfaceName;
-use crate::plan::{Change, Disruption, FieldChange, FileAction, HostPlan, HostState, PeerRef, Plan};
+use crate::plan::{
+    Change, Disruption, FieldChange, FileAction, HostPlan, HostState, PeerRef, Plan,
+};
 
 /// What a line does.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +60,8 @@ pub fn summary(plan: &Plan) -> String {
     let same = plan.hosts.len() - changing - unreadable - blocked;
     let mut out = String::new();
     if changing + unreadable + blocked == 0 {
-        let _ = writeln!(out, "{BOLD}No changes.{BOLD:#} {same} of {same} hosts are as the file says.");
+        let _ =
+            writeln!(out, "{BOLD}No changes.{BOLD:#} {same} of {same} hosts are as the file says.");
         return out;
     }
     let _ = write!(out, "{BOLD}Plan:{BOLD:#} {changing} to change, {same} as the file says");
@@ -75,7 +78,11 @@ pub fn summary(plan: &Plan) -> String {
 fn host_plan(out: &mut String, host: &HostPlan) {
     match &host.state {
         HostState::Unreadable(reason) => {
-            let _ = writeln!(out, "{BOLD}{}{BOLD:#}  {BAD}could not be read{BAD:#}: {reason}", host.host);
+            let _ = writeln!(
+                out,
+                "{BOLD}{}{BOLD:#}  {BAD}could not be read{BAD:#}: {reason}",
+                host.host
+            );
             let _ = writeln!(out, "  {DIM}its peers keep what the file gives it{DIM:#}\n");
             return;
         }
@@ -138,10 +145,18 @@ fn change(out: &mut String, item: &Change) {
         }
         Change::Forward { family } => line(out, Sign::Add, format_args!("forwarding of {family}")),
         Change::Firewall { digest: Some(_) } => {
-            line(out, Sign::Change, format_args!("masquerading rules (nftables table inet wgfleet)"));
+            line(
+                out,
+                Sign::Change,
+                format_args!("masquerading rules (nftables table inet wgfleet)"),
+            );
         }
         Change::Firewall { digest: None } => {
-            line(out, Sign::Remove, format_args!("masquerading rules (nftables table inet wgfleet)"));
+            line(
+                out,
+                Sign::Remove,
+                format_args!("masquerading rules (nftables table inet wgfleet)"),
+            );
         }
         Change::Create { interface, backend, addresses, peers } => {
             let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
@@ -163,7 +178,9 @@ fn change(out: &mut String, item: &Change) {
             let backend = backend_name(*backend);
             line(out, Sign::Change, format_args!("restart of {interface} ({backend}): {reason}"));
         }
-        Change::Delete { interface } => line(out, Sign::Remove, format_args!("interface {interface}")),
+        Change::Delete { interface } => {
+            line(out, Sign::Remove, format_args!("interface {interface}"))
+        }
         Change::Device { interface, fields: changed } => {
             line(out, Sign::Change, format_args!("interface {interface}"));
             fields(out, changed);

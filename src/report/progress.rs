@@ -22,8 +22,14 @@ pub struct Progress {
 #[derive(Debug)]
 enum State {
     Silent,
-    Plain { stage: Option<(Stage, usize, usize)> },
-    Bars { multi: MultiProgress, total: Option<ProgressBar>, hosts: BTreeMap<HostName, ProgressBar> },
+    Plain {
+        stage: Option<(Stage, usize, usize)>,
+    },
+    Bars {
+        multi: MultiProgress,
+        total: Option<ProgressBar>,
+        hosts: BTreeMap<HostName, ProgressBar>,
+    },
 }
 
 impl Progress {
@@ -95,7 +101,9 @@ fn bars(
         Event::Begin { stage, hosts } => {
             let bar = multi.add(ProgressBar::new(hosts as u64));
             let style = ProgressStyle::with_template("{prefix:>9} [{bar:30}] {pos}/{len}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+            bar.set_style(
+                style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "),
+            );
             bar.set_prefix(verb(stage));
             bar.tick();
             *total = Some(bar);

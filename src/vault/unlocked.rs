@@ -167,7 +167,11 @@ impl Unlocked {
         })
     }
 
-    pub(super) fn read_key(&self, name: &HostName, public: &PublicKey) -> Result<PrivateKey, VaultError> {
+    pub(super) fn read_key(
+        &self,
+        name: &HostName,
+        public: &PublicKey,
+    ) -> Result<PrivateKey, VaultError> {
         let path = Layout(&self.folder).key(name, public);
         let plain = self.open(&path)?;
         secret::decode_key(&path, &plain, name, public)

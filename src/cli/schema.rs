@@ -1,0 +1,19 @@
+//! `wgfleet schema`: the JSON Schema of the file.
+
+use crate::inventory::schema;
+
+use super::{CommandResult, Exit};
+
+/// Print the JSON Schema of fleet.yaml, for editors
+///
+/// The YAML language server reads it from a comment in the first line of the file:
+/// `# yaml-language-server: $schema=fleet.schema.json`
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+/// Prints the schema on stdout.
+#[expect(clippy::unnecessary_wraps, reason = "every command returns a result")]
+pub(super) fn run(_args: &Args) -> CommandResult {
+    anstream::print!("{}", schema::text());
+    Ok(Exit::Done)
+}

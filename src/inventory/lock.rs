@@ -1,0 +1,142 @@
+//! `fleet.lock`: the tunnel addresses that hosts and peers keep, whatever else changes.
+//!
+//! It holds every address of every member, allocated or declared, in one order for all: the same
+//! fleet gives the same bytes. A pin outlives its host, so that a host that comes back has its
+//! address again; only a full prefix takes such pins away.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{HostName, NetworkName};
+
+/// The format that this version writes.
+const VERSION: u32 = 1;
+
+/// Most bytes that a lock file may have: 100,000 hosts in four networks.
+pub const MAX_LOCK_BYTES: u64 = 64 << 20;
+
+/// Why a lock file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Not the JSON that wgfleet writes.
+    #[error("the lock file is not what wgfleet wrote: {source}")]
+    Syntax {
+        /// What is wrong, with line and column.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Written by a later version.
+    #[error("the lock file has version {found}, this wgfleet reads version {VERSION}")]
+    Version {
+        /// The version of the file.
+        found: u32,
+    },
+}
+
+impl LockError {
+    /// Line and column of the error, from 1, where there is one.
+    #[must_use]
+    pub fn position(&self) -> (usize, usize) {
+        match self {
+            Self::Syntax { source } => (source.line().max(1), source.column().max(1)),
+            Self::Version { .. } => (1, 1),
+        }
+    }
+}
+
+/// Pinned tunnel addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lock {
+    pins: BTreeMap<NetworkName, BTreeMap<HostName, Vec<IpAddr>>>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    networks: BTreeMap<NetworkName, BTreeMap<HostName, Vec<IpAddr>>>,
+}
+
+impl Lock {
+    /// Parses the text of a lock file; an empty one is an empty lock.
+    ///
+    /// # Errors
+    /// [`LockError`] where it is not what this version of wgfleet writes.
+    pub fn parse(text: &str) -> Result<Self, LockError> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        let syntax = |source| LockError::Syntax { source };
+        let versioned: Versioned = serde_json::from_str(text).map_err(syntax)?;
+        if versioned.version != VERSION {
+            return Err(LockError::Version { found: versioned.version });
+        }
+        let file: File = serde_json::from_str(text).map_err(syntax)?;
+        let mut lock = Self { pins: file.networks };
+        for addresses in lock.pins.values_mut().flat_map(BTreeMap::values_mut) {
+            addresses.sort_unstable();
+            addresses.dedup();
+        }
+        Ok(lock)
+    }
+
+    /// The text of the lock file: JSON with one host on each line, sorted by name.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = format!("{{\n  \"version\": {VERSION},\n  \"networks\": {{");
+        let mut first = true;
+        for (network, hosts) in &self.pins {
+            text.push_str(if first { "\n" } else { ",\n" });
+            first = false;
+            text.push_str(&format!("    \"{network}\": {{"));
+            for (index, (host, addresses)) in hosts.iter().enumerate() {
+                let list: Vec<String> = addresses.iter().map(|a| format!("\"{a}\"")).collect();
+                let comma = if index == 0 { "" } else { "," };
+                text.push_str(&format!("{comma}\n      \"{host}\": [{}]", list.join(", ")));
+            }
+            text.push_str("\n    }");
+        }
+        text.push_str("\n  }\n}\n");
+        text
+    }
+
+    /// The addresses of a host or unmanaged peer in a network: at most one of each family, IPv4
+    /// first; empty where it has none.
+    #[must_use]
+    pub fn address(&self, network: &NetworkName, host: &HostName) -> &[IpAddr] {
+        self.pins.get(network).and_then(|hosts| hosts.get(host)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether nothing is pinned.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pins.values().all(BTreeMap::is_empty)
+    }
+
+    /// All pins of a network.
+    pub(super) fn pins(
+        &self,
+        network: &NetworkName,
+    ) -> impl Iterator<Item = (&HostName, &[IpAddr])> {
+        self.pins
+            .get(network)
+            .into_iter()
+            .flatten()
+            .map(|(host, addresses)| (host, addresses.as_slice()))
+    }
+
+    /// Replaces all pins of a network.
+    pub(super) fn set(&mut self, network: &NetworkName, hosts: BTreeMap<HostName, Vec<IpAddr>>) {
+        if hosts.is_empty() {
+            self.pins.remove(network);
+        } else {
+            self.pins.insert(network.clone(), hosts);
+        }
+    }
+}
