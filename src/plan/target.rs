@@ -221,7 +221,7 @@ fn firewall(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
          table inet wgfleet\n\
          delete table inet wgfleet\n\
          table inet wgfleet {\n\
-         \tchain postrouting {{\n\
+         \tchain postrouting {\n\
          \t\ttype nat hook postrouting priority srcnat; policy accept;\n",
     );
     for rule in &rules {

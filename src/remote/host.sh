@@ -78,8 +78,8 @@ observe() {
 	for t in wg-quick ip nft resolvconf wireguard-go systemctl; do ! have $t || echo "tool $t"; done
 	! have_wg || echo tool wg
 	[ ! -x $agent ] || { read -r d _ <$lib/wgfleet.sha256 && echo "agent $d"; } 2>/dev/null
-	read -r f </proc/sys/net/ipv4/ip_forward; echo "forward4 $f"
-	f=0; [ ! -e /proc/sys/net/ipv6/conf/all/forwarding ] || read -r f </proc/sys/net/ipv6/conf/all/forwarding
+	echo "forward4 $(cat /proc/sys/net/ipv4/ip_forward)"
+	f=0; [ ! -e /proc/sys/net/ipv6/conf/all/forwarding ] || f=$(cat /proc/sys/net/ipv6/conf/all/forwarding)
 	[ "$f" = 0 ] || f=1
 	echo "forward6 $f"
 	[ ! -e $armed ] || { read -r d <$armed && echo "armed $d"; }
@@ -245,7 +245,7 @@ snapshot() {
 		file) old_file "$c" ;;
 		remove) old_file "$a" ;;
 		protect) old_file "$b" ;;
-		sysctl) read -r old <"/proc/sys/$a" && echo "$a $old" >>"$stage/old/sysctls" ;;
+		sysctl) old=$(cat "/proc/sys/$a") && echo "$a $old" >>"$stage/old/sysctls" ;; # read(1) stops after one byte there
 		nft | nft-delete) nft list table inet wgfleet >"$stage/old/nft" 2>/dev/null || : >"$stage/old/nft" ;;
 		esac
 	done <"$stage/ops"
@@ -326,16 +326,23 @@ apply() { # ID SECONDS
 		echo "done"
 	else
 		echo "$said"
-		! claim "$1" || revert
+		! claim "$1" || { stop_timer "$1"; revert; }
 		return 0
 	fi
 }
 
 timer() { setsid sh $run/host.sh "" expire "$1" "$2" </dev/null >/dev/null 2>&1 & }
 
+stop_timer() { # ID: the plain timer sleeps in a session of its own, led by its shell
+	! systemd_runs || systemctl -q stop "wgfleet-timer-$1.timer" "wgfleet-timer-$1.service" 2>/dev/null
+	[ -e "$run/timer" ] && read -r id pid <"$run/timer" && [ "$id" = "$1" ] || return 0
+	tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "expire $1" && kill -TERM "-$pid" 2>/dev/null
+	rm -f "$run/timer"
+}
+
 confirm() { # ID
 	stage=$run/$1
-	if claim "$1"; then rm -rf "$stage"; echo confirmed; else echo gone; fi
+	if claim "$1"; then stop_timer "$1"; rm -rf "$stage"; echo confirmed; else echo gone; fi
 }
 
 case $verb in
@@ -343,7 +350,7 @@ observe) observe ;;
 agent) push_agent "$@" ;;
 apply) apply "$@" ;;
 confirm) confirm "$1" ;;
-revert) stage=$run/$1; if claim "$1"; then revert; else echo gone; fi ;;
-expire) sleep "$2"; stage=$run/$1; ! claim "$1" || revert >"$run/reverted.$1" ;;
+revert) stage=$run/$1; if claim "$1"; then stop_timer "$1"; revert; else echo gone; fi ;;
+expire) echo "$1 $$" >$run/timer; sleep "$2"; stage=$run/$1; ! claim "$1" || revert >"$run/reverted.$1" ;;
 *) echo "unknown verb"; exit 64 ;;
 esac
