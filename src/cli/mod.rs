@@ -13,7 +13,9 @@ pub mod load;
 mod passphrase;
 mod plan;
 mod render;
+mod rotate;
 mod schema;
+mod status;
 mod survey;
 mod vault;
 
@@ -42,6 +44,8 @@ enum Command {
     Check(check::CheckArgs),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
+    Status(status::StatusArgs),
+    Rotate(rotate::RotateArgs),
     Render(render::RenderArgs),
     Vault(vault::VaultArgs),
     Schema(schema::Args),
@@ -52,9 +56,11 @@ impl Cli {
         let Self { global, command } = self;
         match command {
             Command::Init(args) => init::run(&args, &global),
-            Command::Check(args) => args.run(&global),
+            Command::Check(args) => check::run(&args, &global),
             Command::Plan(args) => args.run(&global),
             Command::Apply(args) => args.run(&global),
+            Command::Status(args) => args.run(&global),
+            Command::Rotate(args) => args.run(&global),
             Command::Render(args) => args.run(&global),
             Command::Vault(args) => args.run(&global),
             Command::Schema(args) => schema::run(&args),
