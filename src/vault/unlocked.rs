@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rayon::prelude::*;
 use zeroize::Zeroizing;
@@ -29,7 +29,7 @@ pub struct Unlocked {
     recipients: Vec<String>,
     identities: Identities,
     /// A thousand-host mesh asks half a million times for the same master.
-    masters: Mutex<BTreeMap<u32, Arc<PresharedKey>>>,
+    masters: RwLock<BTreeMap<u32, Arc<PresharedKey>>>,
 }
 
 impl fmt::Debug for Unlocked {
@@ -48,7 +48,7 @@ impl Unlocked {
         recipients: Vec<String>,
         identities: Identities,
     ) -> Self {
-        Self { folder, index, recipients, identities, masters: Mutex::default() }
+        Self { folder, index, recipients, identities, masters: RwLock::default() }
     }
 
     /// The public index as it was when the vault was unlocked.
@@ -174,10 +174,11 @@ impl Unlocked {
     }
 
     fn master(&self, epoch: u32) -> Result<Arc<PresharedKey>, VaultError> {
-        let mut masters = self.masters.lock().unwrap_or_else(PoisonError::into_inner);
+        let masters = self.masters.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(master) = masters.get(&epoch) {
             return Ok(Arc::clone(master));
         }
+        drop(masters);
         let known = self.index.epochs().get(&epoch).ok_or(VaultError::NoEpoch { epoch })?;
         let path = Layout(&self.folder).epoch(epoch);
         let master = secret::decode_psk(&path, &self.open(&path)?, epoch)?;
@@ -185,6 +186,7 @@ impl Unlocked {
             return Err(VaultError::Mismatch { path, what: "PSK material" });
         }
         let master = Arc::new(master);
+        let mut masters = self.masters.write().unwrap_or_else(PoisonError::into_inner);
         masters.insert(epoch, Arc::clone(&master));
         Ok(master)
     }
