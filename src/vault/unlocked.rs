@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::age_file::{self, OpenProblem};
-use super::{Identities, Index, KeyState, Layout, VaultError, derive, secret};
+use super::{Identities, Index, Layout, VaultError, derive, pending, secret};
 use crate::model::{HostName, PresharedKey, PrivateKey, PublicKey};
 use crate::sys::{FileError, read_limited};
 
@@ -120,8 +120,8 @@ impl Unlocked {
     /// Opens every file that the index names, and gives all that is wrong.
     #[must_use]
     pub fn verify(&self) -> Vec<VaultError> {
-        let keys: Vec<(&HostName, PublicKey)> = self.live_keys(true).collect();
-        let keys = keys
+        let keys = self
+            .keys()
             .par_iter()
             .filter_map(|(name, public)| self.read_key(name, public).err())
             .collect::<Vec<_>>();
@@ -129,12 +129,11 @@ impl Unlocked {
         keys.into_iter().chain(epochs).collect()
     }
 
-    /// Every file with its plaintext, checked against the index. A retired key whose file is
-    /// already gone is left out.
+    /// Every file with its plaintext, checked against the index.
     pub(super) fn plaintexts(&self) -> Result<Vec<Plaintext>, VaultError> {
         let layout = Layout(&self.folder);
-        let keys: Vec<(&HostName, PublicKey)> = self.live_keys(false).collect();
-        let mut all = keys
+        let mut all = self
+            .keys()
             .par_iter()
             .map(|(name, public)| {
                 let path = layout.key(name, public);
@@ -152,19 +151,10 @@ impl Unlocked {
         Ok(all)
     }
 
-    /// All keys of the index; with `whole` also retired ones whose file is gone.
-    fn live_keys(&self, whole: bool) -> impl Iterator<Item = (&HostName, PublicKey)> {
-        let layout = Layout(&self.folder);
-        self.index.keys.iter().flat_map(move |(name, generations)| {
-            generations
-                .iter()
-                .filter(move |one| {
-                    whole
-                        || one.state != KeyState::Retired
-                        || layout.key(name, &one.public_key).exists()
-                })
-                .map(move |one| (name, one.public_key))
-        })
+    /// All keys of the index.
+    fn keys(&self) -> Vec<(&HostName, PublicKey)> {
+        let keys = self.index.keys.iter();
+        keys.flat_map(|(name, all)| all.iter().map(move |one| (name, one.public_key))).collect()
     }
 
     fn read_key(&self, name: &HostName, public: &PublicKey) -> Result<PrivateKey, VaultError> {
@@ -192,12 +182,18 @@ impl Unlocked {
     }
 
     fn open(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-        let bytes = read_limited(path, FILE_LIMIT).map_err(|error| match error {
-            FileError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                VaultError::Missing { path: path.to_owned() }
-            }
-            error => error.into(),
-        })?;
+        // A run may be about to rename the file, or have died before: its own name, the pending
+        // one, and once more its own, if it was renamed between the two.
+        let pending = pending(path);
+        let bytes = [path, &pending, path]
+            .into_iter()
+            .find_map(|path| match read_limited(path, FILE_LIMIT) {
+                Err(FileError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    None
+                }
+                result => Some(result),
+            })
+            .ok_or_else(|| VaultError::Missing { path: path.to_owned() })??;
         age_file::open(&bytes, &self.identities.0).map_err(|problem| match problem {
             OpenProblem::NoMatch => VaultError::WrongIdentity {
                 path: path.to_owned(),

@@ -1,6 +1,6 @@
 //! The vault against Debian's age, ssh-keygen, hostile files and the command line.
 //!
-//! Needs `age`, `age-keygen`, `ssh-keygen`, `setsid` and `script`; `make test` installs them.
+//! Needs `age`, `age-keygen`, `ssh-keygen`, and `setsid`, `timeout` and `script`; `make test` installs them.
 
 mod bench;
 mod command_line;
