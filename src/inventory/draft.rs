@@ -203,13 +203,11 @@ impl<'n> Draft<'n> {
     }
 
     fn rule(&mut self, item: &Field<'n>, sink: &mut Sink) {
-        let at = match &item.node.kind {
-            Kind::Map(entries) => entries.first().map_or(item.at, |(key, _)| key.at),
-            _ => {
-                wrong_type(item, "a rule is `allow: {from: …, to: …}` or `deny: …`", sink);
-                return;
-            }
+        let Kind::Map(entries) = &item.node.kind else {
+            wrong_type(item, "a rule is `allow: {from: …, to: …}` or `deny: …`", sink);
+            return;
         };
+        let at = entries.first().map_or(item.at, |(key, _)| key.at);
         let Some(fields) = Fields::open(&RULE, item.node, at, sink) else { return };
         for (key, allow) in [("allow", true), ("deny", false)] {
             let Some(field) = fields.get(key) else { continue };

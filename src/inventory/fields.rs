@@ -127,9 +127,8 @@ pub(super) fn wrong_type(field: &Field<'_>, want: &str, sink: &mut Sink) {
 /// Marks everything below that looks like a key as secret.
 fn hide_keys(node: &Node, sink: &mut Sink) {
     match &node.kind {
-        Kind::Null => {}
         Kind::Scalar { text, .. } if looks_like_key(text) => sink.secrets.push(node.at),
-        Kind::Scalar { .. } => {}
+        Kind::Null | Kind::Scalar { .. } => {}
         Kind::Seq(items) => items.iter().for_each(|item| hide_keys(item, sink)),
         Kind::Map(entries) => entries.iter().for_each(|(_, value)| hide_keys(value, sink)),
     }
