@@ -150,7 +150,9 @@ fn snippets<'f>(labels: &[Marked<'f>], sources: &'f SourceMap, elements: &mut Ve
             Snippet::<Annotation<'f>>::source(shown).path(path.clone()).line_start(line as usize);
         for (span, (label, primary)) in spans {
             let kind = if primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-            let mut annotation = kind.span(span.start - from..span.end - from);
+            // A place between the line's carriage returns is behind what is shown.
+            let within = |offset: usize| (offset - from).min(shown.len());
+            let mut annotation = kind.span(within(span.start)..within(span.end));
             if !label.text.is_empty() {
                 annotation = annotation.label(normalize_untrusted_str(&label.text));
             }
