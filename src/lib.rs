@@ -21,7 +21,6 @@ pub mod plan;
 
 pub mod event;
 
-pub mod journal;
 pub mod remote;
 pub mod sys;
 pub mod vault;

@@ -1,1 +1,11 @@
-//! Placeholder of the layer `apply`.
+//! Carrying out a plan: staged on the host, armed with a deadline, done, and confirmed over a new
+//! connection; what is not confirmed goes back by itself.
+
+mod conf;
+mod fleet;
+mod host;
+mod payload;
+
+pub use fleet::{Job, apply_all};
+pub use host::{ApplyError, Outcome};
+pub use payload::Payload;

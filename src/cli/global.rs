@@ -23,6 +23,10 @@ pub struct Global {
     #[arg(long, global = true, env = "WGFLEET_SSH_CONFIG", value_name = "FILE")]
     pub ssh_config: Option<PathBuf>,
 
+    /// Fail instead of pinning new addresses in the lock file
+    #[arg(long, global = true)]
+    pub locked: bool,
+
     /// Only errors on stderr
     #[arg(short, long, global = true)]
     pub quiet: bool,

@@ -4,10 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::desired::DEFAULT_TEMPLATE;
 use crate::model::FleetName;
+use crate::sys;
 
 use super::load::FLEET_FILE;
-use super::{CommandError, CommandResult, Exit};
+use super::vault::{self, Access};
+use super::{CommandError, CommandResult, Exit, Global};
 
 /// Begin a fleet: an inventory with comments, a vault, and what to do next
 #[derive(Debug, clap::Args)]
@@ -15,6 +18,13 @@ pub(super) struct Args {
     /// The folder; it is made where it does not exist
     #[arg(default_value = ".", value_name = "DIR")]
     dir: PathBuf,
+
+    /// Copy the template of wg0.conf too, to change it
+    #[arg(long)]
+    templates: bool,
+
+    #[command(flatten)]
+    access: Access,
 }
 
 /// The files of a new fleet, relative to its folder.
@@ -26,7 +36,7 @@ const FILES: &[(&str, &str)] = &[
 /// The fleet's name within the scaffold.
 const NAME: &str = "my-fleet";
 
-pub(super) fn run(args: &Args) -> CommandResult {
+pub(super) fn run(args: &Args, global: &Global) -> CommandResult {
     let dir = &args.dir;
     let fleet = dir.join(FLEET_FILE);
     if fleet.symlink_metadata().is_ok() {
@@ -34,7 +44,19 @@ pub(super) fn run(args: &Args) -> CommandResult {
         return Err(CommandError::message(Exit::Failed, message)
             .hint("name another folder, or change the inventory that is there"));
     }
-    let written = scaffold(dir)?;
+    let (name, mut written) = scaffold(dir)?;
+    if args.templates {
+        let path = dir.join("templates/wg0.conf.j2");
+        fs::create_dir_all(dir.join("templates"))?;
+        if !path.exists() {
+            sys::write_atomic(&path, DEFAULT_TEMPLATE.as_bytes(), sys::Mode::Public)
+                .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+            written.push(path);
+        }
+    }
+    if !dir.join("vault").exists() {
+        vault::make(global, dir, &name, &args.access)?;
+    }
     for path in &written {
         anstream::println!("wrote {}", path.display());
     }
@@ -43,18 +65,17 @@ pub(super) fn run(args: &Args) -> CommandResult {
 }
 
 /// Writes the files of a new fleet and returns their paths. A file that is there stays as it is.
-fn scaffold(dir: &Path) -> Result<Vec<PathBuf>, CommandError> {
+fn scaffold(dir: &Path) -> Result<(FleetName, Vec<PathBuf>), CommandError> {
     fs::create_dir_all(dir)?;
     let name = fs::canonicalize(dir)?
         .file_name()
-        .and_then(|name| name.to_str()?.parse::<FleetName>().ok());
+        .and_then(|name| name.to_str()?.parse::<FleetName>().ok())
+        .or_else(|| NAME.parse().ok())
+        .ok_or_else(|| CommandError::message(Exit::Failed, "the scaffold has no name"))?;
     let mut written = Vec::new();
     for (file, text) in FILES {
         let path = dir.join(file);
-        let text = match &name {
-            Some(name) => text.replace(NAME, name.as_str()),
-            None => (*text).to_owned(),
-        };
+        let text = text.replace(NAME, name.as_str());
         match File::create_new(&path) {
             Ok(mut file) => {
                 file.write_all(text.as_bytes())?;
@@ -65,7 +86,7 @@ fn scaffold(dir: &Path) -> Result<Vec<PathBuf>, CommandError> {
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(written)
+    Ok((name, written))
 }
 
 fn next_steps(dir: &Path) -> String {
@@ -74,9 +95,10 @@ fn next_steps(dir: &Path) -> String {
     format!(
         "\nnext:\n  \
          1. edit {}: your networks, sites and hosts\n  \
-         2. wgfleet check{at}    says what is wrong with it\n  \
-         3. wgfleet plan{at}     reads the hosts and shows what would change\n  \
-         4. wgfleet apply{at}    changes it, and goes back by itself where that locks it out\n",
+         2. wgfleet check{at}           says what is wrong with it\n  \
+         3. wgfleet vault keygen{at}    makes the keys of hosts that have none\n  \
+         4. wgfleet plan{at}            reads the hosts and shows what would change\n  \
+         5. wgfleet apply{at}           changes it, and goes back by itself where that locks it out\n",
         dir.join(FLEET_FILE).display()
     )
 }
@@ -90,15 +112,14 @@ mod tests {
     fn a_new_fleet_has_no_findings_and_is_never_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("acme");
-        assert_eq!(scaffold(&dir).unwrap(), [dir.join("fleet.yaml"), dir.join(".gitignore")]);
+        assert_eq!(scaffold(&dir).unwrap().1, [dir.join("fleet.yaml"), dir.join(".gitignore")]);
         let loaded = load(&dir).unwrap();
         assert!(loaded.findings.is_empty(), "{:?}", loaded.findings);
         let inventory = loaded.inventory.unwrap();
         assert_eq!(inventory.fleet.value.as_str(), "acme");
         assert_eq!(inventory.hosts.len(), 3);
         fs::write(dir.join("fleet.yaml"), "mine").unwrap();
-        assert!(run(&Args { dir: dir.clone() }).is_err());
-        assert!(scaffold(&dir).unwrap().is_empty());
+        assert!(scaffold(&dir).unwrap().1.is_empty());
         assert_eq!(fs::read_to_string(dir.join("fleet.yaml")).unwrap(), "mine");
     }
 }

@@ -2,17 +2,26 @@
 //!
 //! Data goes to stdout, everything else to stderr.
 
+mod apply;
+mod check;
 mod error;
 mod exit;
+mod fleet;
 mod global;
 mod init;
 pub mod load;
+mod passphrase;
+mod plan;
+mod render;
 mod schema;
+mod survey;
+mod vault;
 
 pub use error::{CommandError, CommandResult};
 pub use exit::Exit;
 pub use global::{Format, Global};
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -30,16 +39,40 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Args),
+    Check(check::CheckArgs),
+    Plan(plan::PlanArgs),
+    Apply(apply::ApplyArgs),
+    Render(render::RenderArgs),
+    Vault(vault::VaultArgs),
     Schema(schema::Args),
 }
 
 impl Cli {
     fn run(self) -> CommandResult {
-        let Self { global: _, command } = self;
+        let Self { global, command } = self;
         match command {
-            Command::Init(args) => init::run(&args),
+            Command::Init(args) => init::run(&args, &global),
+            Command::Check(args) => args.run(&global),
+            Command::Plan(args) => args.run(&global),
+            Command::Apply(args) => args.run(&global),
+            Command::Render(args) => args.run(&global),
+            Command::Vault(args) => args.run(&global),
             Command::Schema(args) => schema::run(&args),
         }
+    }
+}
+
+/// The runtime of every command that logs in to hosts.
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
+
+/// Writes a command's data; a reader that left early has read enough.
+fn write_stdout(bytes: &[u8]) -> Result<(), CommandError> {
+    let mut stdout = anstream::stdout();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }
 

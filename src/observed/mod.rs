@@ -1,1 +1,157 @@
-//! Placeholder of the layer `observed`.
+//! What hosts say about themselves, as typed values.
+//!
+//! The text comes from the observing part of `src/remote/host.sh`; every line of it is hostile until
+//! [`parse`] has read it.
+
+mod parse;
+
+pub use parse::{ObserveError, parse};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Fingerprint, InterfaceName, Keepalive, PublicKey};
+
+/// What one round trip to a host brought.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObservedHost {
+    /// What the machine is and has.
+    pub facts: Facts,
+    /// Every `WireGuard` interface that is up, wgfleet's or not.
+    pub interfaces: BTreeMap<InterfaceName, ObservedInterface>,
+    /// The files that wgfleet looks at, by path; absent ones are not in the map.
+    pub files: BTreeMap<String, ObservedFile>,
+    /// State of the units that wgfleet looks at, by name.
+    pub units: BTreeMap<String, UnitState>,
+    /// Digest that the live rules of wgfleet's nftables table carry, where there is one.
+    pub firewall: Option<String>,
+    /// `net.ipv4.ip_forward`.
+    pub forward_v4: bool,
+    /// `net.ipv6.conf.all.forwarding`.
+    pub forward_v6: bool,
+    /// A change that is armed and not yet confirmed: its id.
+    pub armed: Option<String>,
+    /// Seconds since the epoch on the host's clock, for handshake ages.
+    pub now: u64,
+}
+
+/// What a machine is and has.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Facts {
+    /// `uname -m`.
+    pub machine: String,
+    /// `uname -r`.
+    pub kernel: String,
+    /// Whether systemd is PID 1.
+    pub systemd: bool,
+    /// Whether the kernel has `WireGuard`, loaded or loadable.
+    pub kernel_wireguard: bool,
+    /// Whether /dev/net/tun can be opened.
+    pub tun: bool,
+    /// Programs of interest that are there.
+    pub tools: BTreeSet<String>,
+    /// SHA-256 of wgfleet's own binary on the host, where it was pushed.
+    pub agent: Option<Fingerprint>,
+}
+
+impl Facts {
+    /// Whether a program is there.
+    #[must_use]
+    pub fn has(&self, tool: &str) -> bool {
+        self.tools.contains(tool)
+    }
+}
+
+/// What carries an interface's packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LiveBackend {
+    /// The kernel.
+    Kernel,
+    /// wgfleet's own tunnel.
+    Embedded,
+    /// Another userspace implementation.
+    Userspace,
+}
+
+/// One live interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedInterface {
+    /// What carries its packets.
+    pub backend: LiveBackend,
+    /// Whether the link is up.
+    pub up: bool,
+    /// MTU in bytes.
+    pub mtu: u32,
+    /// Public key; `None` where no private key is set.
+    pub public_key: Option<PublicKey>,
+    /// UDP port; 0 where none is bound.
+    pub listen_port: u16,
+    /// Mark of encrypted packets; 0 where off.
+    pub fwmark: u32,
+    /// Addresses with prefix lengths; link-local IPv6 left out.
+    pub addresses: BTreeSet<IpNet>,
+    /// Routes that were added to the device, as (table, prefix); connected ones left out.
+    pub routes: BTreeSet<(u32, IpNet)>,
+    /// Peers by key.
+    pub peers: BTreeMap<PublicKey, ObservedPeer>,
+}
+
+/// How a live preshared key stands to the one in the host's file; the key itself stays there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ObservedPsk {
+    /// None is set.
+    None,
+    /// The one that the file has.
+    AsFile,
+    /// Another.
+    Other,
+}
+
+/// One live peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedPeer {
+    /// How its preshared key stands to the file's.
+    pub psk: ObservedPsk,
+    /// Where it was last seen or configured.
+    pub endpoint: Option<SocketAddr>,
+    /// Its `AllowedIPs`.
+    pub allowed_ips: BTreeSet<IpNet>,
+    /// Time of the last handshake in seconds since the epoch; 0: never.
+    pub latest_handshake: u64,
+    /// Bytes received.
+    pub received: u64,
+    /// Bytes sent.
+    pub sent: u64,
+    /// Its keepalive.
+    pub keepalive: Option<Keepalive>,
+}
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedFile {
+    /// Permission bits, in octal as `stat` prints them.
+    pub mode: u32,
+    /// Whether root owns it.
+    pub root: bool,
+    /// SHA-256 over the fingerprint key and the content.
+    pub fingerprint: Fingerprint,
+    /// The content, secrets replaced by [`HIDDEN`].
+    pub public_text: String,
+}
+
+/// What stands for a secret in text that leaves a host or reaches a person.
+pub const HIDDEN: &str = "(hidden)";
+
+/// State of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UnitState {
+    /// Starts at boot.
+    pub enabled: bool,
+    /// Is active now.
+    pub active: bool,
+}

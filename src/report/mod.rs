@@ -3,3 +3,5 @@
 //! It returns text; the command line prints it.
 
 pub mod findings;
+pub mod plan;
+pub mod progress;

@@ -65,11 +65,26 @@ pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
 /// # Errors
 /// [`FileError::Write`]; whatever `path` held before is untouched.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), FileError> {
-    let failed = |source| FileError::Write { path: path.to_owned(), source };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    stage(path, bytes, mode)
+        .and_then(|file| file.persist(path).map_err(|error| error.error))
+        .and_then(|_| sync_folder(path))
+        .map_err(|source| FileError::Write { path: path.to_owned(), source })
+}
+
+/// Writes a file as [`write_atomic`] does, but never over one that is already there.
+///
+/// # Errors
+/// [`FileError::Write`], with [`io::ErrorKind::AlreadyExists`] where there is a file at `path`; it
+/// is untouched.
+pub fn write_new(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), FileError> {
+    stage(path, bytes, mode)
+        .and_then(|file| file.persist_noclobber(path).map_err(|error| error.error))
+        .and_then(|_| sync_folder(path))
+        .map_err(|source| FileError::Write { path: path.to_owned(), source })
+}
+
+/// The temporary file beside `path`, whole and on disk.
+fn stage(path: &Path, bytes: &[u8], mode: Mode) -> io::Result<tempfile::NamedTempFile> {
     let bits = match mode {
         Mode::Private => 0o600,
         Mode::Public => 0o644,
@@ -77,11 +92,45 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), FileErr
     let mut file = tempfile::Builder::new()
         .prefix(".wgfleet-")
         .permissions(Permissions::from_mode(bits))
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+        .tempfile_in(folder_of(path))?;
+    file.write_all(bytes)?;
     // The umask may have taken bits away.
-    file.as_file().set_permissions(Permissions::from_mode(bits)).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    file.as_file().set_permissions(Permissions::from_mode(bits))?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    fs::File::open(folder_of(path))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_file_is_private_and_an_existing_one_is_never_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_new(&path, b"first", Mode::Private).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let FileError::Write { source, .. } =
+            write_new(&path, b"second", Mode::Private).unwrap_err()
+        else {
+            panic!("another error");
+        };
+        assert_eq!(source.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        write_atomic(&path, b"third", Mode::Public).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"third");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "temporary files are gone");
+    }
 }

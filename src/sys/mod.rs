@@ -1,5 +1,11 @@
-//! The machine below: files that are written whole or not at all.
+//! The machine below: files that are written whole or not at all, and the clock.
 
+mod clock;
+mod digest;
+mod elf;
 mod file;
 
-pub use file::{FileError, Mode, read_limited, write_atomic};
+pub use clock::{Clock, FixedClock, SystemClock};
+pub use digest::sha256;
+pub use elf::{Elf, read_elf};
+pub use file::{FileError, Mode, read_limited, write_atomic, write_new};

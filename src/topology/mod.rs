@@ -3,6 +3,13 @@
 //! A [`Topology`] is the fleet as the checker proves it and as `desired` renders it: every
 //! interface of every host and unmanaged peer, and on each the full list of its peers.
 
+mod allowed;
+mod build;
+mod links;
+mod paths;
+
+pub use build::{Addresses, build};
+
 use std::net::IpAddr;
 use std::sync::Arc;
 

@@ -1,1 +1,339 @@
-//! Placeholder of the layer `vault`.
+//! The vault: private keys and PSK material as small age files beside the inventory, in git.
+//!
+//! ```text
+//! vault/recipients.txt                     who can open it; reviewed, `age -R` reads it
+//! vault/index.json                         public keys, times, states; in clear, one entry a line
+//! vault/keys/<host>.<16 hex digits>.age    one private key; the digits begin its public key
+//! vault/psk/<epoch>.age                    the master secret of an epoch of pairwise PSKs
+//! ```
+//!
+//! A file of `keys` or `psk` is written once and never over another: adding a key needs the
+//! recipients only, no identity. Whatever changes together changes in the index, whose replacement
+//! is atomic: the file comes first, then the index. Only [`Vault::rekey`] replaces files, by the
+//! same contents for other recipients. `docs/vault.md` has the formats.
+
+mod age_file;
+mod derive;
+mod error;
+pub mod identity;
+mod index;
+mod keys;
+mod recipients;
+mod secret;
+mod secrets;
+mod store;
+mod unlocked;
+
+#[cfg(test)]
+mod crash_tests;
+
+pub use age_file::{Recipient, RecipientError};
+pub use error::VaultError;
+pub use identity::{Identities, Passphrase, PassphraseError, Unattended};
+pub use index::{Generation, Index, IndexError, KeyState, PskEpoch};
+pub use unlocked::Unlocked;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::model::{FleetName, HostName, PublicKey};
+use crate::sys::{FileError, Mode, read_limited};
+use store::{Disk, Store};
+
+/// The most bytes the index may have: a million keys need less.
+const INDEX_LIMIT: u64 = 1 << 28;
+/// The most bytes a recipients file may have.
+const RECIPIENTS_LIMIT: u64 = 1 << 20;
+
+/// A vault without its secrets: the index and the recipients.
+#[derive(Debug)]
+pub struct Vault {
+    folder: PathBuf,
+    index: Index,
+    recipients: Vec<Recipient>,
+    store: Arc<dyn Store>,
+}
+
+/// What does not fit between the index and the files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Oddities {
+    /// Files that the index names and that are not there.
+    pub missing: Vec<PathBuf>,
+    /// Files that the index does not name: of an interrupted run, or of another branch.
+    pub unknown: Vec<PathBuf>,
+}
+
+/// Where the parts of a vault are.
+#[derive(Debug, Clone, Copy)]
+struct Layout<'a>(&'a Path);
+
+impl Layout<'_> {
+    fn index(self) -> PathBuf {
+        self.0.join("index.json")
+    }
+
+    fn recipients(self) -> PathBuf {
+        self.0.join("recipients.txt")
+    }
+
+    fn keys(self) -> PathBuf {
+        self.0.join("keys")
+    }
+
+    fn psk(self) -> PathBuf {
+        self.0.join("psk")
+    }
+
+    fn key(self, name: &HostName, public: &PublicKey) -> PathBuf {
+        let mut file = format!("{name}.");
+        for byte in &public.as_bytes()[..8] {
+            let _ = write!(file, "{byte:02x}");
+        }
+        file.push_str(".age");
+        self.keys().join(file)
+    }
+
+    fn epoch(self, epoch: u32) -> PathBuf {
+        self.psk().join(format!("{epoch}.age"))
+    }
+}
+
+/// Keeps other runs from writing while it lives.
+#[derive(Debug)]
+struct Lock {
+    _folder: File,
+}
+
+impl Lock {
+    /// Locks the folder itself, so that no lock file lies in git.
+    fn take(folder: &Path) -> Result<Self, VaultError> {
+        let failed = |source| VaultError::Lock { path: folder.to_owned(), source };
+        let file = File::open(folder).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _folder: file }),
+            Err(TryLockError::WouldBlock) => Err(VaultError::Locked { path: folder.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+}
+
+impl Vault {
+    /// Makes a vault with PSK material of epoch 1 and no keys. A recipients file that is already
+    /// there is kept, and must name every one of `recipients`. An interrupted run is finished by
+    /// the next.
+    ///
+    /// # Errors
+    /// [`VaultError::Exists`], [`VaultError::IndexLost`], [`VaultError::RecipientMissing`],
+    /// [`VaultError::Locked`], or what writing failed of.
+    pub fn create(
+        folder: &Path,
+        fleet: &FleetName,
+        recipients: &[Recipient],
+        now: Timestamp,
+    ) -> Result<Self, VaultError> {
+        Self::create_in(folder, fleet, recipients, now, Arc::new(Disk))
+    }
+
+    fn create_in(
+        folder: &Path,
+        fleet: &FleetName,
+        wanted: &[Recipient],
+        now: Timestamp,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, VaultError> {
+        let layout = Layout(folder);
+        for folder in [folder.to_owned(), layout.keys(), layout.psk()] {
+            fs::create_dir_all(&folder)
+                .map_err(|source| FileError::Write { path: folder, source })?;
+        }
+        let _lock = Lock::take(folder)?;
+        if exists(&layout.index())? {
+            return Err(VaultError::Exists { path: folder.to_owned() });
+        }
+        if !list(&layout.keys())?.is_empty() {
+            return Err(VaultError::IndexLost { path: layout.index() });
+        }
+        let path = layout.recipients();
+        if !exists(&path)? {
+            if wanted.is_empty() {
+                return Err(VaultError::NoRecipients { path });
+            }
+            store.create(&path, &recipients::render(wanted), Mode::Public)?;
+        }
+        let recipients = read_recipients(folder)?;
+        if let Some(missing) = wanted.iter().find(|one| !recipients.contains(one)) {
+            return Err(VaultError::RecipientMissing { path, recipient: missing.to_string() });
+        }
+        let index = Index::new(fleet.clone(), recipients::texts(&recipients));
+        let mut vault = Self { folder: folder.to_owned(), index, recipients, store };
+        let (epoch, made) = vault.make_epoch(now)?;
+        vault.index.epochs.insert(epoch, made);
+        vault.store.create(&layout.index(), &vault.index.to_bytes(), Mode::Public)?;
+        Ok(vault)
+    }
+
+    /// Reads a vault's index and recipients; no identity is needed.
+    ///
+    /// # Errors
+    /// [`VaultError::NoVault`], or what is wrong with either file.
+    pub fn open(folder: &Path) -> Result<Self, VaultError> {
+        Self::open_in(folder, Arc::new(Disk))
+    }
+
+    fn open_in(folder: &Path, store: Arc<dyn Store>) -> Result<Self, VaultError> {
+        let layout = Layout(folder);
+        if !exists(&layout.index())? {
+            let keys = if exists(&layout.keys())? { list(&layout.keys())? } else { Vec::new() };
+            return Err(if keys.is_empty() {
+                VaultError::NoVault { path: folder.to_owned() }
+            } else {
+                VaultError::IndexLost { path: layout.index() }
+            });
+        }
+        let index = read_index(folder)?;
+        let recipients = read_recipients(folder)?;
+        Ok(Self { folder: folder.to_owned(), index, recipients, store })
+    }
+
+    /// The vault's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The public index.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Who can open what is written from now on.
+    #[must_use]
+    pub fn recipients(&self) -> &[Recipient] {
+        &self.recipients
+    }
+
+    /// Whether `recipients.txt` was changed since the last rekey.
+    #[must_use]
+    pub fn needs_rekey(&self) -> bool {
+        recipients::texts(&self.recipients) != self.index.recipients
+    }
+
+    /// Adds identities to the vault. Nothing is decrypted before it is asked for.
+    #[must_use]
+    pub fn unlock(&self, identities: &Identities) -> Unlocked {
+        Unlocked::new(
+            self.folder.clone(),
+            self.index.clone(),
+            recipients::texts(&self.recipients),
+            identities.clone(),
+        )
+    }
+
+    /// Compares the index with the files that are there.
+    ///
+    /// # Errors
+    /// [`VaultError::File`] where a folder cannot be read.
+    pub fn oddities(&self) -> Result<Oddities, VaultError> {
+        let layout = Layout(&self.folder);
+        let mut present = BTreeSet::new();
+        for folder in [layout.keys(), layout.psk()] {
+            if exists(&folder)? {
+                present.extend(list(&folder)?);
+            }
+        }
+        let named = self.files();
+        Ok(Oddities {
+            missing: named.difference(&present).cloned().collect(),
+            unknown: present.difference(&named).cloned().collect(),
+        })
+    }
+
+    /// The files that the index names.
+    fn files(&self) -> BTreeSet<PathBuf> {
+        let layout = Layout(&self.folder);
+        let keys = self.index.keys.iter().flat_map(|(name, generations)| {
+            generations.iter().map(move |one| layout.key(name, &one.public_key))
+        });
+        keys.chain(self.index.epochs.keys().map(|epoch| layout.epoch(*epoch))).collect()
+    }
+
+    /// Runs a change under the lock, on the index as it is on disk now, and replaces the index
+    /// where it changed.
+    fn change<T>(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Result<T, VaultError>,
+    ) -> Result<T, VaultError> {
+        let _lock = Lock::take(&self.folder)?;
+        self.index = read_index(&self.folder)?;
+        self.recipients = read_recipients(&self.folder)?;
+        self.sweep()?;
+        let before = self.index.clone();
+        let result = change(self).and_then(|value| {
+            if self.index != before {
+                let path = Layout(&self.folder).index();
+                self.store.replace(&path, &self.index.to_bytes(), Mode::Public)?;
+            }
+            Ok(value)
+        });
+        if result.is_err() {
+            self.index = before;
+        }
+        result
+    }
+
+    /// Removes the temporary files of a run that was killed; whoever holds the lock has none yet.
+    fn sweep(&self) -> Result<(), VaultError> {
+        let layout = Layout(&self.folder);
+        for folder in [self.folder.clone(), layout.keys(), layout.psk()] {
+            fs::create_dir_all(&folder)
+                .map_err(|source| FileError::Write { path: folder.clone(), source })?;
+            for path in list(&folder)? {
+                let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+                if name.starts_with(b".wgfleet-") {
+                    Disk.remove(&path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_index(folder: &Path) -> Result<Index, VaultError> {
+    let path = Layout(folder).index();
+    let bytes = read_limited(&path, INDEX_LIMIT)?;
+    Index::parse(&bytes).map_err(|source| VaultError::Index { path, source })
+}
+
+fn read_recipients(folder: &Path) -> Result<Vec<Recipient>, VaultError> {
+    let path = Layout(folder).recipients();
+    if !exists(&path)? {
+        return Err(VaultError::Missing { path });
+    }
+    recipients::parse(&path, &read_limited(&path, RECIPIENTS_LIMIT)?)
+}
+
+fn exists(path: &Path) -> Result<bool, FileError> {
+    path.try_exists().map_err(|source| FileError::Read { path: path.to_owned(), source })
+}
+
+/// The files of a folder, without its folders.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let read = || -> io::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() {
+                files.push(entry.path());
+            }
+        }
+        Ok(files)
+    };
+    read().map_err(|source| FileError::Read { path: folder.to_owned(), source })
+}

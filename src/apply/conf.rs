@@ -1,0 +1,80 @@
+//! Configuration text as `wg setconf` and `wg addconf` take it, secrets in place.
+
+use std::fmt::Write as _;
+
+use zeroize::Zeroizing;
+
+use crate::desired::{DesiredHost, DesiredInterface, DesiredPeer, Secrets};
+use crate::model::{Endpoint, PublicKey};
+
+/// Which of a peer's settings are written beside its key and `AllowedIPs`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PeerParts {
+    /// Its endpoint.
+    pub(super) endpoint: Option<Endpoint>,
+    /// Its keepalive in seconds; `Some(0)`: off.
+    pub(super) keepalive: Option<u16>,
+    /// Its preshared key.
+    pub(super) psk: bool,
+}
+
+impl PeerParts {
+    /// Everything that is wanted of a peer.
+    pub(super) fn all(peer: &DesiredPeer) -> Self {
+        Self {
+            endpoint: peer.endpoint.clone(),
+            keepalive: peer.keepalive.map(crate::model::Keepalive::get),
+            psk: peer.psk_epoch.is_some(),
+        }
+    }
+}
+
+/// The `[Interface]` section.
+pub(super) fn interface<S: Secrets>(
+    host: &DesiredHost,
+    interface: &DesiredInterface,
+    secrets: &S,
+) -> Result<Zeroizing<String>, S::Error> {
+    let key = secrets.private_key(&host.name, &interface.public_key)?.expose_base64();
+    // Room for all that follows: growing would leave copies behind that nobody zeroes.
+    let mut text = Zeroizing::new(String::with_capacity(256));
+    let _ = writeln!(text, "[Interface]\nPrivateKey = {}", key.as_str());
+    if let Some(port) = interface.listen_port {
+        let _ = writeln!(text, "ListenPort = {port}");
+    }
+    if let Some(mark) = interface.fwmark {
+        let _ = writeln!(text, "FwMark = {mark}");
+    }
+    Ok(text)
+}
+
+/// A `[Peer]` section.
+pub(super) fn peer<S: Secrets>(
+    interface: &DesiredInterface,
+    key: &PublicKey,
+    peer: &DesiredPeer,
+    parts: &PeerParts,
+    secrets: &S,
+) -> Result<Zeroizing<String>, S::Error> {
+    let mut text = Zeroizing::new(String::with_capacity(320 + peer.allowed_ips.len() * 48));
+    let _ = writeln!(text, "[Peer]\nPublicKey = {key}");
+    if let Some(epoch) = peer.psk_epoch.filter(|_| parts.psk) {
+        let psk = secrets.preshared_key(&interface.public_key, key, epoch)?.expose_base64();
+        let _ = writeln!(text, "PresharedKey = {}", psk.as_str());
+    }
+    let nets: Vec<String> = peer.allowed_ips.iter().map(ToString::to_string).collect();
+    if !nets.is_empty() {
+        let _ = writeln!(text, "AllowedIPs = {}", nets.join(","));
+    }
+    if let Some(endpoint) = &parts.endpoint {
+        let _ = writeln!(text, "Endpoint = {endpoint}");
+    }
+    match parts.keepalive {
+        Some(0) => text.push_str("PersistentKeepalive = off\n"),
+        Some(seconds) => {
+            let _ = writeln!(text, "PersistentKeepalive = {seconds}");
+        }
+        None => {}
+    }
+    Ok(text)
+}

@@ -1,0 +1,448 @@
+//! A host's plan as files and operations for its side of wgfleet.
+//!
+//! Every word of an operation comes from a type that cannot hold a blank or a quote; everything
+//! else travels as a file.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use ipnet::IpNet;
+use zeroize::Zeroizing;
+
+use super::conf::{self, PeerParts};
+use crate::desired::Secrets;
+use crate::model::{Family, InterfaceName, PublicKey};
+use crate::observed::{LiveBackend, ObservedHost, UnitState};
+use crate::plan::{
+    Change, FieldChange, FileAction, HostPlan, PeerRef, RenderedHost, Target, TargetInterface,
+};
+
+/// Most peers that one `wg set … remove` names.
+const FORGET_AT_ONCE: usize = 500;
+
+/// What is sent to a host: staged files, operations, and the way back.
+pub struct Payload {
+    files: Vec<(String, Zeroizing<String>)>,
+    ops: Vec<String>,
+    undo: Vec<String>,
+}
+
+impl std::fmt::Debug for Payload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Payload").field("ops", &self.ops).finish_non_exhaustive()
+    }
+}
+
+impl Payload {
+    /// Compiles the changes of one host, but for the pushing of the binary.
+    ///
+    /// # Errors
+    /// Where the vault does not have a secret.
+    pub fn compile<S: Secrets>(
+        plan: &HostPlan,
+        target: &Target<'_>,
+        rendered: &RenderedHost,
+        observed: &ObservedHost,
+        secrets: &S,
+    ) -> Result<Self, S::Error> {
+        let payload = Self { files: Vec::new(), ops: Vec::new(), undo: Vec::new() };
+        let mut compiler = Compiler { payload, plan, target, rendered, observed, secrets };
+        compiler.run()?;
+        Ok(compiler.payload)
+    }
+
+    /// The operations, in order.
+    #[must_use]
+    pub fn ops(&self) -> &[String] {
+        &self.ops
+    }
+
+    /// The bytes for the host's stdin: each line of a file behind a blank, so that no content can
+    /// look like a head line.
+    #[must_use]
+    pub fn encode(&self) -> Zeroizing<String> {
+        let lists = [("ops", &self.ops), ("undo", &self.undo)];
+        let size: usize = self.files.iter().map(|(name, text)| name.len() + text.len() * 2).sum();
+        let listed: usize = lists.iter().flat_map(|(_, l)| l.iter()).map(|l| l.len() + 2).sum();
+        let mut out = Zeroizing::new(String::with_capacity(size + listed + 256));
+        for (name, text) in &self.files {
+            let _ = writeln!(out, "=== {name}");
+            for line in text.lines() {
+                let _ = writeln!(out, " {line}");
+            }
+        }
+        for (name, lines) in lists {
+            let _ = writeln!(out, "=== {name}");
+            for line in lines {
+                let _ = writeln!(out, " {line}");
+            }
+        }
+        out.push_str("=== end\n");
+        out
+    }
+
+    fn file(&mut self, name: String, text: Zeroizing<String>) -> String {
+        self.files.push((name.clone(), text));
+        name
+    }
+}
+
+struct Compiler<'a, S> {
+    payload: Payload,
+    plan: &'a HostPlan,
+    target: &'a Target<'a>,
+    rendered: &'a RenderedHost,
+    observed: &'a ObservedHost,
+    secrets: &'a S,
+}
+
+impl<'a, S: Secrets> Compiler<'a, S> {
+    fn op(&mut self, op: String) {
+        self.payload.ops.push(op);
+    }
+
+    fn undo(&mut self, op: String) {
+        self.payload.undo.push(op);
+    }
+
+    fn run(&mut self) -> Result<(), S::Error> {
+        let touched: BTreeSet<InterfaceName> =
+            self.plan.changes.iter().filter_map(Change::interface).cloned().collect();
+        for name in &touched {
+            self.op(format!("touch {name}"));
+        }
+        self.host_settings();
+        self.units(false);
+        for name in &touched {
+            self.interface(name)?;
+        }
+        self.install(|path, quick| !quick.contains(path));
+        self.units(true);
+        Ok(())
+    }
+
+    fn wanted(&self, name: &InterfaceName) -> Option<&'a TargetInterface<'a>> {
+        self.target.interfaces.iter().find(|interface| interface.desired.name == *name)
+    }
+
+    fn host_settings(&mut self) {
+        for change in &self.plan.changes {
+            match change {
+                Change::Forward { family: Family::V4 } => {
+                    self.op("sysctl net/ipv4/ip_forward 1".to_owned());
+                }
+                Change::Forward { family: Family::V6 } => {
+                    self.op("sysctl net/ipv6/conf/all/forwarding 1".to_owned());
+                }
+                Change::Firewall { digest: Some(_) } => {
+                    if let Some((_, text)) = &self.target.firewall {
+                        let text = Zeroizing::new(text.clone());
+                        let file = self.payload.file("wgfleet.nft".to_owned(), text);
+                        self.op(format!("nft {file}"));
+                    }
+                }
+                Change::Firewall { digest: None } => self.op("nft-delete".to_owned()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Units that go down before everything else, or come up after everything else.
+    fn units(&mut self, up: bool) {
+        for change in &self.plan.changes {
+            let Change::Unit { unit, from, to } = change else { continue };
+            if (to.enabled || to.active) != up {
+                continue;
+            }
+            let UnitState { enabled, active } = *to;
+            if from.enabled != enabled {
+                let (on, off) = ("enable", "disable");
+                let (now, back) = if enabled { (on, off) } else { (off, on) };
+                self.op(format!("{now} {unit}"));
+                self.undo(format!("{back} {unit}"));
+            }
+            if from.active != active {
+                self.op(format!("{} {unit}", if active { "start" } else { "stop" }));
+            }
+        }
+    }
+
+    fn interface(&mut self, name: &InterfaceName) -> Result<(), S::Error> {
+        let plan = self.plan;
+        let mine: Vec<&Change> =
+            plan.changes.iter().filter(|c| c.interface() == Some(name)).collect();
+        for change in &mine {
+            match change {
+                Change::Delete { .. } => self.op(format!("delete {name}")),
+                Change::Create { backend, .. } => self.start(name, *backend)?,
+                Change::Restart { backend, .. } => {
+                    self.undo(format!("delete {name}"));
+                    self.op(format!("delete {name}"));
+                    self.start(name, *backend)?;
+                }
+                Change::Device { fields, .. } => self.device(name, fields)?,
+                _ => {}
+            }
+        }
+        self.peers(name, &mine)?;
+        self.addresses_and_routes(name, &mine);
+        Ok(())
+    }
+
+    fn start(&mut self, name: &InterfaceName, backend: LiveBackend) -> Result<(), S::Error> {
+        let Some(wanted) = self.wanted(name) else { return Ok(()) };
+        let (desired, quick) = (wanted.desired, wanted.quick);
+        if quick {
+            // wg-quick reads its own file, so that goes first; under systemd its unit starts it.
+            self.install(|path, quick| quick.contains(path));
+            if self.observed.facts.systemd {
+                return Ok(());
+            }
+            self.op(format!("quick-up {name} {}", backend_word(backend)));
+            return Ok(());
+        }
+        let mut text = conf::interface(self.target.desired, desired, self.secrets)?;
+        let mut peers = Vec::with_capacity(desired.peers.len());
+        for (key, peer) in &desired.peers {
+            peers.push(conf::peer(desired, key, peer, &PeerParts::all(peer), self.secrets)?);
+        }
+        let size = peers.iter().map(|peer| peer.len()).sum::<usize>();
+        let mut whole = Zeroizing::new(String::with_capacity(text.len() + size));
+        whole.push_str(&text);
+        for peer in &peers {
+            whole.push_str(peer);
+        }
+        std::mem::swap(&mut text, &mut whole);
+        let file = self.payload.file(format!("{name}.set"), text);
+        let mut batch = String::new();
+        for address in &desired.addresses {
+            let _ = writeln!(batch, "address add {address} dev {name}");
+        }
+        let _ = writeln!(batch, "link set dev {name} mtu {} up", desired.mtu);
+        for (table, prefix) in desired.routes() {
+            let _ = writeln!(batch, "route replace {prefix} dev {name} table {table}");
+        }
+        let batch = self.payload.file(format!("{name}.up"), Zeroizing::new(batch));
+        self.op(format!("create {name} {}", backend_word(backend)));
+        self.op(format!("setconf {name} {file}"));
+        self.op(format!("batch {batch}"));
+        Ok(())
+    }
+
+    fn device(&mut self, name: &InterfaceName, fields: &[FieldChange]) -> Result<(), S::Error> {
+        let Some(desired) = self.wanted(name).map(|wanted| wanted.desired) else { return Ok(()) };
+        let mut batch = String::new();
+        let mut back = String::new();
+        for field in fields {
+            match field.field {
+                "public key" => {
+                    let key = self
+                        .secrets
+                        .private_key(&self.target.desired.name, &desired.public_key)?
+                        .expose_base64();
+                    let mut text = Zeroizing::new(String::with_capacity(48));
+                    let _ = writeln!(text, "{}", key.as_str());
+                    let file = self.payload.file(format!("{name}.key"), text);
+                    self.op(format!("private {name} {file}"));
+                }
+                "listen port" => {
+                    if let Some(port) = desired.listen_port {
+                        self.op(format!("port {name} {port}"));
+                    }
+                }
+                "fwmark" => {
+                    let mark = desired.fwmark.map_or(0, |mark| mark.0);
+                    self.op(format!("fwmark {name} {mark}"));
+                }
+                "mtu" => {
+                    let _ = writeln!(batch, "link set dev {name} mtu {}", desired.mtu);
+                    if let Some(from) = &field.from {
+                        let _ = writeln!(back, "link set dev {name} mtu {from}");
+                    }
+                }
+                "link" => {
+                    let _ = writeln!(batch, "link set dev {name} up");
+                    let _ = writeln!(back, "link set dev {name} down");
+                }
+                _ => {}
+            }
+        }
+        self.batches(name, "link", batch, back);
+        Ok(())
+    }
+
+    /// Adds a batch of ip(8) commands and its way back, where there is any.
+    fn batches(&mut self, name: &InterfaceName, what: &str, batch: String, back: String) {
+        if !batch.is_empty() {
+            let file = self.payload.file(format!("{name}.{what}"), Zeroizing::new(batch));
+            self.op(format!("batch {file}"));
+        }
+        if !back.is_empty() {
+            let file = self.payload.file(format!("{name}.{what}-undo"), Zeroizing::new(back));
+            self.undo(format!("batch-force {file}"));
+        }
+    }
+
+    fn peers(&mut self, name: &InterfaceName, mine: &[&Change]) -> Result<(), S::Error> {
+        let Some(desired) = self.wanted(name).map(|wanted| wanted.desired) else { return Ok(()) };
+        let live = self.observed.interfaces.get(name);
+        let mut sections = Vec::new();
+        let mut after = Vec::new();
+        let mut forgotten: BTreeSet<PublicKey> = BTreeSet::new();
+        let full = |reference: &PeerRef| desired.peers.get(&reference.key);
+        for change in mine {
+            match change {
+                Change::AddPeer { peer, replaces, .. } => {
+                    let Some(wanted) = full(peer) else { continue };
+                    let mut parts = PeerParts::all(wanted);
+                    if let Some(old) = replaces {
+                        // The neighbour is where it was, only its key is new; packets wait for the
+                        // handshake that the keepalive begins at once.
+                        let seen = live.and_then(|l| l.peers.get(old)).and_then(|p| p.endpoint);
+                        parts.endpoint = seen.map(Into::into).or(parts.endpoint);
+                        if parts.keepalive.is_none() && parts.endpoint.is_some() {
+                            parts.keepalive = Some(5);
+                            after.push(format!("keepalive {name} {} off", peer.key));
+                        }
+                    }
+                    sections.push(conf::peer(desired, &peer.key, wanted, &parts, self.secrets)?);
+                }
+                Change::ChangePeer { peer, fields, .. } => {
+                    let Some(wanted) = full(peer) else { continue };
+                    let has = |name| fields.iter().find(|f| f.field == name);
+                    let keepalive = has("persistent keepalive");
+                    let psk = has("preshared key");
+                    let parts = PeerParts {
+                        endpoint: wanted.endpoint.clone().filter(|_| has("endpoint").is_some()),
+                        keepalive: keepalive
+                            .map(|_| wanted.keepalive.map_or(0, crate::model::Keepalive::get)),
+                        psk: psk.is_some_and(|f| f.to.is_some()),
+                    };
+                    sections.push(conf::peer(desired, &peer.key, wanted, &parts, self.secrets)?);
+                    if psk.is_some_and(|f| f.to.is_none()) {
+                        after.push(format!("no-psk {name} {}", peer.key));
+                    }
+                }
+                Change::RemovePeer { peer, .. } => {
+                    forgotten.insert(peer.key);
+                }
+                _ => {}
+            }
+        }
+        if !sections.is_empty() {
+            let size = sections.iter().map(|section| section.len()).sum();
+            let mut text = Zeroizing::new(String::with_capacity(size));
+            for section in &sections {
+                text.push_str(section);
+            }
+            let file = self.payload.file(format!("{name}.add"), text);
+            self.op(format!("addconf {name} {file}"));
+        }
+        // Adding moves AllowedIPs from the old peer at once, so removing comes after.
+        let forgotten: Vec<PublicKey> = forgotten.into_iter().collect();
+        for keys in forgotten.chunks(FORGET_AT_ONCE) {
+            let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+            self.op(format!("forget {name} {}", keys.join(" ")));
+        }
+        self.payload.ops.extend(after);
+        Ok(())
+    }
+
+    fn addresses_and_routes(&mut self, name: &InterfaceName, mine: &[&Change]) {
+        let mut batch = String::new();
+        let mut back = String::new();
+        let mut line = |now: String, undo: String| {
+            let _ = writeln!(batch, "{now}");
+            let _ = writeln!(back, "{undo}");
+        };
+        let address = |verb: &str, net: &IpNet| format!("address {verb} {net} dev {name}");
+        let route = |verb: &str, table: u32, net: &IpNet| {
+            format!("route {verb} {net} dev {name} table {table}")
+        };
+        let mut removed = false;
+        // Removing an address takes younger ones of its prefix along, so it goes first.
+        for change in mine {
+            if let Change::RemoveAddress { address: net, .. } = change {
+                line(address("del", net), address("add", net));
+                removed = true;
+            }
+        }
+        for change in mine {
+            match change {
+                Change::AddAddress { address: net, .. } => {
+                    line(address("add", net), address("del", net));
+                }
+                Change::AddRoute { table, prefix, .. } => {
+                    line(route("replace", *table, prefix), route("del", *table, prefix));
+                }
+                Change::RemoveRoute { table, prefix, .. } => {
+                    line(route("del", *table, prefix), route("replace", *table, prefix));
+                }
+                _ => {}
+            }
+        }
+        if removed && let Some(wanted) = self.wanted(name) {
+            for net in &wanted.desired.addresses {
+                let _ = writeln!(batch, "address replace {net} dev {name}");
+            }
+            for (table, prefix) in wanted.desired.routes() {
+                let _ = writeln!(batch, "{}", route("replace", table, &prefix));
+            }
+        }
+        self.batches(name, "net", batch, back);
+    }
+
+    /// Installs the files that `which` picks; it is given each path and those of interfaces that
+    /// are started through wg-quick now.
+    fn install(&mut self, which: impl Fn(&str, &BTreeSet<&str>) -> bool) {
+        let started: BTreeSet<String> = self
+            .plan
+            .changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Create { interface, .. } | Change::Restart { interface, .. } => {
+                    let quick = self.wanted(interface).is_some_and(|wanted| wanted.quick);
+                    quick.then(|| format!("/etc/wireguard/{interface}.conf"))
+                }
+                _ => None,
+            })
+            .collect();
+        let started: BTreeSet<&str> = started.iter().map(String::as_str).collect();
+        let mut reload = false;
+        let mut staged: BTreeSet<&str> = BTreeSet::new();
+        for change in &self.plan.changes {
+            let Change::File { path, action, .. } = change else { continue };
+            if !which(path, &started) || !staged.insert(path) {
+                continue;
+            }
+            reload |= path.starts_with("/etc/systemd/");
+            let Some(file) = self.target.files.get(path) else {
+                self.payload.ops.push(format!("remove {path}"));
+                continue;
+            };
+            if *action == FileAction::Protect {
+                self.payload.ops.push(format!("protect {:o} {path}", file.mode));
+                continue;
+            }
+            let content = match &file.conf {
+                Some(name) => self.rendered.files.get(name).map(|file| file.content.clone()),
+                None => Some(Zeroizing::new(file.public_text.clone())),
+            };
+            let Some(content) = content else { continue };
+            let name = format!("f{}", self.payload.files.len());
+            let name = self.payload.file(name, content);
+            self.payload.ops.push(format!("file {name} {:o} {path}", file.mode));
+        }
+        if reload {
+            self.op("reload".to_owned());
+        }
+    }
+}
+
+const fn backend_word(backend: LiveBackend) -> &'static str {
+    match backend {
+        LiveBackend::Kernel => "kernel",
+        LiveBackend::Embedded => "embedded",
+        LiveBackend::Userspace => "userspace",
+    }
+}

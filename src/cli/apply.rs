@@ -1,0 +1,245 @@
+//! `wgfleet apply`: make the hosts what the file says.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use super::fleet::Fleet;
+use super::survey::{Survey, SurveyArgs};
+use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
+use crate::apply::{Job, Outcome, apply_all};
+use crate::model::HostName;
+use crate::plan::{HostState, Plan, resolve};
+
+/// Make the hosts what the file says, with the smallest operations.
+///
+/// Each host stages its change, arms a timer, makes the change, and keeps it only once a new
+/// connection has confirmed it; otherwise it goes back by itself. Sessions that do not change stay
+/// up.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wgfleet apply
+  wgfleet apply --yes                # in CI
+  wgfleet apply --yes fleet.plan     # that plan, or nothing (exit 6)
+  wgfleet apply --limit paris-gw")]
+pub(super) struct ApplyArgs {
+    #[command(flatten)]
+    survey: SurveyArgs,
+
+    /// A plan saved by `wgfleet plan --out`: refused where anything has moved since
+    #[arg(value_name = "PLAN")]
+    plan: Option<PathBuf>,
+
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Seconds after which a host takes an unconfirmed change back
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=3600))]
+    deadline: u64,
+}
+
+impl ApplyArgs {
+    pub(super) fn run(self, global: &Global) -> CommandResult {
+        if !self.yes && !std::io::stdin().is_terminal() {
+            return Err(CommandError::message(
+                Exit::Usage,
+                "nobody can be asked: stdin is not a terminal",
+            )
+            .hint("add --yes"));
+        }
+        let fleet = Fleet::load(global)?;
+        runtime()?.block_on(async {
+            let work = self.apply(global, &fleet);
+            tokio::select! {
+                done = work => done,
+                _ = tokio::signal::ctrl_c() => Err(CommandError::message(
+                    Exit::Interrupted,
+                    "interrupted; hosts that were not confirmed go back by themselves",
+                )
+                .hint("run `wgfleet apply` again to go on")),
+            }
+        })
+    }
+
+    async fn apply(&self, global: &Global, fleet: &Fleet) -> CommandResult {
+        let survey = Survey::take(global, &self.survey, fleet, None).await?;
+        let plan = survey.plan();
+        if let Some(path) = &self.plan {
+            fresh(path, &plan)?;
+        }
+        if global.format == Format::Human {
+            super::plan::show(global, &plan)?;
+        }
+        if plan.blocked().next().is_some() {
+            survey.close().await;
+            return Err(CommandError::message(
+                Exit::Findings,
+                "some hosts are blocked; nothing was touched",
+            )
+            .hint("mend what the plan says, or leave these hosts out with --limit"));
+        }
+        let changing = plan.hosts.iter().filter(|host| host.can_apply()).count();
+        if changing > 0 && !self.yes && !ask(changing)? {
+            survey.close().await;
+            return Err(CommandError::message(Exit::Done, "nothing was touched"));
+        }
+        let deadline = Duration::from_secs(self.deadline);
+        let outcomes = carry_out(survey, &plan, deadline, self.survey.parallel).await?;
+        if global.format == Format::Json {
+            let hosts: Vec<_> = outcomes
+                .iter()
+                .map(|(host, outcome)| {
+                    let (word, reason) = words(outcome);
+                    json!({ "host": host, "outcome": word, "reason": reason })
+                })
+                .collect();
+            let text = format!("{}\n", json!({ "plan": plan, "outcomes": hosts }));
+            super::write_stdout(text.as_bytes())?;
+        } else if !global.quiet {
+            summarise(&outcomes);
+        }
+        Ok(exit(&outcomes))
+    }
+}
+
+/// Refuses a saved plan that is not the plan of now.
+fn fresh(path: &std::path::Path, plan: &Plan) -> Result<(), CommandError> {
+    let saved = crate::sys::read_limited(path, 1 << 30)
+        .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+    if saved == super::plan::encode(plan)? {
+        return Ok(());
+    }
+    Err(CommandError::message(
+        Exit::Stale,
+        format!(
+            "{} is not what would be done now: the file, the keys or a host have changed; nothing \
+             was touched",
+            path.display()
+        ),
+    )
+    .hint("run `wgfleet plan --out` again and review it"))
+}
+
+fn ask(changing: usize) -> Result<bool, CommandError> {
+    anstream::eprint!("Change {changing} hosts? [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Carries out a plan that was just made; gives the outcome of every host of it.
+pub(super) async fn carry_out(
+    mut survey: Survey,
+    plan: &Plan,
+    deadline: Duration,
+    parallel: usize,
+) -> Result<Vec<(HostName, Outcome)>, CommandError> {
+    let mut outcomes = Vec::new();
+    let mut hosts = BTreeMap::new();
+    let mut observed = BTreeMap::new();
+    for (name, (seen, host)) in std::mem::take(&mut survey.seen) {
+        hosts.insert(name.clone(), host);
+        observed.insert(name, seen);
+    }
+    let mut agents = BTreeMap::new();
+    let pushes = |host: &crate::plan::HostPlan| {
+        host.changes.iter().any(|c| matches!(c, crate::plan::Change::PushAgent { .. }))
+    };
+    if plan.hosts.iter().any(pushes) {
+        for (machine, path) in &survey.binaries {
+            let bytes = crate::sys::read_limited(path, 256 << 20)
+                .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+            agents.insert(machine.clone(), bytes);
+        }
+    }
+    let agents = Arc::new(agents);
+    let mut jobs = Vec::new();
+    for host_plan in &plan.hosts {
+        let name = &host_plan.host;
+        match &host_plan.state {
+            HostState::Unreadable(reason) | HostState::Blocked(reason) => {
+                outcomes.push((name.clone(), Outcome::Skipped(reason.clone())));
+                continue;
+            }
+            HostState::Ready if host_plan.changes.is_empty() => {
+                outcomes.push((name.clone(), Outcome::Unchanged));
+                continue;
+            }
+            HostState::Ready => {}
+        }
+        let desired = survey.state.hosts.iter().find(|host| host.name == *name);
+        let parts = (desired, survey.rendered.get(name), observed.get(name));
+        let (Some(desired), Some(rendered), Some(seen)) = parts else { continue };
+        let (Some(look), Some(host)) = (survey.looks.get(name), hosts.remove(name)) else {
+            continue;
+        };
+        let job = Job {
+            id: change_id()?,
+            plan: host_plan,
+            target: resolve(desired, rendered, seen),
+            rendered,
+            observed: seen,
+            look: look.clone(),
+            agents: Arc::clone(&agents),
+        };
+        jobs.push((job, host));
+    }
+    futures_util::future::join_all(hosts.into_values().map(crate::remote::Host::close)).await;
+    if !jobs.is_empty() {
+        let (connector, secrets, sink) = (&survey.connector, &survey.secrets, &survey.sink);
+        outcomes.extend(apply_all(connector, jobs, secrets, deadline, parallel, sink).await);
+    }
+    let place = |name: &HostName| plan.hosts.iter().position(|host| host.host == *name);
+    outcomes.sort_by_key(|(name, _)| place(name));
+    Ok(outcomes)
+}
+
+/// A name for a change on a host.
+fn change_id() -> Result<String, CommandError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| CommandError::message(Exit::Failed, error.to_string()))?;
+    Ok(format!("c{:016x}", u64::from_le_bytes(bytes)))
+}
+
+fn words(outcome: &Outcome) -> (&'static str, Option<&str>) {
+    match outcome {
+        Outcome::Unchanged => ("unchanged", None),
+        Outcome::Applied => ("applied", None),
+        Outcome::Skipped(reason) => ("skipped", Some(reason)),
+        Outcome::Failed(reason) => ("failed", Some(reason)),
+        Outcome::RolledBack(reason) => ("rolled-back", Some(reason)),
+        Outcome::Unknown(reason) => ("unknown", Some(reason)),
+    }
+}
+
+pub(super) fn summarise(outcomes: &[(HostName, Outcome)]) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, outcome) in outcomes {
+        *counts.entry(words(outcome).0).or_default() += 1;
+    }
+    let counts: Vec<String> =
+        counts.iter().map(|(word, number)| format!("{number} {word}")).collect();
+    anstream::eprintln!("Apply: {}.", counts.join(", "));
+}
+
+/// The worst outcome decides: unknown, then failed or skipped, then rolled back.
+pub(super) fn exit(outcomes: &[(HostName, Outcome)]) -> Exit {
+    let any = |test: fn(&Outcome) -> bool| outcomes.iter().any(|(_, outcome)| test(outcome));
+    if any(|o| matches!(o, Outcome::Unknown(_))) {
+        Exit::Unknown
+    } else if any(|o| matches!(o, Outcome::Failed(_) | Outcome::Skipped(_))) {
+        Exit::Partial
+    } else if any(|o| matches!(o, Outcome::RolledBack(_))) {
+        Exit::RolledBack
+    } else {
+        Exit::Done
+    }
+}

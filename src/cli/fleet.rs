@@ -1,0 +1,213 @@
+//! What most commands begin with: the inventory, its topology, the vault, and the rendered files.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::load::{Loaded, load};
+use super::{CommandError, Exit, Format, Global};
+use crate::desired::{
+    self, DEFAULT_TEMPLATE, DesiredHost, DesiredState, PublicKeys, Renderer, Secrets,
+};
+use crate::finding::{self, Finding};
+use crate::inventory::Inventory;
+use crate::model::{HostName, NetworkName, PublicKey};
+use crate::plan::RenderedHost;
+use crate::topology::{self, Topology};
+use crate::vault::{Unlocked, Vault};
+use crate::{check, report};
+
+/// Where an inventory may have its own template.
+const TEMPLATE: &str = "templates/wg0.conf.j2";
+
+/// The most bytes that a template may have.
+const TEMPLATE_LIMIT: u64 = 1 << 20;
+
+/// An inventory that has been read and checked.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    pub(super) loaded: Loaded,
+    pub(super) topology: Topology,
+}
+
+impl Fleet {
+    /// Reads and checks the inventory. Errors are reported on stderr and end the command with
+    /// exit 3; warnings are reported and go on.
+    pub(super) fn load(global: &Global) -> Result<Self, CommandError> {
+        let (fleet, findings, loaded) = Self::read(global)?;
+        let sources = fleet.as_ref().map_or(loaded.as_ref(), |fleet| Some(&fleet.loaded));
+        if let Some(loaded) = sources {
+            show(global, &findings, loaded);
+        }
+        match fleet {
+            Some(fleet) if !finding::any_error(&findings) => {
+                fleet.pin(global)?;
+                Ok(fleet)
+            }
+            _ => Err(CommandError::message(
+                Exit::Findings,
+                format!("{}; nothing was touched", report::findings::summary(&findings)),
+            )),
+        }
+    }
+
+    /// Reads the inventory and gives all findings; no fleet where the file itself is wrong.
+    pub(super) fn read(
+        global: &Global,
+    ) -> Result<(Option<Self>, Vec<Finding>, Option<Loaded>), CommandError> {
+        let loaded = load(&global.file)?;
+        let mut findings = loaded.findings.clone();
+        let Some(inventory) = &loaded.inventory else {
+            return Ok((None, findings, Some(loaded)));
+        };
+        let lock = &loaded.lock;
+        let addresses =
+            |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
+        let topology = topology::build(inventory, &addresses);
+        findings.extend(check::check(inventory, &topology));
+        finding::sort(&mut findings);
+        Ok((Some(Self { loaded, topology }), findings, None))
+    }
+
+    /// Writes newly allocated addresses to the lock file.
+    pub(super) fn pin(&self, global: &Global) -> Result<(), CommandError> {
+        let path = self.loaded.lock_path.display();
+        if self.loaded.lock_changed && global.locked {
+            return Err(CommandError::message(
+                Exit::Findings,
+                format!("{path} would change, and --locked forbids it"),
+            )
+            .hint("run the command without --locked and commit the lock file"));
+        }
+        let saved =
+            self.loaded.save_lock().map_err(|error| CommandError::new(Exit::Failed, &error))?;
+        if saved && !global.quiet {
+            anstream::eprintln!("pinned new tunnel addresses in {path}: commit it");
+        }
+        Ok(())
+    }
+
+    pub(super) fn inventory(&self) -> &Inventory {
+        // `read` gives a fleet only where the inventory is there.
+        self.loaded.inventory.as_ref().unwrap_or_else(|| unreachable!("a fleet has an inventory"))
+    }
+
+    /// Every host and unmanaged peer that the vault has to have a key for.
+    pub(super) fn key_holders(&self) -> Vec<HostName> {
+        let inventory = self.inventory();
+        let hosts = inventory.hosts.iter().map(|host| &host.name.value);
+        let peers = inventory.peers.iter().filter(|peer| peer.public_key.is_none());
+        hosts.chain(peers.map(|peer| &peer.name.value)).cloned().collect()
+    }
+
+    /// The vault beside the inventory, opened with the user's identity.
+    pub(super) fn unlock(&self, global: &Global) -> Result<(Vault, Unlocked), CommandError> {
+        let vault = Vault::open(&super::vault::folder(&global.file))?;
+        let identities = super::vault::identities(global, &vault)?;
+        let unlocked = vault.unlock(&identities);
+        Ok((vault, unlocked))
+    }
+
+    /// What the hosts are to have, with the keys that `keys` says.
+    pub(super) fn desired(&self, keys: &dyn PublicKeys) -> Result<DesiredState, CommandError> {
+        let (state, missing) = desired::build(self.inventory(), &self.topology, keys);
+        if missing.is_empty() {
+            return Ok(state);
+        }
+        let names: Vec<&str> = missing.iter().take(8).map(HostName::as_str).collect();
+        let more = if missing.len() > 8 { ", …" } else { "" };
+        Err(CommandError::message(
+            Exit::Vault,
+            format!("{} without keys: {}{more}", count(missing.len(), "host"), names.join(", ")),
+        )
+        .hint("run `wgfleet vault keygen`"))
+    }
+
+    /// Renders the files of hosts, in parallel.
+    pub(super) fn render(
+        &self,
+        hosts: &[&DesiredHost],
+        secrets: &Unlocked,
+    ) -> Result<BTreeMap<HostName, RenderedHost>, CommandError> {
+        let renderer = self.renderer()?;
+        let render = |host: &&DesiredHost| {
+            let mut files = BTreeMap::new();
+            for interface in &host.interfaces {
+                let file = renderer.render(host, interface, secrets).map_err(|error| {
+                    let exit = match &error {
+                        desired::RenderError::Secret { .. } => Exit::Vault,
+                        desired::RenderError::Template { .. }
+                        | desired::RenderError::Markers { .. } => Exit::Findings,
+                    };
+                    CommandError::new(exit, &error)
+                })?;
+                files.insert(interface.name.clone(), file);
+            }
+            let key = Secrets::fingerprint_key(secrets, &host.name)?;
+            Ok((host.name.clone(), RenderedHost { files, key }))
+        };
+        hosts.par_iter().map(render).collect()
+    }
+
+    fn renderer(&self) -> Result<Renderer, CommandError> {
+        let path = self.loaded.folder.join(TEMPLATE);
+        let text = if path.exists() {
+            let bytes = crate::sys::read_limited(&path, TEMPLATE_LIMIT)
+                .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+            String::from_utf8(bytes).map_err(|error| CommandError::new(Exit::Findings, &error))?
+        } else {
+            DEFAULT_TEMPLATE.to_owned()
+        };
+        Renderer::new(self.inventory().fleet.value.clone(), text).map_err(|error| {
+            CommandError::new(Exit::Findings, &error).hint(format!("mend {}", path.display()))
+        })
+    }
+}
+
+/// The keys that hosts use, or get with the rotation under way.
+#[derive(Debug)]
+pub(super) struct VaultKeys<'a> {
+    pub(super) vault: &'a Vault,
+}
+
+impl PublicKeys for VaultKeys<'_> {
+    fn of(&self, name: &HostName) -> Option<PublicKey> {
+        let index = self.vault.index();
+        index.next(name).or_else(|| index.current(name))
+    }
+
+    fn psk_epoch(&self) -> Option<u32> {
+        self.vault.index().epoch()
+    }
+}
+
+/// Every name by every key that it has or had.
+pub(super) fn names(state: &DesiredState, vault: &Vault) -> BTreeMap<PublicKey, HostName> {
+    let mut names = (*state.names).clone();
+    for name in vault.index().names() {
+        for generation in vault.index().generations(name) {
+            names.entry(generation.public_key).or_insert_with(|| name.clone());
+        }
+    }
+    names
+}
+
+/// Reports findings on stderr: warnings and errors unless quiet, where only errors.
+fn show(global: &Global, findings: &[Finding], loaded: &Loaded) {
+    let least = if global.quiet { finding::Severity::Error } else { finding::Severity::Warning };
+    let shown: Vec<Finding> = findings.iter().filter(|f| f.severity >= least).cloned().collect();
+    if shown.is_empty() {
+        return;
+    }
+    if global.format == Format::Json {
+        let json = report::findings::json(&shown, &loaded.sources);
+        anstream::eprintln!("{}", serde_json::to_string(&json).unwrap_or_default());
+    } else {
+        anstream::eprint!("{}", report::findings::human(&shown, &loaded.sources, true));
+    }
+}
+
+/// `1 host`, `2 hosts`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

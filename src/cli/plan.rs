@@ -1,0 +1,80 @@
+//! `wgfleet plan`: what an apply would change, and nothing else.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::fleet::Fleet;
+use super::survey::{Survey, SurveyArgs};
+use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
+use crate::plan::Plan;
+use crate::report;
+
+/// Show what `wgfleet apply` would change. Logs in to all hosts in parallel; changes nothing.
+///
+/// A host that cannot be read is reported (exit 4), and nobody loses it as a peer.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wgfleet plan
+  wgfleet plan --limit paris-gw,b7
+  wgfleet plan --detailed-exitcode --out fleet.plan    # in CI
+  wgfleet plan --format json | jq '.hosts[].changes'")]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    survey: SurveyArgs,
+
+    /// Exit 2 where there is something to change
+    #[arg(long)]
+    detailed_exitcode: bool,
+
+    /// Save the plan; `wgfleet apply FILE` carries out this one or nothing
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl PlanArgs {
+    pub(super) fn run(self, global: &Global) -> CommandResult {
+        let fleet = Fleet::load(global)?;
+        runtime()?.block_on(async {
+            let survey = Survey::take(global, &self.survey, &fleet, None).await?;
+            let plan = survey.plan();
+            survey.close().await;
+            if let Some(path) = &self.out {
+                let bytes = encode(&plan)?;
+                crate::sys::write_atomic(path, &bytes, crate::sys::Mode::Public)
+                    .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+            }
+            show(global, &plan)?;
+            Ok(self.exit(&plan))
+        })
+    }
+
+    fn exit(&self, plan: &Plan) -> Exit {
+        if plan.blocked().next().is_some() {
+            Exit::Findings
+        } else if plan.unreadable().next().is_some() {
+            Exit::Unreadable
+        } else if self.detailed_exitcode && !plan.is_empty() {
+            Exit::Changes
+        } else {
+            Exit::Done
+        }
+    }
+}
+
+/// The bytes of a saved plan: the same inputs give the same.
+pub(super) fn encode(plan: &Plan) -> Result<Vec<u8>, CommandError> {
+    let mut bytes =
+        serde_json::to_vec_pretty(plan).map_err(|error| CommandError::new(Exit::Failed, &error))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Shows a plan on stdout.
+pub(super) fn show(global: &Global, plan: &Plan) -> Result<(), CommandError> {
+    let bytes = match global.format {
+        Format::Human => report::plan::human(plan).into_bytes(),
+        Format::Json => encode(plan)?,
+    };
+    super::write_stdout(&bytes)
+}

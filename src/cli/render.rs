@@ -1,0 +1,57 @@
+//! `wgfleet render`: the files of all hosts in a folder.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use rayon::prelude::*;
+
+use super::fleet::{Fleet, VaultKeys, count};
+use super::{CommandError, CommandResult, Exit, Global};
+use crate::desired::DesiredHost;
+use crate::sys::{Mode, write_atomic};
+
+/// Write each host's wg0.conf into a folder: DIR/HOST/wg0.conf, 0600 from the first instant.
+///
+/// Unmanaged peers without a public key of their own get theirs too: hand it to them and run
+/// `wgfleet render` no more than you must, for the files hold private keys.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  wgfleet render -o /run/user/1000/fleet && wg-quick strip /run/user/1000/fleet/b7/wg0.conf")]
+pub(super) struct RenderArgs {
+    /// The folder; it is made where it is not there
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+}
+
+impl RenderArgs {
+    pub(super) fn run(self, global: &Global) -> CommandResult {
+        let fleet = Fleet::load(global)?;
+        let (vault, secrets) = fleet.unlock(global)?;
+        let state = fleet.desired(&VaultKeys { vault: &vault })?;
+        let hosts: Vec<&DesiredHost> = state.hosts.iter().chain(&state.issued).collect();
+        let rendered = fleet.render(&hosts, &secrets)?;
+        let folder = |path: &std::path::Path| {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+        };
+        folder(&self.output)?;
+        let written = rendered
+            .par_iter()
+            .map(|(name, host)| {
+                let folder_of = self.output.join(name.as_str());
+                folder(&folder_of)?;
+                for (interface, file) in &host.files {
+                    let path = folder_of.join(format!("{interface}.conf"));
+                    write_atomic(&path, file.content.as_bytes(), Mode::Private)
+                        .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+                }
+                Ok(host.files.len())
+            })
+            .collect::<Result<Vec<usize>, CommandError>>()?;
+        if !global.quiet {
+            let files = written.iter().sum();
+            anstream::eprintln!("wrote {} into {}", count(files, "file"), self.output.display());
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,214 @@
+//! Looking at the fleet and making the plan: what `plan`, `apply` and `rotate` share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::fleet::{Fleet, VaultKeys, names};
+use super::{CommandError, Exit, Global};
+use crate::desired::{DesiredHost, DesiredState, PublicKeys};
+use crate::event::Sink;
+use crate::model::{HostName, PublicKey};
+use crate::observed::ObservedHost;
+use crate::plan::{AgentSource, HostPlan, Plan, RenderedHost, diff_host, resolve};
+use crate::remote::{Connector, Host, Look, observe_all};
+use crate::report::progress::Progress;
+use crate::sys::read_elf;
+use crate::vault::{Unlocked, Vault};
+
+/// The most bytes that a binary may have.
+const BINARY_LIMIT: u64 = 256 << 20;
+
+/// Arguments of every command that logs in to hosts.
+#[derive(Debug, Args)]
+pub(super) struct SurveyArgs {
+    /// Only these hosts; their peers still come from the whole file
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub(super) limit: Vec<HostName>,
+
+    /// How many hosts are logged in to at a time
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub(super) parallel: usize,
+
+    /// Seconds that a login may take
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    pub(super) connect_timeout: u64,
+
+    /// Folder of wgfleet's release binaries, for hosts of other architectures
+    #[arg(long, env = "WGFLEET_BINARIES", value_name = "DIR")]
+    pub(super) binaries: Option<PathBuf>,
+}
+
+/// The fleet as it is wanted and as it is, and the plan between the two.
+pub(super) struct Survey {
+    pub(super) state: DesiredState,
+    pub(super) secrets: Unlocked,
+    pub(super) rendered: BTreeMap<HostName, RenderedHost>,
+    pub(super) looks: BTreeMap<HostName, Look>,
+    pub(super) seen: BTreeMap<HostName, (ObservedHost, Host)>,
+    pub(super) unread: BTreeMap<HostName, String>,
+    pub(super) names: BTreeMap<PublicKey, HostName>,
+    pub(super) agents: AgentSource,
+    pub(super) binaries: BTreeMap<String, PathBuf>,
+    pub(super) connector: Arc<Connector>,
+    pub(super) sink: Arc<dyn Sink>,
+}
+
+impl Survey {
+    /// Logs in to the hosts and looks at them.
+    pub(super) async fn take(
+        global: &Global,
+        args: &SurveyArgs,
+        fleet: &Fleet,
+        keys: Option<&dyn PublicKeys>,
+    ) -> Result<Self, CommandError> {
+        let (vault, secrets) = fleet.unlock(global)?;
+        let state = match keys {
+            Some(keys) => fleet.desired(keys)?,
+            None => fleet.desired(&VaultKeys { vault: &vault })?,
+        };
+        Self::of(global, args, fleet, &vault, secrets, state).await
+    }
+
+    async fn of(
+        global: &Global,
+        args: &SurveyArgs,
+        fleet: &Fleet,
+        vault: &Vault,
+        secrets: Unlocked,
+        state: DesiredState,
+    ) -> Result<Self, CommandError> {
+        let chosen = chosen(&state, &args.limit)?;
+        let rendered = fleet.render(&chosen, &secrets)?;
+        let looks: BTreeMap<HostName, Look> = chosen
+            .iter()
+            .filter_map(|host| {
+                let key = rendered.get(&host.name)?.key.clone();
+                let look = Look {
+                    name: host.name.clone(),
+                    ssh: host.ssh.clone(),
+                    r#become: host.r#become,
+                    key,
+                    interfaces: host.interfaces.iter().map(|own| own.name.clone()).collect(),
+                };
+                Some((host.name.clone(), look))
+            })
+            .collect();
+        let patience = Duration::from_secs(args.connect_timeout.max(1));
+        let connector = Connector::new(global.ssh_config.clone(), patience)
+            .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+        let connector = Arc::new(connector);
+        let sink: Arc<dyn Sink> = Arc::new(Progress::new(global.quiet));
+        let asked = looks.values().cloned().collect();
+        let observed = observe_all(&connector, asked, args.parallel, &sink).await;
+        let (mut seen, mut unread) = (BTreeMap::new(), BTreeMap::new());
+        for observing in observed {
+            match observing.seen {
+                Ok(pair) => drop(seen.insert(observing.name, pair)),
+                Err(error) => {
+                    unread.insert(observing.name, crate::remote::describe(&error));
+                }
+            }
+        }
+        let names = names(&state, vault);
+        let mut survey = Self {
+            state,
+            secrets,
+            rendered,
+            looks,
+            seen,
+            unread,
+            names,
+            agents: AgentSource::default(),
+            binaries: BTreeMap::new(),
+            connector,
+            sink,
+        };
+        if survey.needs_agent() {
+            survey.find_agents(args.binaries.as_deref());
+        }
+        Ok(survey)
+    }
+
+    /// The hosts that were asked for, in order of the file.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = &DesiredHost> {
+        self.state.hosts.iter().filter(|host| self.looks.contains_key(&host.name))
+    }
+
+    fn needs_agent(&self) -> bool {
+        self.hosts().any(|host| {
+            let pair = self.seen.get(&host.name).zip(self.rendered.get(&host.name));
+            pair.is_some_and(|((seen, _), rendered)| resolve(host, rendered, seen).agent)
+        })
+    }
+
+    /// Looks for builds that could be pushed: the running one, and those of the folder.
+    fn find_agents(&mut self, folder: Option<&Path>) {
+        self.agents.hint = match folder {
+            Some(folder) => format!("put its release binary into {}", folder.display()),
+            None => "name a folder of release binaries with --binaries".to_owned(),
+        };
+        let mut candidates: Vec<PathBuf> = std::env::current_exe().into_iter().collect();
+        if let Some(entries) = folder.and_then(|folder| std::fs::read_dir(folder).ok()) {
+            let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+            paths.sort();
+            candidates.extend(paths.into_iter().filter(|path| path.is_file()));
+        }
+        for path in candidates {
+            let Ok(bytes) = crate::sys::read_limited(&path, BINARY_LIMIT) else { continue };
+            let Some(elf) = read_elf(&bytes).filter(|elf| elf.is_static) else { continue };
+            let machine = elf.machine.to_owned();
+            let digest = crate::sys::sha256(&bytes);
+            self.agents.builds.entry(machine.clone()).or_insert(digest);
+            self.binaries.entry(machine).or_insert(path);
+        }
+    }
+
+    /// The plan of one host.
+    pub(super) fn host_plan(&self, host: &DesiredHost) -> HostPlan {
+        let name = &host.name;
+        match (self.seen.get(name), self.rendered.get(name)) {
+            (Some((seen, _)), Some(rendered)) => {
+                let target = resolve(host, rendered, seen);
+                diff_host(&target, seen, &self.agents, &self.names)
+            }
+            _ => {
+                let reason = self.unread.get(name).cloned().unwrap_or_default();
+                HostPlan::unreadable(name.clone(), reason)
+            }
+        }
+    }
+
+    /// The plan of the fleet.
+    pub(super) fn plan(&self) -> Plan {
+        Plan {
+            version: 1,
+            fleet: self.state.fleet.clone(),
+            hosts: self.hosts().map(|host| self.host_plan(host)).collect(),
+        }
+    }
+
+    /// Ends all connections.
+    pub(super) async fn close(self) {
+        let closing = self.seen.into_values().map(|(_, host)| host.close());
+        futures_util::future::join_all(closing).await;
+    }
+}
+
+fn chosen<'a>(
+    state: &'a DesiredState,
+    limit: &[HostName],
+) -> Result<Vec<&'a DesiredHost>, CommandError> {
+    let limit: BTreeSet<&HostName> = limit.iter().collect();
+    let known: BTreeSet<&HostName> = state.hosts.iter().map(|host| &host.name).collect();
+    if let Some(unknown) = limit.iter().find(|name| !known.contains(**name)) {
+        return Err(CommandError::message(
+            Exit::Usage,
+            format!("--limit names {unknown}, and the inventory has no such host"),
+        ));
+    }
+    Ok(state.hosts.iter().filter(|host| limit.is_empty() || limit.contains(&host.name)).collect())
+}

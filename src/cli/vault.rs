@@ -1,0 +1,447 @@
+//! `wgfleet vault`: the keys of the fleet.
+
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::fleet::Fleet;
+use super::passphrase::Terminal;
+use super::{CommandError, CommandResult, Exit, Format, Global};
+use crate::model::{FleetName, HostName, PrivateKey};
+use crate::sys::{Clock as _, FileError, Mode, SystemClock, write_new};
+use crate::vault::{Identities, PassphraseError, Recipient, Vault, VaultError, identity};
+
+/// Make, show and re-encrypt the keys of the fleet.
+///
+/// The vault is the folder `vault` beside the inventory, in git: one small age file for each key,
+/// the reviewed list of who can open them (vault/recipients.txt), and a public index
+/// (vault/index.json). `age -d -i IDENTITY vault/keys/HOST.….age` opens what wgfleet writes.
+#[derive(Debug, Args)]
+pub(super) struct VaultArgs {
+    #[command(subcommand)]
+    command: VaultCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum VaultCommand {
+    Init(InitArgs),
+    Status(StatusArgs),
+    Keygen(KeygenArgs),
+    Import(ImportArgs),
+    Export(ExportArgs),
+    Recipients,
+    Rekey,
+}
+
+/// Make a vault, and an age identity that opens it.
+///
+/// The identity is kept outside the repository: by default in
+/// ~/.config/wgfleet/identity-FLEET.txt, 0600. One that is there already is used, as is an OpenSSH
+/// ed25519 key given with --identity. Keep a copy of it where you keep backups: without an identity
+/// nobody can open the vault.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wgfleet vault init --fleet acme
+  wgfleet vault init --fleet acme --passphrase
+  wgfleet vault init --fleet acme --identity ~/.ssh/id_ed25519
+  wgfleet vault init --fleet acme --recipient \"$(cat colleague.pub)\"")]
+struct InitArgs {
+    /// The name of the fleet
+    #[arg(long, value_name = "NAME")]
+    fleet: FleetName,
+
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Who can open a new vault.
+#[derive(Debug, Args)]
+pub(super) struct Access {
+    /// Someone else who can open the vault: `age1…` or `ssh-ed25519 …`; can be repeated
+    #[arg(long, value_name = "KEY")]
+    recipient: Vec<String>,
+
+    /// Protect the new identity with a passphrase, asked for on the terminal
+    #[arg(long)]
+    passphrase: bool,
+}
+
+/// Show all keys: whose, how old, in which state. Needs no identity.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wgfleet vault status
+  wgfleet vault status --format json
+  wgfleet vault status --verify")]
+struct StatusArgs {
+    /// Open every file too, and check that it holds what the index says; needs an identity
+    #[arg(long)]
+    verify: bool,
+}
+
+/// Make keys for the hosts that have none. Needs no identity.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wgfleet vault keygen
+  wgfleet vault keygen paris-gw b7")]
+struct KeygenArgs {
+    /// The hosts [default: all of the inventory]
+    #[arg(value_name = "HOST")]
+    hosts: Vec<HostName>,
+}
+
+/// Take over the private key of a host that runs already, from stdin.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  ssh root@paris.example.com wg show wg0 private-key | wgfleet vault import paris-gw")]
+struct ImportArgs {
+    /// The host
+    #[arg(value_name = "HOST")]
+    host: HostName,
+}
+
+/// Write the private key of a host or an unmanaged peer into a new file, 0600.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  wgfleet vault export alice-phone --output /run/user/1000/alice.key")]
+struct ExportArgs {
+    /// The host
+    #[arg(value_name = "HOST")]
+    host: HostName,
+
+    /// The file, which must not be there yet
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+impl VaultArgs {
+    pub(super) fn run(self, global: &Global) -> CommandResult {
+        let folder = folder(&global.file);
+        let now = SystemClock.now();
+        match self.command {
+            VaultCommand::Init(args) => {
+                make(global, base(&global.file), &args.fleet, &args.access)?;
+                Ok(Exit::Done)
+            }
+            VaultCommand::Status(args) => args.run(global, &folder, now),
+            VaultCommand::Keygen(args) => args.run(global, &folder, now),
+            VaultCommand::Import(args) => args.run(global, &folder, now),
+            VaultCommand::Export(args) => args.run(global, &folder),
+            VaultCommand::Recipients => recipients(global, &folder),
+            VaultCommand::Rekey => rekey(global, &folder),
+        }
+    }
+}
+
+/// The vault's folder: beside the inventory file, or in the inventory's folder.
+#[must_use]
+pub(super) fn folder(inventory: &Path) -> PathBuf {
+    base(inventory).join("vault")
+}
+
+fn base(inventory: &Path) -> &Path {
+    if inventory.is_dir() {
+        return inventory;
+    }
+    match inventory.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// The identities that the user has for a vault: `--identity`, or the default file.
+pub(super) fn identities(global: &Global, vault: &Vault) -> Result<Identities, CommandError> {
+    let path = match &global.identity {
+        Some(path) => path.clone(),
+        None => identity::default_path(vault.index().fleet())?,
+    };
+    Ok(Identities::load(&[path], &Terminal)?)
+}
+
+impl From<VaultError> for CommandError {
+    fn from(error: VaultError) -> Self {
+        let exit = match &error {
+            VaultError::Locked { .. } => Exit::Locked,
+            VaultError::Passphrase { source: PassphraseError::Interrupted, .. } => {
+                Exit::Interrupted
+            }
+            _ => Exit::Vault,
+        };
+        Self::new(exit, &error)
+    }
+}
+
+fn print(text: &str) -> CommandResult {
+    let mut stdout = anstream::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        // Whoever closed the pipe has read enough.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(Exit::Done),
+    }
+}
+
+fn say(global: &Global, text: &str) {
+    if !global.quiet {
+        anstream::eprintln!("{text}");
+    }
+}
+
+/// Makes a vault in a fleet's folder, and an identity where the user has none.
+pub(super) fn make(
+    global: &Global,
+    home: &Path,
+    fleet: &FleetName,
+    access: &Access,
+) -> Result<(), CommandError> {
+    let now = SystemClock.now();
+    let folder = home.join("vault");
+    let path = match &global.identity {
+        Some(path) => path.clone(),
+        None => identity::default_path(fleet)?,
+    };
+    if folder.join("index.json").exists() {
+        return Err(VaultError::Exists { path: folder.clone() }.into());
+    }
+    // Parsed here and not by clap, whose message would repeat a private key given by mistake.
+    let others = access.recipient.iter().map(|text| text.parse::<Recipient>());
+    let others = others
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| CommandError::new(Exit::Usage, &error).hint("look at --recipient"))?;
+    let mut recipients = if path.exists() {
+        say(global, &format!("using the identity {}", path.display()));
+        Identities::load(std::slice::from_ref(&path), &Terminal)?.recipients()
+    } else {
+        let passphrase = if access.passphrase {
+            let chosen = Terminal::choose(&path);
+            Some(chosen.map_err(|source| VaultError::Passphrase { path: path.clone(), source })?)
+        } else {
+            None
+        };
+        let recipient = identity::create(&path, home, passphrase, now)?;
+        say(global, &format!("made the identity {}: keep a backup of it", path.display()));
+        vec![recipient]
+    };
+    recipients.extend(others);
+    let vault = Vault::create(&folder, fleet, &recipients, now)?;
+    say(
+        global,
+        &format!(
+            "made the vault {} for {} recipient(s)",
+            folder.display(),
+            vault.recipients().len()
+        ),
+    );
+    Ok(())
+}
+
+impl KeygenArgs {
+    fn run(self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
+        let mut vault = Vault::open(folder)?;
+        let hosts =
+            if self.hosts.is_empty() { Fleet::load(global)?.key_holders() } else { self.hosts };
+        let made = vault.ensure_keys(&hosts, now)?;
+        let mut text = String::new();
+        for name in &made {
+            if let Some(key) = vault.index().current(name) {
+                let _ = writeln!(text, "{name} {key}");
+            }
+        }
+        if global.format == Format::Json {
+            let keys: Vec<_> = made
+                .iter()
+                .map(|name| json!({ "name": name, "public_key": vault.index().current(name) }))
+                .collect();
+            text = format!("{}\n", json!({ "made": keys }));
+        } else if made.is_empty() {
+            say(global, "every host has a key already");
+        }
+        print(&text)
+    }
+}
+
+impl ImportArgs {
+    fn run(self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
+        let mut vault = Vault::open(folder)?;
+        // One buffer that never grows leaves no copies of the key behind.
+        let mut buffer = Zeroizing::new([0_u8; 256]);
+        let mut length = 0;
+        let mut stdin = std::io::stdin().lock();
+        while length < buffer.len() {
+            match stdin.read(&mut buffer[length..])? {
+                0 => break,
+                read => length += read,
+            }
+        }
+        let key = std::str::from_utf8(&buffer[..length])
+            .map_err(|_| crate::model::KeyError)
+            .and_then(|text| PrivateKey::parse(text.trim()))
+            .map_err(|error| CommandError::new(Exit::Vault, &error))?;
+        let public = key.public();
+        if vault.import(&self.host, &key, now)? {
+            say(global, &format!("{} has the key {public} now", self.host));
+        } else {
+            say(global, &format!("{} has this key already: {public}", self.host));
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl ExportArgs {
+    fn run(self, global: &Global, folder: &Path) -> CommandResult {
+        let vault = Vault::open(folder)?;
+        let key = vault.unlock(&identities(global, &vault)?).private_key(&self.host)?;
+        let base64 = key.expose_base64();
+        let mut text = Zeroizing::new(String::with_capacity(base64.len() + 1));
+        text.push_str(&base64);
+        text.push('\n');
+        write_new(&self.output, text.as_bytes(), Mode::Private).map_err(|error| {
+            let there = matches!(&error, FileError::Write { source, .. }
+                if source.kind() == std::io::ErrorKind::AlreadyExists);
+            let error = CommandError::new(Exit::Vault, &error);
+            if there { error.hint("remove it first, or pass another --output") } else { error }
+        })?;
+        say(global, &format!("wrote {}; remove it when it is used", self.output.display()));
+        Ok(Exit::Done)
+    }
+}
+
+fn recipients(global: &Global, folder: &Path) -> CommandResult {
+    let vault = Vault::open(folder)?;
+    let current: Vec<&str> = vault.recipients().iter().map(Recipient::as_str).collect();
+    let before = vault.index().recipients();
+    if global.format == Format::Json {
+        return print(&format!(
+            "{}\n",
+            json!({ "recipients": current, "rekeyed_to": before, "needs_rekey": vault.needs_rekey() })
+        ));
+    }
+    let mut text = String::new();
+    for recipient in &current {
+        let mark = if before.iter().any(|one| one == recipient) { ' ' } else { '+' };
+        let _ = writeln!(text, "{mark} {recipient}");
+    }
+    for gone in before.iter().filter(|one| !current.contains(&one.as_str())) {
+        let _ = writeln!(text, "- {gone}");
+    }
+    if vault.needs_rekey() {
+        say(global, "recipients.txt changed since the last rekey: run `wgfleet vault rekey`");
+    }
+    print(&text)
+}
+
+fn rekey(global: &Global, folder: &Path) -> CommandResult {
+    let mut vault = Vault::open(folder)?;
+    let identities = identities(global, &vault)?;
+    let count = vault.rekey(&identities)?;
+    say(
+        global,
+        &format!(
+            "encrypted {count} files to {} recipient(s); whoever was removed could have read the \
+             old ones: rotate what matters",
+            vault.recipients().len()
+        ),
+    );
+    Ok(Exit::Done)
+}
+
+impl StatusArgs {
+    fn run(self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
+        let vault = Vault::open(folder)?;
+        let oddities = vault.oddities()?;
+        let wrong: Vec<String> = if self.verify {
+            let unlocked = vault.unlock(&identities(global, &vault)?);
+            unlocked.verify().iter().map(ToString::to_string).collect()
+        } else {
+            oddities
+                .missing
+                .iter()
+                .map(|path| VaultError::Missing { path: path.clone() }.to_string())
+                .collect()
+        };
+        let text = match global.format {
+            Format::Json => json_status(&vault, &wrong, &oddities.unknown, now),
+            Format::Human => table(&vault, now),
+        };
+        print(&text)?;
+        for path in &oddities.unknown {
+            say(
+                global,
+                &format!(
+                    "warning: the index does not name {}: an interrupted run or another branch \
+                     left it; remove it if no branch's index names it",
+                    path.display()
+                ),
+            );
+        }
+        if vault.needs_rekey() {
+            say(
+                global,
+                "warning: recipients.txt changed since the last rekey: run `wgfleet vault rekey`",
+            );
+        }
+        if wrong.is_empty() {
+            return Ok(Exit::Done);
+        }
+        Err(CommandError::message(Exit::Vault, wrong.join("\n  ")))
+    }
+}
+
+fn days(created: Timestamp, now: Timestamp) -> i64 {
+    (now.as_second().saturating_sub(created.as_second()) / 86_400).max(0)
+}
+
+fn table(vault: &Vault, now: Timestamp) -> String {
+    let index = vault.index();
+    let width = index.names().map(|name| name.as_str().len()).max().unwrap_or(0).max(4);
+    let mut text = format!("{:width$}  {:44}  {:>4}  STATE\n", "NAME", "PUBLIC KEY", "DAYS");
+    for name in index.names() {
+        for one in index.generations(name) {
+            let _ = writeln!(
+                text,
+                "{name:width$}  {}  {:>4}  {}",
+                one.public_key,
+                days(one.created, now),
+                one.state.as_str()
+            );
+        }
+    }
+    if let Some((epoch, made)) = index.epochs().last_key_value() {
+        let _ = writeln!(text, "PSK epoch {epoch}, {} days old", days(made.created, now));
+    }
+    text
+}
+
+fn json_status(vault: &Vault, wrong: &[String], unknown: &[PathBuf], now: Timestamp) -> String {
+    let index = vault.index();
+    let keys: Vec<_> = index
+        .names()
+        .flat_map(|name| index.generations(name).iter().map(move |one| (name, one)))
+        .map(|(name, one)| {
+            json!({
+                "name": name,
+                "public_key": one.public_key,
+                "state": one.state,
+                "created": one.created.to_string(),
+                "age_days": days(one.created, now),
+            })
+        })
+        .collect();
+    let epochs: Vec<_> = index
+        .epochs()
+        .iter()
+        .map(|(epoch, made)| json!({ "epoch": epoch, "created": made.created.to_string() }))
+        .collect();
+    let status = json!({
+        "fleet": index.fleet(),
+        "keys": keys,
+        "psk_epochs": epochs,
+        "needs_rekey": vault.needs_rekey(),
+        "wrong": wrong,
+        "unknown_files": unknown,
+    });
+    format!("{status:#}\n")
+}

@@ -1,0 +1,211 @@
+//! Rendering wg0.conf; the only file that knows minijinja.
+//!
+//! Templates never see a secret: they get markers, which are replaced afterwards in memory that
+//! is zeroed. So the same text without secrets exists for people and diffs.
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior, Value, context};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::{DesiredHost, DesiredInterface, RenderedFile};
+use crate::model::{Fingerprint, FleetName, HostName, PresharedKey, PrivateKey, PublicKey};
+use crate::observed::HIDDEN;
+
+/// The template that is used unless the inventory has its own `templates/wg0.conf.j2`.
+pub const DEFAULT_TEMPLATE: &str = include_str!("../../templates/wg0.conf.j2");
+
+/// What the marker of a secret begins and ends with; no name or address can hold it.
+const MARK: char = '\u{1}';
+
+/// Gives out the secrets that a rendered file needs.
+pub trait Secrets: Sync {
+    /// What it fails with.
+    type Error: std::error::Error + Send + Sync + 'static;
+    /// The private key that belongs to `public`, of the host `name`.
+    ///
+    /// # Errors
+    /// Where the vault does not have it.
+    fn private_key(&self, name: &HostName, public: &PublicKey) -> Result<PrivateKey, Self::Error>;
+    /// The preshared key of a pair in an epoch; the order of the pair does not matter.
+    ///
+    /// # Errors
+    /// Where the vault does not have the epoch.
+    fn preshared_key(
+        &self,
+        a: &PublicKey,
+        b: &PublicKey,
+        epoch: u32,
+    ) -> Result<PresharedKey, Self::Error>;
+    /// The key of a host's fingerprints.
+    ///
+    /// # Errors
+    /// Where the vault does not have its material.
+    fn fingerprint_key(&self, name: &HostName) -> Result<Zeroizing<[u8; 32]>, Self::Error>;
+}
+
+/// Why a file was not rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError<E: std::error::Error + 'static> {
+    /// The template is wrong.
+    #[error("failed to render {file} of host {host}")]
+    Template {
+        /// Name of the template.
+        file: String,
+        /// The host.
+        host: HostName,
+        /// minijinja's reason: line and cause. Templates have no secrets, so neither has it.
+        #[source]
+        source: minijinja::Error,
+    },
+    /// The template lost a secret or made one up.
+    #[error(
+        "the template of host {host} must write {{{{ private_key }}}} once, and each peer's \
+         {{{{ peer.preshared_key }}}} as it is"
+    )]
+    Markers {
+        /// The host.
+        host: HostName,
+    },
+    /// A secret could not be had.
+    #[error("failed to get the keys of host {host}")]
+    Secret {
+        /// The host.
+        host: HostName,
+        /// Why.
+        #[source]
+        source: E,
+    },
+}
+
+/// Renders files from one template.
+#[derive(Debug)]
+pub struct Renderer {
+    environment: Environment<'static>,
+    fleet: FleetName,
+}
+
+#[derive(Serialize)]
+struct PeerContext<'a> {
+    name: &'a str,
+    public_key: String,
+    preshared_key: Option<String>,
+    allowed_ips: Vec<String>,
+    endpoint: Option<String>,
+    keepalive: Option<u16>,
+}
+
+impl Renderer {
+    /// Takes the text of the template.
+    ///
+    /// # Errors
+    /// Where the template is not one, with its line.
+    pub fn new(fleet: FleetName, template: String) -> Result<Self, minijinja::Error> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build()?);
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.add_template_owned("wg0.conf.j2", template)?;
+        Ok(Self { environment, fleet })
+    }
+
+    /// Renders one interface of one host.
+    ///
+    /// # Errors
+    /// [`RenderError`].
+    pub fn render<S: Secrets>(
+        &self,
+        host: &DesiredHost,
+        interface: &DesiredInterface,
+        secrets: &S,
+    ) -> Result<RenderedFile, RenderError<S::Error>> {
+        let marked = self.marked(host, interface).map_err(|source| RenderError::Template {
+            file: "wg0.conf.j2".to_owned(),
+            host: host.name.clone(),
+            source,
+        })?;
+        let failed = |source| RenderError::Secret { host: host.name.clone(), source };
+        let markers = || RenderError::Markers { host: host.name.clone() };
+        let private = secrets.private_key(&host.name, &interface.public_key).map_err(failed)?;
+        let private = private.expose_base64();
+        // Exact capacity: growing would leave copies behind that nobody zeroes.
+        let mut content = Zeroizing::new(String::with_capacity(marked.len() + 64));
+        let mut public_text = String::with_capacity(marked.len());
+        let mut privates = 0;
+        let mut pieces = marked.split(MARK);
+        let first = pieces.next().unwrap_or_default();
+        content.push_str(first);
+        public_text.push_str(first);
+        while let Some(mark) = pieces.next() {
+            let text = pieces.next().ok_or_else(markers)?;
+            if mark == "private" {
+                privates += 1;
+                content.push_str(&private);
+            } else {
+                let peer: PublicKey = mark.parse().map_err(|_| markers())?;
+                let epoch = interface.peers.get(&peer).and_then(|peer| peer.psk_epoch);
+                let epoch = epoch.ok_or_else(markers)?;
+                let psk =
+                    secrets.preshared_key(&interface.public_key, &peer, epoch).map_err(failed)?;
+                content.push_str(&psk.expose_base64());
+            }
+            public_text.push_str(HIDDEN);
+            content.push_str(text);
+            public_text.push_str(text);
+        }
+        if privates != 1 {
+            return Err(markers());
+        }
+        let key = secrets.fingerprint_key(&host.name).map_err(failed)?;
+        let fingerprint = secret_digest(&key, content.as_bytes());
+        Ok(RenderedFile { public_text, content, fingerprint })
+    }
+
+    fn marked(
+        &self,
+        host: &DesiredHost,
+        interface: &DesiredInterface,
+    ) -> Result<String, minijinja::Error> {
+        let mut peers: Vec<PeerContext<'_>> = interface
+            .peers
+            .iter()
+            .map(|(key, peer)| PeerContext {
+                name: peer.name.as_str(),
+                public_key: key.to_string(),
+                preshared_key: peer.psk_epoch.map(|_| format!("{MARK}{key}{MARK}")),
+                allowed_ips: peer.allowed_ips.iter().map(ToString::to_string).collect(),
+                endpoint: peer.endpoint.as_ref().map(ToString::to_string),
+                keepalive: peer.keepalive.map(crate::model::Keepalive::get),
+            })
+            .collect();
+        peers.sort_by_key(|peer| peer.name);
+        let addresses: Vec<String> = interface.addresses.iter().map(ToString::to_string).collect();
+        self.environment.get_template("wg0.conf.j2")?.render(context! {
+            fleet => self.fleet.as_str(),
+            host => host.name.as_str(),
+            network => interface.network.as_str(),
+            interface => interface.name.as_str(),
+            private_key => format!("{MARK}private{MARK}"),
+            addresses => Value::from(Serde(&addresses)),
+            listen_port => interface.listen_port.map(crate::model::Port::get),
+            fwmark => interface.fwmark.map(|mark| mark.to_string()),
+            mtu => interface.mtu.get(),
+            dns => Value::from(Serde(&interface.dns)),
+            table => interface.table.to_string(),
+            hooks => Value::from(Serde(&interface.hooks)),
+            peers => Value::from(Serde(&peers)),
+        })
+    }
+}
+
+/// SHA-256 over the key in hex and the content, as the hosts' `sha256sum` computes it.
+#[must_use]
+pub fn secret_digest(key: &[u8; 32], content: &[u8]) -> Fingerprint {
+    let hex = Zeroizing::new(Fingerprint::from_bytes(*key).to_string());
+    let mut digest = Sha256::new();
+    digest.update(hex.as_bytes());
+    digest.update(content);
+    Fingerprint::from_bytes(digest.finalize().into())
+}

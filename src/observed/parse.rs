@@ -1,0 +1,305 @@
+//! Reads the text of one observation.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::{FromStr, SplitAsciiWhitespace};
+
+use ipnet::IpNet;
+
+use super::{
+    LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
+    UnitState,
+};
+use crate::model::{InterfaceName, Keepalive, parse_net};
+
+/// Why an observation was refused. A refused host counts as one that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ObserveError {
+    /// The text ends before its last line: the connection broke.
+    #[error("the host's answer ends early, after {lines} lines")]
+    Truncated {
+        /// Lines that arrived.
+        lines: usize,
+    },
+    /// A line that no host of ours sends.
+    #[error("line {line} of the host's answer is not understood: {text:?}")]
+    Line {
+        /// The line, from 1.
+        line: usize,
+        /// Its first characters.
+        text: String,
+    },
+    /// More lines than any host has reason to send.
+    #[error("the host's answer is longer than {limit} lines")]
+    TooLong {
+        /// The most lines that are read.
+        limit: usize,
+    },
+}
+
+/// The most lines that are read: 100,000 peers with their files.
+const LIMIT: usize = 2_000_000;
+
+/// Reads the text of one observation.
+///
+/// # Errors
+/// [`ObserveError`]; nothing of a text that is not whole is used.
+pub fn parse(text: &str) -> Result<ObservedHost, ObserveError> {
+    let mut reader = Reader { host: ObservedHost::default(), file: None, ended: false };
+    let mut lines = 0;
+    for (index, line) in text.lines().enumerate() {
+        if index >= LIMIT {
+            return Err(ObserveError::TooLong { limit: LIMIT });
+        }
+        lines = index + 1;
+        if reader.line(line).is_none() {
+            let text = line.chars().take(60).collect();
+            return Err(ObserveError::Line { line: lines, text });
+        }
+    }
+    if reader.ended { Ok(reader.host) } else { Err(ObserveError::Truncated { lines }) }
+}
+
+struct Reader {
+    host: ObservedHost,
+    /// The path of the file whose lines are being read.
+    file: Option<String>,
+    ended: bool,
+}
+
+fn word<T: FromStr>(words: &mut SplitAsciiWhitespace<'_>) -> Option<T> {
+    words.next()?.parse().ok()
+}
+
+fn flag(words: &mut SplitAsciiWhitespace<'_>) -> Option<bool> {
+    match words.next()? {
+        "yes" | "1" => Some(true),
+        "no" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+impl Reader {
+    /// Reads one line; `None` where it makes no sense.
+    fn line(&mut self, line: &str) -> Option<()> {
+        if self.ended {
+            return None;
+        }
+        if let Some(text) = line.strip_prefix("| ") {
+            let file = self.host.files.get_mut(self.file.as_ref()?)?;
+            file.public_text.push_str(text);
+            file.public_text.push('\n');
+            return Some(());
+        }
+        let mut words = line.split_ascii_whitespace();
+        let rest = &mut words;
+        let facts = &mut self.host.facts;
+        match rest.next()? {
+            "observe" => (word::<u32>(rest)? == 1).then_some(())?,
+            "now" => self.host.now = word(rest)?,
+            "machine" => facts.machine = printable(rest.next()?)?,
+            "kernel" => facts.kernel = printable(rest.next()?)?,
+            "systemd" => facts.systemd = flag(rest)?,
+            "kernel-wireguard" => facts.kernel_wireguard = flag(rest)?,
+            "tun" => facts.tun = flag(rest)?,
+            "tool" => facts.tools.extend([printable(rest.next()?)?]),
+            "agent" => facts.agent = Some(word(rest)?),
+            "forward4" => self.host.forward_v4 = flag(rest)?,
+            "forward6" => self.host.forward_v6 = flag(rest)?,
+            "armed" => self.host.armed = Some(printable(rest.next()?)?),
+            "firewall" => self.host.firewall = Some(printable(rest.next()?)?),
+            "unit" => {
+                let name = printable(rest.next()?)?;
+                let state = UnitState { enabled: flag(rest)?, active: flag(rest)? };
+                self.host.units.insert(name, state);
+            }
+            "file" => self.start_file(rest)?,
+            "interface" => self.start_interface(rest)?,
+            "device" => self.device(rest)?,
+            "address" => self.address(rest)?,
+            "route" => self.route(rest)?,
+            "peer" => self.peer(line)?,
+            "end" => self.ended = true,
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn start_file(&mut self, words: &mut SplitAsciiWhitespace<'_>) -> Option<()> {
+        let mode = u32::from_str_radix(words.next()?, 8).ok()?;
+        let root = flag(words)?;
+        let fingerprint = word(words)?;
+        let path = printable(words.next()?)?;
+        let file = ObservedFile { mode, root, fingerprint, public_text: String::new() };
+        self.host.files.insert(path.clone(), file);
+        self.file = Some(path);
+        Some(())
+    }
+
+    fn start_interface(&mut self, words: &mut SplitAsciiWhitespace<'_>) -> Option<()> {
+        let name: InterfaceName = word(words)?;
+        let backend = match words.next()? {
+            "kernel" => LiveBackend::Kernel,
+            "embedded" => LiveBackend::Embedded,
+            "userspace" => LiveBackend::Userspace,
+            _ => return None,
+        };
+        let interface = ObservedInterface {
+            backend,
+            up: flag(words)?,
+            mtu: word(words)?,
+            public_key: None,
+            listen_port: 0,
+            fwmark: 0,
+            addresses: BTreeSet::new(),
+            routes: BTreeSet::new(),
+            peers: BTreeMap::new(),
+        };
+        self.host.interfaces.insert(name, interface);
+        Some(())
+    }
+
+    fn interface(
+        &mut self,
+        words: &mut SplitAsciiWhitespace<'_>,
+    ) -> Option<&mut ObservedInterface> {
+        let name: InterfaceName = word(words)?;
+        self.host.interfaces.get_mut(&name)
+    }
+
+    /// `device IF PUBLIC-KEY PORT FWMARK`
+    fn device(&mut self, words: &mut SplitAsciiWhitespace<'_>) -> Option<()> {
+        let interface = self.interface(words)?;
+        interface.public_key = match words.next()? {
+            "(none)" => None,
+            key => Some(key.parse().ok()?),
+        };
+        interface.listen_port = word(words)?;
+        interface.fwmark = match words.next()? {
+            "off" => 0,
+            mark => match mark.strip_prefix("0x") {
+                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+                None => mark.parse().ok()?,
+            },
+        };
+        Some(())
+    }
+
+    fn address(&mut self, words: &mut SplitAsciiWhitespace<'_>) -> Option<()> {
+        let interface = self.interface(words)?;
+        let net: IpNet = parse_net(words.next()?).ok()?;
+        let link_local = matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local());
+        if !link_local {
+            interface.addresses.insert(net);
+        }
+        Some(())
+    }
+
+    /// `route IF FAMILY TABLE PREFIX`
+    fn route(&mut self, words: &mut SplitAsciiWhitespace<'_>) -> Option<()> {
+        let interface = self.interface(words)?;
+        let family = words.next()?;
+        let table = match words.next()? {
+            "main" => 254,
+            "default" => 253,
+            "local" => 255,
+            number => number.parse().ok()?,
+        };
+        let net = match (words.next()?, family) {
+            ("default", "4") => IpNet::V4(ipnet::Ipv4Net::default()),
+            ("default", "6") => IpNet::V6(ipnet::Ipv6Net::default()),
+            (text, _) => parse_net(text).ok()?,
+        };
+        let link_local = matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local());
+        if !link_local && table != 255 {
+            interface.routes.insert((table, net));
+        }
+        Some(())
+    }
+
+    /// `peer` and the fields of `wg show dump` behind tabs, the preshared key replaced by a word.
+    fn peer(&mut self, line: &str) -> Option<()> {
+        let mut fields = line.split('\t').skip(1);
+        let name: InterfaceName = fields.next()?.parse().ok()?;
+        let key = fields.next()?.parse().ok()?;
+        let psk = match fields.next()? {
+            "none" => ObservedPsk::None,
+            "as-file" => ObservedPsk::AsFile,
+            "other" => ObservedPsk::Other,
+            _ => return None,
+        };
+        let endpoint = match fields.next()? {
+            "(none)" => None,
+            text => Some(text.parse().ok()?),
+        };
+        let allowed_ips = match fields.next()? {
+            "(none)" => BTreeSet::new(),
+            list => list.split(',').map(|net| parse_net(net).ok()).collect::<Option<_>>()?,
+        };
+        let latest_handshake = fields.next()?.parse().ok()?;
+        let received = fields.next()?.parse().ok()?;
+        let sent = fields.next()?.parse().ok()?;
+        let keepalive = match fields.next()? {
+            "off" => None,
+            seconds => Keepalive::new(seconds.parse().ok()?),
+        };
+        let peer = ObservedPeer {
+            psk,
+            endpoint,
+            allowed_ips,
+            latest_handshake,
+            received,
+            sent,
+            keepalive,
+        };
+        self.host.interfaces.get_mut(&name)?.peers.insert(key, peer);
+        Some(())
+    }
+}
+
+/// A word that can be shown to a person: printable, of a sane length.
+fn printable(word: &str) -> Option<String> {
+    (word.len() <= 256 && !word.chars().any(char::is_control)).then(|| word.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_whole_answer_is_read() {
+        let key = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
+        let text = format!(
+            "observe 1\nnow 1700000000\nmachine x86_64\nkernel 6.1.0\nsystemd no\n\
+             kernel-wireguard no\ntun yes\ntool wg\nforward4 1\nforward6 0\n\
+             interface wg0 userspace yes 1420\ndevice wg0 {key} 51820 off\n\
+             address wg0 10.10.0.1/24\naddress wg0 fe80::1/64\nroute wg0 4 main 192.168.7.0/24\n\
+             peer\twg0\t{key}\tas-file\t[2001:db8::1]:51820\t10.10.0.2/32,192.168.7.0/24\t0\t1\t2\t25\n\
+             file 600 yes {} /etc/wireguard/wg0.conf\n| [Interface]\n| PrivateKey = (hidden)\nend\n",
+            "ab".repeat(32)
+        );
+        let host = parse(&text).unwrap();
+        let interface = &host.interfaces[&"wg0".parse().unwrap()];
+        assert_eq!(interface.peers.len(), 1);
+        assert_eq!(interface.addresses.len(), 1);
+        assert_eq!(interface.routes.len(), 1);
+        assert_eq!(
+            host.files["/etc/wireguard/wg0.conf"].public_text,
+            "[Interface]\nPrivateKey = (hidden)\n"
+        );
+        let cut = text.strip_suffix("end\n").unwrap();
+        assert_eq!(parse(cut), Err(ObserveError::Truncated { lines: 19 }));
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_panics(text in "((interface|device|peer|file|route|address|unit|end|\\|)?[ \\t]?[ -~\\t]{0,40}\n){0,12}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = parse(&String::from_utf8_lossy(&bytes));
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! One change to one host.
+
+use ipnet::IpNet;
+use serde::Serialize;
+
+use super::Disruption;
+use crate::model::{Family, Fingerprint, HostName, InterfaceName, PublicKey};
+use crate::observed::{LiveBackend, UnitState};
+
+/// A peer as people know it and as machines do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PeerRef {
+    /// Its name in the inventory; `None` where no name belongs to the key.
+    pub name: Option<HostName>,
+    /// Its public key.
+    pub key: PublicKey,
+}
+
+/// A field that changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldChange {
+    /// wg(8)'s name of it.
+    pub field: &'static str,
+    /// What it is; `None` where it is not set.
+    pub from: Option<String>,
+    /// What it is to be; `None` where it is to be unset.
+    pub to: Option<String>,
+}
+
+/// One line of a file's diff.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DiffLine {
+    /// `+`, `-` or a blank.
+    pub sign: char,
+    /// The line, secrets hidden.
+    pub text: String,
+}
+
+/// What happens to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileAction {
+    /// It is not there.
+    Create,
+    /// Its content differs.
+    Update,
+    /// Only its owner or mode differs.
+    Protect,
+    /// It is not wanted any more.
+    Remove,
+}
+
+/// One change to one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "change")]
+pub enum Change {
+    /// wgfleet's own binary is pushed.
+    PushAgent {
+        /// `uname -m` that it is built for.
+        machine: String,
+        /// SHA-256 of it.
+        digest: Fingerprint,
+    },
+    /// A file is written or removed.
+    File {
+        /// Where.
+        path: String,
+        /// What happens.
+        action: FileAction,
+        /// The difference, secrets hidden; empty where only secrets differ.
+        diff: Vec<DiffLine>,
+    },
+    /// The kernel forwards packets of a family.
+    Forward {
+        /// The family.
+        family: Family,
+    },
+    /// wgfleet's nftables table is put in place.
+    Firewall {
+        /// Digest of the rules; `None`: the table is removed.
+        digest: Option<String>,
+    },
+    /// An interface is made and started.
+    Create {
+        /// The interface.
+        interface: InterfaceName,
+        /// What carries its packets.
+        backend: LiveBackend,
+        /// Its addresses.
+        addresses: Vec<IpNet>,
+        /// Its peers.
+        peers: Vec<PeerRef>,
+    },
+    /// An interface is stopped and made anew, because nothing else can do it.
+    Restart {
+        /// The interface.
+        interface: InterfaceName,
+        /// What will carry its packets.
+        backend: LiveBackend,
+        /// Why.
+        reason: String,
+    },
+    /// An interface that the file does not have any more is stopped.
+    Delete {
+        /// The interface.
+        interface: InterfaceName,
+    },
+    /// Fields of an interface change in place.
+    Device {
+        /// The interface.
+        interface: InterfaceName,
+        /// The fields.
+        fields: Vec<FieldChange>,
+    },
+    /// A peer is added.
+    AddPeer {
+        /// The interface.
+        interface: InterfaceName,
+        /// The peer.
+        peer: PeerRef,
+        /// What it gets.
+        fields: Vec<FieldChange>,
+        /// The key that it had before, where the interface still knows it by that.
+        replaces: Option<PublicKey>,
+    },
+    /// Fields of a peer change in place.
+    ChangePeer {
+        /// The interface.
+        interface: InterfaceName,
+        /// The peer.
+        peer: PeerRef,
+        /// The fields.
+        fields: Vec<FieldChange>,
+    },
+    /// A peer is removed.
+    RemovePeer {
+        /// The interface.
+        interface: InterfaceName,
+        /// The peer.
+        peer: PeerRef,
+    },
+    /// An address is added.
+    AddAddress {
+        /// The interface.
+        interface: InterfaceName,
+        /// The address with its prefix length.
+        address: IpNet,
+    },
+    /// An address is removed.
+    RemoveAddress {
+        /// The interface.
+        interface: InterfaceName,
+        /// The address with its prefix length.
+        address: IpNet,
+    },
+    /// A route is added.
+    AddRoute {
+        /// The interface.
+        interface: InterfaceName,
+        /// Routing table; 254 is main.
+        table: u32,
+        /// Destination.
+        prefix: IpNet,
+    },
+    /// A route is removed.
+    RemoveRoute {
+        /// The interface.
+        interface: InterfaceName,
+        /// Routing table; 254 is main.
+        table: u32,
+        /// Destination.
+        prefix: IpNet,
+    },
+    /// A unit is enabled, started, or the reverse.
+    Unit {
+        /// Its name.
+        unit: String,
+        /// What it is.
+        from: UnitState,
+        /// What it is to be.
+        to: UnitState,
+    },
+}
+
+impl Change {
+    /// What running traffic feels.
+    #[must_use]
+    pub fn disruption(&self) -> Disruption {
+        match self {
+            Self::Restart { .. } | Self::Delete { .. } => Disruption::Interface,
+            Self::Device { fields, .. } | Self::ChangePeer { fields, .. } => {
+                let shakes = |f: &FieldChange| matches!(f.field, "public key" | "preshared key");
+                if fields.iter().any(shakes) { Disruption::Handshake } else { Disruption::None }
+            }
+            Self::AddPeer { replaces, .. } => {
+                if replaces.is_some() {
+                    Disruption::Handshake
+                } else {
+                    Disruption::None
+                }
+            }
+            Self::PushAgent { .. }
+            | Self::File { .. }
+            | Self::Forward { .. }
+            | Self::Firewall { .. }
+            | Self::Create { .. }
+            | Self::RemovePeer { .. }
+            | Self::AddAddress { .. }
+            | Self::RemoveAddress { .. }
+            | Self::AddRoute { .. }
+            | Self::RemoveRoute { .. }
+            | Self::Unit { .. } => Disruption::None,
+        }
+    }
+
+    /// The interface that it is about, where it is about one.
+    #[must_use]
+    pub fn interface(&self) -> Option<&InterfaceName> {
+        match self {
+            Self::Create { interface, .. }
+            | Self::Restart { interface, .. }
+            | Self::Delete { interface }
+            | Self::Device { interface, .. }
+            | Self::AddPeer { interface, .. }
+            | Self::ChangePeer { interface, .. }
+            | Self::RemovePeer { interface, .. }
+            | Self::AddAddress { interface, .. }
+            | Self::RemoveAddress { interface, .. }
+            | Self::AddRoute { interface, .. }
+            | Self::RemoveRoute { interface, .. } => Some(interface),
+            Self::PushAgent { .. }
+            | Self::File { .. }
+            | Self::Forward { .. }
+            | Self::Firewall { .. }
+            | Self::Unit { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! The difference between a host's target and what was observed there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+
+use super::target::{FIREWALL_FILE, SYSCTL_FILE};
+use super::{
+    AgentSource, Change, DiffLine, Disruption, FieldChange, FileAction, HostPlan, HostState,
+    PeerRef, Target, TargetFile, TargetInterface,
+};
+use crate::desired::DesiredPeer;
+use crate::model::{Endpoint, EndpointHost, Family, HostName, InterfaceName, PublicKey};
+use crate::observed::{
+    ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk, UnitState,
+};
+
+/// The line by which wgfleet knows its own files.
+const MANAGED: &str = "Managed by wgfleet";
+
+/// What is to be done to one host. `names` gives the names that keys have or had.
+#[must_use]
+pub fn diff_host(
+    target: &Target<'_>,
+    observed: &ObservedHost,
+    agents: &AgentSource,
+    names: &BTreeMap<PublicKey, HostName>,
+) -> HostPlan {
+    let mut changes = Vec::new();
+    let mut blocked = target.blocked.clone();
+    if target.agent {
+        match push_agent(observed, agents) {
+            Ok(push) => changes.extend(push),
+            Err(reason) => blocked = blocked.or(Some(reason)),
+        }
+    }
+    forwarding(target, observed, &mut changes);
+    let digest = target.firewall.as_ref().map(|(digest, _)| digest);
+    if digest != observed.firewall.as_ref() {
+        changes.push(Change::Firewall { digest: digest.cloned() });
+    }
+    for interface in &target.interfaces {
+        match observed.interfaces.get(&interface.desired.name) {
+            None => changes.push(create(interface, names)),
+            Some(live) => {
+                InterfaceDiff { target, interface, live, observed, names }.push(&mut changes);
+            }
+        }
+    }
+    leftovers(target, observed, &mut changes);
+    files(target, observed, &mut changes);
+    for (unit, to) in &target.units {
+        let from = observed.units.get(unit).copied().unwrap_or_default();
+        if from != *to {
+            changes.push(Change::Unit { unit: unit.clone(), from, to: *to });
+        }
+    }
+    let disruption = changes.iter().map(Change::disruption).max().unwrap_or(Disruption::None);
+    let mut notes = if changes.is_empty() { Vec::new() } else { target.notes.clone() };
+    if let Some(id) = &observed.armed {
+        blocked = blocked.or_else(|| {
+            Some(format!(
+                "another change ({id}) is armed there and not yet confirmed; wait until it is \
+                 confirmed or has gone back by itself"
+            ))
+        });
+    }
+    if changes.is_empty() {
+        blocked = None;
+    }
+    notes.dedup();
+    HostPlan {
+        host: target.desired.name.clone(),
+        state: blocked.map_or(HostState::Ready, HostState::Blocked),
+        disruption,
+        changes,
+        notes,
+    }
+}
+
+fn push_agent(observed: &ObservedHost, agents: &AgentSource) -> Result<Option<Change>, String> {
+    let machine = &observed.facts.machine;
+    let Some(digest) = agents.builds.get(machine) else {
+        return Err(format!(
+            "the host needs wgfleet's own binary for {machine}, and there is none: {}",
+            agents.hint
+        ));
+    };
+    let push = Change::PushAgent { machine: machine.clone(), digest: *digest };
+    Ok((observed.facts.agent.as_ref() != Some(digest)).then_some(push))
+}
+
+fn forwarding(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {
+    if target.desired.forwarding.v4 && !observed.forward_v4 {
+        changes.push(Change::Forward { family: Family::V4 });
+    }
+    if target.desired.forwarding.v6 && !observed.forward_v6 {
+        changes.push(Change::Forward { family: Family::V6 });
+    }
+}
+
+fn peer_ref(key: &PublicKey, names: &BTreeMap<PublicKey, HostName>) -> PeerRef {
+    PeerRef { name: names.get(key).cloned(), key: *key }
+}
+
+fn create(interface: &TargetInterface<'_>, names: &BTreeMap<PublicKey, HostName>) -> Change {
+    Change::Create {
+        interface: interface.desired.name.clone(),
+        backend: interface.backend,
+        addresses: interface.desired.addresses.clone(),
+        peers: interface.desired.peers.keys().map(|key| peer_ref(key, names)).collect(),
+    }
+}
+
+/// Interfaces, files and units of wgfleet that the file does not have any more.
+fn leftovers(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {
+    for (path, file) in &observed.files {
+        if target.files.contains_key(path) || !file.public_text.contains(MANAGED) {
+            continue;
+        }
+        let conf = path.strip_prefix("/etc/wireguard/").and_then(|p| p.strip_suffix(".conf"));
+        if let Some(name) = conf.and_then(|name| name.parse::<InterfaceName>().ok()) {
+            for unit in [format!("wg-quick@{name}.service"), format!("wgfleet-{name}.service")] {
+                if let Some(from) = observed.units.get(&unit).filter(|u| u.enabled || u.active) {
+                    let to = UnitState { enabled: false, active: false };
+                    changes.push(Change::Unit { unit, from: *from, to });
+                }
+            }
+            if observed.interfaces.contains_key(&name) {
+                changes.push(Change::Delete { interface: name });
+            }
+        }
+    }
+}
+
+fn files(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {
+    for (path, file) in &target.files {
+        let seen = observed.files.get(path);
+        let action = match seen {
+            None => FileAction::Create,
+            Some(seen) if seen.fingerprint != file.fingerprint => FileAction::Update,
+            Some(seen) if seen.mode != file.mode || !seen.root => FileAction::Protect,
+            Some(_) => continue,
+        };
+        let diff = match action {
+            FileAction::Update => text_diff(seen, file),
+            FileAction::Create | FileAction::Protect | FileAction::Remove => Vec::new(),
+        };
+        changes.push(Change::File { path: path.clone(), action, diff });
+    }
+    for (path, file) in &observed.files {
+        let ours = file.public_text.contains(MANAGED)
+            && (path.starts_with("/etc/wireguard/")
+                || path.starts_with("/etc/systemd/system/")
+                || [SYSCTL_FILE, FIREWALL_FILE].contains(&path.as_str()));
+        if ours && !target.files.contains_key(path) {
+            let action = FileAction::Remove;
+            changes.push(Change::File { path: path.clone(), action, diff: Vec::new() });
+        }
+    }
+}
+
+fn text_diff(seen: Option<&ObservedFile>, file: &TargetFile) -> Vec<DiffLine> {
+    let old = seen.map_or("", |seen| seen.public_text.as_str());
+    let diff = similar::TextDiff::from_lines(old, &file.public_text);
+    let mut lines = Vec::new();
+    for group in diff.grouped_ops(1) {
+        for op in group {
+            for change in diff.iter_changes(&op) {
+                let sign = match change.tag() {
+                    similar::ChangeTag::Delete => '-',
+                    similar::ChangeTag::Insert => '+',
+                    similar::ChangeTag::Equal => ' ',
+                };
+                let text = change.value().trim_end_matches('\n').to_owned();
+                lines.push(DiffLine { sign, text });
+            }
+        }
+    }
+    lines
+}
+
+/// The difference of one interface that is there.
+struct InterfaceDiff<'a> {
+    target: &'a Target<'a>,
+    interface: &'a TargetInterface<'a>,
+    live: &'a ObservedInterface,
+    observed: &'a ObservedHost,
+    names: &'a BTreeMap<PublicKey, HostName>,
+}
+
+impl InterfaceDiff<'_> {
+    fn name(&self) -> InterfaceName {
+        self.interface.desired.name.clone()
+    }
+
+    fn path(&self) -> String {
+        format!("/etc/wireguard/{}.conf", self.interface.desired.name)
+    }
+
+    fn push(&self, changes: &mut Vec<Change>) {
+        if self.live.backend != self.interface.backend {
+            changes.push(Change::Restart {
+                interface: self.name(),
+                backend: self.interface.backend,
+                reason: "another backend is to carry its packets".to_owned(),
+            });
+            return;
+        }
+        self.device(changes);
+        self.peers(changes);
+        self.addresses(changes);
+        if !self.interface.desired.full_tunnel() {
+            self.routes(changes);
+        }
+    }
+
+    fn device(&self, changes: &mut Vec<Change>) {
+        let want = self.interface.desired;
+        let mut fields = Vec::new();
+        if self.live.public_key != Some(want.public_key) {
+            fields.push(FieldChange {
+                field: "public key",
+                from: self.live.public_key.map(|key| key.to_string()),
+                to: Some(want.public_key.to_string()),
+            });
+        }
+        if let Some(port) = want.listen_port
+            && port.get() != self.live.listen_port
+        {
+            fields.push(FieldChange {
+                field: "listen port",
+                from: Some(self.live.listen_port).filter(|p| *p > 0).map(|p| p.to_string()),
+                to: Some(port.to_string()),
+            });
+        }
+        // A full tunnel's mark is wg-quick's to choose.
+        let mark = want.fwmark.map_or(0, |mark| mark.0);
+        if mark != self.live.fwmark && !(want.full_tunnel() && mark == 0) {
+            let text = |mark: u32| (mark != 0).then(|| format!("{mark:#x}"));
+            let (from, to) = (text(self.live.fwmark), text(mark));
+            fields.push(FieldChange { field: "fwmark", from, to });
+        }
+        if u32::from(want.mtu.get()) != self.live.mtu {
+            fields.push(FieldChange {
+                field: "mtu",
+                from: Some(self.live.mtu.to_string()),
+                to: Some(want.mtu.to_string()),
+            });
+        }
+        if !self.live.up {
+            let (from, to) = (Some("down".to_owned()), Some("up".to_owned()));
+            fields.push(FieldChange { field: "link", from, to });
+        }
+        if !fields.is_empty() {
+            changes.push(Change::Device { interface: self.name(), fields });
+        }
+    }
+
+    fn peers(&self, changes: &mut Vec<Change>) {
+        let want = &self.interface.desired.peers;
+        let gone: BTreeMap<&HostName, PublicKey> = self
+            .live
+            .peers
+            .keys()
+            .filter(|key| !want.contains_key(key))
+            .filter_map(|key| Some((self.names.get(key)?, *key)))
+            .collect();
+        let file = self.file_peers();
+        for (key, peer) in want {
+            let reference = PeerRef { name: Some(peer.name.clone()), key: *key };
+            match self.live.peers.get(key) {
+                None => changes.push(Change::AddPeer {
+                    interface: self.name(),
+                    peer: reference,
+                    fields: peer_fields(peer),
+                    replaces: gone.get(&peer.name).copied(),
+                }),
+                Some(live) => {
+                    let fields = self.changed_fields(peer, live, file.get(key));
+                    if !fields.is_empty() {
+                        let interface = self.name();
+                        changes.push(Change::ChangePeer { interface, peer: reference, fields });
+                    }
+                }
+            }
+        }
+        for key in self.live.peers.keys().filter(|key| !want.contains_key(key)) {
+            let peer = peer_ref(key, self.names);
+            changes.push(Change::RemovePeer { interface: self.name(), peer });
+        }
+    }
+
+    fn changed_fields(
+        &self,
+        want: &DesiredPeer,
+        live: &ObservedPeer,
+        file: Option<&FilePeer>,
+    ) -> Vec<FieldChange> {
+        let mut fields = Vec::new();
+        let wanted: BTreeSet<IpNet> = want.allowed_ips.iter().copied().collect();
+        if wanted != live.allowed_ips {
+            fields.push(FieldChange {
+                field: "allowed ips",
+                from: list(&live.allowed_ips),
+                to: list(&wanted),
+            });
+        }
+        if let Some(endpoint) = &want.endpoint
+            && endpoint_differs(endpoint, live, file)
+        {
+            fields.push(FieldChange {
+                field: "endpoint",
+                from: live.endpoint.map(|endpoint| endpoint.to_string()),
+                to: Some(endpoint.to_string()),
+            });
+        }
+        if want.keepalive != live.keepalive {
+            let text = |k: Option<crate::model::Keepalive>| k.map(|k| k.to_string());
+            let (from, to) = (text(live.keepalive), text(want.keepalive));
+            fields.push(FieldChange { field: "persistent keepalive", from, to });
+        }
+        let secrets_differ = self.only_secrets_differ();
+        let psk = match (want.psk_epoch, live.psk) {
+            (None, ObservedPsk::None) => None,
+            (Some(_), ObservedPsk::AsFile) if !secrets_differ => None,
+            (None, _) => Some((Some("set"), None)),
+            (Some(_), ObservedPsk::None) => Some((None, Some("set"))),
+            (Some(_), ObservedPsk::AsFile | ObservedPsk::Other) => {
+                Some((Some("another"), Some("the vault's")))
+            }
+        };
+        if let Some((from, to)) = psk {
+            let (from, to) = (from.map(str::to_owned), to.map(str::to_owned));
+            fields.push(FieldChange { field: "preshared key", from, to });
+        }
+        fields
+    }
+
+    /// The peers of the boot-time file that is there.
+    fn file_peers(&self) -> BTreeMap<PublicKey, FilePeer> {
+        let file = self.observed.files.get(&self.path());
+        file.map(|file| file_peers(&file.public_text)).unwrap_or_default()
+    }
+
+    /// Whether the boot-time file differs from the wanted one in nothing that can be seen: then it
+    /// is a secret that differs, and the live ones, equal to the file's, do too.
+    fn only_secrets_differ(&self) -> bool {
+        let path = self.path();
+        match (self.target.files.get(&path), self.observed.files.get(&path)) {
+            (Some(want), Some(seen)) => {
+                want.fingerprint != seen.fingerprint && want.public_text == seen.public_text
+            }
+            _ => false,
+        }
+    }
+
+    fn addresses(&self, changes: &mut Vec<Change>) {
+        let want: BTreeSet<IpNet> = self.interface.desired.addresses.iter().copied().collect();
+        for address in want.difference(&self.live.addresses) {
+            changes.push(Change::AddAddress { interface: self.name(), address: *address });
+        }
+        for address in self.live.addresses.difference(&want) {
+            changes.push(Change::RemoveAddress { interface: self.name(), address: *address });
+        }
+    }
+
+    fn routes(&self, changes: &mut Vec<Change>) {
+        let want = self.interface.desired.routes();
+        for (table, prefix) in want.difference(&self.live.routes) {
+            let (table, prefix) = (*table, *prefix);
+            changes.push(Change::AddRoute { interface: self.name(), table, prefix });
+        }
+        if self.interface.desired.table == crate::model::RouteTable::Off {
+            return; // the operator's hooks own the routes of this device
+        }
+        for (table, prefix) in self.live.routes.difference(&want) {
+            let (table, prefix) = (*table, *prefix);
+            changes.push(Change::RemoveRoute { interface: self.name(), table, prefix });
+        }
+    }
+}
+
+/// A peer of the boot-time file.
+#[derive(Debug, Default)]
+struct FilePeer {
+    endpoint: Option<String>,
+}
+
+fn file_peers(text: &str) -> BTreeMap<PublicKey, FilePeer> {
+    let mut peers = BTreeMap::new();
+    let mut key = None;
+    let mut endpoint = None;
+    let mut flush = |key: &mut Option<PublicKey>, endpoint: &mut Option<String>| {
+        let endpoint = endpoint.take();
+        if let Some(key) = key.take() {
+            peers.insert(key, FilePeer { endpoint });
+        }
+    };
+    for line in text.lines() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.starts_with('[') {
+            flush(&mut key, &mut endpoint);
+        } else if let Some((name, value)) = line.split_once('=') {
+            match name.trim().to_ascii_lowercase().as_str() {
+                "publickey" => key = value.trim().parse().ok(),
+                "endpoint" => endpoint = Some(value.trim().to_owned()),
+                _ => {}
+            }
+        }
+    }
+    flush(&mut key, &mut endpoint);
+    peers
+}
+
+/// Whether the endpoint must be set: it is unknown there, or the file changed its mind. A peer that
+/// merely roamed is left alone, and so is a name that still stands in the boot-time file.
+fn endpoint_differs(want: &Endpoint, live: &ObservedPeer, file: Option<&FilePeer>) -> bool {
+    let Some(current) = live.endpoint else { return true };
+    if want.socket_addr() == Some(current) {
+        return false;
+    }
+    let in_file = file.and_then(|file| file.endpoint.as_deref());
+    match &want.host {
+        EndpointHost::Addr(_) => {
+            in_file != Some(want.to_string().as_str()) || live.latest_handshake == 0
+        }
+        EndpointHost::Name(_) => in_file != Some(want.to_string().as_str()),
+    }
+}
+
+fn list(nets: &BTreeSet<IpNet>) -> Option<String> {
+    let nets: Vec<String> = nets.iter().map(ToString::to_string).collect();
+    (!nets.is_empty()).then(|| nets.join(", "))
+}
+
+fn peer_fields(peer: &DesiredPeer) -> Vec<FieldChange> {
+    let field =
+        |field, to: Option<String>| to.map(|to| FieldChange { field, from: None, to: Some(to) });
+    [
+        field("allowed ips", list(&peer.allowed_ips.iter().copied().collect())),
+        field("endpoint", peer.endpoint.as_ref().map(ToString::to_string)),
+        field("persistent keepalive", peer.keepalive.map(|k| k.to_string())),
+        field("preshared key", peer.psk_epoch.map(|epoch| format!("epoch {epoch}"))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,287 @@
+//! What one host is to have once its facts are known: backend, files, units, rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use ipnet::IpNet;
+use zeroize::Zeroizing;
+
+use super::agent::{AGENT, AGENT_FOLDER};
+use crate::desired::{DesiredHost, DesiredInterface, RenderedFile, secret_digest};
+use crate::model::{Backend, Fingerprint, InterfaceName};
+use crate::observed::{Facts, LiveBackend, ObservedHost, UnitState};
+
+/// The rendered files of one host and the key of its fingerprints.
+pub struct RenderedHost {
+    /// wg0.conf by interface.
+    pub files: BTreeMap<InterfaceName, RenderedFile>,
+    /// Key of the fingerprints of this host's files.
+    pub key: Zeroizing<[u8; 32]>,
+}
+
+impl std::fmt::Debug for RenderedHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RenderedHost").field("files", &self.files.keys()).finish_non_exhaustive()
+    }
+}
+
+/// One host as it is to be, everything decided.
+#[derive(Debug)]
+pub struct Target<'a> {
+    /// What the file says of it.
+    pub desired: &'a DesiredHost,
+    /// Its interfaces.
+    pub interfaces: Vec<TargetInterface<'a>>,
+    /// Whether wgfleet's own binary has to be there.
+    pub agent: bool,
+    /// Files by path.
+    pub files: BTreeMap<String, TargetFile>,
+    /// Units by name.
+    pub units: BTreeMap<String, UnitState>,
+    /// nftables rules and the digest that they carry.
+    pub firewall: Option<(String, String)>,
+    /// Why it cannot be done.
+    pub blocked: Option<String>,
+    /// What the operator should know.
+    pub notes: Vec<String>,
+}
+
+/// One interface as it is to be.
+#[derive(Debug)]
+pub struct TargetInterface<'a> {
+    /// What the file says of it.
+    pub desired: &'a DesiredInterface,
+    /// What is to carry its packets.
+    pub backend: LiveBackend,
+    /// Whether it is started through wg-quick, which alone does policy routing, DNS and hooks.
+    pub quick: bool,
+}
+
+/// One file as it is to be.
+#[derive(Debug, Clone)]
+pub struct TargetFile {
+    /// Permission bits.
+    pub mode: u32,
+    /// Keyed digest of the content.
+    pub fingerprint: Fingerprint,
+    /// The content with secrets hidden.
+    pub public_text: String,
+    /// The interface whose rendered file it is; `None`: the public text is the content.
+    pub conf: Option<InterfaceName>,
+}
+
+/// Decides what a host is to have.
+#[must_use]
+pub fn resolve<'a>(
+    desired: &'a DesiredHost,
+    rendered: &RenderedHost,
+    observed: &ObservedHost,
+) -> Target<'a> {
+    let facts = &observed.facts;
+    let mut target = Target {
+        desired,
+        interfaces: Vec::new(),
+        agent: false,
+        files: BTreeMap::new(),
+        units: BTreeMap::new(),
+        firewall: None,
+        blocked: None,
+        notes: Vec::new(),
+    };
+    for interface in &desired.interfaces {
+        let live = observed.interfaces.get(&interface.name).map(|live| live.backend);
+        let backend = backend(desired.backend, facts, live);
+        if let Err(reason) = &backend {
+            target.blocked.get_or_insert_with(|| reason.clone());
+        }
+        let backend = backend.unwrap_or(LiveBackend::Embedded);
+        let hooks = &interface.hooks;
+        let hooked = [&hooks.pre_up, &hooks.post_up].iter().any(|lines| !lines.is_empty());
+        let quick = hooked || interface.full_tunnel() || !interface.dns.is_empty();
+        if !interface.dns.is_empty() && !facts.has("resolvconf") {
+            target.blocked.get_or_insert_with(|| {
+                format!(
+                    "{} has DNS servers, but the host has no resolvconf: install openresolv, or \
+                     systemd-resolved with its resolvconf command",
+                    interface.name
+                )
+            });
+        }
+        target.agent |= backend == LiveBackend::Embedded
+            || !facts.has("wg")
+            || (!facts.has("wg-quick") && (facts.systemd || quick));
+        target.interfaces.push(TargetInterface { desired: interface, backend, quick });
+    }
+    files(&mut target, rendered, facts);
+    firewall(&mut target, rendered, facts);
+    units(&mut target, rendered, facts);
+    if !facts.has("ip") {
+        target.blocked.get_or_insert_with(|| "the host has no ip(8): install iproute2".to_owned());
+    }
+    target
+}
+
+/// Picks what carries an interface's packets. What runs already is kept under `auto`: changing it
+/// would cost every session.
+fn backend(
+    wanted: Backend,
+    facts: &Facts,
+    live: Option<LiveBackend>,
+) -> Result<LiveBackend, String> {
+    let picked = match (wanted, live) {
+        (Backend::Auto, Some(live)) => return Ok(live),
+        (Backend::Auto, None) if facts.kernel_wireguard => LiveBackend::Kernel,
+        (Backend::Auto | Backend::Embedded, _) => LiveBackend::Embedded,
+        (Backend::Kernel, _) => LiveBackend::Kernel,
+        (Backend::WireguardGo, _) => LiveBackend::Userspace,
+    };
+    match picked {
+        LiveBackend::Kernel if !facts.kernel_wireguard && live != Some(LiveBackend::Kernel) => {
+            Err("backend: kernel, but this kernel has no WireGuard; write backend: auto".to_owned())
+        }
+        LiveBackend::Userspace if !facts.has("wireguard-go") => {
+            Err("backend: wireguard-go, but the host does not have it: install it, or write \
+             backend: embedded"
+                .to_owned())
+        }
+        LiveBackend::Embedded | LiveBackend::Userspace if !facts.tun => {
+            Err("a userspace tunnel needs /dev/net/tun, and the host has none".to_owned())
+        }
+        picked => Ok(picked),
+    }
+}
+
+impl Target<'_> {
+    fn add_public(&mut self, rendered: &RenderedHost, path: String, mode: u32, text: String) {
+        let fingerprint = secret_digest(&rendered.key, text.as_bytes());
+        self.files.insert(path, TargetFile { mode, fingerprint, public_text: text, conf: None });
+    }
+}
+
+fn files(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
+    for (name, file) in &rendered.files {
+        target.files.insert(
+            format!("/etc/wireguard/{name}.conf"),
+            TargetFile {
+                mode: 0o600,
+                fingerprint: file.fingerprint,
+                public_text: file.public_text.clone(),
+                conf: Some(name.clone()),
+            },
+        );
+    }
+    let forwarding = target.desired.forwarding;
+    if forwarding.v4 || forwarding.v6 {
+        let mut text = String::from("# Managed by wgfleet: this host routes for its peers.\n");
+        if forwarding.v4 {
+            text.push_str("net.ipv4.ip_forward = 1\n");
+        }
+        if forwarding.v6 {
+            text.push_str("net.ipv6.conf.all.forwarding = 1\n");
+        }
+        target.add_public(rendered, SYSCTL_FILE.to_owned(), 0o644, text);
+        if !facts.systemd {
+            target.notes.push("forwarding is on until the next reboot only".to_owned());
+        }
+    }
+}
+
+/// Where forwarding is kept for the next boot.
+pub(super) const SYSCTL_FILE: &str = "/etc/sysctl.d/60-wgfleet.conf";
+
+/// Where the rules are kept for the next boot.
+pub(super) const FIREWALL_FILE: &str = "/etc/wireguard/wgfleet.nft";
+
+fn firewall(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
+    if target.desired.masquerade.is_empty() {
+        return;
+    }
+    if !facts.has("nft") {
+        target.blocked.get_or_insert_with(|| {
+            "the host has to masquerade, but has no nft(8): install nftables".to_owned()
+        });
+    }
+    let tunnels: Vec<String> =
+        target.desired.interfaces.iter().map(|own| format!("\"{}\"", own.name)).collect();
+    let tunnels = tunnels.join(", ");
+    let mut rules = BTreeSet::new();
+    for rule in &target.desired.masquerade {
+        let family = if matches!(rule.source, IpNet::V4(_)) { "ip" } else { "ip6" };
+        let mut line = format!("oifname != {{ {tunnels} }} {family} saddr {}", rule.source);
+        if !rule.except.is_empty() {
+            let except: Vec<String> = rule.except.iter().map(ToString::to_string).collect();
+            let _ = write!(line, " {family} daddr != {{ {} }}", except.join(", "));
+        }
+        rules.insert(line);
+    }
+    let body = rules.iter().cloned().collect::<Vec<_>>().join("\n");
+    let digest = secret_digest(&[0; 32], body.as_bytes()).to_string()[..16].to_owned();
+    let mut text = String::from(
+        "# Managed by wgfleet: traffic of the tunnels leaves with this host's own address.\n\
+         table inet wgfleet\n\
+         delete table inet wgfleet\n\
+         table inet wgfleet {\n\
+         \tchain postrouting {{\n\
+         \t\ttype nat hook postrouting priority srcnat; policy accept;\n",
+    );
+    for rule in &rules {
+        let _ = writeln!(text, "\t\t{rule} masquerade comment \"wgfleet-{digest}\"");
+    }
+    text.push_str("\t}\n}\n");
+    target.add_public(rendered, FIREWALL_FILE.to_owned(), 0o600, text.clone());
+    target.firewall = Some((digest, text));
+}
+
+fn units(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
+    if !facts.systemd {
+        if !target.interfaces.is_empty() {
+            target.notes.push(
+                "no systemd: the interfaces are started plainly and do not survive a reboot"
+                    .to_owned(),
+            );
+        }
+        return;
+    }
+    let mut files = Vec::new();
+    for interface in &target.interfaces {
+        let name = &interface.desired.name;
+        let nft = if target.firewall.is_some() {
+            format!("ExecStartPost=-/usr/sbin/nft -f {FIREWALL_FILE}\n")
+        } else {
+            String::new()
+        };
+        let tunnel = if interface.backend == LiveBackend::Embedded {
+            format!("Environment=WG_QUICK_USERSPACE_IMPLEMENTATION={AGENT_FOLDER}/wgfleet-tunnel\n")
+        } else {
+            String::new()
+        };
+        let unit = if facts.has("wg-quick") {
+            // An interface that wgfleet started in place is adopted instead of being an error.
+            let text = format!(
+                "# Managed by wgfleet.\n[Service]\n{tunnel}ExecStart=\n\
+                 ExecStart=/bin/sh -c 'ip link show dev \"$1\" >/dev/null 2>&1 || exec wg-quick up \
+                 \"$1\"' wgfleet %i\n{nft}"
+            );
+            files.push((
+                format!("/etc/systemd/system/wg-quick@{name}.service.d/wgfleet.conf"),
+                text,
+            ));
+            format!("wg-quick@{name}.service")
+        } else {
+            let text = format!(
+                "# Managed by wgfleet.\n[Unit]\nDescription=WireGuard interface {name} by wgfleet\n\
+                 After=network-online.target nss-lookup.target\n\
+                 Wants=network-online.target nss-lookup.target\n\n[Service]\nType=oneshot\n\
+                 RemainAfterExit=yes\n{tunnel}ExecStart=/bin/sh -c 'ip link show dev \"$1\" \
+                 >/dev/null 2>&1 || exec {AGENT} quick up \"$1\"' wgfleet {name}\n{nft}\
+                 ExecStop={AGENT} quick down {name}\n\n[Install]\nWantedBy=multi-user.target\n"
+            );
+            files.push((format!("/etc/systemd/system/wgfleet-{name}.service"), text));
+            format!("wgfleet-{name}.service")
+        };
+        target.units.insert(unit, UnitState { enabled: true, active: true });
+    }
+    for (path, text) in files {
+        target.add_public(rendered, path, 0o644, text);
+    }
+}

@@ -1,0 +1,110 @@
+//! Looking at hosts: one round trip each, all in parallel.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use zeroize::Zeroizing;
+
+use super::{Connector, Host, RemoteError};
+use crate::event::{Event, Sink, Stage};
+use crate::model::{Become, Fingerprint, HostName, InterfaceName, SshTarget};
+use crate::observed::{ObservedHost, parse};
+
+/// How long one look may take.
+const LOOK_LIMIT: Duration = Duration::from_mins(1);
+
+/// What is asked of a host.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// The host.
+    pub name: HostName,
+    /// How ssh(1) reaches it.
+    pub ssh: SshTarget,
+    /// How the login user becomes root.
+    pub r#become: Become,
+    /// Key of the fingerprints of its files.
+    pub key: Zeroizing<[u8; 32]>,
+    /// The interfaces that the inventory gives it.
+    pub interfaces: Vec<InterfaceName>,
+}
+
+/// A host that was looked at, and the connection it was looked at through.
+#[derive(Debug)]
+pub struct Observing {
+    /// The host.
+    pub name: HostName,
+    /// What was seen, or why nothing was.
+    pub seen: Result<(ObservedHost, Host), RemoteError>,
+}
+
+/// Looks at one host through a connection.
+///
+/// # Errors
+/// [`RemoteError`]; an answer that is not whole counts as none.
+pub async fn observe_host(host: &Host, look: &Look) -> Result<ObservedHost, RemoteError> {
+    let mut stdin = Zeroizing::new(String::with_capacity(128 + look.interfaces.len() * 32));
+    let _ = writeln!(stdin, "{}", Fingerprint::from_bytes(*look.key));
+    for interface in &look.interfaces {
+        let _ = writeln!(stdin, "interface {interface}");
+    }
+    let reply = host.run("observe", &[], stdin.as_bytes(), LOOK_LIMIT).await?;
+    if !reply.status.success() {
+        let text = if reply.stderr.is_empty() { reply.status.to_string() } else { reply.stderr };
+        return Err(RemoteError::Host(text));
+    }
+    Ok(parse(&reply.stdout)?)
+}
+
+/// Looks at all hosts, at most `parallel` logins at a time; the answer is in order of the question.
+pub async fn observe_all(
+    connector: &Arc<Connector>,
+    looks: Vec<Look>,
+    parallel: usize,
+    sink: &Arc<dyn Sink>,
+) -> Vec<Observing> {
+    sink.event(Event::Begin { stage: Stage::Observe, hosts: looks.len() });
+    // Logins cost both ends a key exchange; more at a time only queue on the controller's cores.
+    let logins = Arc::new(Semaphore::new(parallel.max(1)));
+    let mut tasks = JoinSet::new();
+    let total = looks.len();
+    for (index, look) in looks.into_iter().enumerate() {
+        let (connector, logins, sink) =
+            (Arc::clone(connector), Arc::clone(&logins), Arc::clone(sink));
+        tasks.spawn(async move {
+            let _login = logins.acquire_owned().await;
+            let event = Event::Working { host: look.name.clone(), what: "connecting".to_owned() };
+            sink.event(event);
+            let seen = async {
+                let host = connector.connect(&look.ssh, look.r#become).await?;
+                let seen = observe_host(&host, &look).await?;
+                Ok((seen, host))
+            };
+            let seen = seen.await;
+            sink.event(match &seen {
+                Ok(_) => Event::Done { host: look.name.clone(), outcome: "read".to_owned() },
+                Err(error) => Event::Failed { host: look.name.clone(), reason: describe(error) },
+            });
+            (index, Observing { name: look.name, seen })
+        });
+    }
+    let mut all: Vec<Option<Observing>> = (0..total).map(|_| None).collect();
+    while let Some(joined) = tasks.join_next().await {
+        if let Ok((index, observing)) = joined {
+            all[index] = Some(observing);
+        }
+    }
+    sink.event(Event::End { stage: Stage::Observe });
+    all.into_iter().flatten().collect()
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut texts: Vec<String> = std::iter::successors(Some(error), |error| error.source())
+        .map(|error| error.to_string().replace('\n', " ").trim().to_owned())
+        .collect();
+    texts.dedup();
+    texts.join(": ")
+}

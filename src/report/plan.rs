@@ -1,0 +1,261 @@
+//! A plan as a terminal diff.
+
+use std::fmt::{self, Write as _};
+
+use anstyle::{AnsiColor, Style};
+
+use crate::model::InterfaceName;
+use crate::plan::{
+    Change, Disruption, FieldChange, FileAction, HostPlan, HostState, PeerRef, Plan,
+};
+
+/// What a line does.
+#[derive(Debug, Clone, Copy)]
+enum Sign {
+    Add,
+    Remove,
+    Change,
+}
+
+impl Sign {
+    const fn style(self) -> Style {
+        let colour = match self {
+            Self::Add => AnsiColor::Green,
+            Self::Remove => AnsiColor::Red,
+            Self::Change => AnsiColor::Yellow,
+        };
+        colour.on_default()
+    }
+
+    const fn glyph(self) -> char {
+        match self {
+            Self::Add => '+',
+            Self::Remove => '-',
+            Self::Change => '~',
+        }
+    }
+}
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+
+/// The plan for people. Styles are always in the text; the stream takes them out where it must.
+#[must_use]
+pub fn human(plan: &Plan) -> String {
+    let mut out = String::new();
+    for host in &plan.hosts {
+        host_plan(&mut out, host);
+    }
+    out.push_str(&summary(plan));
+    out
+}
+
+/// One line: how many hosts are what.
+#[must_use]
+pub fn summary(plan: &Plan) -> String {
+    let changing = plan.hosts.iter().filter(|host| host.can_apply()).count();
+    let unreadable = plan.unreadable().count();
+    let blocked = plan.blocked().count();
+    let same = plan.hosts.len() - changing - unreadable - blocked;
+    let mut out = String::new();
+    if changing + unreadable + blocked == 0 {
+        let _ =
+            writeln!(out, "{BOLD}No changes.{BOLD:#} {same} of {same} hosts are as the file says.");
+        return out;
+    }
+    let _ = write!(out, "{BOLD}Plan:{BOLD:#} {changing} to change, {same} as the file says");
+    if unreadable > 0 {
+        let _ = write!(out, ", {BAD}{unreadable} unreadable{BAD:#}");
+    }
+    if blocked > 0 {
+        let _ = write!(out, ", {BAD}{blocked} blocked{BAD:#}");
+    }
+    out.push_str(".\n");
+    out
+}
+
+fn host_plan(out: &mut String, host: &HostPlan) {
+    match &host.state {
+        HostState::Unreadable(reason) => {
+            let _ = writeln!(
+                out,
+                "{BOLD}{}{BOLD:#}  {BAD}could not be read{BAD:#}: {reason}",
+                host.host
+            );
+            let _ = writeln!(out, "  {DIM}its peers keep what the file gives it{DIM:#}\n");
+            return;
+        }
+        HostState::Blocked(reason) => {
+            let _ = writeln!(out, "{BOLD}{}{BOLD:#}  {BAD}blocked{BAD:#}: {reason}", host.host);
+        }
+        HostState::Ready if host.changes.is_empty() => return,
+        HostState::Ready => {
+            let disruption = match host.disruption {
+                Disruption::None => "disrupts nothing",
+                Disruption::Handshake => "new handshakes with the peers that change",
+                Disruption::Interface => "an interface goes down and comes up",
+            };
+            let _ = writeln!(out, "{BOLD}{}{BOLD:#}  {DIM}{disruption}{DIM:#}", host.host);
+        }
+    }
+    let mut interface: Option<&InterfaceName> = None;
+    for item in &host.changes {
+        if item.interface() != interface {
+            interface = item.interface();
+        }
+        change(out, item);
+    }
+    for note in &host.notes {
+        let _ = writeln!(out, "  {DIM}note: {note}{DIM:#}");
+    }
+    out.push('\n');
+}
+
+fn line(out: &mut String, sign: Sign, text: fmt::Arguments<'_>) {
+    let style = sign.style();
+    let _ = writeln!(out, "  {style}{} {text}{style:#}", sign.glyph());
+}
+
+fn change(out: &mut String, item: &Change) {
+    match item {
+        Change::PushAgent { machine, digest } => {
+            let digest = digest.to_string();
+            line(out, Sign::Add, format_args!("wgfleet for {machine} (sha256 {}…)", &digest[..12]));
+        }
+        Change::File { path, action, diff } => {
+            let (sign, what) = match action {
+                FileAction::Create => (Sign::Add, "file"),
+                FileAction::Update => (Sign::Change, "file"),
+                FileAction::Protect => (Sign::Change, "owner and mode of file"),
+                FileAction::Remove => (Sign::Remove, "file"),
+            };
+            line(out, sign, format_args!("{what} {path}"));
+            if *action == FileAction::Update && diff.is_empty() {
+                let _ = writeln!(out, "      {DIM}(only secrets differ){DIM:#}");
+            }
+            for row in diff {
+                let style = match row.sign {
+                    '+' => Sign::Add.style(),
+                    '-' => Sign::Remove.style(),
+                    _ => DIM,
+                };
+                let _ = writeln!(out, "      {style}{} {}{style:#}", row.sign, plain(&row.text));
+            }
+        }
+        Change::Forward { family } => line(out, Sign::Add, format_args!("forwarding of {family}")),
+        Change::Firewall { digest: Some(_) } => {
+            line(
+                out,
+                Sign::Change,
+                format_args!("masquerading rules (nftables table inet wgfleet)"),
+            );
+        }
+        Change::Firewall { digest: None } => {
+            line(
+                out,
+                Sign::Remove,
+                format_args!("masquerading rules (nftables table inet wgfleet)"),
+            );
+        }
+        Change::Create { interface, backend, addresses, peers } => {
+            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            let backend = backend_name(*backend);
+            line(
+                out,
+                Sign::Add,
+                format_args!("interface {interface} ({backend})  {}", addresses.join(", ")),
+            );
+            const SHOWN: usize = 8;
+            for peer in peers.iter().take(SHOWN) {
+                line(out, Sign::Add, format_args!("  peer {}", name(peer)));
+            }
+            if peers.len() > SHOWN {
+                line(out, Sign::Add, format_args!("  and {} more peers", peers.len() - SHOWN));
+            }
+        }
+        Change::Restart { interface, backend, reason } => {
+            let backend = backend_name(*backend);
+            line(out, Sign::Change, format_args!("restart of {interface} ({backend}): {reason}"));
+        }
+        Change::Delete { interface } => {
+            line(out, Sign::Remove, format_args!("interface {interface}"))
+        }
+        Change::Device { interface, fields: changed } => {
+            line(out, Sign::Change, format_args!("interface {interface}"));
+            fields(out, changed);
+        }
+        Change::AddPeer { interface, peer, fields: added, replaces } => {
+            let sign = if replaces.is_some() { Sign::Change } else { Sign::Add };
+            let new = if replaces.is_some() { "  new key" } else { "" };
+            line(out, sign, format_args!("{interface} peer {}{new}", name(peer)));
+            fields(out, added);
+        }
+        Change::ChangePeer { interface, peer, fields: changed } => {
+            line(out, Sign::Change, format_args!("{interface} peer {}", name(peer)));
+            fields(out, changed);
+        }
+        Change::RemovePeer { interface, peer } => {
+            line(out, Sign::Remove, format_args!("{interface} peer {}", name(peer)));
+        }
+        Change::AddAddress { interface, address } => {
+            line(out, Sign::Add, format_args!("{interface} address {address}"));
+        }
+        Change::RemoveAddress { interface, address } => {
+            line(out, Sign::Remove, format_args!("{interface} address {address}"));
+        }
+        Change::AddRoute { interface, table, prefix } => {
+            line(out, Sign::Add, format_args!("{interface} route {prefix}{}", in_table(*table)));
+        }
+        Change::RemoveRoute { interface, table, prefix } => {
+            line(out, Sign::Remove, format_args!("{interface} route {prefix}{}", in_table(*table)));
+        }
+        Change::Unit { unit, from, to } => {
+            let mut words = Vec::new();
+            if from.enabled != to.enabled {
+                words.push(if to.enabled { "at boot" } else { "not at boot" });
+            }
+            if from.active != to.active {
+                words.push(if to.active { "started" } else { "stopped" });
+            }
+            let sign = if to.enabled || to.active { Sign::Add } else { Sign::Remove };
+            line(out, sign, format_args!("unit {unit} {}", words.join(", ")));
+        }
+    }
+}
+
+fn fields(out: &mut String, fields: &[FieldChange]) {
+    for field in fields {
+        let _ = match (&field.from, &field.to) {
+            (None, Some(to)) => writeln!(out, "      {}: {to}", field.field),
+            (Some(from), Some(to)) => writeln!(out, "      {}: {from} → {to}", field.field),
+            (Some(from), None) => writeln!(out, "      {}: {from} → none", field.field),
+            (None, None) => Ok(()),
+        };
+    }
+}
+
+fn in_table(table: u32) -> String {
+    if table == 254 { String::new() } else { format!(" (table {table})") }
+}
+
+fn name(peer: &PeerRef) -> String {
+    let key = peer.key.to_string();
+    match &peer.name {
+        Some(name) => format!("{name} ({}…)", &key[..8]),
+        None => format!("{key} (not in the file)"),
+    }
+}
+
+const fn backend_name(backend: crate::observed::LiveBackend) -> &'static str {
+    match backend {
+        crate::observed::LiveBackend::Kernel => "kernel",
+        crate::observed::LiveBackend::Embedded => "embedded",
+        crate::observed::LiveBackend::Userspace => "wireguard-go",
+    }
+}
+
+/// A line of a host's file, without what a terminal would obey.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}

@@ -1,0 +1,158 @@
+//! Events as bars on a terminal, plain lines elsewhere; the only file that knows indicatif.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::event::{Event, Sink, Stage};
+use crate::model::HostName;
+
+/// Most hosts that have a line of their own.
+const LINES: usize = 8;
+
+/// Shows events on stderr.
+#[derive(Debug)]
+pub struct Progress {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Silent,
+    Plain {
+        stage: Option<(Stage, usize, usize)>,
+    },
+    Bars {
+        multi: MultiProgress,
+        total: Option<ProgressBar>,
+        hosts: BTreeMap<HostName, ProgressBar>,
+    },
+}
+
+impl Progress {
+    /// Bars where stderr is a terminal, lines where it is not, nothing where `quiet`.
+    #[must_use]
+    pub fn new(quiet: bool) -> Self {
+        let state = if quiet {
+            State::Silent
+        } else if std::io::stderr().is_terminal() {
+            let multi = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+            State::Bars { multi, total: None, hosts: BTreeMap::new() }
+        } else {
+            State::Plain { stage: None }
+        };
+        Self { state: Mutex::new(state) }
+    }
+}
+
+const fn verb(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Observe => "reading",
+        Stage::Apply => "changing",
+    }
+}
+
+impl Sink for Progress {
+    fn event(&self, event: Event) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *state {
+            State::Silent => {}
+            State::Plain { stage } => plain(stage, &event),
+            State::Bars { multi, total, hosts } => bars(multi, total, hosts, event),
+        }
+    }
+}
+
+fn plain(stage: &mut Option<(Stage, usize, usize)>, event: &Event) {
+    match event {
+        Event::Begin { stage: which, hosts } => *stage = Some((*which, 0, *hosts)),
+        Event::Working { .. } => {}
+        Event::Done { host, outcome } => {
+            if let Some((which, done, _)) = stage {
+                *done += 1;
+                if *which == Stage::Apply {
+                    say(&format!("{host}: {outcome}"));
+                }
+            }
+        }
+        Event::Failed { host, reason } => say(&format!("{host}: {reason}")),
+        Event::End { stage: which } => {
+            if let Some((_, done, all)) = stage.take() {
+                let what = match which {
+                    Stage::Observe => "read",
+                    Stage::Apply => "changed",
+                };
+                say(&format!("{what} {done} of {all} hosts"));
+            }
+        }
+    }
+}
+
+fn bars(
+    multi: &MultiProgress,
+    total: &mut Option<ProgressBar>,
+    hosts: &mut BTreeMap<HostName, ProgressBar>,
+    event: Event,
+) {
+    match event {
+        Event::Begin { stage, hosts } => {
+            let bar = multi.add(ProgressBar::new(hosts as u64));
+            let style = ProgressStyle::with_template("{prefix:>9} [{bar:30}] {pos}/{len}");
+            bar.set_style(
+                style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "),
+            );
+            bar.set_prefix(verb(stage));
+            bar.tick();
+            *total = Some(bar);
+        }
+        Event::Working { host, what } => {
+            if hosts.len() >= LINES && !hosts.contains_key(&host) {
+                return;
+            }
+            let bar = hosts.entry(host.clone()).or_insert_with(|| {
+                let bar = multi.add(ProgressBar::new_spinner());
+                let style = ProgressStyle::with_template("          {spinner} {prefix}: {msg}");
+                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+                bar.set_prefix(host.to_string());
+                bar.enable_steady_tick(Duration::from_millis(100));
+                bar
+            });
+            bar.set_message(what);
+        }
+        Event::Done { host, .. } => finish(total.as_ref(), hosts, &host),
+        Event::Failed { host, reason } => {
+            finish(total.as_ref(), hosts, &host);
+            // A terminal that cannot be written to has nobody to tell.
+            let _ = multi.println(format!("{host}: {reason}"));
+        }
+        Event::End { .. } => {
+            for (_, bar) in std::mem::take(hosts) {
+                bar.finish_and_clear();
+            }
+            if let Some(bar) = total.take() {
+                bar.finish_and_clear();
+            }
+        }
+    }
+}
+
+fn finish(
+    total: Option<&ProgressBar>,
+    hosts: &mut BTreeMap<HostName, ProgressBar>,
+    host: &HostName,
+) {
+    if let Some(bar) = hosts.remove(host) {
+        bar.finish_and_clear();
+    }
+    if let Some(bar) = total {
+        bar.inc(1);
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "progress is what this file is for")]
+fn say(text: &str) {
+    anstream::eprintln!("{text}");
+}

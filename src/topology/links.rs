@@ -1,0 +1,152 @@
+//! Link shapes resolved to edges between the members of one network.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{InterfaceId, NodeKind, Topology};
+use crate::inventory::{Inventory, LinkShape, Selector};
+use crate::model::{Located, Location};
+
+/// The links of one network.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    /// Each pair once, lower interface first, with the place that says it.
+    pub(super) edges: BTreeMap<(InterfaceId, InterfaceId), Location>,
+    /// Interfaces whose nodes pass traffic on between their peers, in order of preference.
+    pub(super) transit: Vec<InterfaceId>,
+}
+
+impl Links {
+    fn add(&mut self, a: InterfaceId, b: InterfaceId, at: Location) {
+        if a != b {
+            self.edges.entry((a.min(b), a.max(b))).or_insert(at);
+        }
+    }
+
+    fn add_transit(&mut self, id: InterfaceId) {
+        if !self.transit.contains(&id) {
+            self.transit.push(id);
+        }
+    }
+}
+
+/// Resolves the shapes of `network` over its members.
+pub(super) fn resolve(
+    inventory: &Inventory,
+    topology: &Topology,
+    network: usize,
+    members: &[InterfaceId],
+) -> Links {
+    let hosts: Vec<InterfaceId> = members
+        .iter()
+        .copied()
+        .filter(|id| matches!(kind(topology, *id), NodeKind::Host(_)))
+        .collect();
+    let select = |selectors: &[Located<Selector>]| -> BTreeSet<InterfaceId> {
+        let chosen = |id: &InterfaceId| {
+            selectors.iter().any(|selector| matches(inventory, topology, *id, &selector.value))
+        };
+        hosts.iter().copied().filter(chosen).collect()
+    };
+    let named = |name: &crate::model::HostName| {
+        members.iter().copied().find(|id| topology.node(topology.interface(*id).node).name == *name)
+    };
+
+    let mut links = Links::default();
+    for shape in &inventory.networks[network].links {
+        match shape {
+            LinkShape::Mesh { members: chosen, at } => {
+                let chosen: Vec<InterfaceId> = match chosen {
+                    Some(selectors) => select(selectors).into_iter().collect(),
+                    None => hosts.clone(),
+                };
+                for (index, a) in chosen.iter().enumerate() {
+                    for b in &chosen[index + 1..] {
+                        links.add(*a, *b, *at);
+                    }
+                }
+            }
+            LinkShape::Hub { hubs, spokes, mesh_hubs, at } => {
+                let mut ordered = Vec::new();
+                for hub in hubs {
+                    for id in select(std::slice::from_ref(hub)) {
+                        if !ordered.contains(&id) {
+                            ordered.push(id);
+                        }
+                    }
+                }
+                let spokes: BTreeSet<InterfaceId> = match spokes {
+                    Some(selectors) => select(selectors),
+                    None => hosts.iter().copied().collect(),
+                };
+                for (index, hub) in ordered.iter().enumerate() {
+                    links.add_transit(*hub);
+                    for spoke in spokes.iter().filter(|spoke| !ordered.contains(spoke)) {
+                        links.add(*hub, *spoke, *at);
+                    }
+                    if *mesh_hubs {
+                        for other in &ordered[index + 1..] {
+                            links.add(*hub, *other, *at);
+                        }
+                    }
+                }
+            }
+            LinkShape::Pair { a, b, at } => {
+                if let (Some(a), Some(b)) = (named(&a.value), named(&b.value)) {
+                    links.add(a, b, *at);
+                }
+            }
+        }
+    }
+    for id in members {
+        match kind(topology, *id) {
+            NodeKind::Host(index) => {
+                if inventory.hosts[index].transit {
+                    links.add_transit(*id);
+                }
+            }
+            NodeKind::Unmanaged(index) => {
+                for via in &inventory.peers[index].via {
+                    if let Some(host) = named(&via.value) {
+                        links.add(*id, host, via.at);
+                    }
+                }
+            }
+        }
+    }
+    // A full tunnel is a link of its own, whatever the shapes say.
+    for id in &hosts {
+        let NodeKind::Host(index) = kind(topology, *id) else { continue };
+        let interfaces = &inventory.hosts[index].interfaces;
+        let own = interfaces.iter().find(|interface| interface.network == network);
+        if let Some(via) = own.and_then(|interface| interface.full_tunnel_via.as_ref())
+            && let Some(exit) = named(&via.value)
+        {
+            links.add(*id, exit, via.at);
+        }
+    }
+    links
+}
+
+fn kind(topology: &Topology, id: InterfaceId) -> NodeKind {
+    topology.node(topology.interface(id).node).kind
+}
+
+fn matches(
+    inventory: &Inventory,
+    topology: &Topology,
+    id: InterfaceId,
+    selector: &Selector,
+) -> bool {
+    let node = topology.node(topology.interface(id).node);
+    match selector {
+        Selector::Host(name) => node.name == *name,
+        Selector::Site(name) => {
+            node.site.is_some_and(|site| inventory.sites[site].name.value == *name)
+        }
+        Selector::Group(name) => match node.kind {
+            NodeKind::Host(index) => inventory.hosts[index].groups.contains(name),
+            NodeKind::Unmanaged(_) => false,
+        },
+        Selector::Network(_) | Selector::Net(_) | Selector::Internet => false,
+    }
+}

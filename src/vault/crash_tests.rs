@@ -1,0 +1,267 @@
+//! Every write step fails once: what remains is the old vault or the new one, it opens, and the
+//! same operation run again ends as if nothing had happened.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use jiff::Timestamp;
+
+use super::store::{Disk, Store};
+use super::{Identities, Index, KeyState, Recipient, Unattended, Vault, VaultError, identity};
+use crate::model::{FleetName, HostName, PrivateKey};
+use crate::sys::{FileError, Mode};
+
+/// Where the machine stops: at its `step`-th write, before it or right after it.
+#[derive(Debug)]
+struct Dying {
+    step: usize,
+    after: bool,
+    done: AtomicUsize,
+}
+
+impl Dying {
+    fn write(
+        &self,
+        path: &Path,
+        write: impl FnOnce() -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
+        let step = self.done.fetch_add(1, Ordering::SeqCst);
+        if step < self.step {
+            return write();
+        }
+        if step == self.step && self.after {
+            write()?;
+        }
+        let source = std::io::Error::other("the machine stops");
+        Err(FileError::Write { path: path.to_owned(), source })
+    }
+}
+
+impl Store for Dying {
+    fn create(&self, path: &Path, bytes: &[u8], mode: Mode) -> Result<(), FileError> {
+        self.write(path, || Disk.create(path, bytes, mode))
+    }
+    fn replace(&self, path: &Path, bytes: &[u8], mode: Mode) -> Result<(), FileError> {
+        self.write(path, || Disk.replace(path, bytes, mode))
+    }
+    fn remove(&self, path: &Path) -> Result<(), FileError> {
+        self.write(path, || Disk.remove(path))
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-11-22T13:00:00Z".parse().unwrap()
+}
+
+fn names() -> [HostName; 3] {
+    ["a", "b", "c"].map(|name| name.parse().unwrap())
+}
+
+fn fleet() -> FleetName {
+    "acme".parse().unwrap()
+}
+
+fn identity(folder: &Path, name: &str) -> (Recipient, Identities) {
+    let path = folder.join(name);
+    let recipient = identity::create(&path, folder, None, now()).unwrap();
+    (recipient, Identities::load(&[path], &Unattended).unwrap())
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// An index without what is random.
+fn shape(index: &Index) -> (BTreeMap<String, Vec<KeyState>>, usize, Vec<String>) {
+    let keys = index.names().map(|name| {
+        let states = index.generations(name).iter().map(|one| one.state).collect();
+        (name.to_string(), states)
+    });
+    (keys.collect(), index.epochs().len(), index.recipients().to_vec())
+}
+
+fn check_opens(vault: &Vault, identities: &Identities) {
+    let unlocked = vault.unlock(identities);
+    for name in vault.index().names() {
+        unlocked.private_key(name).unwrap();
+        if vault.index().next(name).is_some() {
+            unlocked.next_private_key(name).unwrap();
+        }
+    }
+    for error in unlocked.verify() {
+        assert!(matches!(error, VaultError::Missing { .. }), "{error}");
+    }
+    if let Some(epoch) = vault.index().epoch() {
+        let key = PrivateKey::from_random([1; 32].into()).public();
+        unlocked.pairwise_psk(&key, &key, epoch).unwrap();
+    }
+}
+
+type Operation = fn(&mut Vault, &Identities) -> Result<(), VaultError>;
+
+/// Runs `operation` on copies of the vault that `prepare` makes, dying at every step.
+fn survives(
+    prepare: impl FnOnce(&mut Vault),
+    operation: Operation,
+    recipients_after: Option<&dyn Fn(&Path)>,
+    steps: usize,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let (recipient, identities) = identity(folder.path(), "identity");
+    let master = folder.path().join("master");
+    let mut vault = Vault::create(&master, &fleet(), &[recipient], now()).unwrap();
+    prepare(&mut vault);
+    if let Some(change) = recipients_after {
+        change(&master);
+    }
+    let old = Vault::open(&master).unwrap().index().clone();
+
+    let whole = folder.path().join("whole");
+    copy(&master, &whole);
+    let mut vault = Vault::open(&whole).unwrap();
+    operation(&mut vault, &identities).unwrap();
+    let new = shape(vault.index());
+
+    let mut crashes = 0;
+    for step in 0.. {
+        let mut died = false;
+        for after in [false, true] {
+            let folder = folder.path().join(format!("{step}-{after}"));
+            copy(&master, &folder);
+            let store = Arc::new(Dying { step, after, done: AtomicUsize::new(0) });
+            let mut vault = Vault::open_in(&folder, store).unwrap();
+            let result = operation(&mut vault, &identities);
+            died |= result.is_err();
+            drop(vault);
+
+            let mut vault = Vault::open(&folder).unwrap();
+            assert!(
+                *vault.index() == old || shape(vault.index()) == new,
+                "step {step}, after {after}: neither the old index nor the new one"
+            );
+            check_opens(&vault, &identities);
+            operation(&mut vault, &identities).unwrap();
+            check_opens(&vault, &identities);
+            assert!(vault.unlock(&identities).verify().is_empty(), "step {step}, after {after}");
+            assert!(vault.oddities().unwrap().missing.is_empty());
+        }
+        if !died {
+            break;
+        }
+        crashes += 1;
+    }
+    assert_eq!(crashes, steps, "the number of write steps");
+}
+
+fn with_keys(vault: &mut Vault) {
+    vault.ensure_keys(&names(), now()).unwrap();
+}
+
+fn with_next(vault: &mut Vault) {
+    with_keys(vault);
+    vault.begin_rotation(&names(), now()).unwrap();
+}
+
+fn with_retired(vault: &mut Vault) {
+    with_next(vault);
+    vault.promote(&names()).unwrap();
+}
+
+#[test]
+fn making_keys_survives_a_crash_at_every_step() {
+    survives(|_| {}, |vault, _| vault.ensure_keys(&names(), now()).map(drop), None, 4);
+}
+
+#[test]
+fn importing_survives_a_crash_at_every_step() {
+    let import: Operation = |vault, _| {
+        let key = PrivateKey::from_random([9; 32].into());
+        vault.import(&names()[0], &key, now()).map(drop)
+    };
+    survives(|_| {}, import, None, 2);
+}
+
+#[test]
+fn rotating_survives_a_crash_at_every_step() {
+    survives(with_keys, |vault, _| vault.begin_rotation(&names(), now()).map(drop), None, 4);
+    survives(with_next, |vault, _| vault.promote(&names()).map(drop), None, 1);
+    survives(with_retired, |vault, _| vault.retire(&names()).map(drop), None, 4);
+    survives(with_next, |vault, _| vault.cancel_rotation(&names()).map(drop), None, 4);
+}
+
+#[test]
+fn a_new_psk_epoch_survives_a_crash_at_every_step() {
+    let twice: Operation = |vault, _| {
+        if vault.index().epochs().len() < 2 {
+            vault.new_psk_epoch(now())?;
+        }
+        Ok(())
+    };
+    survives(with_keys, twice, None, 2);
+}
+
+#[test]
+fn a_rekey_survives_a_crash_at_every_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let (colleague, theirs) = identity(folder.path(), "colleague");
+    let add = |folder: &Path| {
+        let path = folder.join("recipients.txt");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{text}# the colleague\n{colleague}\n")).unwrap();
+    };
+    // Three keys, one epoch, the index.
+    survives(with_keys, |vault, mine| vault.rekey(mine).map(drop), Some(&add), 5);
+    drop(theirs);
+}
+
+#[test]
+fn making_a_vault_survives_a_crash_at_every_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recipient, identities) = identity(folder.path(), "identity");
+    for step in 0.. {
+        let mut died = false;
+        for after in [false, true] {
+            let folder = folder.path().join(format!("{step}-{after}"));
+            let store = Arc::new(Dying { step, after, done: AtomicUsize::new(0) });
+            let wanted = [recipient.clone()];
+            died |= Vault::create_in(&folder, &fleet(), &wanted, now(), store).is_err();
+            match Vault::create(&folder, &fleet(), &wanted, now()) {
+                Ok(_) | Err(VaultError::Exists { .. }) => {}
+                Err(error) => panic!("step {step}, after {after}: {error}"),
+            }
+            let vault = Vault::open(&folder).unwrap();
+            check_opens(&vault, &identities);
+            assert!(vault.unlock(&identities).verify().is_empty());
+        }
+        if !died {
+            assert_eq!(step, 3, "recipients, epoch, index");
+            break;
+        }
+    }
+}
+
+#[test]
+fn the_second_of_two_runs_is_told_to_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recipient, _) = identity(folder.path(), "identity");
+    let path = folder.path().join("vault");
+    let mut vault = Vault::create(&path, &fleet(), &[recipient], now()).unwrap();
+    let lock = super::Lock::take(&path).unwrap();
+    let error = vault.ensure_keys(&names(), now()).unwrap_err();
+    assert!(matches!(error, VaultError::Locked { .. }), "{error}");
+    drop(lock);
+    assert_eq!(vault.ensure_keys(&names(), now()).unwrap().len(), 3);
+    assert!(vault.ensure_keys(&names(), now()).unwrap().is_empty());
+}

@@ -1,0 +1,176 @@
+//! Identities: the private keys that open the vault, kept outside the repository.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use super::age_file::{self, IdentityProblem, Recipient};
+use super::error::VaultError;
+use super::index::whole_seconds;
+use crate::model::FleetName;
+use crate::sys::{Mode, read_limited, write_new};
+
+/// The most bytes an identity file may have.
+const LIMIT: u64 = 1 << 20;
+
+/// Why there is no passphrase.
+#[derive(Debug, thiserror::Error)]
+pub enum PassphraseError {
+    /// There is nobody to ask.
+    #[error(
+        "there is no terminal to ask on: run in a terminal, or use an identity without a passphrase"
+    )]
+    NoTerminal,
+    /// The user gave up.
+    #[error("interrupted")]
+    Interrupted,
+    /// The two entries of a new passphrase differ, or it is empty.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// The terminal fails.
+    #[error("failed to read from the terminal")]
+    Terminal(#[from] io::Error),
+}
+
+/// Asks the user for the passphrase of an identity.
+pub trait Passphrase {
+    /// Asks for the passphrase of the identity in the file.
+    ///
+    /// # Errors
+    /// [`PassphraseError`] where there is nobody to ask or no answer.
+    fn ask(&self, path: &Path) -> Result<SecretString, PassphraseError>;
+}
+
+/// Asks nobody: every identity with a passphrase is an error.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unattended;
+
+impl Passphrase for Unattended {
+    fn ask(&self, _: &Path) -> Result<SecretString, PassphraseError> {
+        Err(PassphraseError::NoTerminal)
+    }
+}
+
+/// The identities at hand, decrypted. They print only their public parts.
+#[derive(Debug, Clone)]
+pub struct Identities(pub(super) Arc<[age_file::Identity]>);
+
+impl Identities {
+    /// Reads identity files: native age identities or an OpenSSH ed25519 private key, either of
+    /// them with a passphrase or without.
+    ///
+    /// # Errors
+    /// [`VaultError`] that names the file and what is wrong with it, never its text.
+    pub fn load(paths: &[PathBuf], passphrase: &dyn Passphrase) -> Result<Self, VaultError> {
+        let mut identities = Vec::new();
+        for path in paths {
+            identities.extend(load_one(path, passphrase)?);
+        }
+        Ok(Self(identities.into()))
+    }
+
+    /// The public parts.
+    #[must_use]
+    pub fn recipients(&self) -> Vec<Recipient> {
+        self.0.iter().map(|identity| identity.recipient().clone()).collect()
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|identity| identity.recipient().to_string()).collect()
+    }
+}
+
+fn load_one(
+    path: &Path,
+    passphrase: &dyn Passphrase,
+) -> Result<Vec<age_file::Identity>, VaultError> {
+    let metadata = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(VaultError::NoIdentity { path: path.to_owned() });
+        }
+        metadata => metadata
+            .map_err(|source| crate::sys::FileError::Read { path: path.to_owned(), source })?,
+    };
+    let bytes = Zeroizing::new(read_limited(path, LIMIT)?);
+    let mut asked = false;
+    let parsed = age_file::parse_identities(&bytes, || {
+        asked = true;
+        passphrase.ask(path)
+    });
+    let identities = parsed.map_err(|problem| match problem {
+        IdentityProblem::Malformed(why) => {
+            VaultError::IdentityMalformed { path: path.to_owned(), why }
+        }
+        IdentityProblem::WrongPassphrase => VaultError::WrongPassphrase { path: path.to_owned() },
+        IdentityProblem::Ask(source) => VaultError::Passphrase { path: path.to_owned(), source },
+    })?;
+    // As ssh(1) does: a private key that others can read is refused, unless a passphrase guards it.
+    let mode = metadata.permissions().mode() & 0o777;
+    if !asked && mode & 0o077 != 0 {
+        return Err(VaultError::IdentityExposed { path: path.to_owned(), mode });
+    }
+    Ok(identities)
+}
+
+/// Where a fleet's identity is by default: `wgfleet/identity-<fleet>.txt` below `XDG_CONFIG_HOME`
+/// or `~/.config`.
+///
+/// # Errors
+/// [`VaultError::NoHome`] where neither variable is set.
+pub fn default_path(fleet: &FleetName) -> Result<PathBuf, VaultError> {
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = absolute("XDG_CONFIG_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".config")))
+        .ok_or(VaultError::NoHome)?;
+    Ok(folder.join("wgfleet").join(format!("identity-{fleet}.txt")))
+}
+
+/// Makes a new age identity, 0600 from its first instant, and gives its public part. With a
+/// passphrase the file is an age file that the passphrase opens.
+///
+/// # Errors
+/// [`VaultError::IdentityInWorkTree`] where `path` lies in the git work tree of `inventory`;
+/// [`VaultError::File`] where there is a file already or none can be written.
+pub fn create(
+    path: &Path,
+    inventory: &Path,
+    passphrase: Option<SecretString>,
+    now: Timestamp,
+) -> Result<Recipient, VaultError> {
+    let failed =
+        |source| VaultError::File(crate::sys::FileError::Write { path: path.to_owned(), source });
+    if let Some(root) = work_tree(inventory).filter(|root| resolve(path).starts_with(root)) {
+        return Err(VaultError::IdentityInWorkTree { path: path.to_owned(), root });
+    }
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    }
+    let (recipient, text) =
+        age_file::generate(&whole_seconds(now).to_string(), passphrase).map_err(failed)?;
+    write_new(path, &text, Mode::Private)?;
+    Ok(recipient)
+}
+
+/// The git work tree that a folder is in.
+fn work_tree(folder: &Path) -> Option<PathBuf> {
+    let folder = resolve(folder);
+    folder.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned)
+}
+
+/// The path with the links of its existing part followed.
+fn resolve(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for ancestor in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {
+            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+        }
+    }
+    path
+}

@@ -1,0 +1,302 @@
+//! How keys come and go: made, rotated, retired, imported; PSK epochs; rekeying.
+//!
+//! Every operation can be run again after a crash, and does what is left to do.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rayon::prelude::*;
+use zeroize::Zeroizing;
+
+use super::index::whole_seconds;
+use super::{
+    Generation, Identities, KeyState, Layout, PskEpoch, Vault, VaultError, age_file, derive,
+    recipients, secret,
+};
+use crate::model::{HostName, PresharedKey, PrivateKey, PublicKey};
+use crate::sys::{FileError, Mode};
+
+fn random() -> Result<Zeroizing<[u8; 32]>, VaultError> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(bytes.as_mut_slice())
+        .map_err(|error| VaultError::Random { why: error.to_string() })?;
+    Ok(bytes)
+}
+
+impl Vault {
+    /// Makes a key for every name that has none, and says for which. Needs no identity.
+    ///
+    /// # Errors
+    /// [`VaultError`]; no key that was there is touched, and the index names only whole files.
+    pub fn ensure_keys<'a>(
+        &mut self,
+        names: impl IntoIterator<Item = &'a HostName>,
+        now: Timestamp,
+    ) -> Result<Vec<HostName>, VaultError> {
+        let names: BTreeSet<&HostName> = names.into_iter().collect();
+        self.change(|vault| {
+            let missing: Vec<HostName> = names
+                .into_iter()
+                .filter(|name| vault.index.current(name).is_none())
+                .cloned()
+                .collect();
+            vault.make_keys(&missing, KeyState::Current, now)?;
+            Ok(missing)
+        })
+    }
+
+    /// Makes a next key for every name that has none under way, and says for which; the current
+    /// keys stay. Needs no identity.
+    ///
+    /// # Errors
+    /// [`VaultError::NoKey`] for a name without a current key, or what writing failed of.
+    pub fn begin_rotation<'a>(
+        &mut self,
+        names: impl IntoIterator<Item = &'a HostName>,
+        now: Timestamp,
+    ) -> Result<Vec<HostName>, VaultError> {
+        let names: BTreeSet<&HostName> = names.into_iter().collect();
+        self.change(|vault| {
+            if let Some(name) = names.iter().find(|name| vault.index.current(name).is_none()) {
+                return Err(VaultError::NoKey { name: (*name).clone() });
+            }
+            let missing: Vec<HostName> = names
+                .into_iter()
+                .filter(|name| vault.index.next(name).is_none())
+                .cloned()
+                .collect();
+            vault.make_keys(&missing, KeyState::Next, now)?;
+            Ok(missing)
+        })
+    }
+
+    /// Makes the next key of every name its current one, and the current one retired; says for
+    /// which. A name without a next key is left as it is.
+    ///
+    /// # Errors
+    /// [`VaultError`] where the index cannot be written; it is then the old one.
+    pub fn promote<'a>(
+        &mut self,
+        names: impl IntoIterator<Item = &'a HostName>,
+    ) -> Result<Vec<HostName>, VaultError> {
+        let names: BTreeSet<&HostName> = names.into_iter().collect();
+        self.change(|vault| {
+            let ready: Vec<HostName> = names
+                .into_iter()
+                .filter(|name| vault.index.next(name).is_some())
+                .cloned()
+                .collect();
+            for name in &ready {
+                let generations = vault.index.keys.remove(name).unwrap_or_default();
+                for mut one in generations {
+                    one.state = match one.state {
+                        KeyState::Next => KeyState::Current,
+                        KeyState::Current | KeyState::Retired => KeyState::Retired,
+                    };
+                    vault.index.add(name.clone(), one);
+                }
+            }
+            Ok(ready)
+        })
+    }
+
+    /// Forgets the retired keys of every name for good; says for which. To be called when the
+    /// successors are proven.
+    ///
+    /// # Errors
+    /// [`VaultError`] where a file cannot be removed; a second run removes the rest.
+    pub fn retire<'a>(
+        &mut self,
+        names: impl IntoIterator<Item = &'a HostName>,
+    ) -> Result<Vec<HostName>, VaultError> {
+        // The files go first: the index names a key until its file is gone, so that a second run
+        // finds what a crash left.
+        let names: BTreeSet<&HostName> = names.into_iter().collect();
+        self.change(|vault| {
+            let gone = vault.forget(&names, KeyState::Retired);
+            vault.remove_files(&gone)?;
+            Ok(owners(gone))
+        })
+    }
+
+    /// Forgets the next keys of every name: the rotation is given up. Says for which.
+    ///
+    /// # Errors
+    /// [`VaultError`] where the index cannot be written or a file cannot be removed.
+    pub fn cancel_rotation<'a>(
+        &mut self,
+        names: impl IntoIterator<Item = &'a HostName>,
+    ) -> Result<Vec<HostName>, VaultError> {
+        // The index goes first: a next key that it names must open. A crash leaves at most a file
+        // that nothing names.
+        let names: BTreeSet<&HostName> = names.into_iter().collect();
+        let gone = self.change(|vault| Ok(vault.forget(&names, KeyState::Next)))?;
+        self.remove_files(&gone)?;
+        Ok(owners(gone))
+    }
+
+    /// Takes over the key that a host already has; says whether the vault did not have it yet.
+    /// Needs no identity.
+    ///
+    /// # Errors
+    /// [`VaultError::HasKey`] where the host has another, [`VaultError::KeyTaken`] where another
+    /// host has this one.
+    pub fn import(
+        &mut self,
+        name: &HostName,
+        key: &PrivateKey,
+        now: Timestamp,
+    ) -> Result<bool, VaultError> {
+        let public_key = key.public();
+        self.change(|vault| {
+            if let Some((owner, one)) = vault.index.owner(&public_key) {
+                return match one.state {
+                    KeyState::Current if owner == name => Ok(false),
+                    _ if owner == name => Err(VaultError::HasKey { name: name.clone() }),
+                    _ => Err(VaultError::KeyTaken { name: name.clone(), owner: owner.clone() }),
+                };
+            }
+            if vault.index.current(name).is_some() {
+                return Err(VaultError::HasKey { name: name.clone() });
+            }
+            // A file of that name without an entry holds this very key of this very host: a run
+            // died between the two. What it holds cannot be read here, so it is written again.
+            let (path, sealed) = vault.seal_key(name, key)?;
+            vault.store.replace(&path, &sealed, Mode::Private)?;
+            let one =
+                Generation { public_key, created: whole_seconds(now), state: KeyState::Current };
+            vault.index.add(name.clone(), one);
+            Ok(true)
+        })
+    }
+
+    /// Makes new PSK material; every pairwise PSK changes with it. Needs no identity.
+    ///
+    /// # Errors
+    /// [`VaultError`] where a file cannot be written; the epoch is then the old one.
+    pub fn new_psk_epoch(&mut self, now: Timestamp) -> Result<u32, VaultError> {
+        self.change(|vault| {
+            let (epoch, made) = vault.make_epoch(now)?;
+            vault.index.epochs.insert(epoch, made);
+            Ok(epoch)
+        })
+    }
+
+    /// Encrypts every file again, to the recipients of `recipients.txt`; says how many. Every file
+    /// is decrypted and checked before the first is replaced, and each is replaced as a whole: an
+    /// interrupted rekey leaves a vault that opens, and is run again.
+    ///
+    /// # Errors
+    /// [`VaultError::LockedOut`] where no identity at hand is a recipient, or what is wrong with a
+    /// file.
+    pub fn rekey(&mut self, identities: &Identities) -> Result<usize, VaultError> {
+        self.change(|vault| {
+            let yours = identities.recipients();
+            if !yours.iter().any(|one| vault.recipients.contains(one)) {
+                return Err(VaultError::LockedOut { tried: identities.names() });
+            }
+            let plain = vault.unlock(identities).plaintexts()?;
+            plain.par_iter().try_for_each(|(path, plain)| {
+                let sealed = vault.seal(path, plain)?;
+                vault.store.replace(path, &sealed, Mode::Private).map_err(VaultError::from)
+            })?;
+            vault.index.recipients = recipients::texts(&vault.recipients);
+            Ok(plain.len())
+        })
+    }
+
+    /// Makes PSK material in a file with a number that no file has.
+    pub(super) fn make_epoch(&self, now: Timestamp) -> Result<(u32, PskEpoch), VaultError> {
+        let layout = Layout(&self.folder);
+        let mut epoch = self.index.epoch().unwrap_or(0);
+        loop {
+            epoch = epoch.checked_add(1).ok_or(VaultError::NoEpoch { epoch })?;
+            let path = layout.epoch(epoch);
+            if super::exists(&path)? {
+                continue;
+            }
+            let master = PresharedKey::from_bytes(random()?);
+            let plain = secret::encode_psk(epoch, &master);
+            let sealed = self.seal(&path, plain.as_bytes())?;
+            self.store.create(&path, &sealed, Mode::Private)?;
+            let made = PskEpoch { created: whole_seconds(now), check: derive::check(&master) };
+            return Ok((epoch, made));
+        }
+    }
+
+    fn make_keys(
+        &mut self,
+        names: &[HostName],
+        state: KeyState,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
+        let made: Vec<Generation> = names
+            .par_iter()
+            .map(|name| {
+                let key = PrivateKey::from_random(random()?);
+                self.write_key(name, &key)?;
+                Ok(Generation { public_key: key.public(), created: whole_seconds(now), state })
+            })
+            .collect::<Result<_, VaultError>>()?;
+        for (name, generation) in names.iter().zip(made) {
+            self.index.add(name.clone(), generation);
+        }
+        Ok(())
+    }
+
+    fn write_key(&self, name: &HostName, key: &PrivateKey) -> Result<(), VaultError> {
+        let (path, sealed) = self.seal_key(name, key)?;
+        Ok(self.store.create(&path, &sealed, Mode::Private)?)
+    }
+
+    fn seal_key(
+        &self,
+        name: &HostName,
+        key: &PrivateKey,
+    ) -> Result<(PathBuf, Vec<u8>), VaultError> {
+        let path = Layout(&self.folder).key(name, &key.public());
+        let plain = secret::encode_key(name, key);
+        let sealed = self.seal(&path, plain.as_bytes())?;
+        Ok((path, sealed))
+    }
+
+    /// Takes the keys in that state out of the index in memory.
+    fn forget(
+        &mut self,
+        names: &BTreeSet<&HostName>,
+        state: KeyState,
+    ) -> Vec<(HostName, PublicKey)> {
+        let mut gone = Vec::new();
+        for name in names {
+            let Some(generations) = self.index.keys.get_mut(*name) else { continue };
+            generations.retain(|one| {
+                let stays = one.state != state;
+                if !stays {
+                    gone.push(((*name).clone(), one.public_key));
+                }
+                stays
+            });
+        }
+        gone
+    }
+
+    fn remove_files(&self, gone: &[(HostName, PublicKey)]) -> Result<(), VaultError> {
+        let layout = Layout(&self.folder);
+        for (name, public) in gone {
+            self.store.remove(&layout.key(name, public))?;
+        }
+        Ok(())
+    }
+
+    fn seal(&self, path: &Path, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+        age_file::seal(&self.recipients, plain)
+            .map_err(|source| VaultError::File(FileError::Write { path: path.to_owned(), source }))
+    }
+}
+
+fn owners(keys: Vec<(HostName, PublicKey)>) -> Vec<HostName> {
+    let mut names: Vec<HostName> = keys.into_iter().map(|(name, _)| name).collect();
+    names.dedup();
+    names
+}

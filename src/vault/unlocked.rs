@@ -1,0 +1,217 @@
+//! A vault with identities: what opens its files.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
+use zeroize::Zeroizing;
+
+use super::age_file::{self, OpenProblem};
+use super::{Identities, Index, KeyState, Layout, VaultError, derive, secret};
+use crate::model::{HostName, PresharedKey, PrivateKey, PublicKey};
+use crate::sys::{FileError, read_limited};
+
+/// The most bytes a file of the vault may have; with a thousand recipients it needs less.
+const FILE_LIMIT: u64 = 1 << 20;
+
+/// A file with what it holds, zeroed on drop.
+type Plaintext = (PathBuf, Zeroizing<Vec<u8>>);
+
+/// A vault's index together with identities that open its files, one file at a time.
+///
+/// It is a view of the vault as it was when it was unlocked.
+pub struct Unlocked {
+    folder: PathBuf,
+    index: Index,
+    recipients: Vec<String>,
+    identities: Identities,
+    /// A thousand-host mesh asks half a million times for the same master.
+    masters: Mutex<BTreeMap<u32, Arc<PresharedKey>>>,
+}
+
+impl fmt::Debug for Unlocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unlocked")
+            .field("folder", &self.folder)
+            .field("identities", &self.identities)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Unlocked {
+    pub(super) fn new(
+        folder: PathBuf,
+        index: Index,
+        recipients: Vec<String>,
+        identities: Identities,
+    ) -> Self {
+        Self { folder, index, recipients, identities, masters: Mutex::default() }
+    }
+
+    /// The public index as it was when the vault was unlocked.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The key that the host uses.
+    ///
+    /// # Errors
+    /// [`VaultError::NoKey`], or why its file does not open.
+    pub fn private_key(&self, name: &HostName) -> Result<PrivateKey, VaultError> {
+        let public = self.index.current(name);
+        let public = public.ok_or_else(|| VaultError::NoKey { name: name.clone() })?;
+        self.read_key(name, &public)
+    }
+
+    /// The key that the host gets with the rotation under way.
+    ///
+    /// # Errors
+    /// [`VaultError::NoNextKey`], or why its file does not open.
+    pub fn next_private_key(&self, name: &HostName) -> Result<PrivateKey, VaultError> {
+        let public = self.index.next(name);
+        let public = public.ok_or_else(|| VaultError::NoNextKey { name: name.clone() })?;
+        self.read_key(name, &public)
+    }
+
+    /// The keys that these hosts use, opened in parallel.
+    ///
+    /// # Errors
+    /// [`VaultError`] of the first name, in order, whose key does not open.
+    pub fn private_keys<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a HostName>,
+    ) -> Result<BTreeMap<HostName, PrivateKey>, VaultError> {
+        let names: Vec<&HostName> = names.into_iter().collect();
+        let opened: Vec<Result<PrivateKey, VaultError>> =
+            names.par_iter().map(|name| self.private_key(name)).collect();
+        names
+            .into_iter()
+            .zip(opened)
+            .map(|(name, key)| key.map(|key| (name.clone(), key)))
+            .collect()
+    }
+
+    /// The PSK of two peers in an epoch: the same whichever comes first.
+    ///
+    /// # Errors
+    /// [`VaultError::NoEpoch`], or why the epoch's file does not open.
+    pub fn pairwise_psk(
+        &self,
+        one: &PublicKey,
+        other: &PublicKey,
+        epoch: u32,
+    ) -> Result<PresharedKey, VaultError> {
+        Ok(derive::pairwise(&*self.master(epoch)?, one, other, epoch))
+    }
+
+    /// The key for digests of the host's files, from the newest epoch: 32 bytes.
+    ///
+    /// # Errors
+    /// [`VaultError::NoEpoch`], or why the epoch's file does not open.
+    pub fn fingerprint_key(&self, name: &HostName) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+        let epoch = self.index.epoch().ok_or(VaultError::NoEpoch { epoch: 1 })?;
+        Ok(derive::fingerprint(&*self.master(epoch)?, name))
+    }
+
+    /// Opens every file that the index names, and gives all that is wrong.
+    #[must_use]
+    pub fn verify(&self) -> Vec<VaultError> {
+        let keys: Vec<(&HostName, PublicKey)> = self.live_keys(true).collect();
+        let keys = keys
+            .par_iter()
+            .filter_map(|(name, public)| self.read_key(name, public).err())
+            .collect::<Vec<_>>();
+        let epochs = self.index.epochs().keys().filter_map(|epoch| self.master(*epoch).err());
+        keys.into_iter().chain(epochs).collect()
+    }
+
+    /// Every file with its plaintext, checked against the index. A retired key whose file is
+    /// already gone is left out.
+    pub(super) fn plaintexts(&self) -> Result<Vec<Plaintext>, VaultError> {
+        let layout = Layout(&self.folder);
+        let keys: Vec<(&HostName, PublicKey)> = self.live_keys(false).collect();
+        let mut all = keys
+            .par_iter()
+            .map(|(name, public)| {
+                let path = layout.key(name, public);
+                let plain = self.open(&path)?;
+                secret::decode_key(&path, &plain, name, public)?;
+                Ok((path, plain))
+            })
+            .collect::<Result<Vec<_>, VaultError>>()?;
+        for epoch in self.index.epochs().keys() {
+            self.master(*epoch)?;
+            let path = layout.epoch(*epoch);
+            let plain = self.open(&path)?;
+            all.push((path, plain));
+        }
+        Ok(all)
+    }
+
+    /// All keys of the index; with `whole` also retired ones whose file is gone.
+    fn live_keys(&self, whole: bool) -> impl Iterator<Item = (&HostName, PublicKey)> {
+        let layout = Layout(&self.folder);
+        self.index.keys.iter().flat_map(move |(name, generations)| {
+            generations
+                .iter()
+                .filter(move |one| {
+                    whole
+                        || one.state != KeyState::Retired
+                        || layout.key(name, &one.public_key).exists()
+                })
+                .map(move |one| (name, one.public_key))
+        })
+    }
+
+    pub(super) fn read_key(
+        &self,
+        name: &HostName,
+        public: &PublicKey,
+    ) -> Result<PrivateKey, VaultError> {
+        let path = Layout(&self.folder).key(name, public);
+        let plain = self.open(&path)?;
+        secret::decode_key(&path, &plain, name, public)
+    }
+
+    fn master(&self, epoch: u32) -> Result<Arc<PresharedKey>, VaultError> {
+        let mut masters = self.masters.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(master) = masters.get(&epoch) {
+            return Ok(Arc::clone(master));
+        }
+        let known = self.index.epochs().get(&epoch).ok_or(VaultError::NoEpoch { epoch })?;
+        let path = Layout(&self.folder).epoch(epoch);
+        let master = secret::decode_psk(&path, &self.open(&path)?, epoch)?;
+        if derive::check(&master) != known.check {
+            return Err(VaultError::Mismatch { path, what: "PSK material" });
+        }
+        let master = Arc::new(master);
+        masters.insert(epoch, Arc::clone(&master));
+        Ok(master)
+    }
+
+    fn open(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        let bytes = read_limited(path, FILE_LIMIT).map_err(|error| match error {
+            FileError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                VaultError::Missing { path: path.to_owned() }
+            }
+            error => error.into(),
+        })?;
+        age_file::open(&bytes, &self.identities.0).map_err(|problem| match problem {
+            OpenProblem::NoMatch => VaultError::WrongIdentity {
+                path: path.to_owned(),
+                tried: self.identities.names(),
+                recipients: self.recipients.clone(),
+            },
+            OpenProblem::Damaged(why) => VaultError::Damaged { path: path.to_owned(), why },
+            OpenProblem::Newer => VaultError::Newer {
+                path: path.to_owned(),
+                found: "of another age".to_owned(),
+                known: 1,
+            },
+        })
+    }
+}
