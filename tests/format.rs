@@ -5,10 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use wgfleet::cli::load::load;
-use wgfleet::finding;
+use wgfleet::finding::Code;
 use wgfleet::inventory::keys::SECTIONS;
 use wgfleet::inventory::{LinkShape, Lock, PskMode, allocate, schema};
+use wgfleet::model::{HostName, NetworkName};
 use wgfleet::report::findings;
+use wgfleet::{check, topology};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -35,7 +37,20 @@ fn every_example_is_without_findings() {
                 assert_eq!(addresses.len(), network.prefixes.len(), "{}", host.name.value);
             }
         }
-        assert!(!finding::any_error(&loaded.findings));
+        let addresses =
+            |network: &NetworkName, name: &HostName| loaded.lock.address(network, name).to_vec();
+        let found = check::check(&inventory, &topology::build(&inventory, &addresses));
+        let shown = findings::human(&found, &loaded.sources, false);
+        assert!(found.is_empty(), "{shown}");
+    }
+}
+
+#[test]
+fn the_documentation_has_every_code() {
+    let text = fs::read_to_string(root().join("docs/findings.md")).expect("the page is there");
+    for code in Code::ALL {
+        let row = format!("| {code} | {:?} | {} |", code.severity(), code.summary()).to_lowercase();
+        assert!(text.to_lowercase().contains(&row), "{row}");
     }
 }
 
@@ -110,4 +125,27 @@ fn ten_thousand_hosts_are_read() {
     assert!(findings.is_empty());
     let last = &inventory.hosts[9_999].name.value;
     assert_eq!(lock.address(&inventory.networks[0].name.value, last).len(), 2);
+}
+
+/// A full mesh of 1,000 hosts is half a million sessions; the rules stay near linear in them.
+#[test]
+fn a_mesh_of_a_thousand_hosts_is_checked() {
+    let mut text = String::from("fleet: m\nnetworks: {n: {prefixes: [10.0.0.0/16]}}\nhosts:\n");
+    for i in 0..1000 {
+        writeln!(
+            text,
+            "  h-{i}: {{endpoint: 'h-{i}.example.com:51820', subnets: 172.16.{}.{}/30}}",
+            i / 64,
+            i % 64 * 4
+        )
+        .expect("a string takes everything");
+    }
+    let parsed = wgfleet::inventory::parse(PathBuf::from("fleet.yaml"), text);
+    let inventory = parsed.inventory.unwrap_or_else(|| panic!("{:?}", &parsed.findings[..1]));
+    let (lock, _) = allocate(&inventory, &Lock::default());
+    let addresses = |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
+    let topology = topology::build(&inventory, &addresses);
+    for rule in check::RULES {
+        assert!((rule.check)(&inventory, &topology).is_empty(), "{}", rule.name);
+    }
 }

@@ -8,6 +8,10 @@ use super::node::{Key, Kind, Node};
 use super::secret::looks_like_key;
 use super::suggest::closest;
 
+/// Findings that one inventory can have. All of a parse are errors, so that nothing is lost by
+/// dropping some.
+pub(super) const MAX_FINDINGS: usize = 20_000;
+
 /// Findings, and the places that no report may show.
 #[derive(Debug, Default)]
 pub(super) struct Sink {
@@ -16,8 +20,11 @@ pub(super) struct Sink {
 }
 
 impl Sink {
+    /// Takes a finding; beyond [`MAX_FINDINGS`] nobody reads them.
     pub(super) fn push(&mut self, finding: Finding) {
-        self.findings.push(finding);
+        if self.findings.len() < MAX_FINDINGS {
+            self.findings.push(finding);
+        }
     }
 }
 

@@ -73,12 +73,10 @@ impl Resolver<'_> {
                 merged.inherit(&general);
                 merged.inherit(&self.tunings[network]);
                 merged.inherit(&self.defaults.interface);
-                // An endpoint without NAT names the port; inherited ports do not contradict it.
-                let listen_port = match (&merged.endpoint, own_port) {
-                    (_, Some(port)) => Some(port),
-                    (Some(_), None) if !nat => None,
-                    (_, None) => merged.listen_port,
-                };
+                // An endpoint says the port; inherited ports do not contradict it. Behind a NAT it is
+                // the forwarder's, which says nothing about the host's.
+                let told = (merged.endpoint.is_some() && !nat) || merged.local_endpoint.is_some();
+                let listen_port = own_port.or_else(|| merged.listen_port.filter(|_| !told));
                 let full_tunnel_via = merged.full_tunnel.and_then(|via| {
                     let at = via.at;
                     via.value.filter(|via| *via != name.value).map(|via| Located::new(via, at))

@@ -1,5 +1,6 @@
 //! Scalars and lists of the file as the types of [`crate::model`].
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -236,19 +237,22 @@ fn prefix(field: &Field<'_>, sink: &mut Sink) -> Option<Located<IpNet>> {
 
 /// Prefixes, each once.
 pub(super) fn prefixes(field: &Field<'_>, sink: &mut Sink) -> Vec<Located<IpNet>> {
-    let mut found: Vec<Located<IpNet>> = Vec::new();
+    let mut seen: HashMap<IpNet, Location> = HashMap::new();
+    let mut found = Vec::new();
     for item in many(field, sink) {
         let Some(net) = prefix(&item, sink) else { continue };
-        match found.iter().find(|other| other.value == net.value) {
-            Some(first) => sink.push(
+        if let Some(first) = seen.get(&net.value) {
+            sink.push(
                 Finding::new(
                     Code::DuplicateName,
                     format!("{} is written twice", net.value),
                     net.at,
                 )
-                .also(first.at, "first here"),
-            ),
-            None => found.push(net),
+                .also(*first, "first here"),
+            );
+        } else {
+            seen.insert(net.value, net.at);
+            found.push(net);
         }
     }
     found

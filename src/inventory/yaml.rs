@@ -11,7 +11,7 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag, options};
 use crate::finding::{Code, Finding};
 use crate::model::{FileId, Located, Location};
 
-use super::fields::shorten;
+use super::fields::{MAX_FINDINGS, shorten};
 use super::node::{Key, Kind, Node};
 
 /// Most bytes that one file may have.
@@ -275,6 +275,9 @@ impl Builder<'_> {
                 continue;
             }
             if let Some(first) = seen.get(&key.value) {
+                if self.findings.len() >= MAX_FINDINGS {
+                    continue;
+                }
                 let title = format!("`{}` is written twice", shorten(&key.value));
                 self.findings.push(
                     Finding::new(Code::DuplicateName, title, key.at)
