@@ -29,6 +29,7 @@ fn every_example_is_without_findings() {
         let loaded = load(&example).expect("the example can be read");
         let shown = findings::human(&loaded.findings, &loaded.sources, false);
         assert!(loaded.findings.is_empty(), "{shown}");
+        assert!(!loaded.lock_changed, "run: wgfleet check --file {}", example.display());
         let inventory = loaded.inventory.expect("an inventory");
         for host in &inventory.hosts {
             for interface in &host.interfaces {
