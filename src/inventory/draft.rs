@@ -300,6 +300,14 @@ fn peer_override(entry: &Field<'_>, sink: &mut Sink) -> Option<PeerOverride> {
 fn peer(entry: &Field<'_>, sink: &mut Sink) -> Option<DraftPeer> {
     let name = value::name(entry, sink);
     let fields = Fields::open(&PEER, entry.node, entry.at, sink)?;
+    if let Some(via) = fields.get("via")
+        && matches!(&via.node.kind, Kind::Seq(hosts) if hosts.is_empty())
+    {
+        sink.push(
+            Finding::new(Code::MissingKey, "an unmanaged peer is linked to nobody", via.at)
+                .help("name at least one host: `via: NAME`"),
+        );
+    }
     let peer = DraftPeer {
         network: fields.get("network").and_then(|f| value::parse(&f, sink)),
         via: fields.get("via").map(|f| value::parse_many(&f, sink)).unwrap_or_default(),

@@ -29,6 +29,14 @@ pub(super) fn resolve(draft: Draft<'_>, sources: &SourceMap, sink: &mut Sink) ->
             fleet.groups.push((group.name.value, group.settings));
         }
     }
+    let none = draft.networks.is_empty() && fleet.sink.findings.is_empty();
+    if let (true, Some(host)) = (none, draft.hosts.first()) {
+        fleet.sink.push(
+            Finding::new(Code::MissingKey, "the inventory has no `networks`", host.name.at)
+                .label("nothing links this host")
+                .help("add `networks: {backbone: {prefixes: [10.10.0.0/24]}}`"),
+        );
+    }
     let shapes = fleet.networks(draft.networks);
     let mut site_of = Vec::with_capacity(draft.sites.len());
     for site in draft.sites {
