@@ -5,6 +5,7 @@
 mod error;
 mod exit;
 mod global;
+mod lab;
 
 pub use error::{CommandError, CommandResult};
 pub use exit::Exit;
@@ -25,12 +26,16 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Lab(lab::LabArgs),
+}
 
 impl Cli {
     fn run(self) -> CommandResult {
-        let Self { global: _, command } = self;
-        match command {}
+        let Self { global, command } = self;
+        match command {
+            Command::Lab(args) => lab::run(&global, args),
+        }
     }
 }
 

@@ -1,0 +1,197 @@
+//! Cables, addresses and routes of a lab, as lines for `ip -batch`.
+//!
+//! Everything on the underlay is point to point: a host has its addresses as /32 and /128 and a
+//! default route to an address of its router, so any literal endpoint of an inventory can be given
+//! to any host. No interface has an IPv6 link-local address: duplicate address detection and
+//! multicast listener reports of hundreds of hosts would be most of the work of starting them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+use super::Spec;
+use super::spec::{Cabling, HostSpec, Node, Router};
+use crate::model::Family;
+
+/// The gateway addresses that hosts behind a NAT see; each NAT router has the same.
+pub(super) const NAT_GATEWAYS: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(100, 64, 0, 1)),
+    IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0x64, 0, 0, 0, 0, 0, 1)),
+];
+
+/// A router's interface towards `internet`.
+pub(super) const UPLINK: &str = "up0";
+
+/// A host's, and a LAN client's, management or LAN switch.
+const BRIDGE: &str = "br0";
+
+/// `-6 ` for what `ip` takes to be IPv4 otherwise.
+const fn flag(addr: IpAddr) -> &'static str {
+    match addr {
+        IpAddr::V4(_) => "",
+        IpAddr::V6(_) => "-6 ",
+    }
+}
+
+/// An address of an interface, usable at once.
+fn address(addr: IpAddr, length: u8, interface: &str) -> String {
+    let nodad = if addr.is_ipv6() { " nodad" } else { "" };
+    format!("addr replace {addr}/{length} dev {interface}{nodad}")
+}
+
+const fn full(addr: IpAddr) -> u8 {
+    match addr {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+/// A pair of interfaces, the near one in this namespace and the far one in another.
+fn cable(near: &str, far: &str, far_node: Node, pins: &Path, mtu: u16) -> [String; 2] {
+    let pin = pins.join(far_node.id());
+    [
+        format!(
+            "link add {near} mtu {mtu} type veth peer name {far} mtu {mtu} netns {}",
+            pin.display()
+        ),
+        format!("link set {near} addrgenmode none up"),
+    ]
+}
+
+/// The lower end of a cable to a router: addresses and default routes.
+fn lower_end(cabling: &Cabling, interface: &str, gateways: &[IpAddr]) -> Vec<String> {
+    let mut lines: Vec<String> =
+        cabling.all().map(|addr| address(addr, full(addr), interface)).collect();
+    for gateway in gateways {
+        if let Some(source) = cabling.source(Family::of_addr(gateway)) {
+            lines.push(format!(
+                "{}route add default via {gateway} dev {interface} onlink src {source}",
+                flag(*gateway)
+            ));
+        }
+    }
+    lines
+}
+
+/// The upper end of a cable to a router: its gateway addresses and the routes downwards.
+fn upper_end(
+    port: &str,
+    gateways: &[IpAddr],
+    below: impl IntoIterator<Item = IpAddr>,
+) -> Vec<String> {
+    let mut lines = vec![format!("link set {port} addrgenmode none up")];
+    lines.extend(gateways.iter().map(|addr| address(*addr, full(*addr), port)));
+    lines.extend(
+        below
+            .into_iter()
+            .map(|addr| format!("{}route replace {addr}/{} dev {port}", flag(addr), full(addr))),
+    );
+    lines
+}
+
+/// The gateways that one of a router's cables sees.
+fn gateways<'a>(router: &'a Router, cabling: &Cabling) -> &'a [IpAddr] {
+    if cabling.nat { &NAT_GATEWAYS } else { &router.gateways }
+}
+
+/// What a host's own namespace is given: all its cables, addresses and routes.
+pub(super) fn host(spec: &Spec, index: usize, pins: &Path) -> Vec<String> {
+    let host = &spec.hosts[index];
+    let far = Node::Host(index).id();
+    let router = &spec.routers[host.uplink.router];
+    let mut lines = vec!["link set lo up".to_owned()];
+    lines.extend(host.loopback.iter().map(|addr| address(*addr, full(*addr), "lo")));
+    lines.extend(cable("eth0", &far, Node::Router(host.uplink.router), pins, host.uplink.mtu));
+    lines.extend(lower_end(&host.uplink, "eth0", gateways(router, &host.uplink)));
+    lines.extend(cable("mgmt0", &far, Node::Controller, pins, 1500));
+    let length = spec.management.prefix_len();
+    lines.push(address(IpAddr::V4(host.management), length, "mgmt0"));
+    for (n, (lan, addr)) in host.lans.iter().enumerate() {
+        let interface = format!("lan{n}");
+        // Two interfaces in one LAN would need two names at its switch.
+        let far = format!("{far}n{n}");
+        lines.extend(cable(&interface, &far, Node::Lan(*lan), pins, 1500));
+        lines.push(address(addr.addr(), addr.prefix_len(), &interface));
+    }
+    lines
+}
+
+/// A host's interfaces that are cables.
+pub(super) fn host_cables(host: &HostSpec) -> impl Iterator<Item = String> {
+    let lans = (0..host.lans.len()).map(|n| format!("lan{n}"));
+    ["eth0".to_owned(), "mgmt0".to_owned()].into_iter().chain(lans)
+}
+
+/// What other namespaces need once the host's cables are there: the far ends.
+pub(super) fn host_ports(spec: &Spec, index: usize) -> Vec<(Node, Vec<String>)> {
+    let host: &HostSpec = &spec.hosts[index];
+    let port = Node::Host(index).id();
+    let router = &spec.routers[host.uplink.router];
+    let plug = |port: &str| format!("link set {port} addrgenmode none master {BRIDGE} up");
+    let mut ends = vec![
+        (
+            Node::Router(host.uplink.router),
+            upper_end(&port, gateways(router, &host.uplink), host.uplink.all()),
+        ),
+        (Node::Controller, vec![plug(&port)]),
+    ];
+    for (n, (lan, _)) in host.lans.iter().enumerate() {
+        ends.push((Node::Lan(*lan), vec![plug(&format!("{port}n{n}"))]));
+    }
+    ends
+}
+
+/// The addresses that `internet` reaches through a router.
+fn behind(spec: &Spec, index: usize) -> impl Iterator<Item = IpAddr> + '_ {
+    let own = spec.routers[index].uplink.iter().flat_map(Cabling::all);
+    let hosts = spec.hosts.iter().filter(move |host| host.uplink.router == index);
+    let public =
+        hosts.filter(|host| !host.uplink.nat).flat_map(|host| host.uplink.addresses.iter());
+    own.chain(public.copied())
+}
+
+/// What the namespace of a router is given before any host is cabled to it.
+pub(super) fn router(spec: &Spec, index: usize, pins: &Path) -> Vec<String> {
+    let router = &spec.routers[index];
+    let mut lines = vec!["link set lo up".to_owned()];
+    let Some(uplink) = &router.uplink else {
+        lines.extend(spec.internet.iter().map(|addr| address(*addr, full(*addr), "lo")));
+        return lines;
+    };
+    let far = Node::Router(index).id();
+    lines.extend(cable(UPLINK, &far, Node::Router(uplink.router), pins, uplink.mtu));
+    lines.extend(lower_end(uplink, UPLINK, &spec.routers[uplink.router].gateways));
+    lines
+}
+
+/// What `internet` needs once the cable of a site's router is there.
+pub(super) fn router_port(spec: &Spec, index: usize) -> Option<(Node, Vec<String>)> {
+    let uplink = spec.routers[index].uplink.as_ref()?;
+    let port = Node::Router(index).id();
+    let above = &spec.routers[uplink.router].gateways;
+    Some((Node::Router(uplink.router), upper_end(&port, above, behind(spec, index))))
+}
+
+/// A switch with one address of its own.
+fn switch(addr: IpAddr, length: u8) -> Vec<String> {
+    vec![
+        "link set lo up".to_owned(),
+        format!("link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"),
+        format!("link set {BRIDGE} addrgenmode none up"),
+        address(addr, length, BRIDGE),
+    ]
+}
+
+/// What the namespace of a LAN is given: the switch is the client.
+pub(super) fn lan(spec: &Spec, index: usize) -> Vec<String> {
+    let lan = &spec.lans[index];
+    let mut lines = switch(lan.client.addr(), lan.client.prefix_len());
+    let flag = flag(lan.gateway);
+    lines.push(format!("{flag}route add default via {} dev {BRIDGE}", lan.gateway));
+    lines
+}
+
+/// What the management namespace is given.
+pub(super) fn management(spec: &Spec) -> Vec<String> {
+    let first = spec.management.hosts().next().unwrap_or_else(|| spec.management.addr());
+    switch(IpAddr::V4(first), spec.management.prefix_len())
+}
