@@ -59,10 +59,13 @@ fn close_inherited() {
         .filter(|fd| *fd > 2)
         .collect();
     for fd in open {
+        // The one that listed the folder is closed by now.
+        if fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_err() {
+            continue;
+        }
         #[expect(unsafe_code, reason = "inherited descriptors have no owner to drop")]
-        // SAFETY: this process has just started and owns no descriptor beside its standard
-        // streams; the one that listed the folder is closed by now, and closing a number that is
-        // not open is an error without effect.
+        // SAFETY: this process has just started, has one thread and owns no descriptor beside its
+        // standard streams, so what is open now was inherited and nothing else refers to it.
         unsafe {
             rustix::io::close(fd);
         }

@@ -516,3 +516,7 @@ fn names(
     }
     names
 }
+
+#[cfg(test)]
+#[path = "derive_tests.rs"]
+mod tests;

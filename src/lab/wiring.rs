@@ -24,14 +24,6 @@ pub(super) const UPLINK: &str = "up0";
 /// A host's, and a LAN client's, management or LAN switch.
 const BRIDGE: &str = "br0";
 
-/// `-6 ` for what `ip` takes to be IPv4 otherwise.
-const fn flag(addr: IpAddr) -> &'static str {
-    match addr {
-        IpAddr::V4(_) => "",
-        IpAddr::V6(_) => "-6 ",
-    }
-}
-
 /// An address of an interface, usable at once.
 fn address(addr: IpAddr, length: u8, interface: &str) -> String {
     let nodad = if addr.is_ipv6() { " nodad" } else { "" };
@@ -45,12 +37,25 @@ const fn full(addr: IpAddr) -> u8 {
     }
 }
 
+/// Interface indices of near ends begin here, far above those that the kernel gives to far ends:
+/// where both ends of a cable have the same index the kernel does not see that it is one, and
+/// tells a switch up to a second late that its port is up (linkwatch).
+const NEAR_INDEX: usize = 1_000_000;
+
+/// What is at the far end of a cable.
+struct Far {
+    node: Node,
+    port: String,
+}
+
 /// A pair of interfaces, the near one in this namespace and the far one in another.
-fn cable(near: &str, far: &str, far_node: Node, pins: &Path, mtu: u16) -> [String; 2] {
-    let pin = pins.join(far_node.id());
+fn cable(near: &str, number: usize, far: &Far, pins: &Path, mtu: u16) -> [String; 2] {
+    let Far { node, port } = far;
+    let index = NEAR_INDEX + number;
+    let pin = pins.join(node.id());
     [
         format!(
-            "link add {near} mtu {mtu} type veth peer name {far} mtu {mtu} netns {}",
+            "link add {near} mtu {mtu} index {index} type veth peer name {port} mtu {mtu} netns {}",
             pin.display()
         ),
         format!("link set {near} addrgenmode none up"),
@@ -64,8 +69,7 @@ fn lower_end(cabling: &Cabling, interface: &str, gateways: &[IpAddr]) -> Vec<Str
     for gateway in gateways {
         if let Some(source) = cabling.source(Family::of_addr(gateway)) {
             lines.push(format!(
-                "{}route add default via {gateway} dev {interface} onlink src {source}",
-                flag(*gateway)
+                "route add default via {gateway} dev {interface} onlink src {source}"
             ));
         }
     }
@@ -81,9 +85,7 @@ fn upper_end(
     let mut lines = vec![format!("link set {port} addrgenmode none up")];
     lines.extend(gateways.iter().map(|addr| address(*addr, full(*addr), port)));
     lines.extend(
-        below
-            .into_iter()
-            .map(|addr| format!("{}route replace {addr}/{} dev {port}", flag(addr), full(addr))),
+        below.into_iter().map(|addr| format!("route replace {addr}/{} dev {port}", full(addr))),
     );
     lines
 }
@@ -96,20 +98,19 @@ fn gateways<'a>(router: &'a Router, cabling: &Cabling) -> &'a [IpAddr] {
 /// What a host's own namespace is given: all its cables, addresses and routes.
 pub(super) fn host(spec: &Spec, index: usize, pins: &Path) -> Vec<String> {
     let host = &spec.hosts[index];
-    let far = Node::Host(index).id();
+    let port = Node::Host(index).id();
     let router = &spec.routers[host.uplink.router];
     let mut lines = vec!["link set lo up".to_owned()];
     lines.extend(host.loopback.iter().map(|addr| address(*addr, full(*addr), "lo")));
-    lines.extend(cable("eth0", &far, Node::Router(host.uplink.router), pins, host.uplink.mtu));
+    let far = |node| Far { node, port: port.clone() };
+    lines.extend(cable("eth0", 0, &far(Node::Router(host.uplink.router)), pins, host.uplink.mtu));
     lines.extend(lower_end(&host.uplink, "eth0", gateways(router, &host.uplink)));
-    lines.extend(cable("mgmt0", &far, Node::Controller, pins, 1500));
+    lines.extend(cable("mgmt0", 1, &far(Node::Controller), pins, 1500));
     let length = spec.management.prefix_len();
     lines.push(address(IpAddr::V4(host.management), length, "mgmt0"));
     for (n, (lan, addr)) in host.lans.iter().enumerate() {
         let interface = format!("lan{n}");
-        // Two interfaces in one LAN would need two names at its switch.
-        let far = format!("{far}n{n}");
-        lines.extend(cable(&interface, &far, Node::Lan(*lan), pins, 1500));
+        lines.extend(cable(&interface, 2 + n, &far(Node::Lan(*lan)), pins, 1500));
         lines.push(address(addr.addr(), addr.prefix_len(), &interface));
     }
     lines
@@ -134,9 +135,7 @@ pub(super) fn host_ports(spec: &Spec, index: usize) -> Vec<(Node, Vec<String>)> 
         ),
         (Node::Controller, vec![plug(&port)]),
     ];
-    for (n, (lan, _)) in host.lans.iter().enumerate() {
-        ends.push((Node::Lan(*lan), vec![plug(&format!("{port}n{n}"))]));
-    }
+    ends.extend(host.lans.iter().map(|(lan, _)| (Node::Lan(*lan), vec![plug(&port)])));
     ends
 }
 
@@ -157,8 +156,8 @@ pub(super) fn router(spec: &Spec, index: usize, pins: &Path) -> Vec<String> {
         lines.extend(spec.internet.iter().map(|addr| address(*addr, full(*addr), "lo")));
         return lines;
     };
-    let far = Node::Router(index).id();
-    lines.extend(cable(UPLINK, &far, Node::Router(uplink.router), pins, uplink.mtu));
+    let far = Far { node: Node::Router(uplink.router), port: Node::Router(index).id() };
+    lines.extend(cable(UPLINK, 0, &far, pins, uplink.mtu));
     lines.extend(lower_end(uplink, UPLINK, &spec.routers[uplink.router].gateways));
     lines
 }
@@ -185,8 +184,7 @@ fn switch(addr: IpAddr, length: u8) -> Vec<String> {
 pub(super) fn lan(spec: &Spec, index: usize) -> Vec<String> {
     let lan = &spec.lans[index];
     let mut lines = switch(lan.client.addr(), lan.client.prefix_len());
-    let flag = flag(lan.gateway);
-    lines.push(format!("{flag}route add default via {} dev {BRIDGE}", lan.gateway));
+    lines.push(format!("route add default via {} dev {BRIDGE}", lan.gateway));
     lines
 }
 
