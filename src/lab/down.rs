@@ -37,25 +37,25 @@ impl Lab {
 pub(super) fn remove(name: &FleetName) -> Result<(), LabError> {
     let dir = Folder::of(name);
     let held = |what: String| LabError::Held { name: name.to_string(), what };
-    cgroup::kill(name, None);
-    let pins: Vec<_> = fs::read_dir(dir.pins())
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
-    let networks: HashSet<NetworkId> = pins.iter().filter_map(|pin| network_of(pin)).collect();
-    let left = end_all_in(&networks);
-    if !left.is_empty() {
-        return Err(held(format!("processes {left:?} do not end")));
-    }
-    for pin in &pins {
-        netns::remove(pin).tried(|| format!("remove {}", pin.display()))?;
-    }
-    cgroup::remove(name).map_err(|error| held(format!("its cgroups: {error}")))?;
     let deadline = Instant::now() + PATIENCE;
+    // An `up` that was killed may have left a child that still makes something: again until the
+    // tmpfs, which holds all of it, goes.
     loop {
+        cgroup::kill(name, None);
+        let pins: Vec<_> = fs::read_dir(dir.pins()).into_iter().flatten().flatten().collect();
+        let pins: Vec<_> = pins.iter().map(fs::DirEntry::path).collect();
+        let networks: HashSet<NetworkId> = pins.iter().filter_map(|pin| network_of(pin)).collect();
+        let left = end_all_in(&networks);
+        if !left.is_empty() {
+            return Err(held(format!("processes {left:?} do not end")));
+        }
+        for pin in &pins {
+            netns::remove(pin).tried(|| format!("remove {}", pin.display()))?;
+        }
+        // Whoever had a pin open before it went.
+        end_all_in(&networks);
         match unmount(dir.path(), UnmountFlags::empty()) {
+            // There may be one mount over another.
             Ok(()) => {}
             // Not a mount (any more), or nothing there.
             Err(Errno::INVAL | Errno::NOENT) => break,
@@ -63,6 +63,7 @@ pub(super) fn remove(name: &FleetName) -> Result<(), LabError> {
             Err(error) => return Err(held(format!("its tmpfs: {error}"))),
         }
     }
+    cgroup::remove(name).map_err(|error| held(format!("its cgroups: {error}")))?;
     match fs::remove_dir(dir.path()) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(held(format!("{}: {error}", dir.path().display())));

@@ -139,13 +139,16 @@ pub(super) fn host_ports(spec: &Spec, index: usize) -> Vec<(Node, Vec<String>)> 
     ends
 }
 
-/// The addresses that `internet` reaches through a router.
-fn behind(spec: &Spec, index: usize) -> impl Iterator<Item = IpAddr> + '_ {
-    let own = spec.routers[index].uplink.iter().flat_map(Cabling::all);
-    let hosts = spec.hosts.iter().filter(move |host| host.uplink.router == index);
-    let public =
-        hosts.filter(|host| !host.uplink.nat).flat_map(|host| host.uplink.addresses.iter());
-    own.chain(public.copied())
+/// The routes of `internet` to the hosts behind a router.
+fn behind(spec: &Spec, index: usize, port: &str) -> Vec<String> {
+    let hosts = spec.hosts.iter().filter(|host| host.uplink.router == index && !host.uplink.nat);
+    let addresses = hosts.flat_map(|host| &host.uplink.addresses);
+    let routes = addresses.filter_map(|addr| {
+        let family = Family::of_addr(addr);
+        let via = spec.routers[index].gateways.iter().find(|via| Family::of_addr(via) == family)?;
+        Some(format!("route replace {addr}/{} via {via} dev {port} onlink", full(*addr)))
+    });
+    routes.collect()
 }
 
 /// What the namespace of a router is given before any host is cabled to it.
@@ -167,7 +170,9 @@ pub(super) fn router_port(spec: &Spec, index: usize) -> Option<(Node, Vec<String
     let uplink = spec.routers[index].uplink.as_ref()?;
     let port = Node::Router(index).id();
     let above = &spec.routers[uplink.router].gateways;
-    Some((Node::Router(uplink.router), upper_end(&port, above, behind(spec, index))))
+    let mut lines = upper_end(&port, above, uplink.all());
+    lines.extend(behind(spec, index, &port));
+    Some((Node::Router(uplink.router), lines))
 }
 
 /// A switch with one address of its own.
