@@ -2,10 +2,11 @@
 //!
 //! Everything on the underlay is point to point: a host has its addresses as /32 and /128 and a
 //! default route to an address of its router, so any literal endpoint of an inventory can be given
-//! to any host. No interface has an IPv6 link-local address: duplicate address detection and
-//! multicast listener reports of hundreds of hosts would be most of the work of starting them.
+//! to any host. IPv6 link-local addresses are given, not generated: duplicate address detection of
+//! hundreds of hosts would be most of the work of starting them, but without any such address the
+//! kernel cannot ask for the neighbour of a packet that it forwards.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use super::Spec;
@@ -15,7 +16,7 @@ use crate::model::Family;
 /// The gateway addresses that hosts behind a NAT see; each NAT router has the same.
 pub(super) const NAT_GATEWAYS: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(100, 64, 0, 1)),
-    IpAddr::V6(std::net::Ipv6Addr::new(0xfd00, 0x64, 0, 0, 0, 0, 0, 1)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x64, 0, 0, 0, 0, 0, 1)),
 ];
 
 /// A router's interface towards `internet`.
@@ -42,6 +43,31 @@ const fn full(addr: IpAddr) -> u8 {
 /// tells a switch up to a second late that its port is up (linkwatch).
 const NEAR_INDEX: usize = 1_000_000;
 
+/// The link-local address of whatever is above.
+const ABOVE: IpAddr = link_local(1);
+
+/// The link-local address of whatever hangs off a router.
+const BELOW: IpAddr = link_local(2);
+
+const fn link_local(n: u16) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, n))
+}
+
+/// The hardware address of a near end. It stays over a power cut as a network card's does, so that
+/// nobody's neighbour table is wrong afterwards.
+fn hardware(below: Node, number: usize) -> String {
+    let (kind, index) = match below {
+        Node::Host(index) => (0, index),
+        Node::Router(index) => (1, index),
+        Node::Lan(index) => (2, index),
+        Node::Controller => (3, 0),
+    };
+    // 2^16 nodes of a kind and 2^6 cables each: far beyond what a machine carries.
+    let [.., high, low] = index.to_be_bytes();
+    let [.., number] = number.to_be_bytes();
+    format!("02:57:47:{:02x}:{high:02x}:{low:02x}", (kind << 6) | (number & 0x3f))
+}
+
 /// What is at the far end of a cable.
 struct Far {
     node: Node,
@@ -49,13 +75,15 @@ struct Far {
 }
 
 /// A pair of interfaces, the near one in this namespace and the far one in another.
-fn cable(near: &str, number: usize, far: &Far, pins: &Path, mtu: u16) -> [String; 2] {
+fn cable(near: (&str, usize), below: Node, far: &Far, pins: &Path, mtu: u16) -> [String; 2] {
+    let (near, number) = near;
+    let hardware = hardware(below, number);
     let Far { node, port } = far;
     let index = NEAR_INDEX + number;
     let pin = pins.join(node.id());
     [
         format!(
-            "link add {near} mtu {mtu} index {index} type veth peer name {port} mtu {mtu} netns {}",
+            "link add {near} address {hardware} mtu {mtu} index {index} type veth peer name {port} mtu {mtu} netns {}",
             pin.display()
         ),
         format!("link set {near} addrgenmode none up"),
@@ -66,6 +94,7 @@ fn cable(near: &str, number: usize, far: &Far, pins: &Path, mtu: u16) -> [String
 fn lower_end(cabling: &Cabling, interface: &str, gateways: &[IpAddr]) -> Vec<String> {
     let mut lines: Vec<String> =
         cabling.all().map(|addr| address(addr, full(addr), interface)).collect();
+    lines.push(address(BELOW, 64, interface));
     for gateway in gateways {
         if let Some(source) = cabling.source(Family::of_addr(gateway)) {
             lines.push(format!(
@@ -82,7 +111,7 @@ fn upper_end(
     gateways: &[IpAddr],
     below: impl IntoIterator<Item = IpAddr>,
 ) -> Vec<String> {
-    let mut lines = vec![format!("link set {port} addrgenmode none up")];
+    let mut lines = vec![format!("link set {port} addrgenmode none up"), address(ABOVE, 64, port)];
     lines.extend(gateways.iter().map(|addr| address(*addr, full(*addr), port)));
     lines.extend(
         below.into_iter().map(|addr| format!("route replace {addr}/{} dev {port}", full(addr))),
@@ -98,20 +127,30 @@ fn gateways<'a>(router: &'a Router, cabling: &Cabling) -> &'a [IpAddr] {
 /// What a host's own namespace is given: all its cables, addresses and routes.
 pub(super) fn host(spec: &Spec, index: usize, pins: &Path) -> Vec<String> {
     let host = &spec.hosts[index];
-    let port = Node::Host(index).id();
+    let own = Node::Host(index);
+    let port = own.id();
     let router = &spec.routers[host.uplink.router];
     let mut lines = vec!["link set lo up".to_owned()];
     lines.extend(host.loopback.iter().map(|addr| address(*addr, full(*addr), "lo")));
     let far = |node| Far { node, port: port.clone() };
-    lines.extend(cable("eth0", 0, &far(Node::Router(host.uplink.router)), pins, host.uplink.mtu));
+    lines.extend(cable(
+        ("eth0", 0),
+        own,
+        &far(Node::Router(host.uplink.router)),
+        pins,
+        host.uplink.mtu,
+    ));
     lines.extend(lower_end(&host.uplink, "eth0", gateways(router, &host.uplink)));
-    lines.extend(cable("mgmt0", 1, &far(Node::Controller), pins, 1500));
+    lines.extend(cable(("mgmt0", 1), own, &far(Node::Controller), pins, 1500));
     let length = spec.management.prefix_len();
     lines.push(address(IpAddr::V4(host.management), length, "mgmt0"));
     for (n, (lan, addr)) in host.lans.iter().enumerate() {
         let interface = format!("lan{n}");
-        lines.extend(cable(&interface, 2 + n, &far(Node::Lan(*lan)), pins, 1500));
+        lines.extend(cable((&interface, 2 + n), own, &far(Node::Lan(*lan)), pins, 1500));
         lines.push(address(addr.addr(), addr.prefix_len(), &interface));
+        if let Ok(unique) = u16::try_from(index + 2) {
+            lines.push(address(link_local(unique), 64, &interface));
+        }
     }
     lines
 }
@@ -160,7 +199,7 @@ pub(super) fn router(spec: &Spec, index: usize, pins: &Path) -> Vec<String> {
         return lines;
     };
     let far = Far { node: Node::Router(uplink.router), port: Node::Router(index).id() };
-    lines.extend(cable(UPLINK, 0, &far, pins, uplink.mtu));
+    lines.extend(cable((UPLINK, 0), Node::Router(index), &far, pins, uplink.mtu));
     lines.extend(lower_end(uplink, UPLINK, &spec.routers[uplink.router].gateways));
     lines
 }
