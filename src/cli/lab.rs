@@ -173,6 +173,12 @@ impl From<InitKind> for Init {
     }
 }
 
+impl From<lab::SpecError> for CommandError {
+    fn from(error: lab::SpecError) -> Self {
+        Self::new(Exit::Usage, &error)
+    }
+}
+
 impl From<LabError> for CommandError {
     fn from(error: LabError) -> Self {
         let exit = match error {
@@ -261,12 +267,12 @@ fn up(global: &Global, args: UpArgs) -> CommandResult {
         spec = spec.named(name);
     }
     for host in &args.systemd {
-        for host in spec.select(host).map_err(usage)? {
+        for host in spec.select(host)? {
             host.init = Init::Systemd;
         }
     }
     for Without { host, programs } in &args.without {
-        for host in spec.select(host).map_err(usage)? {
+        for host in spec.select(host)? {
             host.hide.extend(programs.iter().flat_map(|program| lab::places_of(program)));
         }
     }
@@ -296,10 +302,6 @@ fn up(global: &Global, args: UpArgs) -> CommandResult {
         }
     }
     Ok(Exit::Done)
-}
-
-fn usage(error: lab::SpecError) -> CommandError {
-    CommandError::new(Exit::Usage, &error)
 }
 
 fn exec(global: &Global, args: &ExecArgs) -> CommandResult {

@@ -1,9 +1,11 @@
 //! The outer half of a host's start: out of this process's surroundings, into new namespaces.
 
-use std::fs;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::{fs, io};
+
+use rustix::io::FdFlags;
 
 use super::error::Tried as _;
 use super::spec::{Init, Node};
@@ -24,7 +26,7 @@ pub(super) const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/us
 /// # Errors
 /// [`LabError`] where a namespace cannot be entered or `unshare` cannot be started.
 pub fn boot(dir: &Path, index: usize, name: &HostName, init: Init) -> Result<(), LabError> {
-    close_inherited();
+    keep_inherited().tried(|| "look at what is open".to_owned())?;
     rustix::process::setsid().tried(|| "begin a session".to_owned())?;
     let folder = Folder::at(dir.to_owned());
     let node = Node::Host(index);
@@ -48,26 +50,17 @@ pub fn boot(dir: &Path, index: usize, name: &HostName, init: Init) -> Result<(),
     Ok(())
 }
 
-/// Closes what this process was given beside its standard streams: a host must not keep a lock, a
-/// pipe or a socket of whoever raised the lab open for as long as it runs.
-fn close_inherited() {
-    let open: Vec<RawFd> = fs::read_dir("/proc/self/fd")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|fd| *fd > 2)
-        .collect();
-    for fd in open {
-        // The one that listed the folder is closed by now.
-        if fs::symlink_metadata(format!("/proc/self/fd/{fd}")).is_err() {
-            continue;
-        }
-        #[expect(unsafe_code, reason = "inherited descriptors have no owner to drop")]
-        // SAFETY: this process has just started, has one thread and owns no descriptor beside its
-        // standard streams, so what is open now was inherited and nothing else refers to it.
-        unsafe {
-            rustix::io::close(fd);
-        }
+/// Keeps what this process was given beside its standard streams from its children: a host must
+/// not hold a lock, a pipe or a socket of whoever raised the lab open for as long as it runs.
+fn keep_inherited() -> io::Result<()> {
+    let listing = fs::read_dir("/proc/self/fd")?;
+    let open = listing.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok());
+    for fd in open.filter(|fd| *fd > 2) {
+        #[expect(unsafe_code, reason = "inherited descriptors have no owner to borrow from")]
+        // SAFETY: the descriptor is open, as it has just been listed and this process, which has
+        // one thread, closes none of them while the listing is; it is borrowed for one call.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        rustix::io::fcntl_setfd(fd, FdFlags::CLOEXEC)?;
     }
+    Ok(())
 }

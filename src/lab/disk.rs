@@ -26,8 +26,8 @@ pub(super) fn make(
         write(&upper.join("etc/hostname"), &format!("{}\n", host.name), 0o644)?;
         let mut id = [0_u8; 16];
         getrandom::fill(&mut id)?;
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        write(&upper.join("etc/machine-id"), &format!("{id}\n"), 0o444)?;
+        let id = format!("{:032x}\n", u128::from_ne_bytes(id));
+        write(&upper.join("etc/machine-id"), &id, 0o444)?;
         for path in &host.hide {
             whiteout(&upper, path.strip_prefix("/").unwrap_or(path))?;
         }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
-use super::error::Tried as _;
 use super::power::{NetworkId, end_all_in, network_of};
 use super::state::{Folder, Lab, Lock};
 use super::{LabError, cgroup, limits, machine, netns};
@@ -49,11 +48,15 @@ pub(super) fn remove(name: &FleetName) -> Result<(), LabError> {
         if !left.is_empty() {
             return Err(held(format!("processes {left:?} do not end")));
         }
-        for pin in &pins {
-            netns::remove(pin).tried(|| format!("remove {}", pin.display()))?;
-        }
+        let held_pin = pins.iter().find_map(|pin| netns::remove(pin).err().map(|e| (pin, e)));
         // Whoever had a pin open before it went.
         end_all_in(&networks);
+        match held_pin {
+            // Pinned again meanwhile.
+            Some(_) if Instant::now() < deadline => continue,
+            Some((pin, error)) => return Err(held(format!("{}: {error}", pin.display()))),
+            None => {}
+        }
         match unmount(dir.path(), UnmountFlags::empty()) {
             // There may be one mount over another.
             Ok(()) => {}

@@ -23,13 +23,15 @@ pub(super) fn create(pin: &Path) -> Result<(), LabError> {
 
 /// Lets go of a pinned namespace: it is gone with the last process in it.
 pub(super) fn remove(pin: &Path) -> io::Result<()> {
-    match unmount(pin, UnmountFlags::DETACH) {
-        // Not a mount: `create` was interrupted between its steps.
-        Ok(()) | Err(rustix::io::Errno::INVAL) => {}
-        Err(rustix::io::Errno::NOENT) => return Ok(()),
-        Err(error) => return Err(error.into()),
+    loop {
+        match unmount(pin, UnmountFlags::DETACH) {
+            Ok(()) => {}
+            // Not a mount any more, or `create` was interrupted between its steps.
+            Err(rustix::io::Errno::INVAL) => return fs::remove_file(pin),
+            Err(rustix::io::Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
     }
-    fs::remove_file(pin)
 }
 
 /// Moves this thread into a pinned namespace, for good.

@@ -119,10 +119,10 @@ fn answers(lab: &Lab, index: usize, host: &HostSpec) -> bool {
 pub(super) fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().rev().take(3).collect();
-    match lines.is_empty() {
-        true => "it says nothing".to_owned(),
-        false => lines.into_iter().rev().collect::<Vec<_>>().join("; "),
+    if lines.is_empty() {
+        return "it says nothing".to_owned();
     }
+    lines.into_iter().rev().collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

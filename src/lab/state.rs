@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::io::FdFlags;
 use serde::{Deserialize, Serialize};
 
 use super::error::Tried as _;
@@ -110,6 +111,9 @@ impl Folder {
 }
 
 /// A held lock; its file goes with the last lab that it guards.
+///
+/// Children inherit it: where `up` is killed, nobody else begins before its last child, which may
+/// still make something, has ended.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
@@ -130,6 +134,7 @@ impl Lock {
                 other => other.tried(what)?,
             };
             file.lock().tried(what)?;
+            rustix::io::fcntl_setfd(&file, FdFlags::empty()).tried(what)?;
             let held = file.metadata().tried(what)?;
             // Whoever held it before may have removed it.
             match fs::metadata(&path) {

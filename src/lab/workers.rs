@@ -1,7 +1,7 @@
 //! Work on many nodes at once.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::LabError;
@@ -26,12 +26,12 @@ pub(super) fn each<T: Sync>(
                 while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if let Err(error) = work(item) {
                         next.store(items.len(), Ordering::Relaxed);
-                        let mut failure = failure.lock().unwrap_or_else(|e| e.into_inner());
+                        let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
                         failure.get_or_insert(error);
                     }
                 }
             });
         }
     });
-    failure.into_inner().unwrap_or_else(|e| e.into_inner()).map_or(Ok(()), Err)
+    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
