@@ -9,6 +9,7 @@ mod exit;
 mod fleet;
 mod global;
 mod init;
+mod lab;
 pub mod load;
 mod passphrase;
 mod plan;
@@ -48,6 +49,7 @@ enum Command {
     Rotate(rotate::RotateArgs),
     Render(render::RenderArgs),
     Vault(vault::VaultArgs),
+    Lab(lab::LabArgs),
     Schema(schema::Args),
 }
 
@@ -63,6 +65,7 @@ impl Cli {
             Command::Rotate(args) => args.run(&global),
             Command::Render(args) => args.run(&global),
             Command::Vault(args) => args.run(&global),
+            Command::Lab(args) => lab::run(&global, args),
             Command::Schema(args) => schema::run(&args),
         }
     }
