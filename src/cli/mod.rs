@@ -5,6 +5,7 @@
 mod error;
 mod exit;
 mod global;
+mod tunnel;
 
 pub use error::{CommandError, CommandResult};
 pub use exit::Exit;
@@ -25,12 +26,16 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Tunnel(tunnel::TunnelArgs),
+}
 
 impl Cli {
     fn run(self) -> CommandResult {
         let Self { global: _, command } = self;
-        match command {}
+        match command {
+            Command::Tunnel(args) => tunnel::cmd_tunnel(args),
+        }
     }
 }
 
