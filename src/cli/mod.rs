@@ -5,7 +5,9 @@
 mod error;
 mod exit;
 mod global;
+mod multicall;
 mod tunnel;
+mod wg;
 
 pub use error::{CommandError, CommandResult};
 pub use exit::Exit;
@@ -28,6 +30,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Tunnel(tunnel::TunnelArgs),
+    Wg(wg::WgArgs),
 }
 
 impl Cli {
@@ -35,6 +38,7 @@ impl Cli {
         let Self { global: _, command } = self;
         match command {
             Command::Tunnel(args) => tunnel::cmd_tunnel(args),
+            Command::Wg(args) => wg::cmd_wg(args),
         }
     }
 }
@@ -42,7 +46,7 @@ impl Cli {
 /// Parses the arguments, runs the command and reports how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(multicall::arguments(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };

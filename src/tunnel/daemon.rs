@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
-use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::link::{LinkEvent, LinkWatch};
 use super::uapi::{Server, ServerError};
@@ -132,7 +132,7 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
     let state = watch.state().map_err(system("look at the interface"))?;
     let engine = Arc::new(Userspace::start(tun, Box::new(SystemSockets), state.mtu)?);
     let server = Server::listen(interface).await?;
-    let watch = AsyncFd::new(watch).map_err(system("watch the interface"))?;
+    let events = report_events(watch).map_err(system("watch the interface"))?;
     tracing::info!("tunnel {interface} is ready");
     if announce == Announce::Stdout {
         announce_ready().map_err(system("detach from the terminal"))?;
@@ -146,27 +146,36 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
         _ = interrupted.recv() => Ok(()),
         _ = hung_up.recv(), if announce == Announce::Nobody => Ok(()),
         outcome = served => outcome,
-        outcome = follow(&watch, &*engine) => outcome.map_err(system("watch the interface")),
+        () = follow(events, &*engine) => Ok(()),
     };
     tracing::info!("tunnel {interface} ends");
     engine.stop();
     outcome
 }
 
-/// Tells the engine of the interface's state, until the interface is gone.
-async fn follow(watch: &AsyncFd<LinkWatch>, engine: &dyn Engine) -> io::Result<()> {
-    loop {
-        let mut ready = watch.readable().await?;
-        let Ok(events) = ready.try_io(|watch| watch.get_ref().events()) else { continue };
-        for event in events? {
-            match event {
-                LinkEvent::Gone => return Ok(()),
-                LinkEvent::State(state) => {
-                    if let Err(error) = engine.link(state) {
-                        tracing::error!("{error}");
-                    }
+/// Waits for the kernel's reports on a thread of its own, which ends with the interface or with
+/// the process.
+fn report_events(watch: LinkWatch) -> io::Result<mpsc::Receiver<LinkEvent>> {
+    let (sender, events) = mpsc::channel(16);
+    let named = std::thread::Builder::new().name("link".to_owned());
+    named.spawn(move || {
+        loop {
+            let Ok(heard) = watch.wait() else { return };
+            for event in heard {
+                if sender.blocking_send(event).is_err() || event == LinkEvent::Gone {
+                    return;
                 }
             }
+        }
+    })?;
+    Ok(events)
+}
+
+/// Tells the engine of the interface's state, until the interface is gone.
+async fn follow(mut events: mpsc::Receiver<LinkEvent>, engine: &dyn Engine) {
+    while let Some(LinkEvent::State(state)) = events.recv().await {
+        if let Err(error) = engine.link(state) {
+            tracing::error!("{error}");
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The network interface as the kernel sees it: up or down, its MTU, gone.
 
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 
 use super::LinkState;
 use super::netlink::{self, ACK, DUMP, Message, REQUEST, Received, Socket};
@@ -34,12 +33,6 @@ pub enum LinkEvent {
 pub struct LinkWatch {
     socket: Socket,
     index: u32,
-}
-
-impl AsRawFd for LinkWatch {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_fd().as_raw_fd()
-    }
 }
 
 impl LinkWatch {
@@ -86,13 +79,13 @@ impl LinkWatch {
         Socket::open(None, 0)?.request(message, |_| Ok(()))
     }
 
-    /// The events that have arrived.
+    /// Waits for something to happen, to this interface or to another: the list may be empty.
     ///
     /// # Errors
-    /// `WouldBlock` where none has. An overrun of the socket is answered by asking anew.
-    pub fn events(&self) -> io::Result<Vec<LinkEvent>> {
+    /// Where netlink is gone. An overrun of the socket is answered by asking anew.
+    pub fn wait(&self) -> io::Result<Vec<LinkEvent>> {
         let mut buffer = vec![0; 64 << 10];
-        let length = match self.socket.try_receive(&mut buffer) {
+        let length = match self.socket.receive(&mut buffer) {
             Err(error)
                 if error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error()) =>
             {

@@ -3,7 +3,7 @@
 //! Everything that is decoded comes from the kernel, and is still never trusted to be whole.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
@@ -50,11 +50,6 @@ impl Message {
     /// Bytes so far.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
-    }
-
-    /// Forgets everything after a length that [`Self::len`] gave.
-    pub(crate) fn truncate(&mut self, length: usize) {
-        self.bytes.truncate(length);
     }
 
     /// Adds an attribute.
@@ -150,12 +145,6 @@ pub(crate) struct Socket {
     sequence: u32,
 }
 
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
 impl Socket {
     /// A socket of a protocol (`None` is `NETLINK_ROUTE`) that hears these multicast groups.
     pub(crate) fn open(protocol: Option<Protocol>, groups: u32) -> io::Result<Self> {
@@ -195,12 +184,6 @@ impl Socket {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-
-    /// Receives one datagram if it is there already.
-    pub(crate) fn try_receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (length, _) = rustix::net::recv(&self.socket, buffer, RecvFlags::DONTWAIT)?;
-        Ok(length)
     }
 }
 
