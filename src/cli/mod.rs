@@ -6,6 +6,7 @@ mod error;
 mod exit;
 mod global;
 mod multicall;
+mod quick;
 mod tunnel;
 mod wg;
 
@@ -31,6 +32,7 @@ struct Cli {
 enum Command {
     Tunnel(tunnel::TunnelArgs),
     Wg(wg::WgArgs),
+    Quick(quick::QuickArgs),
 }
 
 impl Cli {
@@ -39,6 +41,7 @@ impl Cli {
         match command {
             Command::Tunnel(args) => tunnel::cmd_tunnel(args),
             Command::Wg(args) => wg::cmd_wg(args),
+            Command::Quick(args) => quick::cmd_quick(args),
         }
     }
 }

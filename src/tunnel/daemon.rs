@@ -49,6 +49,55 @@ fn system(action: &'static str) -> impl FnOnce(io::Error) -> TunnelError {
     move |source| TunnelError::System { action, source }
 }
 
+/// How a userspace tunnel is started where the kernel has no `WireGuard`.
+#[derive(Debug, Clone, Default)]
+pub enum UserspaceCommand {
+    /// This binary.
+    #[default]
+    Own,
+    /// The program that `WG_QUICK_USERSPACE_IMPLEMENTATION` names.
+    Program(std::ffi::OsString),
+}
+
+impl UserspaceCommand {
+    /// The command line, for people.
+    #[must_use]
+    pub fn words(&self, interface: &InterfaceName) -> Vec<String> {
+        let name = interface.to_string();
+        match self {
+            Self::Own => vec!["wgfleet".to_owned(), "tunnel".to_owned(), name],
+            Self::Program(program) => vec![program.to_string_lossy().into_owned(), name],
+        }
+    }
+
+    /// Starts the tunnel of an interface; it answers when this returns.
+    ///
+    /// # Errors
+    /// [`TunnelError`].
+    pub fn start(&self, interface: &InterfaceName) -> Result<(), TunnelError> {
+        match self {
+            Self::Own => start_in_background(
+                &["tunnel", "--announce", "--", interface.as_str()].map(Into::into),
+            ),
+            Self::Program(program) => {
+                let output = Command::new(program)
+                    .arg(interface.as_str())
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .status()
+                    .map_err(system("start the userspace program"))?;
+                if output.success() {
+                    Ok(())
+                } else {
+                    let name = program.to_string_lossy();
+                    Err(TunnelError::Background(format!("{name} failed: {output}")))
+                }
+            }
+        }
+    }
+}
+
 /// Starts the tunnel in the background: returns once its interface exists and its socket answers.
 ///
 /// `arguments` are those with which the running binary becomes the tunnel; it then calls

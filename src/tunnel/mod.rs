@@ -11,6 +11,7 @@ pub mod engine;
 mod kernel;
 mod link;
 mod netlink;
+pub mod quick;
 mod resolve;
 mod show;
 mod snapshot;
@@ -22,7 +23,7 @@ mod wake;
 
 pub use access::{get, interfaces, runs_in_userspace, set};
 pub use change::{AllowedIpChange, DeviceChange, PeerChange, Setting};
-pub use daemon::{Announce, TunnelError, run, start_in_background};
+pub use daemon::{Announce, TunnelError, UserspaceCommand, run, start_in_background};
 pub use engine::{Engine, EngineError, LinkState, Userspace};
 pub use kernel::Kernel;
 pub use link::{LinkEvent, LinkWatch, kernel_interfaces};

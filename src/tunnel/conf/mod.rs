@@ -7,6 +7,8 @@
 mod parse;
 mod render;
 mod sync;
+#[cfg(test)]
+mod tests;
 pub mod word;
 
 pub use parse::{ConfError, ConfReason, strip};

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use ipnet::IpNet;
 
 use crate::model::{PresharedKey, PublicKey};
@@ -18,7 +18,6 @@ use crate::tunnel::{
 #[must_use]
 pub fn sync(file: DeviceChange, now: &DeviceSnapshot) -> DeviceChange {
     let wanted = merge(file.peers, now);
-    let owners = owners(&wanted);
     let private_key = match file.private_key {
         Setting::To(key) if Some(key.public()) == now.public_key => Setting::Keep,
         Setting::Clear if now.private_key.is_none() => Setting::Keep,
@@ -36,9 +35,7 @@ pub fn sync(file: DeviceChange, now: &DeviceSnapshot) -> DeviceChange {
     // Prefixes that a peer loses have to be gone before another counts them as its own, so the
     // peers that only lose come first; the order of the others does not matter.
     let mut gaining = Vec::new();
-    for (key, mut want) in wanted {
-        let mine = |net: &IpNet| owners.get(net) == Some(&key);
-        let nets: Vec<IpNet> = wanted_nets(&want).into_iter().filter(mine).collect();
+    for (key, Wanted { change: mut want, nets }) in wanted {
         let Some(have) = present.get(&key) else {
             want.replace_allowed_ips = true;
             want.allowed_ips = nets.into_iter().map(AllowedIpChange::Add).collect();
@@ -53,67 +50,74 @@ pub fn sync(file: DeviceChange, now: &DeviceSnapshot) -> DeviceChange {
     DeviceChange { private_key, listen_port, fwmark, replace_peers: false, peers }
 }
 
-/// One change for each key: a later section of the same key replaces what it names.
-fn merge(file: Vec<PeerChange>, now: &DeviceSnapshot) -> IndexMap<PublicKey, PeerChange> {
-    let mut merged: IndexMap<PublicKey, PeerChange> = IndexMap::new();
+/// A peer as the file wants it in the end.
+struct Wanted {
+    change: PeerChange,
+    nets: IndexSet<IpNet>,
+}
+
+/// What the file says of each key in the end: a later section of the same key replaces what it
+/// names, and a prefix belongs to the section that names it last.
+fn merge(file: Vec<PeerChange>, now: &DeviceSnapshot) -> IndexMap<PublicKey, Wanted> {
     let present: HashMap<_, _> =
         now.peers.iter().map(|peer| (peer.public_key, &peer.allowed_ips)).collect();
-    for mut peer in file {
-        if !peer.replace_allowed_ips {
-            // Signs: what there is, plus and minus.
-            let before = match merged.get(&peer.public_key) {
-                Some(earlier) => wanted_nets(earlier),
-                None => {
-                    present.get(&peer.public_key).map(|nets| (*nets).clone()).unwrap_or_default()
-                }
-            };
-            let before = before.into_iter().map(AllowedIpChange::Add);
-            peer.allowed_ips = before.chain(peer.allowed_ips).collect();
-        }
-        match merged.get_mut(&peer.public_key) {
-            None => {
-                merged.insert(peer.public_key, peer);
+    let mut merged: IndexMap<PublicKey, Wanted> = IndexMap::new();
+    let mut owners: HashMap<IpNet, PublicKey> = HashMap::new();
+    for mut section in file {
+        let key = section.public_key;
+        let steps = std::mem::take(&mut section.allowed_ips);
+        let replaces = section.replace_allowed_ips;
+        if let Some(earlier) = merged.get_mut(&key) {
+            earlier.merge(section);
+        } else {
+            merged.insert(key, Wanted { change: section, nets: IndexSet::new() });
+            // Signs count from what there is, as far as no section before claims it.
+            if !replaces && let Some(nets) = present.get(&key) {
+                let free = nets.iter().filter(|net| !owners.contains_key(*net)).copied();
+                let free: Vec<IpNet> = free.collect();
+                owners.extend(free.iter().map(|net| (*net, key)));
+                merged[&key].nets.extend(free);
             }
-            Some(earlier) => {
-                earlier.allowed_ips = peer.allowed_ips;
-                if !peer.preshared_key.is_keep() {
-                    earlier.preshared_key = peer.preshared_key;
+        }
+        if replaces {
+            for net in std::mem::take(&mut merged[&key].nets) {
+                owners.remove(&net);
+            }
+        }
+        for step in steps {
+            match step {
+                AllowedIpChange::Add(net) => {
+                    let net = net.trunc();
+                    if let Some(before) = owners.insert(net, key).filter(|before| *before != key) {
+                        merged[&before].nets.shift_remove(&net);
+                    }
+                    merged[&key].nets.insert(net);
                 }
-                earlier.endpoint = peer.endpoint.or(earlier.endpoint);
-                earlier.keepalive = peer.keepalive.or(earlier.keepalive);
+                AllowedIpChange::Remove(net) => {
+                    let net = net.trunc();
+                    if merged[&key].nets.shift_remove(&net) {
+                        owners.remove(&net);
+                    }
+                }
             }
         }
     }
     merged
 }
 
-/// The prefixes of a peer after all its steps.
-fn wanted_nets(peer: &PeerChange) -> Vec<IpNet> {
-    let mut nets = indexmap::IndexSet::new();
-    for step in &peer.allowed_ips {
-        match step {
-            AllowedIpChange::Add(net) => {
-                nets.insert(net.trunc());
-            }
-            AllowedIpChange::Remove(net) => {
-                nets.shift_remove(&net.trunc());
-            }
+impl Wanted {
+    /// Takes over what a later section of the same key names.
+    fn merge(&mut self, later: PeerChange) {
+        if !later.preshared_key.is_keep() {
+            self.change.preshared_key = later.preshared_key;
         }
+        self.change.endpoint = later.endpoint.or(self.change.endpoint);
+        self.change.keepalive = later.keepalive.or(self.change.keepalive);
     }
-    nets.into_iter().collect()
-}
-
-/// Who has a prefix in the end: the last peer that names it.
-fn owners(peers: &IndexMap<PublicKey, PeerChange>) -> HashMap<IpNet, PublicKey> {
-    let mut owners = HashMap::new();
-    for (key, peer) in peers {
-        owners.extend(wanted_nets(peer).into_iter().map(|net| (net, *key)));
-    }
-    owners
 }
 
 /// What has to change about a peer that is there, or nothing.
-fn difference(want: PeerChange, nets: &[IpNet], have: &PeerSnapshot) -> Option<PeerChange> {
+fn difference(want: PeerChange, nets: &IndexSet<IpNet>, have: &PeerSnapshot) -> Option<PeerChange> {
     let preshared_key = match want.preshared_key {
         Setting::To(key) if have.preshared_key.as_ref().is_some_and(|have| same(&key, have)) => {
             Setting::Keep
@@ -130,8 +134,7 @@ fn difference(want: PeerChange, nets: &[IpNet], have: &PeerSnapshot) -> Option<P
         ..PeerChange::new(want.public_key)
     };
     let old: HashSet<&IpNet> = have.allowed_ips.iter().collect();
-    let new: HashSet<&IpNet> = nets.iter().collect();
-    if old.iter().any(|net| !new.contains(*net)) {
+    if old.iter().any(|net| !nets.contains(*net)) {
         // Older kernels cannot take a single prefix away; the replacement is one step for packets.
         change.replace_allowed_ips = true;
         change.allowed_ips = nets.iter().copied().map(AllowedIpChange::Add).collect();

@@ -8,6 +8,8 @@ mod allowed_ips;
 mod configure;
 mod device;
 mod peer;
+#[cfg(test)]
+mod tests;
 
 pub use allowed_ips::AllowedIps;
 pub use device::Userspace;

@@ -7,6 +7,8 @@ mod client;
 mod parse;
 mod render;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub use client::{ClientError, Connection};
 pub use parse::{ParseError, Reason, Request, RequestParser, SnapshotParser};
