@@ -39,9 +39,9 @@ impl Cli {
     fn run(self) -> CommandResult {
         let Self { global: _, command } = self;
         match command {
-            Command::Tunnel(args) => tunnel::cmd_tunnel(args),
+            Command::Tunnel(args) => tunnel::cmd_tunnel(&args),
             Command::Wg(args) => wg::cmd_wg(args),
-            Command::Quick(args) => quick::cmd_quick(args),
+            Command::Quick(args) => quick::cmd_quick(&args),
         }
     }
 }

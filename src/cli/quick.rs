@@ -11,7 +11,7 @@ use crate::tunnel::{Retries, UserspaceCommand};
 /// Start and stop WireGuard interfaces as wg-quick(8) does
 ///
 /// Takes the arguments of wg-quick(8). Where the kernel has no WireGuard, `wgfleet tunnel` runs
-/// the interface, or the program that WG_QUICK_USERSPACE_IMPLEMENTATION names.
+/// the interface, or the program that `WG_QUICK_USERSPACE_IMPLEMENTATION` names.
 #[derive(Debug, Args)]
 pub(super) struct QuickArgs {
     #[command(subcommand)]
@@ -38,7 +38,7 @@ struct Target {
     target: String,
 }
 
-pub(super) fn cmd_quick(args: QuickArgs) -> CommandResult {
+pub(super) fn cmd_quick(args: &QuickArgs) -> CommandResult {
     let mut report = |line: &str| anstream::eprintln!("{line}");
     let (Action::Up(target) | Action::Down(target) | Action::Save(target) | Action::Strip(target)) =
         &args.action;
@@ -52,7 +52,7 @@ pub(super) fn cmd_quick(args: QuickArgs) -> CommandResult {
     };
     let mut quick = Quick::open(&target.target, userspace, retries, &mut report)
         .map_err(|error| CommandError::new(Exit::Failed, &error))?;
-    let outcome = match args.action {
+    let outcome = match &args.action {
         Action::Up(_) => quick.up(),
         Action::Down(_) => quick.down(),
         Action::Save(_) => quick.save(),

@@ -14,7 +14,7 @@ use crate::tunnel::{Announce, TunnelError, run, start_in_background};
 ///
 /// Creates the interface and answers wg(8) on its socket under /var/run/wireguard. Returns once
 /// both are there, and goes on in the background until the interface is deleted. wg-quick(8)
-/// starts it where WG_QUICK_USERSPACE_IMPLEMENTATION names a link called wgfleet-tunnel.
+/// starts it where `WG_QUICK_USERSPACE_IMPLEMENTATION` names a link called wgfleet-tunnel.
 #[derive(Debug, Args)]
 pub(super) struct TunnelArgs {
     /// The interface to create
@@ -65,9 +65,9 @@ impl From<LogLevel> for tracing_subscriber::filter::LevelFilter {
     }
 }
 
-pub(super) fn cmd_tunnel(args: TunnelArgs) -> CommandResult {
+pub(super) fn cmd_tunnel(args: &TunnelArgs) -> CommandResult {
     if !args.foreground && !args.announce {
-        start_in_background(&background_arguments(&args)).map_err(|error| explain(&error))?;
+        start_in_background(&background_arguments(args)).map_err(|error| explain(&error))?;
         return Ok(Exit::Done);
     }
     let logged = tracing_subscriber::fmt()

@@ -213,13 +213,14 @@ fn show_all(field: Option<Field>) -> CommandResult {
             }
         };
         shown = true;
-        match field {
-            Some(field) => print(&tunnel::show_field(&device, field, Some(name.as_str())))?,
-            None => {
-                print_human(name.as_str(), &device)?;
-                if number < last { print("\n")? } else { Exit::Done }
+        if let Some(field) = field {
+            print(&tunnel::show_field(&device, field, Some(name.as_str())))?;
+        } else {
+            print_human(name.as_str(), &device)?;
+            if number < last {
+                print("\n")?;
             }
-        };
+        }
     }
     Ok(if shown { Exit::Done } else { Exit::Failed })
 }

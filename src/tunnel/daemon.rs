@@ -187,14 +187,14 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
         announce_ready().map_err(system("detach from the terminal"))?;
     }
 
-    let served = async {
+    let answering = async {
         server.serve(Arc::clone(&engine) as Arc<dyn Engine>).await.map_err(system("answer wg"))
     };
     let outcome = tokio::select! {
         _ = terminated.recv() => Ok(()),
         _ = interrupted.recv() => Ok(()),
         _ = hung_up.recv(), if announce == Announce::Nobody => Ok(()),
-        outcome = served => outcome,
+        outcome = answering => outcome,
         () = follow(events, &*engine) => Ok(()),
     };
     tracing::info!("tunnel {interface} ends");

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use super::{DeviceSnapshot, PeerSnapshot};
+use crate::model::{PresharedKey, PrivateKey};
 
 /// A column of `wg show INTERFACE FIELD`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,15 +61,15 @@ impl std::str::FromStr for Field {
     }
 }
 
-/// An address as inet_ntop(3) writes it.
+/// An address as `inet_ntop(3)` writes it.
 struct Address(IpAddr);
 
 impl Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             IpAddr::V6(v6) if v6.segments()[..6] == [0; 6] && v6.segments()[6] != 0 => {
-                let [.., a, b, c, d] = v6.octets();
-                write!(f, "::{}", Ipv4Addr::new(a, b, c, d))
+                let bits = v6.to_bits() & u128::from(u32::MAX);
+                write!(f, "::{}", Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or_default()))
             }
             address => address.fmt(f),
         }
@@ -168,7 +169,7 @@ pub fn show_field(device: &DeviceSnapshot, field: Field, name: Option<&str>) -> 
         }
         text.push('\n');
     };
-    let private = || secret(device.private_key.as_ref().map(|key| key.expose_base64()));
+    let private = || secret(device.private_key.as_ref().map(PrivateKey::expose_base64));
     match field {
         Field::PublicKey => line(&[&none(device.public_key)]),
         Field::PrivateKey => line(&[&private()]),
@@ -184,7 +185,7 @@ pub fn show_field(device: &DeviceSnapshot, field: Field, name: Option<&str>) -> 
     }
     for peer in &device.peers {
         let key = peer.public_key.to_string();
-        let preshared = || secret(peer.preshared_key.as_ref().map(|key| key.expose_base64()));
+        let preshared = || secret(peer.preshared_key.as_ref().map(PresharedKey::expose_base64));
         let endpoint = || none(peer.endpoint.map(Place));
         let handshake = || peer.last_handshake.as_secs().to_string();
         let (rx, tx) = (peer.rx_bytes.to_string(), peer.tx_bytes.to_string());

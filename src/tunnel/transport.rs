@@ -214,7 +214,8 @@ pub mod memory {
     impl Bind for Place {
         fn bind(&self, port: u16, _mark: u32) -> io::Result<Bound> {
             let mut sockets = self.network.0.lock();
-            let free = |ip: IpAddr| (1024..).find(|p| !sockets.contains_key(&(ip, *p).into()));
+            let free =
+                |ip: IpAddr| (1024..=u16::MAX).find(|p| !sockets.contains_key(&(ip, *p).into()));
             let port = match port {
                 0 => free(self.v4.into()).ok_or(io::ErrorKind::AddrInUse)?,
                 port => port,

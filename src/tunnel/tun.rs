@@ -10,9 +10,9 @@ use super::transport::Tun;
 use super::wake::Wake;
 use crate::model::InterfaceName;
 
-/// `TUNSETIFF` of linux/if_tun.h.
+/// `TUNSETIFF` of `linux/if_tun.h`.
 const TUNSETIFF: rustix::ioctl::Opcode = 0x4004_54ca;
-/// `IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL` of linux/if_tun.h: IP packets without a header of their
+/// `IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL` of `linux/if_tun.h`: IP packets without a header of their
 /// own, and only where no interface of that name exists.
 const FLAGS: u16 = 0x0001 | 0x1000 | 0x8000;
 

@@ -419,16 +419,18 @@ fn thousands_of_peers_are_set_and_synced_at_once() {
     namespace.run(WGFLEET, ["tunnel", &name]);
     let mut conf =
         format!("[Interface]\nPrivateKey = {}\nListenPort = 4000\n", Keys::new(&folder).private);
+    let mut sections = Vec::new();
     for number in 0..5000_u32 {
         use base64::Engine as _;
         let mut key = [9; 32];
         key[..4].copy_from_slice(&number.to_be_bytes());
         let key = base64::engine::general_purpose::STANDARD.encode(key);
         let [_, _, a, b] = number.to_be_bytes();
-        conf += &format!(
+        sections.push(format!(
             "[Peer]\nPublicKey = {key}\nAllowedIPs = 10.{a}.{b}.0/24, fd{a:02x}:{b}::/48\n"
-        );
+        ));
     }
+    conf.push_str(&sections.concat());
     let file = folder.write("large.conf", &conf);
     for command in ["setconf", "syncconf", "setconf"] {
         let started = Instant::now();

@@ -51,7 +51,9 @@ impl QuickConf {
             ("PostDown", &self.post_down),
         ];
         for (key, hooks) in hooks {
-            hooks.iter().for_each(|hook| line(text, key, hook));
+            for hook in hooks {
+                line(text, key, hook);
+            }
         }
     }
 }

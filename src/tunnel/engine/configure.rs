@@ -30,7 +30,9 @@ impl Core {
                 tables.routes = super::AllowedIps::default();
                 tables.peers.drain(..).map(|(_, peer)| peer).collect()
             };
-            removed.iter().for_each(|peer| peer.state.lock().tunnel = None);
+            for peer in removed {
+                peer.state.lock().tunnel = None;
+            }
             self.sessions.lock().clear();
         }
         for peer in change.peers {

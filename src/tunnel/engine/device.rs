@@ -162,7 +162,7 @@ impl Core {
         let mut packet = vec![0; LARGEST];
         loop {
             match self.tun.recv(&mut packet) {
-                Ok(Some(length)) => self.from_host(&packet[..length]),
+                Ok(Some(length)) => self.take_packet(&packet[..length]),
                 Ok(None) => return,
                 Err(error) => {
                     // The interface is gone; the daemon learns it from the kernel as well.
@@ -177,7 +177,7 @@ impl Core {
         let mut datagram = vec![0; LARGEST];
         loop {
             match socket.recv(&mut datagram) {
-                Ok(Some((length, from))) => self.from_network(&datagram[..length], from),
+                Ok(Some((length, from))) => self.take_datagram(&datagram[..length], from),
                 Ok(None) => return,
                 Err(error) => {
                     tracing::debug!("failed to receive a datagram: {error}");
@@ -217,7 +217,6 @@ impl Core {
         let Some(tunnel) = state.tunnel.as_mut() else { return };
         match tunnel.update_timers() {
             Ok(Some(message)) => self.transmit(peer, state, message),
-            Ok(None) => {}
             // Nobody answered for 90 s. The kernel's keepalive timer goes on; this one would not.
             Err(_) if state.keepalive > 0 && state.endpoint.is_some() => {
                 let now = Instant::now();
@@ -235,11 +234,11 @@ impl Core {
                     }
                 }
             }
-            Err(_) => {}
+            Ok(None) | Err(_) => {}
         }
     }
 
-    fn from_host(&self, packet: &[u8]) {
+    fn take_packet(&self, packet: &[u8]) {
         if !self.up.load(Ordering::Relaxed) {
             return;
         }
@@ -291,7 +290,7 @@ impl Core {
         socket.ok_or(std::io::ErrorKind::NotConnected)?.send(datagram, to)
     }
 
-    fn from_network(&self, datagram: &[u8], from: SocketAddr) {
+    fn take_datagram(&self, datagram: &[u8], from: SocketAddr) {
         if !self.up.load(Ordering::Relaxed) {
             return;
         }
@@ -320,7 +319,7 @@ impl Core {
                 state.endpoint = Some(from);
                 match &reply {
                     WgKind::HandshakeResp(reply) => {
-                        state.unconfirmed = Some(reply.sender_idx.get())
+                        state.unconfirmed = Some(reply.sender_idx.get());
                     }
                     _ => state.handshake_done(),
                 }
@@ -337,7 +336,7 @@ impl Core {
                 }
                 self.flush(&peer, &mut state);
                 drop(state);
-                self.to_host(&peer, packet);
+                self.give_packet(&peer, &packet);
             }
         }
     }
@@ -369,17 +368,17 @@ impl Core {
     }
 
     /// Gives a packet to the host, if its source belongs to the peer that sent it.
-    fn to_host(&self, peer: &Arc<Peer>, packet: Packet) {
+    fn give_packet(&self, peer: &Arc<Peer>, packet: &[u8]) {
         if packet.is_empty() {
             return;
         }
-        let Some((source, _)) = addresses(&packet) else { return };
+        let Some((source, _)) = addresses(packet) else { return };
         let owns = self.tables.read().routes.find(source).is_some_and(|p| Arc::ptr_eq(p, peer));
         if !owns {
             tracing::debug!("a peer sent a packet from {source}, which is not its own");
             return;
         }
-        let Some(length) = total_length(&packet) else { return };
+        let Some(length) = total_length(packet) else { return };
         if let Err(error) = self.tun.send(&packet[..length]) {
             tracing::debug!("failed to give a packet to the host: {error}");
         }

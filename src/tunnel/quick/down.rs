@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::tool::find;
+use super::tool::{find, tool};
 use super::{Quick, QuickError, firewall};
 use crate::model::RouteTable;
 use crate::tunnel::{interfaces, runs_in_userspace};
@@ -62,7 +62,7 @@ impl Quick<'_> {
     fn remove_firewall(&mut self) -> Result<(), QuickError> {
         if find("nft").is_some() {
             // A kernel without nftables has no tables of ours.
-            let listed = self.tool(&["nft", "list", "tables"], None).unwrap_or_default();
+            let listed = tool(&["nft", "list", "tables"], None).unwrap_or_default();
             let commands = firewall::nft_removal(&self.interface, &listed);
             if !commands.is_empty() {
                 self.say_and_run(&["nft", "-f", "-"], Some(&commands))?;
@@ -74,7 +74,7 @@ impl Quick<'_> {
             if find(save).is_none() {
                 continue;
             }
-            let saved = self.tool(&[save], None).unwrap_or_default();
+            let saved = tool(&[save], None).unwrap_or_default();
             let commands = firewall::iptables_removal(&self.interface, &saved);
             if !commands.is_empty() {
                 self.say_and_run(&[restore, "-n"], Some(&commands))?;
@@ -97,7 +97,7 @@ impl Quick<'_> {
         let table = device.fwmark.to_string();
         let lookup = format!("lookup {table}");
         for family in ["-4", "-6"] {
-            let listed = self.tool(&["ip", family, "rule", "show"], None).unwrap_or_default();
+            let listed = tool(&["ip", family, "rule", "show"], None).unwrap_or_default();
             let count =
                 |text: &str| listed.lines().filter(|line| line.trim_end().ends_with(text)).count();
             for _ in 0..count(&lookup) {

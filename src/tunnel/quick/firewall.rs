@@ -60,7 +60,7 @@ pub(super) fn iptables(interface: &InterfaceName, mark: u32, own: &[IpAddr]) -> 
 pub(super) fn nft_removal(interface: &InterfaceName, listed: &str) -> String {
     let suffix = format!(" wg-quick-{interface}");
     let ours = listed.lines().filter(|line| line.ends_with(&suffix));
-    ours.map(|line| format!("delete {line}\n")).collect()
+    ours.fold(String::new(), |text, line| text + "delete " + line + "\n")
 }
 
 /// What deletes our rules, from what `iptables-save` printed; empty where there are none.

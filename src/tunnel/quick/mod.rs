@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
+use self::tool::tool;
+
 use super::conf::{Conf, ConfError, Dialect, strip};
 use super::{DeviceSnapshot, ResolveError, Retries, TunnelError, UserspaceCommand};
 use crate::model::{InterfaceName, NameError};
@@ -165,7 +167,7 @@ impl<'r> Quick<'r> {
 
     fn write_back(&mut self, device: &DeviceSnapshot) -> Result<(), QuickError> {
         let name = self.interface.as_str().to_owned();
-        let listed = self.tool(&["ip", "-brief", "address", "show", "dev", &name], None)?;
+        let listed = tool(&["ip", "-brief", "address", "show", "dev", &name], None)?;
         let quick = &mut self.conf.interface.quick;
         let live = listed.split_whitespace().skip(2);
         // The kernel's own link-local address is not the file's business.
@@ -174,7 +176,7 @@ impl<'r> Quick<'r> {
         let live = live.filter_map(|word| word.parse().ok()).filter(is_wanted);
         quick.addresses = live.collect();
         if quick.mtu.is_some() {
-            let shown = self.tool(&["ip", "-o", "link", "show", "dev", &name], None)?;
+            let shown = tool(&["ip", "-o", "link", "show", "dev", &name], None)?;
             let mtu = routes::word_after(&shown, "mtu").and_then(|word| word.parse().ok());
             let mtu = mtu.and_then(|mtu| crate::model::Mtu::new(mtu).ok());
             self.conf.interface.quick.mtu = mtu;

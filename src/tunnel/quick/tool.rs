@@ -19,39 +19,35 @@ pub(super) fn require(tool: &'static str, purpose: &'static str) -> Result<(), Q
     find(tool).map(drop).ok_or(QuickError::Missing { tool, purpose })
 }
 
-impl Quick<'_> {
-    /// Runs a program and returns what it printed.
-    pub(super) fn tool(
-        &mut self,
-        words: &[&str],
-        input: Option<&str>,
-    ) -> Result<String, QuickError> {
-        let command = words.join(" ");
-        let failed = |source| QuickError::Run { command: command.clone(), source };
-        let [program, arguments @ ..] = words else { return Ok(String::new()) };
-        let program = find(program).unwrap_or_else(|| program.into());
-        let mut child = Command::new(program)
-            .args(arguments)
-            .env("LC_ALL", "C")
-            .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
-        if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-            let input = input.to_owned();
-            // From a thread: the program may print before it has read everything.
-            std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-        }
-        let output = child.wait_with_output().map_err(failed)?;
-        if !output.status.success() {
-            let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            let why = if why.is_empty() { output.status.to_string() } else { why };
-            return Err(QuickError::Tool { command, why });
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+/// Runs a program and returns what it printed.
+pub(super) fn tool(words: &[&str], input: Option<&str>) -> Result<String, QuickError> {
+    let command = words.join(" ");
+    let failed = |source| QuickError::Run { command: command.clone(), source };
+    let [program, arguments @ ..] = words else { return Ok(String::new()) };
+    let program = find(program).unwrap_or_else(|| program.into());
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
+    if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
+        let input = input.to_owned();
+        // From a thread: the program may print before it has read everything.
+        std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     }
+    let output = child.wait_with_output().map_err(failed)?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let why = if why.is_empty() { output.status.to_string() } else { why };
+        return Err(QuickError::Tool { command, why });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
 
+impl Quick<'_> {
     /// The same, after saying so.
     pub(super) fn say_and_run(
         &mut self,
@@ -59,7 +55,7 @@ impl Quick<'_> {
         input: Option<&str>,
     ) -> Result<String, QuickError> {
         (self.report)(&format!("[#] {}", words.join(" ")));
-        self.tool(words, input)
+        tool(words, input)
     }
 
     /// Runs lines of ip(8) as one batch; the first that fails ends it.
@@ -69,7 +65,7 @@ impl Quick<'_> {
         }
         match lines {
             [] => Ok(()),
-            lines => self.tool(&["ip", "-batch", "-"], Some(&(lines.join("\n") + "\n"))).map(drop),
+            lines => tool(&["ip", "-batch", "-"], Some(&(lines.join("\n") + "\n"))).map(drop),
         }
     }
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::routes::{self, is_matched};
-use super::tool::{find, require};
+use super::tool::{find, require, tool};
 use super::{Quick, QuickError, firewall};
 use crate::model::{Family, RouteTable};
 use crate::tunnel::conf::{Conf, Dialect};
@@ -28,7 +28,7 @@ impl Quick<'_> {
         let name = self.interface.as_str().to_owned();
         let change = self.prepare()?;
         if fs::metadata(format!("/proc/sys/net/ipv4/conf/{name}")).is_ok()
-            || self.tool(&["ip", "link", "show", "dev", &name], None).is_ok()
+            || tool(&["ip", "link", "show", "dev", &name], None).is_ok()
         {
             return Err(QuickError::Exists(self.interface.clone()));
         }
@@ -103,22 +103,23 @@ impl Quick<'_> {
         }
         let device = self.device()?;
         let endpoints = routes::endpoints(&device);
-        let questions: String = endpoints.iter().map(|ip| format!("route get {ip}\n")).collect();
+        let questions: Vec<String> = endpoints.iter().map(|ip| format!("route get {ip}")).collect();
+        let questions = questions.join("\n") + "\n";
         let ask = ["ip", "-o", "-force", "-batch", "-"];
-        let mut listed = match endpoints.is_empty() {
-            true => String::new(),
+        let mut listed = String::new();
+        if !endpoints.is_empty() {
             // An endpoint without a route says nothing about the MTU.
-            false => self.tool(&ask, Some(&questions)).unwrap_or_default(),
-        };
+            listed = tool(&ask, Some(&questions)).unwrap_or_default();
+        }
         if listed.trim().is_empty() {
-            let default = self.tool(&["ip", "route", "show", "default"], None)?;
-            listed = default.lines().next().unwrap_or_default().to_owned();
+            let default = tool(&["ip", "route", "show", "default"], None)?;
+            default.lines().next().unwrap_or_default().clone_into(&mut listed);
         }
         let (devices, mtu) = routes::ways(&listed);
-        let links = match devices.is_empty() {
-            true => String::new(),
-            false => self.tool(&["ip", "-o", "link", "show"], None)?,
-        };
+        let mut links = String::new();
+        if !devices.is_empty() {
+            links = tool(&["ip", "-o", "link", "show"], None)?;
+        }
         let mtu = mtu.max(routes::largest_mtu(&links, &devices)).unwrap_or(1500);
         Ok(mtu.saturating_sub(OVERHEAD).max(576))
     }
@@ -138,7 +139,7 @@ impl Quick<'_> {
                 for family in ["-4", "-6"] {
                     // A host without IPv6 has no routes of it.
                     let show = ["ip", family, "route", "show", "dev", &name];
-                    there.extend(routes::shown(&self.tool(&show, None).unwrap_or_default()));
+                    there.extend(routes::shown(&tool(&show, None).unwrap_or_default()));
                 }
                 let plain = prefixes.iter().filter(|net| net.prefix_len() > 0);
                 let missing = plain.filter(|net| !is_matched(net, &there));
@@ -210,7 +211,7 @@ impl Quick<'_> {
             let number = table.to_string();
             let mut used = false;
             for family in ["-4", "-6"] {
-                let shown = self.tool(&["ip", family, "route", "show", "table", &number], None);
+                let shown = tool(&["ip", family, "route", "show", "table", &number], None);
                 used |= shown.is_ok_and(|routes| !routes.trim().is_empty());
             }
             if !used {
@@ -232,10 +233,12 @@ impl Quick<'_> {
         let servers: Vec<String> = quick.dns.iter().map(ToString::to_string).collect();
         let domains = quick.dns_search.clone();
         if find("resolvconf").is_some() {
-            let mut text: String = servers.iter().map(|ip| format!("nameserver {ip}\n")).collect();
+            let mut lines: Vec<String> =
+                servers.iter().map(|ip| format!("nameserver {ip}")).collect();
             if !domains.is_empty() {
-                text += &format!("search {}\n", domains.join(" "));
+                lines.push(format!("search {}", domains.join(" ")));
             }
+            let text = lines.join("\n") + "\n";
             let record = self.dns_record();
             self.say_and_run(&["resolvconf", "-a", &record, "-m", "0", "-x"], Some(&text))?;
             return Ok(());

@@ -108,9 +108,8 @@ fn peer_change() -> impl Strategy<Value = PeerChange> {
         steps,
     );
     fields.prop_map(|(key, update_only, preshared_key, endpoint, keepalive, replace, steps)| {
-        let step = |(net, add)| match add {
-            true => AllowedIpChange::Add(net),
-            false => AllowedIpChange::Remove(net),
+        let step = |(net, add)| {
+            if add { AllowedIpChange::Add(net) } else { AllowedIpChange::Remove(net) }
         };
         PeerChange {
             update_only,
