@@ -12,13 +12,17 @@ mod init;
 mod lab;
 pub mod load;
 mod passphrase;
+mod multicall;
 mod plan;
+mod quick;
 mod render;
 mod rotate;
 mod schema;
 mod status;
 mod survey;
+mod tunnel;
 mod vault;
+mod wg;
 
 pub use error::{CommandError, CommandResult};
 pub use exit::Exit;
@@ -50,6 +54,9 @@ enum Command {
     Render(render::RenderArgs),
     Vault(vault::VaultArgs),
     Lab(lab::LabArgs),
+    Tunnel(tunnel::TunnelArgs),
+    Wg(wg::WgArgs),
+    Quick(quick::QuickArgs),
     Schema(schema::Args),
 }
 
@@ -66,6 +73,9 @@ impl Cli {
             Command::Render(args) => args.run(&global),
             Command::Vault(args) => args.run(&global),
             Command::Lab(args) => lab::run(&global, args),
+            Command::Tunnel(args) => tunnel::cmd_tunnel(&args),
+            Command::Wg(args) => wg::cmd_wg(args),
+            Command::Quick(args) => quick::cmd_quick(&args),
             Command::Schema(args) => schema::run(&args),
         }
     }
@@ -88,7 +98,7 @@ fn write_stdout(bytes: &[u8]) -> Result<(), CommandError> {
 /// Parses the arguments, runs the command and reports how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(multicall::arguments(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
