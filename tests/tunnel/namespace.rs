@@ -123,6 +123,14 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         // Only this test has started anything in its namespace.
         for pid in self.pids() {
+            end(pid, rustix::process::Signal::TERM);
+        }
+        // A daemon that ends by itself takes its socket with it.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while !self.pids().is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        for pid in self.pids() {
             end(pid, rustix::process::Signal::KILL);
         }
         let _ = output(Command::new("ip").args(["netns", "delete", &self.name]));
