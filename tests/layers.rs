@@ -55,16 +55,8 @@ const FENCES: &[(&str, &str)] = &[
 ];
 
 /// Libraries that touch the world, which the pure layers do not name.
-const WORLDLY: &[&str] = &[
-    "anstream",
-    "futures_util",
-    "getrandom",
-    "openssh",
-    "rustix",
-    "tempfile",
-    "tokio",
-    "tracing",
-];
+const WORLDLY: &[&str] =
+    &["anstream", "futures_util", "getrandom", "openssh", "rustix", "tempfile", "tokio", "tracing"];
 
 /// Lines at which a file splits by noun.
 const LONGEST: usize = 600;
@@ -270,7 +262,10 @@ fn files_split_before_they_sprawl_and_nothing_is_left_open() {
         }
         for word in ["#[allow(", "#![allow("] {
             if source.code.contains(word) {
-                wrong.push(format!("src/{}: {word}…)] hides what #[expect] would check", source.path));
+                wrong.push(format!(
+                    "src/{}: {word}…)] hides what #[expect] would check",
+                    source.path
+                ));
             }
         }
         let stem = Path::new(&source.path).file_stem().and_then(|stem| stem.to_str());
