@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wgfleet::inventory;
+use wgfleet::inventory::{self, Lock, allocate};
+use wgfleet::model::{HostName, NetworkName};
 use wgfleet::report::findings;
+use wgfleet::{check, finding, topology};
 
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/findings");
@@ -28,8 +30,17 @@ fn every_case_says_what_to_write() {
         let name = case.file_stem().and_then(|stem| stem.to_str()).expect("a name").to_owned();
         let text = fs::read_to_string(&case).expect("the case can be read");
         let parsed = inventory::parse(PathBuf::from("fleet.yaml"), text);
-        let mut shown = findings::human(&parsed.findings, &parsed.sources, false);
-        shown.push_str(&findings::summary(&parsed.findings));
+        let mut found = parsed.findings;
+        if let Some(inventory) = &parsed.inventory {
+            let (lock, more) = allocate(inventory, &Lock::default());
+            found.extend(more);
+            let addresses =
+                |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
+            found.extend(check::check(inventory, &topology::build(inventory, &addresses)));
+            finding::sort(&mut found);
+        }
+        let mut shown = findings::human(&found, &parsed.sources, false);
+        shown.push_str(&findings::summary(&found));
         insta::assert_snapshot!(name, shown);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 
 use super::Outcome;
-use super::host::apply_host;
+use super::host::{Context, apply_host};
 use crate::desired::Secrets;
 use crate::event::{Event, Sink, Stage};
 use crate::model::HostName;
@@ -44,9 +44,11 @@ pub async fn apply_all<S: Secrets>(
     sink: &Arc<dyn Sink>,
 ) -> Vec<(HostName, Outcome)> {
     sink.event(Event::Begin { stage: Stage::Apply, hosts: jobs.len() });
+    let context = Context { connector, secrets, deadline, sink };
+    let context = &context;
     let outcomes = futures_util::stream::iter(jobs)
         .map(|(job, host)| async move {
-            let outcome = apply_host(connector, &job, host, secrets, deadline, sink).await;
+            let outcome = apply_host(context, &job, host).await;
             let name = job.plan.host.clone();
             sink.event(event(&name, &outcome));
             (name, outcome)
@@ -58,7 +60,7 @@ pub async fn apply_all<S: Secrets>(
     outcomes
 }
 
-fn event(host: &HostName, outcome: &Outcome) -> Event {
+pub(super) fn event(host: &HostName, outcome: &Outcome) -> Event {
     let host = host.clone();
     match outcome {
         Outcome::Unchanged => Event::Done { host, outcome: "unchanged".to_owned() },

@@ -7,10 +7,13 @@ use super::{Job, Payload};
 use crate::desired::Secrets;
 use crate::event::{Event, Sink};
 use crate::plan::Change;
-use crate::remote::{Connector, Host, RemoteError, observe_host};
+use crate::remote::{Connector, Host, RemoteError, describe, observe_host};
 
 /// How long a push may take.
 const PUSH_LIMIT: Duration = Duration::from_mins(5);
+
+/// How long a word with a host may take.
+const SHORT_LIMIT: Duration = Duration::from_secs(20);
 
 /// How a host's change ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,81 +40,99 @@ pub enum ApplyError<E: std::error::Error + 'static> {
     Secret(#[source] E),
 }
 
-/// Changes one host.
+/// Changes one host: pushes, does and confirms.
 pub(super) async fn apply_host<S: Secrets>(
-    connector: &Connector,
+    context: &Context<'_, S>,
     job: &Job<'_>,
     host: Host,
-    secrets: &S,
-    deadline: Duration,
-    sink: &Arc<dyn Sink>,
 ) -> Outcome {
-    let working = |what: &str| {
-        sink.event(Event::Working { host: job.plan.host.clone(), what: what.to_owned() });
-    };
-    for change in &job.plan.changes {
-        if let Change::PushAgent { machine, digest } = change {
-            working("pushing wgfleet");
-            let Some(binary) = job.agents.get(machine) else {
-                return Outcome::Failed(format!("there is no binary for {machine}"));
-            };
-            let words = [machine.as_str(), &digest.to_string()];
-            match host.run("agent", &words, binary, PUSH_LIMIT).await {
-                Ok(reply) if reply.stdout.trim() == "done" => {}
-                Ok(reply) => return Outcome::Failed(said(&reply.stdout, &reply.stderr)),
-                Err(error) => return Outcome::Failed(crate::remote::describe(&error)),
-            }
-        }
+    match perform(context, job, host).await {
+        Ok(()) => confirm(context, job).await,
+        Err(outcome) => outcome,
     }
-    let compiled = Payload::compile(job.plan, &job.target, job.rendered, job.observed, secrets);
-    let payload = match compiled {
-        Ok(payload) => payload,
-        Err(error) => {
-            return Outcome::Failed(crate::remote::describe(&ApplyError::Secret(error)));
-        }
-    };
-    working("applying");
-    let seconds = deadline.as_secs().to_string();
+}
+
+/// What every step of every host needs.
+pub(super) struct Context<'a, S> {
+    pub(super) connector: &'a Connector,
+    pub(super) secrets: &'a S,
+    /// How long a host keeps an unconfirmed change.
+    pub(super) deadline: Duration,
+    pub(super) sink: &'a Arc<dyn Sink>,
+}
+
+impl<S> Context<'_, S> {
+    pub(super) fn working(&self, job: &Job<'_>, what: &str) {
+        self.sink.event(Event::Working { host: job.plan.host.clone(), what: what.to_owned() });
+    }
+}
+
+/// Pushes what is to be pushed, stages and does the change; it is armed afterwards.
+pub(super) async fn perform<S: Secrets>(
+    context: &Context<'_, S>,
+    job: &Job<'_>,
+    host: Host,
+) -> Result<(), Outcome> {
+    push(context, job, &host).await?;
+    let compiled =
+        Payload::compile(job.plan, &job.target, job.rendered, job.observed, context.secrets);
+    let payload =
+        compiled.map_err(|error| Outcome::Failed(describe(&ApplyError::Secret(error))))?.encode();
+    context.working(job, "applying");
+    let seconds = context.deadline.as_secs().to_string();
     let words = [job.id.as_str(), &seconds];
-    let limit = deadline;
-    let reply = host.run("apply", &words, payload.encode().as_bytes(), limit).await;
+    let reply = host.run("apply", &words, payload.as_bytes(), context.deadline).await;
     host.close().await;
     let reply = match reply {
         Ok(reply) => reply,
-        Err(error) => {
-            return settle(connector, job, &crate::remote::describe(&error), deadline).await;
-        }
+        Err(error) => return Err(settle(context, job, &describe(&error)).await),
     };
     let lines: Vec<&str> = reply.stdout.lines().collect();
-    match lines.as_slice() {
-        ["done"] => {}
+    Err(match lines.as_slice() {
+        ["done"] => return Ok(()),
         [failed, "reverted"] if failed.starts_with("failed ") => {
-            return Outcome::RolledBack(failed["failed ".len()..].to_owned());
+            Outcome::RolledBack(failed["failed ".len()..].to_owned())
         }
         [failed, rest, ..] if failed.starts_with("failed ") => {
-            return Outcome::Unknown(format!("{failed}; the way back failed too: {rest}"));
+            Outcome::Unknown(format!("{failed}; the way back failed too: {rest}"))
         }
         [failed] if failed.starts_with("failed 0 ") => {
-            return Outcome::Failed(failed["failed 0 ".len()..].to_owned());
+            Outcome::Failed(failed["failed 0 ".len()..].to_owned())
         }
-        [busy] if busy.starts_with("busy ") => {
-            return Outcome::Failed(format!(
-                "another change ({}) is armed there; wait until it is confirmed or has gone back",
-                &busy["busy ".len()..]
-            ));
-        }
-        _ => {
-            let text = said(&reply.stdout, &reply.stderr);
-            return settle(connector, job, &text, deadline).await;
+        [busy] if busy.starts_with("busy ") => Outcome::Failed(format!(
+            "another change ({}) is armed there; wait until it is confirmed or has gone back",
+            &busy["busy ".len()..]
+        )),
+        _ => settle(context, job, &said(&reply.stdout, &reply.stderr)).await,
+    })
+}
+
+async fn push<S: Secrets>(
+    context: &Context<'_, S>,
+    job: &Job<'_>,
+    host: &Host,
+) -> Result<(), Outcome> {
+    for change in &job.plan.changes {
+        let Change::PushAgent { machine, digest } = change else { continue };
+        context.working(job, "pushing wgfleet");
+        let binary = job.agents.get(machine);
+        let binary =
+            binary.ok_or_else(|| Outcome::Failed(format!("there is no binary for {machine}")))?;
+        let words = [machine.as_str(), &digest.to_string()];
+        let reply = host.run("agent", &words, binary, PUSH_LIMIT).await;
+        let reply = reply.map_err(|error| Outcome::Failed(describe(&error)))?;
+        if reply.stdout.trim() != "done" {
+            return Err(Outcome::Failed(said(&reply.stdout, &reply.stderr)));
         }
     }
-    working("confirming");
-    confirm(connector, job, deadline).await
+    Ok(())
 }
 
 /// Confirms over a new connection after looking at the host again.
-async fn confirm(connector: &Connector, job: &Job<'_>, deadline: Duration) -> Outcome {
-    let limit = Duration::from_secs(20);
+pub(super) async fn confirm<S>(context: &Context<'_, S>, job: &Job<'_>) -> Outcome {
+    context.working(job, "confirming");
+    let connector = context.connector;
+    let limit = SHORT_LIMIT;
     let attempt = async {
         let host = connector.connect(&job.target.desired.ssh, job.target.desired.r#become).await?;
         let seen = observe_host(&host, &job.look).await?;
@@ -136,10 +157,27 @@ async fn confirm(connector: &Connector, job: &Job<'_>, deadline: Duration) -> Ou
         Err(error) => {
             let reason = format!(
                 "a new connection could not be made after the change: {}",
-                crate::remote::describe(&error)
+                describe(&error)
             );
-            settle(connector, job, &reason, deadline).await
+            settle(context, job, &reason).await
         }
+    }
+}
+
+/// Has a host take its change back at once.
+pub(super) async fn revert<S>(context: &Context<'_, S>, job: &Job<'_>, reason: &str) -> Outcome {
+    context.working(job, "going back");
+    let attempt = async {
+        let desired = job.target.desired;
+        let host = context.connector.connect(&desired.ssh, desired.r#become).await?;
+        let reply = host.run("revert", &[&job.id], &[], SHORT_LIMIT).await?;
+        host.close().await;
+        Ok::<_, RemoteError>(reply.stdout.trim().to_owned())
+    };
+    match attempt.await.as_deref() {
+        Ok("reverted") => Outcome::RolledBack(reason.to_owned()),
+        Ok("gone") | Err(_) => settle(context, job, reason).await,
+        Ok(other) => Outcome::Unknown(format!("{reason}; the way back: {}", said(other, ""))),
     }
 }
 
@@ -166,8 +204,9 @@ fn healthy(job: &Job<'_>, seen: &crate::observed::ObservedHost) -> Result<(), St
 }
 
 /// Waits until the host's own timer has taken the change back, and looks.
-async fn settle(connector: &Connector, job: &Job<'_>, reason: &str, deadline: Duration) -> Outcome {
-    tokio::time::sleep(deadline + Duration::from_secs(2)).await;
+async fn settle<S>(context: &Context<'_, S>, job: &Job<'_>, reason: &str) -> Outcome {
+    let connector = context.connector;
+    tokio::time::sleep(context.deadline + Duration::from_secs(2)).await;
     let look = async {
         let host = connector.connect(&job.target.desired.ssh, job.target.desired.r#become).await?;
         let seen = observe_host(&host, &job.look).await?;
@@ -179,10 +218,9 @@ async fn settle(connector: &Connector, job: &Job<'_>, reason: &str, deadline: Du
             Outcome::RolledBack(reason.to_owned())
         }
         Ok(_) => Outcome::Unknown(format!("{reason}; run `wgfleet plan` to see what it has now")),
-        Err(error) => Outcome::Unknown(format!(
-            "{reason}; it still cannot be read: {}",
-            crate::remote::describe(&error)
-        )),
+        Err(error) => {
+            Outcome::Unknown(format!("{reason}; it still cannot be read: {}", describe(&error)))
+        }
     }
 }
 

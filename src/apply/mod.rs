@@ -5,7 +5,9 @@ mod conf;
 mod fleet;
 mod host;
 mod payload;
+mod rotate;
 
 pub use fleet::{Job, apply_all};
 pub use host::{ApplyError, Outcome};
 pub use payload::Payload;
+pub use rotate::{Rotation, rotate};

@@ -1,11 +1,52 @@
 //! What a topology would do wrong, found without a packet.
+//!
+//! Each rule is a pure function over the inventory and its topology, in time about linear in
+//! their size; [`RULES`] lists them. A rule reports a cause once, however many interfaces suffer
+//! from it ([`Finding::count`]).
 
-use crate::finding::Finding;
+mod addresses;
+mod allowed;
+mod keys;
+mod lans;
+mod ports;
+mod sessions;
+
+use rayon::prelude::*;
+
+use crate::finding::{self, Finding};
 use crate::inventory::Inventory;
 use crate::topology::Topology;
 
-/// Runs every rule; findings in no particular order.
+/// One rule: what it is called, and what it finds.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// A name for logs and benchmarks.
+    pub name: &'static str,
+    /// Finds everything that the rule is about.
+    pub check: fn(&Inventory, &Topology) -> Vec<Finding>,
+}
+
+/// Every rule.
+pub const RULES: &[Rule] = &[
+    Rule { name: "addresses-of-members", check: addresses::members },
+    Rule { name: "duplicate-addresses", check: addresses::duplicates },
+    Rule { name: "overlapping-networks", check: addresses::networks },
+    Rule { name: "equal-lans", check: lans::equal },
+    Rule { name: "lans-over-networks", check: lans::over_networks },
+    Rule { name: "duplicate-allowed-ips", check: allowed::duplicates },
+    Rule { name: "missing-tunnel-addresses", check: allowed::missing },
+    Rule { name: "no-initiator", check: sessions::initiators },
+    Rule { name: "port-clashes", check: ports::ports },
+    Rule { name: "equal-endpoints", check: ports::endpoints },
+    Rule { name: "interface-clashes", check: ports::interfaces },
+    Rule { name: "duplicate-keys", check: keys::duplicates },
+];
+
+/// Runs every rule; findings in the order of the file.
 #[must_use]
-pub fn check(_inventory: &Inventory, _topology: &Topology) -> Vec<Finding> {
-    Vec::new()
+pub fn check(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let mut findings: Vec<Finding> =
+        RULES.par_iter().flat_map_iter(|rule| (rule.check)(inventory, topology)).collect();
+    finding::sort(&mut findings);
+    findings
 }

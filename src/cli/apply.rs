@@ -1,6 +1,6 @@
 //! `wgfleet apply`: make the hosts what the file says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::survey::{Survey, SurveyArgs};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::apply::{Job, Outcome, apply_all};
 use crate::model::HostName;
-use crate::plan::{HostState, Plan, resolve};
+use crate::plan::{Change, HostState, Plan, resolve};
 
 /// Make the hosts what the file says, with the smallest operations.
 ///
@@ -126,7 +126,7 @@ fn fresh(path: &std::path::Path, plan: &Plan) -> Result<(), CommandError> {
     .hint("run `wgfleet plan --out` again and review it"))
 }
 
-fn ask(changing: usize) -> Result<bool, CommandError> {
+pub(super) fn ask(changing: usize) -> Result<bool, CommandError> {
     anstream::eprint!("Change {changing} hosts? [y/N] ");
     std::io::stderr().flush()?;
     let mut answer = String::new();
@@ -148,18 +148,7 @@ pub(super) async fn carry_out(
         hosts.insert(name.clone(), host);
         observed.insert(name, seen);
     }
-    let mut agents = BTreeMap::new();
-    let pushes = |host: &crate::plan::HostPlan| {
-        host.changes.iter().any(|c| matches!(c, crate::plan::Change::PushAgent { .. }))
-    };
-    if plan.hosts.iter().any(pushes) {
-        for (machine, path) in &survey.binaries {
-            let bytes = crate::sys::read_limited(path, 256 << 20)
-                .map_err(|error| CommandError::new(Exit::Failed, &error))?;
-            agents.insert(machine.clone(), bytes);
-        }
-    }
-    let agents = Arc::new(agents);
+    let agents = Arc::new(read_agents(&survey, plan)?);
     let mut jobs = Vec::new();
     for host_plan in &plan.hosts {
         let name = &host_plan.host;
@@ -201,8 +190,31 @@ pub(super) async fn carry_out(
     Ok(outcomes)
 }
 
+/// The binaries that a plan pushes, by machine; none are read where it pushes none.
+pub(super) fn read_agents(
+    survey: &Survey,
+    plan: &Plan,
+) -> Result<BTreeMap<String, Vec<u8>>, CommandError> {
+    let changes = plan.hosts.iter().flat_map(|host| &host.changes);
+    let machines: BTreeSet<&String> = changes
+        .filter_map(|change| match change {
+            Change::PushAgent { machine, .. } => Some(machine),
+            _ => None,
+        })
+        .collect();
+    machines
+        .into_iter()
+        .filter_map(|machine| Some((machine, survey.binaries.get(machine)?)))
+        .map(|(machine, path)| {
+            let bytes = crate::sys::read_limited(path, super::survey::BINARY_LIMIT)
+                .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+            Ok((machine.clone(), bytes))
+        })
+        .collect()
+}
+
 /// A name for a change on a host.
-fn change_id() -> Result<String, CommandError> {
+pub(super) fn change_id() -> Result<String, CommandError> {
     let mut bytes = [0; 8];
     getrandom::fill(&mut bytes)
         .map_err(|error| CommandError::message(Exit::Failed, error.to_string()))?;

@@ -101,7 +101,7 @@ impl Fleet {
     }
 
     /// The vault beside the inventory, opened with the user's identity.
-    pub(super) fn unlock(&self, global: &Global) -> Result<(Vault, Unlocked), CommandError> {
+    pub(super) fn unlock(global: &Global) -> Result<(Vault, Unlocked), CommandError> {
         let vault = Vault::open(&super::vault::folder(&global.file))?;
         let identities = super::vault::identities(global, &vault)?;
         let unlocked = vault.unlock(&identities);

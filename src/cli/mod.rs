@@ -10,14 +10,21 @@ mod exit;
 mod fleet;
 mod global;
 mod init;
+mod lab;
 pub mod load;
 mod man;
 mod passphrase;
+mod multicall;
 mod plan;
+mod quick;
 mod render;
+mod rotate;
 mod schema;
+mod status;
 mod survey;
+mod tunnel;
 mod vault;
+mod wg;
 
 pub use error::{CommandError, CommandResult};
 pub use exit::Exit;
@@ -44,8 +51,14 @@ enum Command {
     Check(check::CheckArgs),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
+    Status(status::StatusArgs),
+    Rotate(rotate::RotateArgs),
     Render(render::RenderArgs),
     Vault(vault::VaultArgs),
+    Lab(lab::LabArgs),
+    Tunnel(tunnel::TunnelArgs),
+    Wg(wg::WgArgs),
+    Quick(quick::QuickArgs),
     Schema(schema::Args),
     Man(man::ManArgs),
     Completions(completions::CompletionsArgs),
@@ -56,11 +69,17 @@ impl Cli {
         let Self { global, command } = self;
         match command {
             Command::Init(args) => init::run(&args, &global),
-            Command::Check(args) => args.run(&global),
+            Command::Check(args) => check::run(&args, &global),
             Command::Plan(args) => args.run(&global),
             Command::Apply(args) => args.run(&global),
+            Command::Status(args) => args.run(&global),
+            Command::Rotate(args) => args.run(&global),
             Command::Render(args) => args.run(&global),
             Command::Vault(args) => args.run(&global),
+            Command::Lab(args) => lab::run(&global, args),
+            Command::Tunnel(args) => tunnel::cmd_tunnel(&args),
+            Command::Wg(args) => wg::cmd_wg(args),
+            Command::Quick(args) => quick::cmd_quick(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Man(args) => args.run(&global),
             Command::Completions(args) => args.run(),
@@ -90,7 +109,7 @@ fn write_stdout(bytes: &[u8]) -> Result<(), CommandError> {
 /// Parses the arguments, runs the command and reports how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(multicall::arguments(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };

@@ -51,7 +51,7 @@ impl Drop for Silent<'_> {
 }
 
 fn prompt(text: &str) -> Result<SecretString, PassphraseError> {
-    let mut terminal = OpenOptions::new()
+    let terminal = OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/tty")
@@ -60,13 +60,17 @@ fn prompt(text: &str) -> Result<SecretString, PassphraseError> {
     let mut silent = before.clone();
     // Without signals Ctrl-C arrives as a byte, and the echo comes back before the program ends.
     silent.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
-    terminal.write_all(text.as_bytes())?;
+    // The echo goes before the prompt comes: whoever types at once is neither shown nor lost.
     tcsetattr(&terminal, OptionalActions::Flush, &silent).map_err(io::Error::from)?;
     let guard = Silent { terminal: &terminal, before };
-    let line = read_line(&terminal);
+    let line = show(&terminal, text.as_bytes()).and_then(|()| read_line(&terminal));
     drop(guard);
-    terminal.write_all(b"\n")?;
+    show(&terminal, b"\n")?;
     line
+}
+
+fn show(mut terminal: &File, text: &[u8]) -> Result<(), PassphraseError> {
+    Ok(terminal.write_all(text)?)
 }
 
 fn read_line(mut terminal: &File) -> Result<SecretString, PassphraseError> {

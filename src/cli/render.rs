@@ -27,7 +27,7 @@ pub(super) struct RenderArgs {
 impl RenderArgs {
     pub(super) fn run(self, global: &Global) -> CommandResult {
         let fleet = Fleet::load(global)?;
-        let (vault, secrets) = fleet.unlock(global)?;
+        let (vault, secrets) = Fleet::unlock(global)?;
         let state = fleet.desired(&VaultKeys { vault: &vault })?;
         let hosts: Vec<&DesiredHost> = state.hosts.iter().chain(&state.issued).collect();
         let rendered = fleet.render(&hosts, &secrets)?;

@@ -20,10 +20,10 @@ use crate::sys::read_elf;
 use crate::vault::{Unlocked, Vault};
 
 /// The most bytes that a binary may have.
-const BINARY_LIMIT: u64 = 256 << 20;
+pub(super) const BINARY_LIMIT: u64 = 256 << 20;
 
 /// Arguments of every command that logs in to hosts.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct SurveyArgs {
     /// Only these hosts; their peers still come from the whole file
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
@@ -65,7 +65,7 @@ impl Survey {
         fleet: &Fleet,
         keys: Option<&dyn PublicKeys>,
     ) -> Result<Self, CommandError> {
-        let (vault, secrets) = fleet.unlock(global)?;
+        let (vault, secrets) = Fleet::unlock(global)?;
         let state = match keys {
             Some(keys) => fleet.desired(keys)?,
             None => fleet.desired(&VaultKeys { vault: &vault })?,
@@ -170,16 +170,13 @@ impl Survey {
     /// The plan of one host.
     pub(super) fn host_plan(&self, host: &DesiredHost) -> HostPlan {
         let name = &host.name;
-        match (self.seen.get(name), self.rendered.get(name)) {
-            (Some((seen, _)), Some(rendered)) => {
-                let target = resolve(host, rendered, seen);
-                diff_host(&target, seen, &self.agents, &self.names)
-            }
-            _ => {
-                let reason = self.unread.get(name).cloned().unwrap_or_default();
-                HostPlan::unreadable(name.clone(), reason)
-            }
-        }
+        let pair = self.seen.get(name).zip(self.rendered.get(name));
+        let Some(((seen, _), rendered)) = pair else {
+            let reason = self.unread.get(name).cloned().unwrap_or_default();
+            return HostPlan::unreadable(name.clone(), reason);
+        };
+        let target = resolve(host, rendered, seen);
+        diff_host(&target, seen, &self.agents, &self.names)
     }
 
     /// The plan of the fleet.
@@ -198,7 +195,7 @@ impl Survey {
     }
 }
 
-fn chosen<'a>(
+pub(super) fn chosen<'a>(
     state: &'a DesiredState,
     limit: &[HostName],
 ) -> Result<Vec<&'a DesiredHost>, CommandError> {

@@ -75,6 +75,8 @@ codes! {
     EqualLans = 205, Error;
     /// A LAN prefix that overlaps a tunnel network's.
     LanOverlapsNetwork = 206, Error;
+    /// Two networks of one host whose prefixes overlap.
+    NetworksOverlap = 207, Error;
     /// One prefix in the AllowedIPs of two peers of one interface.
     DuplicateAllowedIp = 301, Error;
     /// AllowedIPs that lack the peer's own tunnel address.
@@ -83,7 +85,7 @@ codes! {
     Unreachable = 303, Error;
     /// Two ends of a link neither of which can begin a session.
     NoInitiator = 401, Error;
-    /// Two interfaces of one host on one UDP port.
+    /// Two interfaces of one host on one UDP port, or two hosts reached at one endpoint.
     PortClash = 402, Error;
     /// One interface name for two networks of one host.
     InterfaceClash = 403, Error;

@@ -203,13 +203,11 @@ impl<'n> Draft<'n> {
     }
 
     fn rule(&mut self, item: &Field<'n>, sink: &mut Sink) {
-        let at = match &item.node.kind {
-            Kind::Map(entries) => entries.first().map_or(item.at, |(key, _)| key.at),
-            _ => {
-                wrong_type(item, "a rule is `allow: {from: …, to: …}` or `deny: …`", sink);
-                return;
-            }
+        let Kind::Map(entries) = &item.node.kind else {
+            wrong_type(item, "a rule is `allow: {from: …, to: …}` or `deny: …`", sink);
+            return;
         };
+        let at = entries.first().map_or(item.at, |(key, _)| key.at);
         let Some(fields) = Fields::open(&RULE, item.node, at, sink) else { return };
         for (key, allow) in [("allow", true), ("deny", false)] {
             let Some(field) = fields.get(key) else { continue };
@@ -302,6 +300,14 @@ fn peer_override(entry: &Field<'_>, sink: &mut Sink) -> Option<PeerOverride> {
 fn peer(entry: &Field<'_>, sink: &mut Sink) -> Option<DraftPeer> {
     let name = value::name(entry, sink);
     let fields = Fields::open(&PEER, entry.node, entry.at, sink)?;
+    if let Some(via) = fields.get("via")
+        && matches!(&via.node.kind, Kind::Seq(hosts) if hosts.is_empty())
+    {
+        sink.push(
+            Finding::new(Code::MissingKey, "an unmanaged peer is linked to nobody", via.at)
+                .help("name at least one host: `via: NAME`"),
+        );
+    }
     let peer = DraftPeer {
         network: fields.get("network").and_then(|f| value::parse(&f, sink)),
         via: fields.get("via").map(|f| value::parse_many(&f, sink)).unwrap_or_default(),

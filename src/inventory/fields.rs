@@ -8,6 +8,10 @@ use super::node::{Key, Kind, Node};
 use super::secret::looks_like_key;
 use super::suggest::closest;
 
+/// Findings that one inventory can have. All of a parse are errors, so that nothing is lost by
+/// dropping some.
+pub(super) const MAX_FINDINGS: usize = 20_000;
+
 /// Findings, and the places that no report may show.
 #[derive(Debug, Default)]
 pub(super) struct Sink {
@@ -16,8 +20,11 @@ pub(super) struct Sink {
 }
 
 impl Sink {
+    /// Takes a finding; beyond [`MAX_FINDINGS`] nobody reads them.
     pub(super) fn push(&mut self, finding: Finding) {
-        self.findings.push(finding);
+        if self.findings.len() < MAX_FINDINGS {
+            self.findings.push(finding);
+        }
     }
 }
 
@@ -127,9 +134,8 @@ pub(super) fn wrong_type(field: &Field<'_>, want: &str, sink: &mut Sink) {
 /// Marks everything below that looks like a key as secret.
 fn hide_keys(node: &Node, sink: &mut Sink) {
     match &node.kind {
-        Kind::Null => {}
         Kind::Scalar { text, .. } if looks_like_key(text) => sink.secrets.push(node.at),
-        Kind::Scalar { .. } => {}
+        Kind::Null | Kind::Scalar { .. } => {}
         Kind::Seq(items) => items.iter().for_each(|item| hide_keys(item, sink)),
         Kind::Map(entries) => entries.iter().for_each(|(_, value)| hide_keys(value, sink)),
     }

@@ -54,7 +54,7 @@ fn shape<'n>(field: &Field<'n>, node: &'n Node, drafts: &mut Vec<Draft<'n>>, sin
             drafts.push(Draft::Mesh { members: None, at });
         }
         Kind::Scalar { .. } => {
-            sink.push(Finding::new(Code::BadValue, "this is no shape of links", at).help(HELP))
+            sink.push(Finding::new(Code::BadValue, "this is no shape of links", at).help(HELP));
         }
         Kind::Null => sink.push(Finding::new(Code::WrongType, "a link of nothing", at).help(HELP)),
         Kind::Seq(ends) => pair(&item, ends, drafts, sink),
@@ -73,17 +73,12 @@ fn pair<'n>(item: &Field<'n>, ends: &'n [Node], drafts: &mut Vec<Draft<'n>>, sin
             _ => None,
         })
         .collect();
-    match (&words[..], ends.len()) {
-        ([a, b], 2) => {
-            let at = Location { end: b.at.end.max(a.at.end), ..a.at };
-            drafts.push(Draft::Pair { a: a.clone(), b: b.clone(), at });
-        }
-        _ => {
-            let at = words.first().map_or(item.place(), |word| word.at);
-            sink.push(
-                Finding::new(Code::WrongType, "a link is a list of two hosts", at).help(HELP),
-            );
-        }
+    if let ([a, b], 2) = (&words[..], ends.len()) {
+        let at = Location { end: b.at.end.max(a.at.end), ..a.at };
+        drafts.push(Draft::Pair { a: a.clone(), b: b.clone(), at });
+    } else {
+        let at = words.first().map_or(item.place(), |word| word.at);
+        sink.push(Finding::new(Code::WrongType, "a link is a list of two hosts", at).help(HELP));
     }
 }
 
@@ -119,15 +114,11 @@ fn map<'n>(item: &Field<'n>, at: Location, drafts: &mut Vec<Draft<'n>>, sink: &m
     }
 }
 
-/// Reads `expect:` rules are lists of maps; this says so for anything else.
+/// The items of a list; a finding for anything else.
 pub(super) fn items<'n>(field: &Field<'n>, what: &str, sink: &mut Sink) -> Vec<Field<'n>> {
-    match &field.node.kind {
-        Kind::Seq(items) => {
-            items.iter().map(|node| Field { name: field.name, at: field.at, node }).collect()
-        }
-        _ => {
-            wrong_type(field, &format!("`{}` is a list of {what}", field.name), sink);
-            Vec::new()
-        }
-    }
+    let Kind::Seq(items) = &field.node.kind else {
+        wrong_type(field, &format!("`{}` is a list of {what}", field.name), sink);
+        return Vec::new();
+    };
+    items.iter().map(|node| Field { name: field.name, at: field.at, node }).collect()
 }

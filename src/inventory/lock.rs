@@ -5,6 +5,7 @@
 //! address again; only a full prefix takes such pins away.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -91,14 +92,15 @@ impl Lock {
     pub fn to_text(&self) -> String {
         let mut text = format!("{{\n  \"version\": {VERSION},\n  \"networks\": {{");
         let mut first = true;
+        // Writing to a String cannot fail.
         for (network, hosts) in &self.pins {
             text.push_str(if first { "\n" } else { ",\n" });
             first = false;
-            text.push_str(&format!("    \"{network}\": {{"));
+            let _ = write!(text, "    \"{network}\": {{");
             for (index, (host, addresses)) in hosts.iter().enumerate() {
                 let list: Vec<String> = addresses.iter().map(|a| format!("\"{a}\"")).collect();
                 let comma = if index == 0 { "" } else { "," };
-                text.push_str(&format!("{comma}\n      \"{host}\": [{}]", list.join(", ")));
+                let _ = write!(text, "{comma}\n      \"{host}\": [{}]", list.join(", "));
             }
             text.push_str("\n    }");
         }

@@ -4,11 +4,13 @@
 //! yet (see [`crate::topology`]).
 
 mod allocate;
+mod bind;
 mod draft;
 mod fields;
 pub mod keys;
 mod links;
 mod lock;
+mod membership;
 mod names;
 mod node;
 mod reader;

@@ -56,9 +56,9 @@ pub(super) struct InterfaceSettings {
 }
 
 /// Takes what is missing from a lower level.
-fn fill<T: Clone>(higher: &mut Option<T>, lower: &Option<T>) {
+fn fill<T: Clone>(higher: &mut Option<T>, lower: Option<&T>) {
     if higher.is_none() {
-        higher.clone_from(lower);
+        *higher = lower.cloned();
     }
 }
 
@@ -86,13 +86,13 @@ impl Settings {
 
     /// Takes what this level does not say from a lower one, but for interfaces.
     pub(super) fn inherit(&mut self, lower: &Self) {
-        fill(&mut self.r#become, &lower.r#become);
-        fill(&mut self.nat, &lower.nat);
-        fill(&mut self.gateway, &lower.gateway);
-        fill(&mut self.transit, &lower.transit);
-        fill(&mut self.exit, &lower.exit);
-        fill(&mut self.masquerade, &lower.masquerade);
-        fill(&mut self.backend, &lower.backend);
+        fill(&mut self.r#become, lower.r#become.as_ref());
+        fill(&mut self.nat, lower.nat.as_ref());
+        fill(&mut self.gateway, lower.gateway.as_ref());
+        fill(&mut self.transit, lower.transit.as_ref());
+        fill(&mut self.exit, lower.exit.as_ref());
+        fill(&mut self.masquerade, lower.masquerade.as_ref());
+        fill(&mut self.backend, lower.backend.as_ref());
         match (&mut self.networks, &lower.networks) {
             (Some(higher), Some(lower)) => {
                 for member in higher {
@@ -142,17 +142,17 @@ impl InterfaceSettings {
 
     /// Takes what this level does not say from a lower one; hooks add up, the lower ones first.
     pub(super) fn inherit(&mut self, lower: &Self) {
-        fill(&mut self.address, &lower.address);
-        fill(&mut self.interface, &lower.interface);
-        fill(&mut self.endpoint, &lower.endpoint);
-        fill(&mut self.local_endpoint, &lower.local_endpoint);
-        fill(&mut self.listen_port, &lower.listen_port);
-        fill(&mut self.mtu, &lower.mtu);
-        fill(&mut self.table, &lower.table);
-        fill(&mut self.fwmark, &lower.fwmark);
-        fill(&mut self.dns, &lower.dns);
-        fill(&mut self.keepalive, &lower.keepalive);
-        fill(&mut self.full_tunnel, &lower.full_tunnel);
+        fill(&mut self.address, lower.address.as_ref());
+        fill(&mut self.interface, lower.interface.as_ref());
+        fill(&mut self.endpoint, lower.endpoint.as_ref());
+        fill(&mut self.local_endpoint, lower.local_endpoint.as_ref());
+        fill(&mut self.listen_port, lower.listen_port.as_ref());
+        fill(&mut self.mtu, lower.mtu.as_ref());
+        fill(&mut self.table, lower.table.as_ref());
+        fill(&mut self.fwmark, lower.fwmark.as_ref());
+        fill(&mut self.dns, lower.dns.as_ref());
+        fill(&mut self.keepalive, lower.keepalive.as_ref());
+        fill(&mut self.full_tunnel, lower.full_tunnel.as_ref());
         prepend(&mut self.hooks.pre_up, &lower.hooks.pre_up);
         prepend(&mut self.hooks.post_up, &lower.hooks.post_up);
         prepend(&mut self.hooks.pre_down, &lower.hooks.pre_down);

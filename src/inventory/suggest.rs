@@ -6,7 +6,6 @@ pub(super) fn closest<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let limit = match word.chars().count() {
-        0..=2 => return None,
         3..=5 => 1,
         6..=64 => 2,
         _ => return None,

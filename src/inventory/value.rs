@@ -1,5 +1,6 @@
 //! Scalars and lists of the file as the types of [`crate::model`].
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -97,38 +98,30 @@ pub(super) fn boolean(field: &Field<'_>, sink: &mut Sink) -> Option<bool> {
 /// A whole number in a range; `words` says what else could be written.
 fn integer(field: &Field<'_>, low: u32, high: u32, words: &str, sink: &mut Sink) -> Option<u32> {
     let want = || format!("`{}` is a number from {low} to {high}{words}", field.name);
-    match &field.node.kind {
-        Kind::Scalar { text, quoted } => {
-            let number = match text.strip_prefix("0x") {
-                Some(hex) => u32::from_str_radix(hex, 16).ok(),
-                None if text.starts_with('+') => None,
-                None => text.parse::<u32>().ok(),
-            };
-            match number {
-                Some(number) if *quoted => {
-                    let finding = Finding::new(Code::WrongType, want(), field.place())
-                        .label("this is a quoted text")
-                        .help(format!("write {number} without quotes"));
-                    sink.push(finding);
-                    None
-                }
-                Some(number) if (low..=high).contains(&number) => Some(number),
-                Some(_) => {
-                    sink.push(Finding::new(Code::BadValue, want(), field.place()));
-                    None
-                }
-                None if text.parse::<i128>().is_ok() => {
-                    sink.push(Finding::new(Code::BadValue, want(), field.place()));
-                    None
-                }
-                None => {
-                    wrong_type(field, &want(), sink);
-                    None
-                }
-            }
+    let Kind::Scalar { text, quoted } = &field.node.kind else {
+        wrong_type(field, &want(), sink);
+        return None;
+    };
+    let number = match text.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None if text.starts_with('+') => None,
+        None => text.parse::<u32>().ok(),
+    };
+    match number {
+        Some(number) if *quoted => {
+            let finding = Finding::new(Code::WrongType, want(), field.place())
+                .label("this is a quoted text")
+                .help(format!("write {number} without quotes"));
+            sink.push(finding);
+            None
         }
-        _ => {
+        Some(number) if (low..=high).contains(&number) => Some(number),
+        None if text.parse::<i128>().is_err() => {
             wrong_type(field, &want(), sink);
+            None
+        }
+        Some(_) | None => {
+            sink.push(Finding::new(Code::BadValue, want(), field.place()));
             None
         }
     }
@@ -193,13 +186,12 @@ pub(super) fn many<'n>(field: &Field<'n>, sink: &mut Sink) -> Vec<Field<'n>> {
     match &field.node.kind {
         Kind::Seq(items) => items
             .iter()
-            .filter_map(|item| match item.kind {
-                Kind::Scalar { .. } => Some(one(item)),
-                _ => {
-                    let title = format!("`{}` takes plain values", field.name);
-                    wrong_type(&one(item), &title, sink);
-                    None
+            .filter_map(|item| {
+                if let Kind::Scalar { .. } = item.kind {
+                    return Some(one(item));
                 }
+                wrong_type(&one(item), &format!("`{}` takes plain values", field.name), sink);
+                None
             })
             .collect(),
         Kind::Scalar { .. } => vec![*field],
@@ -245,19 +237,22 @@ fn prefix(field: &Field<'_>, sink: &mut Sink) -> Option<Located<IpNet>> {
 
 /// Prefixes, each once.
 pub(super) fn prefixes(field: &Field<'_>, sink: &mut Sink) -> Vec<Located<IpNet>> {
-    let mut found: Vec<Located<IpNet>> = Vec::new();
+    let mut seen: HashMap<IpNet, Location> = HashMap::new();
+    let mut found = Vec::new();
     for item in many(field, sink) {
         let Some(net) = prefix(&item, sink) else { continue };
-        match found.iter().find(|other| other.value == net.value) {
-            Some(first) => sink.push(
+        if let Some(first) = seen.get(&net.value) {
+            sink.push(
                 Finding::new(
                     Code::DuplicateName,
                     format!("{} is written twice", net.value),
                     net.at,
                 )
-                .also(first.at, "first here"),
-            ),
-            None => found.push(net),
+                .also(*first, "first here"),
+            );
+        } else {
+            seen.insert(net.value, net.at);
+            found.push(net);
         }
     }
     found
@@ -291,23 +286,14 @@ pub(super) fn addresses(field: &Field<'_>, sink: &mut Sink) -> Vec<Located<IpAdd
     let mut found: Vec<Located<IpAddr>> = Vec::new();
     for item in many(field, sink) {
         let Some(text) = text(&item, sink) else { continue };
-        let addr = match text.value.parse::<IpAddr>() {
-            Ok(addr) => addr,
-            Err(_) => {
-                let bare =
-                    text.value.split('/').next().and_then(|addr| addr.parse::<IpAddr>().ok());
-                let mut finding = Finding::new(
-                    Code::BadValue,
-                    format!("{:?} is not an IPv4 or IPv6 address", shorten(text.value)),
-                    text.at,
-                );
-                if let Some(bare) = bare {
-                    finding = finding
-                        .help(format!("write {bare}; the prefix length is that of the network"));
-                }
-                sink.push(finding);
-                continue;
-            }
+        let Ok(addr) = text.value.parse::<IpAddr>() else {
+            let bare = text.value.split('/').next().and_then(|addr| addr.parse::<IpAddr>().ok());
+            let title = format!("{:?} is not an IPv4 or IPv6 address", shorten(text.value));
+            let mut finding = Finding::new(Code::BadValue, title, text.at);
+            finding.help =
+                bare.map(|bare| format!("write {bare}; the prefix length is that of the network"));
+            sink.push(finding);
+            continue;
         };
         if addr.is_loopback() || addr.is_multicast() || addr.is_unspecified() {
             sink.push(Finding::new(

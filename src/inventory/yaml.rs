@@ -11,6 +11,7 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag, options};
 use crate::finding::{Code, Finding};
 use crate::model::{FileId, Located, Location};
 
+use super::fields::{MAX_FINDINGS, shorten};
 use super::node::{Key, Kind, Node};
 
 /// Most bytes that one file may have.
@@ -53,14 +54,14 @@ pub(super) fn parse(text: &str, file: FileId, findings: &mut Vec<Finding>) -> Op
     for event in Parser::new_from_str_with_options(text, limits) {
         let outcome = match event {
             Ok((event, span)) => builder.event(event, span),
-            Err(error) => Err(Finding::new(
+            Err(error) => stop(Finding::new(
                 Code::Syntax,
                 format!("this is not YAML: {}", error.info()),
                 builder.point(*error.marker()),
             )),
         };
         if let Err(finding) = outcome {
-            builder.findings.push(finding);
+            builder.findings.push(*finding);
             return None;
         }
     }
@@ -97,7 +98,12 @@ struct Builder<'a> {
     copied: (usize, usize),
 }
 
-type Step = Result<(), Finding>;
+/// The finding that ends the parse.
+type Step = Result<(), Box<Finding>>;
+
+fn stop(finding: Finding) -> Step {
+    Err(Box::new(finding))
+}
 
 impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Step {
@@ -106,7 +112,7 @@ impl Builder<'_> {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err(Finding::new(Code::Syntax, "a second YAML document", at)
+                    return stop(Finding::new(Code::Syntax, "a second YAML document", at)
                         .help("a file is one document; put the other into a file of its own and `include` it"));
                 }
                 Ok(())
@@ -142,7 +148,7 @@ impl Builder<'_> {
         if text.len() > MAX_SCALAR_BYTES {
             let title =
                 format!("a value of {} bytes; at most {MAX_SCALAR_BYTES} are allowed", text.len());
-            return Err(Finding::new(Code::Syntax, title, Location { end: at.start, ..at }));
+            return stop(Finding::new(Code::Syntax, title, Location { end: at.start, ..at }));
         }
         self.tag(tag, at);
         let quoted = style != ScalarStyle::Plain
@@ -167,7 +173,7 @@ impl Builder<'_> {
         self.count(at)?;
         if self.stack.len() >= MAX_DEPTH {
             let title = format!("more than {MAX_DEPTH} lists and maps within one another");
-            return Err(Finding::new(Code::Syntax, title, at));
+            return stop(Finding::new(Code::Syntax, title, at));
         }
         self.stack.push(frame);
         Ok(())
@@ -188,7 +194,7 @@ impl Builder<'_> {
 
     fn alias(&mut self, id: usize, at: Location) -> Step {
         let Some(node) = self.anchors.get(&id).cloned() else {
-            return Err(Finding::new(
+            return stop(Finding::new(
                 Code::Syntax,
                 "an alias within the value that it stands for",
                 at,
@@ -217,7 +223,7 @@ impl Builder<'_> {
                     Pending::Refused => {}
                     Pending::None => match node.kind {
                         Kind::Scalar { text, .. } => {
-                            *pending = Pending::Key(Located::new(text, node.at))
+                            *pending = Pending::Key(Located::new(text, node.at));
                         }
                         Kind::Null => *pending = Pending::Key(Located::new("".into(), node.at)),
                         Kind::Seq(_) | Kind::Map(_) => {
@@ -241,7 +247,7 @@ impl Builder<'_> {
             return Ok(());
         }
         let title = format!("more than {MAX_NODES} values in one file");
-        Err(Finding::new(Code::Syntax, title, at).help(SPLIT))
+        stop(Finding::new(Code::Syntax, title, at).help(SPLIT))
     }
 
     fn copy(&mut self, node: &Node, at: Location) -> Step {
@@ -252,8 +258,10 @@ impl Builder<'_> {
         }
         let title =
             format!("anchors and aliases that unfold to more than {MAX_COPIED_NODES} values");
-        Err(Finding::new(Code::Syntax, title, at)
-            .help("write shared settings once, under `groups:` or `defaults:`"))
+        stop(
+            Finding::new(Code::Syntax, title, at)
+                .help("write shared settings once, under `groups:` or `defaults:`"),
+        )
     }
 
     /// Merges `<<`, and keeps the first of each key; the others are findings.
@@ -266,21 +274,20 @@ impl Builder<'_> {
                 merged.push(value);
                 continue;
             }
-            match seen.get(&key.value) {
-                Some(first) => self.findings.push(
-                    Finding::new(
-                        Code::DuplicateName,
-                        format!("`{}` is written twice", key.value),
-                        key.at,
-                    )
-                    .label("again")
-                    .also(*first, "first here")
-                    .help("keep one of them"),
-                ),
-                None => {
-                    seen.insert(key.value.clone(), key.at);
-                    kept.push((key, value));
+            if let Some(first) = seen.get(&key.value) {
+                if self.findings.len() >= MAX_FINDINGS {
+                    continue;
                 }
+                let title = format!("`{}` is written twice", shorten(&key.value));
+                self.findings.push(
+                    Finding::new(Code::DuplicateName, title, key.at)
+                        .label("again")
+                        .also(*first, "first here")
+                        .help("keep one of them"),
+                );
+            } else {
+                seen.insert(key.value.clone(), key.at);
+                kept.push((key, value));
             }
         }
         for value in merged {

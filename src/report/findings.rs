@@ -16,15 +16,24 @@ use crate::model::{FileId, Location, SourceMap};
 /// Most lines that a snippet shows between two labels of one file before it is cut in two.
 const NEAR: u32 = 40;
 
-/// All findings, each with its snippet, help and witness; empty where there are none.
+/// Findings that people are shown; JSON has all of them.
+const SHOWN: usize = 500;
+/// Bytes of a line that is still shown.
+const MAX_LINE: usize = 4096;
+
+/// The findings, each with its snippet, help and witness; empty where there are none.
 #[must_use]
 pub fn human(findings: &[Finding], sources: &SourceMap, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
     let mut text = String::new();
-    for finding in findings {
+    for finding in findings.iter().take(SHOWN) {
         text.push_str(&one(finding, sources, &renderer));
         text.push_str("\n\n");
+    }
+    if findings.len() > SHOWN {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "and {} more findings\n\n", findings.len() - SHOWN);
     }
     text
 }
@@ -138,7 +147,7 @@ fn snippets<'f>(labels: &[Marked<'f>], sources: &'f SourceMap, elements: &mut Ve
         let to = file.text[end..].find('\n').map_or(file.text.len(), |newline| end + newline);
         let shown = file.text[from..to].trim_end_matches('\r');
         let line = cluster.iter().map(|(label, _)| label.at.line).min().unwrap_or(1);
-        if shown.trim().is_empty() {
+        if shown.trim().is_empty() || shown.lines().any(|line| line.len() > MAX_LINE) {
             let mut origin = Origin::path(path.clone()).line(line as usize);
             if let Some((label, _)) = cluster.first() {
                 origin = origin.char_column(label.at.column as usize);
@@ -150,7 +159,9 @@ fn snippets<'f>(labels: &[Marked<'f>], sources: &'f SourceMap, elements: &mut Ve
             Snippet::<Annotation<'f>>::source(shown).path(path.clone()).line_start(line as usize);
         for (span, (label, primary)) in spans {
             let kind = if primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-            let mut annotation = kind.span(span.start - from..span.end - from);
+            // A place between the line's carriage returns is behind what is shown.
+            let within = |offset: usize| (offset - from).min(shown.len());
+            let mut annotation = kind.span(within(span.start)..within(span.end));
             if !label.text.is_empty() {
                 annotation = annotation.label(normalize_untrusted_str(&label.text));
             }

@@ -5,3 +5,4 @@
 pub mod findings;
 pub mod plan;
 pub mod progress;
+pub mod status;

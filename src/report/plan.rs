@@ -3,10 +3,12 @@
 use std::fmt::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
+use ipnet::IpNet;
 
 use crate::model::InterfaceName;
+use crate::observed::LiveBackend;
 use crate::plan::{
-    Change, Disruption, FieldChange, FileAction, HostPlan, HostState, PeerRef, Plan,
+    Change, DiffLine, Disruption, FieldChange, FileAction, HostPlan, HostState, PeerRef, Plan,
 };
 
 /// What a line does.
@@ -99,11 +101,7 @@ fn host_plan(out: &mut String, host: &HostPlan) {
             let _ = writeln!(out, "{BOLD}{}{BOLD:#}  {DIM}{disruption}{DIM:#}", host.host);
         }
     }
-    let mut interface: Option<&InterfaceName> = None;
     for item in &host.changes {
-        if item.interface() != interface {
-            interface = item.interface();
-        }
         change(out, item);
     }
     for note in &host.notes {
@@ -123,26 +121,7 @@ fn change(out: &mut String, item: &Change) {
             let digest = digest.to_string();
             line(out, Sign::Add, format_args!("wgfleet for {machine} (sha256 {}…)", &digest[..12]));
         }
-        Change::File { path, action, diff } => {
-            let (sign, what) = match action {
-                FileAction::Create => (Sign::Add, "file"),
-                FileAction::Update => (Sign::Change, "file"),
-                FileAction::Protect => (Sign::Change, "owner and mode of file"),
-                FileAction::Remove => (Sign::Remove, "file"),
-            };
-            line(out, sign, format_args!("{what} {path}"));
-            if *action == FileAction::Update && diff.is_empty() {
-                let _ = writeln!(out, "      {DIM}(only secrets differ){DIM:#}");
-            }
-            for row in diff {
-                let style = match row.sign {
-                    '+' => Sign::Add.style(),
-                    '-' => Sign::Remove.style(),
-                    _ => DIM,
-                };
-                let _ = writeln!(out, "      {style}{} {}{style:#}", row.sign, plain(&row.text));
-            }
-        }
+        Change::File { path, action, diff } => file(out, path, *action, diff),
         Change::Forward { family } => line(out, Sign::Add, format_args!("forwarding of {family}")),
         Change::Firewall { digest: Some(_) } => {
             line(
@@ -159,27 +138,14 @@ fn change(out: &mut String, item: &Change) {
             );
         }
         Change::Create { interface, backend, addresses, peers } => {
-            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            let backend = backend_name(*backend);
-            line(
-                out,
-                Sign::Add,
-                format_args!("interface {interface} ({backend})  {}", addresses.join(", ")),
-            );
-            const SHOWN: usize = 8;
-            for peer in peers.iter().take(SHOWN) {
-                line(out, Sign::Add, format_args!("  peer {}", name(peer)));
-            }
-            if peers.len() > SHOWN {
-                line(out, Sign::Add, format_args!("  and {} more peers", peers.len() - SHOWN));
-            }
+            create(out, interface, *backend, addresses, peers);
         }
         Change::Restart { interface, backend, reason } => {
             let backend = backend_name(*backend);
             line(out, Sign::Change, format_args!("restart of {interface} ({backend}): {reason}"));
         }
         Change::Delete { interface } => {
-            line(out, Sign::Remove, format_args!("interface {interface}"))
+            line(out, Sign::Remove, format_args!("interface {interface}"));
         }
         Change::Device { interface, fields: changed } => {
             line(out, Sign::Change, format_args!("interface {interface}"));
@@ -224,6 +190,48 @@ fn change(out: &mut String, item: &Change) {
     }
 }
 
+fn file(out: &mut String, path: &str, action: FileAction, diff: &[DiffLine]) {
+    let (sign, what) = match action {
+        FileAction::Create => (Sign::Add, "file"),
+        FileAction::Update => (Sign::Change, "file"),
+        FileAction::Protect => (Sign::Change, "owner and mode of file"),
+        FileAction::Remove => (Sign::Remove, "file"),
+    };
+    line(out, sign, format_args!("{what} {path}"));
+    if action == FileAction::Update && diff.is_empty() {
+        let _ = writeln!(out, "      {DIM}(only secrets differ){DIM:#}");
+    }
+    for row in diff {
+        let style = match row.sign {
+            '+' => Sign::Add.style(),
+            '-' => Sign::Remove.style(),
+            _ => DIM,
+        };
+        let _ = writeln!(out, "      {style}{} {}{style:#}", row.sign, plain(&row.text));
+    }
+}
+
+/// Most peers that a new interface is shown with.
+const SHOWN: usize = 8;
+
+fn create(
+    out: &mut String,
+    interface: &InterfaceName,
+    backend: LiveBackend,
+    addresses: &[IpNet],
+    peers: &[PeerRef],
+) {
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let (backend, addresses) = (backend_name(backend), addresses.join(", "));
+    line(out, Sign::Add, format_args!("interface {interface} ({backend})  {addresses}"));
+    for peer in peers.iter().take(SHOWN) {
+        line(out, Sign::Add, format_args!("  peer {}", name(peer)));
+    }
+    if peers.len() > SHOWN {
+        line(out, Sign::Add, format_args!("  and {} more peers", peers.len() - SHOWN));
+    }
+}
+
 fn fields(out: &mut String, fields: &[FieldChange]) {
     for field in fields {
         let _ = match (&field.from, &field.to) {
@@ -247,11 +255,11 @@ fn name(peer: &PeerRef) -> String {
     }
 }
 
-const fn backend_name(backend: crate::observed::LiveBackend) -> &'static str {
+const fn backend_name(backend: LiveBackend) -> &'static str {
     match backend {
-        crate::observed::LiveBackend::Kernel => "kernel",
-        crate::observed::LiveBackend::Embedded => "embedded",
-        crate::observed::LiveBackend::Userspace => "wireguard-go",
+        LiveBackend::Kernel => "kernel",
+        LiveBackend::Embedded => "embedded",
+        LiveBackend::Userspace => "wireguard-go",
     }
 }
 

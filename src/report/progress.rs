@@ -152,7 +152,6 @@ fn finish(
     }
 }
 
-#[expect(clippy::print_stderr, reason = "progress is what this file is for")]
 fn say(text: &str) {
     anstream::eprintln!("{text}");
 }

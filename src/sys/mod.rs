@@ -1,11 +1,14 @@
-//! The machine below: files that are written whole or not at all, and the clock.
+//! The machine below: files that are written whole or not at all, descriptors that stay here, the
+//! clock.
 
 mod clock;
+mod descriptors;
 mod digest;
 mod elf;
 mod file;
 
 pub use clock::{Clock, FixedClock, SystemClock};
+pub use descriptors::forget_inherited_descriptors;
 pub use digest::sha256;
 pub use elf::{Elf, read_elf};
 pub use file::{FileError, Mode, read_limited, write_atomic, write_new};

@@ -111,13 +111,13 @@ pub enum VaultError {
         /// What is wrong, without any of its text.
         why: String,
     },
-    /// The identity would be committed beside what it opens.
+    /// A secret in clear would lie where it is easily committed.
     #[error(
-        "the identity {path} would lie inside the git work tree {root}, beside what it opens: pass \
-         --identity FILE with a path outside of it"
+        "{path} would lie inside the git work tree {root}, where a secret is easily committed: \
+         choose a path outside of it"
     )]
-    IdentityInWorkTree {
-        /// Where the identity would be written.
+    InWorkTree {
+        /// Where the secret would be written.
         path: PathBuf,
         /// The work tree.
         root: PathBuf,

@@ -136,7 +136,7 @@ pub fn default_path(fleet: &FleetName) -> Result<PathBuf, VaultError> {
 /// passphrase the file is an age file that the passphrase opens.
 ///
 /// # Errors
-/// [`VaultError::IdentityInWorkTree`] where `path` lies in the git work tree of `inventory`;
+/// [`VaultError::InWorkTree`] where `path` lies in the git work tree of `inventory`;
 /// [`VaultError::File`] where there is a file already or none can be written.
 pub fn create(
     path: &Path,
@@ -146,9 +146,7 @@ pub fn create(
 ) -> Result<Recipient, VaultError> {
     let failed =
         |source| VaultError::File(crate::sys::FileError::Write { path: path.to_owned(), source });
-    if let Some(root) = work_tree(inventory).filter(|root| resolve(path).starts_with(root)) {
-        return Err(VaultError::IdentityInWorkTree { path: path.to_owned(), root });
-    }
+    refuse_inside_work_tree(path, inventory)?;
     if let Some(folder) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     }
@@ -156,6 +154,18 @@ pub fn create(
         age_file::generate(&whole_seconds(now).to_string(), passphrase).map_err(failed)?;
     write_new(path, &text, Mode::Private)?;
     Ok(recipient)
+}
+
+/// Checks that a file for a secret does not lie in the git work tree that `inventory`, a folder, is
+/// in. Symbolic links are followed.
+///
+/// # Errors
+/// [`VaultError::InWorkTree`].
+pub fn refuse_inside_work_tree(path: &Path, inventory: &Path) -> Result<(), VaultError> {
+    match work_tree(inventory).filter(|root| resolve(path).starts_with(root)) {
+        Some(root) => Err(VaultError::InWorkTree { path: path.to_owned(), root }),
+        None => Ok(()),
+    }
 }
 
 /// The git work tree that a folder is in.

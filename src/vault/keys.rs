@@ -12,9 +12,9 @@ use zeroize::Zeroizing;
 use super::index::whole_seconds;
 use super::{
     Generation, Identities, KeyState, Layout, PskEpoch, Vault, VaultError, age_file, derive,
-    recipients, secret,
+    pending, recipients, secret,
 };
-use crate::model::{HostName, PresharedKey, PrivateKey, PublicKey};
+use crate::model::{HostName, PresharedKey, PrivateKey};
 use crate::sys::{FileError, Mode};
 
 fn random() -> Result<Zeroizing<[u8; 32]>, VaultError> {
@@ -105,35 +105,23 @@ impl Vault {
     /// successors are proven.
     ///
     /// # Errors
-    /// [`VaultError`] where a file cannot be removed; a second run removes the rest.
+    /// [`VaultError`] where the index cannot be written; it is then the old one.
     pub fn retire<'a>(
         &mut self,
         names: impl IntoIterator<Item = &'a HostName>,
     ) -> Result<Vec<HostName>, VaultError> {
-        // The files go first: the index names a key until its file is gone, so that a second run
-        // finds what a crash left.
-        let names: BTreeSet<&HostName> = names.into_iter().collect();
-        self.change(|vault| {
-            let gone = vault.forget(&names, KeyState::Retired);
-            vault.remove_files(&gone)?;
-            Ok(owners(gone))
-        })
+        self.drop_keys(names, KeyState::Retired)
     }
 
     /// Forgets the next keys of every name: the rotation is given up. Says for which.
     ///
     /// # Errors
-    /// [`VaultError`] where the index cannot be written or a file cannot be removed.
+    /// [`VaultError`] where the index cannot be written; it is then the old one.
     pub fn cancel_rotation<'a>(
         &mut self,
         names: impl IntoIterator<Item = &'a HostName>,
     ) -> Result<Vec<HostName>, VaultError> {
-        // The index goes first: a next key that it names must open. A crash leaves at most a file
-        // that nothing names.
-        let names: BTreeSet<&HostName> = names.into_iter().collect();
-        let gone = self.change(|vault| Ok(vault.forget(&names, KeyState::Next)))?;
-        self.remove_files(&gone)?;
-        Ok(owners(gone))
+        self.drop_keys(names, KeyState::Next)
     }
 
     /// Takes over the key that a host already has; says whether the vault did not have it yet.
@@ -160,10 +148,14 @@ impl Vault {
             if vault.index.current(name).is_some() {
                 return Err(VaultError::HasKey { name: name.clone() });
             }
-            // A file of that name without an entry holds this very key of this very host: a run
-            // died between the two. What it holds cannot be read here, so it is written again.
             let (path, sealed) = vault.seal_key(name, key)?;
-            vault.store.replace(&path, &sealed, Mode::Private)?;
+            if super::exists(&path)? {
+                // A file of that name without an entry, from another branch, should hold this very
+                // key of this very host; it cannot be read here, so it is written again.
+                vault.store.replace(&path, &sealed, Mode::Private)?;
+            } else {
+                vault.store.create(&pending(&path), &sealed, Mode::Private)?;
+            }
             let one =
                 Generation { public_key, created: whole_seconds(now), state: KeyState::Current };
             vault.index.add(name.clone(), one);
@@ -219,7 +211,7 @@ impl Vault {
             let master = PresharedKey::from_bytes(random()?);
             let plain = secret::encode_psk(epoch, &master);
             let sealed = self.seal(&path, plain.as_bytes())?;
-            self.store.create(&path, &sealed, Mode::Private)?;
+            self.store.create(&pending(&path), &sealed, Mode::Private)?;
             let made = PskEpoch { created: whole_seconds(now), check: derive::check(&master) };
             return Ok((epoch, made));
         }
@@ -247,7 +239,7 @@ impl Vault {
 
     fn write_key(&self, name: &HostName, key: &PrivateKey) -> Result<(), VaultError> {
         let (path, sealed) = self.seal_key(name, key)?;
-        Ok(self.store.create(&path, &sealed, Mode::Private)?)
+        Ok(self.store.create(&pending(&path), &sealed, Mode::Private)?)
     }
 
     fn seal_key(
@@ -261,42 +253,37 @@ impl Vault {
         Ok((path, sealed))
     }
 
-    /// Takes the keys in that state out of the index in memory.
-    fn forget(
+    /// Takes the keys in that state out of the index; their files are set aside first, and removed
+    /// by `change` when the index no longer names them.
+    fn drop_keys<'a>(
         &mut self,
-        names: &BTreeSet<&HostName>,
+        names: impl IntoIterator<Item = &'a HostName>,
         state: KeyState,
-    ) -> Vec<(HostName, PublicKey)> {
-        let mut gone = Vec::new();
-        for name in names {
-            let Some(generations) = self.index.keys.get_mut(*name) else { continue };
-            generations.retain(|one| {
-                let stays = one.state != state;
-                if !stays {
-                    gone.push(((*name).clone(), one.public_key));
+    ) -> Result<Vec<HostName>, VaultError> {
+        let names: BTreeSet<&HostName> = names.into_iter().collect();
+        self.change(|vault| {
+            let layout = Layout(&vault.folder);
+            let mut dropped = Vec::new();
+            for name in names {
+                let Some(generations) = vault.index.keys.get_mut(name) else { continue };
+                let gone = generations.extract_if(.., |one| one.state == state);
+                let gone: Vec<PathBuf> =
+                    gone.map(|one| layout.key(name, &one.public_key)).collect();
+                for path in &gone {
+                    if super::exists(path)? {
+                        vault.store.rename(path, &pending(path))?;
+                    }
                 }
-                stays
-            });
-        }
-        gone
-    }
-
-    fn remove_files(&self, gone: &[(HostName, PublicKey)]) -> Result<(), VaultError> {
-        let layout = Layout(&self.folder);
-        for (name, public) in gone {
-            self.store.remove(&layout.key(name, public))?;
-        }
-        Ok(())
+                if !gone.is_empty() {
+                    dropped.push(name.clone());
+                }
+            }
+            Ok(dropped)
+        })
     }
 
     fn seal(&self, path: &Path, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
         age_file::seal(&self.recipients, plain)
             .map_err(|source| VaultError::File(FileError::Write { path: path.to_owned(), source }))
     }
-}
-
-fn owners(keys: Vec<(HostName, PublicKey)>) -> Vec<HostName> {
-    let mut names: Vec<HostName> = keys.into_iter().map(|(name, _)| name).collect();
-    names.dedup();
-    names
 }

@@ -9,8 +9,10 @@
 //!
 //! A file of `keys` or `psk` is written once and never over another: adding a key needs the
 //! recipients only, no identity. Whatever changes together changes in the index, whose replacement
-//! is atomic: the file comes first, then the index. Only [`Vault::rekey`] replaces files, by the
-//! same contents for other recipients. `docs/vault.md` has the formats.
+//! is atomic: new files are first written under a pending name, then the index names them, then
+//! they get their own name. A crash leaves the old index or the new one; pending files are read
+//! where the index names them, and the next run renames or removes them. Only [`Vault::rekey`]
+//! replaces files, by the same contents for other recipients. `docs/vault.md` has the formats.
 
 mod age_file;
 mod derive;
@@ -34,6 +36,7 @@ pub use index::{Generation, Index, IndexError, KeyState, PskEpoch};
 pub use unlocked::Unlocked;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -65,7 +68,7 @@ pub struct Vault {
 pub struct Oddities {
     /// Files that the index names and that are not there.
     pub missing: Vec<PathBuf>,
-    /// Files that the index does not name: of an interrupted run, or of another branch.
+    /// Files that the index does not name, as a merge of two branches can leave.
     pub unknown: Vec<PathBuf>,
 }
 
@@ -104,10 +107,34 @@ impl Layout<'_> {
     }
 }
 
+/// The first characters of a file's name until the index names it.
+const PENDING: &str = ".pending-";
+
+/// Where a file is until the index names it.
+fn pending(path: &Path) -> PathBuf {
+    let mut name = OsString::from(PENDING);
+    name.push(path.file_name().unwrap_or_default());
+    path.with_file_name(name)
+}
+
+/// The name that a pending file is to get.
+fn settled(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?.strip_prefix(PENDING)?;
+    Some(path.with_file_name(name))
+}
+
 /// Keeps other runs from writing while it lives.
 #[derive(Debug)]
 struct Lock {
-    _folder: File,
+    folder: File,
+}
+
+impl Drop for Lock {
+    /// Closing alone would leave the lock to a child process that another thread has forked and
+    /// that has not reached its exec yet.
+    fn drop(&mut self) {
+        let _ = self.folder.unlock();
+    }
 }
 
 impl Lock {
@@ -116,7 +143,7 @@ impl Lock {
         let failed = |source| VaultError::Lock { path: folder.to_owned(), source };
         let file = File::open(folder).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _folder: file }),
+            Ok(()) => Ok(Self { folder: file }),
             Err(TryLockError::WouldBlock) => Err(VaultError::Locked { path: folder.to_owned() }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
@@ -172,9 +199,11 @@ impl Vault {
         }
         let index = Index::new(fleet.clone(), recipients::texts(&recipients));
         let mut vault = Self { folder: folder.to_owned(), index, recipients, store };
+        vault.settle()?;
         let (epoch, made) = vault.make_epoch(now)?;
         vault.index.epochs.insert(epoch, made);
         vault.store.create(&layout.index(), &vault.index.to_bytes(), Mode::Public)?;
+        vault.settle_if_possible();
         Ok(vault)
     }
 
@@ -245,10 +274,18 @@ impl Vault {
         let mut present = BTreeSet::new();
         for folder in [layout.keys(), layout.psk()] {
             if exists(&folder)? {
-                present.extend(list(&folder)?);
+                let files = list(&folder)?;
+                present.extend(
+                    files
+                        .into_iter()
+                        .filter(|path| !is_temporary(path))
+                        .map(|path| settled(&path).unwrap_or(path)),
+                );
             }
         }
         let named = self.files();
+        // A pending file that the index does not name is nothing yet.
+        present.retain(|path| named.contains(path) || path.exists());
         Ok(Oddities {
             missing: named.difference(&present).cloned().collect(),
             unknown: present.difference(&named).cloned().collect(),
@@ -273,12 +310,13 @@ impl Vault {
         let _lock = Lock::take(&self.folder)?;
         self.index = read_index(&self.folder)?;
         self.recipients = read_recipients(&self.folder)?;
-        self.sweep()?;
+        self.settle()?;
         let before = self.index.clone();
         let result = change(self).and_then(|value| {
             if self.index != before {
                 let path = Layout(&self.folder).index();
                 self.store.replace(&path, &self.index.to_bytes(), Mode::Public)?;
+                self.settle_if_possible();
             }
             Ok(value)
         });
@@ -288,21 +326,40 @@ impl Vault {
         result
     }
 
-    /// Removes the temporary files of a run that was killed; whoever holds the lock has none yet.
-    fn sweep(&self) -> Result<(), VaultError> {
+    /// Finishes what a run that died has begun: pending files that the index names get their own
+    /// names, other pending and temporary files go. To be called under the lock.
+    fn settle(&self) -> Result<(), VaultError> {
         let layout = Layout(&self.folder);
+        let named = self.files();
         for folder in [self.folder.clone(), layout.keys(), layout.psk()] {
+            // git does not keep empty folders.
             fs::create_dir_all(&folder)
                 .map_err(|source| FileError::Write { path: folder.clone(), source })?;
             for path in list(&folder)? {
-                let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-                if name.starts_with(b".wgfleet-") {
-                    Disk.remove(&path)?;
+                match settled(&path) {
+                    Some(own) if named.contains(&own) && !exists(&own)? => {
+                        self.store.rename(&path, &own)?;
+                    }
+                    Some(_) => self.store.remove(&path)?,
+                    None if is_temporary(&path) => self.store.remove(&path)?,
+                    None => {}
                 }
             }
         }
         Ok(())
     }
+
+    /// Settles after a change. The change is made already: what fails here is done by the next run.
+    fn settle_if_possible(&self) {
+        if let Err(error) = self.settle() {
+            tracing::debug!(%error, "pending files stay");
+        }
+    }
+}
+
+/// Whether it is the temporary file of a write that has not ended.
+fn is_temporary(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".wgfleet-"))
 }
 
 fn read_index(folder: &Path) -> Result<Index, VaultError> {

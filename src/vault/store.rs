@@ -6,12 +6,14 @@ use std::path::Path;
 
 use crate::sys::{FileError, Mode, write_atomic, write_new};
 
-/// The three steps of writing. Tests stop at each of them.
+/// The steps of writing. Tests stop at each of them.
 pub(super) trait Store: Send + Sync + fmt::Debug {
     /// Writes a file that must not be there yet.
     fn create(&self, path: &Path, bytes: &[u8], mode: Mode) -> Result<(), FileError>;
     /// Writes a file in the place of what is there.
     fn replace(&self, path: &Path, bytes: &[u8], mode: Mode) -> Result<(), FileError>;
+    /// Gives a file another name.
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError>;
     /// Removes a file; one that is not there is removed already.
     fn remove(&self, path: &Path) -> Result<(), FileError>;
 }
@@ -27,6 +29,10 @@ impl Store for Disk {
 
     fn replace(&self, path: &Path, bytes: &[u8], mode: Mode) -> Result<(), FileError> {
         write_atomic(path, bytes, mode)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {
+        fs::rename(from, to).map_err(|source| FileError::Write { path: to.to_owned(), source })
     }
 
     fn remove(&self, path: &Path) -> Result<(), FileError> {

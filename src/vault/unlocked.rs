@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::age_file::{self, OpenProblem};
-use super::{Identities, Index, KeyState, Layout, VaultError, derive, secret};
+use super::{Identities, Index, Layout, VaultError, derive, pending, secret};
 use crate::model::{HostName, PresharedKey, PrivateKey, PublicKey};
 use crate::sys::{FileError, read_limited};
 
@@ -29,7 +29,7 @@ pub struct Unlocked {
     recipients: Vec<String>,
     identities: Identities,
     /// A thousand-host mesh asks half a million times for the same master.
-    masters: Mutex<BTreeMap<u32, Arc<PresharedKey>>>,
+    masters: RwLock<BTreeMap<u32, Arc<PresharedKey>>>,
 }
 
 impl fmt::Debug for Unlocked {
@@ -48,7 +48,7 @@ impl Unlocked {
         recipients: Vec<String>,
         identities: Identities,
     ) -> Self {
-        Self { folder, index, recipients, identities, masters: Mutex::default() }
+        Self { folder, index, recipients, identities, masters: RwLock::default() }
     }
 
     /// The public index as it was when the vault was unlocked.
@@ -120,8 +120,8 @@ impl Unlocked {
     /// Opens every file that the index names, and gives all that is wrong.
     #[must_use]
     pub fn verify(&self) -> Vec<VaultError> {
-        let keys: Vec<(&HostName, PublicKey)> = self.live_keys(true).collect();
-        let keys = keys
+        let keys = self
+            .keys()
             .par_iter()
             .filter_map(|(name, public)| self.read_key(name, public).err())
             .collect::<Vec<_>>();
@@ -129,12 +129,11 @@ impl Unlocked {
         keys.into_iter().chain(epochs).collect()
     }
 
-    /// Every file with its plaintext, checked against the index. A retired key whose file is
-    /// already gone is left out.
+    /// Every file with its plaintext, checked against the index.
     pub(super) fn plaintexts(&self) -> Result<Vec<Plaintext>, VaultError> {
         let layout = Layout(&self.folder);
-        let keys: Vec<(&HostName, PublicKey)> = self.live_keys(false).collect();
-        let mut all = keys
+        let mut all = self
+            .keys()
             .par_iter()
             .map(|(name, public)| {
                 let path = layout.key(name, public);
@@ -152,19 +151,10 @@ impl Unlocked {
         Ok(all)
     }
 
-    /// All keys of the index; with `whole` also retired ones whose file is gone.
-    fn live_keys(&self, whole: bool) -> impl Iterator<Item = (&HostName, PublicKey)> {
-        let layout = Layout(&self.folder);
-        self.index.keys.iter().flat_map(move |(name, generations)| {
-            generations
-                .iter()
-                .filter(move |one| {
-                    whole
-                        || one.state != KeyState::Retired
-                        || layout.key(name, &one.public_key).exists()
-                })
-                .map(move |one| (name, one.public_key))
-        })
+    /// All keys of the index.
+    fn keys(&self) -> Vec<(&HostName, PublicKey)> {
+        let keys = self.index.keys.iter();
+        keys.flat_map(|(name, all)| all.iter().map(move |one| (name, one.public_key))).collect()
     }
 
     pub(super) fn read_key(
@@ -178,10 +168,11 @@ impl Unlocked {
     }
 
     fn master(&self, epoch: u32) -> Result<Arc<PresharedKey>, VaultError> {
-        let mut masters = self.masters.lock().unwrap_or_else(PoisonError::into_inner);
+        let masters = self.masters.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(master) = masters.get(&epoch) {
             return Ok(Arc::clone(master));
         }
+        drop(masters);
         let known = self.index.epochs().get(&epoch).ok_or(VaultError::NoEpoch { epoch })?;
         let path = Layout(&self.folder).epoch(epoch);
         let master = secret::decode_psk(&path, &self.open(&path)?, epoch)?;
@@ -189,17 +180,24 @@ impl Unlocked {
             return Err(VaultError::Mismatch { path, what: "PSK material" });
         }
         let master = Arc::new(master);
+        let mut masters = self.masters.write().unwrap_or_else(PoisonError::into_inner);
         masters.insert(epoch, Arc::clone(&master));
         Ok(master)
     }
 
     fn open(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-        let bytes = read_limited(path, FILE_LIMIT).map_err(|error| match error {
-            FileError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                VaultError::Missing { path: path.to_owned() }
-            }
-            error => error.into(),
-        })?;
+        // A run may be about to rename the file, or have died before: its own name, the pending
+        // one, and once more its own, if it was renamed between the two.
+        let pending = pending(path);
+        let bytes = [path, &pending, path]
+            .into_iter()
+            .find_map(|path| match read_limited(path, FILE_LIMIT) {
+                Err(FileError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                    None
+                }
+                result => Some(result),
+            })
+            .ok_or_else(|| VaultError::Missing { path: path.to_owned() })??;
         age_file::open(&bytes, &self.identities.0).map_err(|problem| match problem {
             OpenProblem::NoMatch => VaultError::WrongIdentity {
                 path: path.to_owned(),

@@ -1,0 +1,160 @@
+//! `AllowedIPs`: each prefix on one peer of an interface, and every peer's own address among them.
+
+use std::collections::HashMap;
+
+use ipnet::IpNet;
+use rayon::prelude::*;
+
+use crate::finding::{Code, Finding};
+use crate::inventory::Inventory;
+use crate::model::Location;
+use crate::topology::{Interface, InterfaceId, Node, Topology};
+
+/// One prefix on two peers of an interface, and the peers.
+type Clash = (IpNet, InterfaceId, InterfaceId);
+
+/// One prefix in the `AllowedIPs` of two peers of one interface: the kernel gives it to the last
+/// one without a word.
+pub(super) fn duplicates(_inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let clashes: Vec<(InterfaceId, Vec<Clash>)> = topology
+        .interfaces
+        .par_iter()
+        .enumerate()
+        .filter_map(|(index, interface)| {
+            let clashes = of(interface);
+            let id = InterfaceId(u32::try_from(index).ok()?);
+            (!clashes.is_empty()).then_some((id, clashes))
+        })
+        .collect();
+    let mut findings: Vec<Finding> = Vec::new();
+    // The same two peers clash on every interface that has both, and two gateways of one site in
+    // each of its subnets: one finding, counted.
+    let mut causes: HashMap<Cause, usize> = HashMap::new();
+    for (id, clashes) in clashes {
+        let interface = topology.interface(id);
+        for clash in clashes {
+            let (net, first, last) = clash;
+            let declared = override_of(interface, last).or_else(|| override_of(interface, first));
+            if declared.is_none() && equal_lans(topology, clash) {
+                continue;
+            }
+            let cause = (declared.is_some().then_some(net), declared, first, last);
+            if let Some(index) = causes.get(&cause) {
+                findings[*index].count += 1;
+                continue;
+            }
+            causes.insert(cause, findings.len());
+            findings.push(duplicate(topology, id, clash));
+        }
+    }
+    findings
+}
+
+/// A declared prefix with its place, and the two peers.
+type Cause = (Option<IpNet>, Option<Location>, InterfaceId, InterfaceId);
+
+/// Where an interface overrides what it accepts from a peer.
+fn override_of(interface: &Interface, remote: InterfaceId) -> Option<Location> {
+    let peer = interface.peers.iter().find(|peer| peer.remote == remote)?;
+    peer.allowed_ips_at
+}
+
+/// Whether the clash follows from one prefix at two places, which is a finding of its own.
+fn equal_lans(topology: &Topology, (net, first, last): Clash) -> bool {
+    let (a, b) = (
+        topology.node(topology.interface(first).node),
+        topology.node(topology.interface(last).node),
+    );
+    let has = |node: &Node| node.subnets.iter().any(|subnet| subnet.value == net);
+    (a.site.is_none() || a.site != b.site) && has(a) && has(b)
+}
+
+fn duplicate(topology: &Topology, id: InterfaceId, (net, first, last): Clash) -> Finding {
+    let interface = topology.interface(id);
+    let node = |id: InterfaceId| topology.node(topology.interface(id).node);
+    let (one, two) = (node(first), node(last));
+    // An override is what is to change; otherwise the second peer.
+    let (changed, other) = match (override_of(interface, last), override_of(interface, first)) {
+        (None, Some(at)) => (at, two.at),
+        (at, theirs) => (at.unwrap_or(two.at), theirs.unwrap_or(one.at)),
+    };
+    let (here, there) =
+        if override_of(interface, last).is_none() && override_of(interface, first).is_some() {
+            (one, two)
+        } else {
+            (two, one)
+        };
+    let mut finding = Finding::new(
+        Code::DuplicateAllowedIp,
+        format!("on `{}`, {net} belongs to both `{}` and `{}`", node(id).name, one.name, two.name),
+        changed,
+    )
+    .label(format!("`{}`", here.name))
+    .also(other, format!("`{}`", there.name))
+    .help(format!(
+        "AllowedIPs of one interface are one routing table, and `{}` silently gets the prefix: \
+         let only one of them have it",
+        two.name
+    ));
+    let target = net.hosts().next().unwrap_or_else(|| net.network());
+    let source = interface.addresses.iter().map(|addr| addr.value.addr());
+    if let Some(source) = source.filter(|addr| addr.is_ipv4() == target.is_ipv4()).min() {
+        finding = finding.witness(source, target);
+    }
+    finding
+}
+
+fn of(interface: &Interface) -> Vec<Clash> {
+    let mut entries: Vec<(IpNet, InterfaceId)> = interface
+        .peers
+        .iter()
+        .flat_map(|peer| peer.allowed_ips.iter().map(|net| (net.trunc(), peer.remote)))
+        .collect();
+    entries.sort_unstable();
+    entries.dedup();
+    entries
+        .windows(2)
+        .filter(|pair| pair[0].0 == pair[1].0)
+        .map(|pair| (pair[0].0, pair[0].1, pair[1].1))
+        .collect()
+}
+
+/// `AllowedIPs` that lack a tunnel address of the peer: it cannot be pinged, and what it sends
+/// from that address is dropped.
+pub(super) fn missing(_inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    // Lists are shared between interfaces; each list and peer is looked at once.
+    let mut seen: HashMap<(*const IpNet, usize, InterfaceId), bool> = HashMap::new();
+    for interface in &topology.interfaces {
+        for peer in &interface.peers {
+            let key = (peer.allowed_ips.as_ptr(), peer.allowed_ips.len(), peer.remote);
+            let lacks = || {
+                topology
+                    .tunnel_addresses(peer.remote)
+                    .any(|addr| !peer.allowed_ips.iter().any(|net| net.contains(&addr)))
+            };
+            if !*seen.entry(key).or_insert_with(lacks) {
+                continue;
+            }
+            let addresses: Vec<String> = topology
+                .tunnel_addresses(peer.remote)
+                .filter(|addr| !peer.allowed_ips.iter().any(|net| net.contains(addr)))
+                .map(|addr| addr.to_string())
+                .collect();
+            let (node, remote) = (topology.node(interface.node), topology.remote(peer));
+            let list = addresses.join(" and ");
+            let title = format!("`{}` does not accept {list} from `{}`", node.name, remote.name);
+            findings.push(
+                Finding::new(
+                    Code::MissingTunnelAddress,
+                    title,
+                    peer.allowed_ips_at.unwrap_or(peer.at),
+                )
+                .label("the AllowedIPs lack the peer's own tunnel address")
+                .also(remote.at, format!("has {list}"))
+                .help(format!("add {list} to the list, or remove the override")),
+            );
+        }
+    }
+    findings
+}

@@ -1,0 +1,98 @@
+//! LAN prefixes: at one place each, and apart from the tunnel networks.
+
+use std::collections::HashMap;
+
+use ipnet::IpNet;
+
+use crate::finding::{Code, Finding};
+use crate::inventory::Inventory;
+use crate::model::{Located, covers};
+use crate::topology::{Node, Topology};
+
+/// One prefix that nodes of two sites deliver to: one of the two LANs is never reached.
+pub(super) fn equal(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let place = |node: &Node| match node.site {
+        Some(site) => format!("site `{}`", inventory.sites[site].name.value),
+        None => format!("`{}`", node.name),
+    };
+    let mut first: HashMap<IpNet, Vec<(&Node, &Located<IpNet>)>> = HashMap::new();
+    let mut findings = Vec::new();
+    for node in &topology.nodes {
+        for subnet in &node.subnets {
+            let owners = first.entry(subnet.value.trunc()).or_default();
+            let apart = owners.iter().find(|(other, _)| {
+                (other.site.is_none() || other.site != node.site) && share(topology, node, other)
+            });
+            if let Some((other, theirs)) = apart {
+                let title =
+                    format!("{} is at {} and at {}", subnet.value, place(other), place(node));
+                findings.push(
+                    Finding::new(Code::EqualLans, title, subnet.at)
+                        .label(format!("at {}", place(node)))
+                        .also(theirs.at, format!("at {}", place(other)))
+                        .help(
+                            "renumber one of the LANs, or keep them in networks that share no host",
+                        ),
+                );
+            }
+            // One owner for each place is enough to compare with.
+            if owners.iter().all(|(other, _)| other.site.is_none() || other.site != node.site)
+                && owners.len() < 8
+            {
+                owners.push((node, subnet));
+            }
+        }
+    }
+    dedup(findings)
+}
+
+/// Several gateways of one site say the same: one finding for each pair of places.
+fn dedup(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut kept: Vec<Finding> = Vec::new();
+    let mut seen: HashMap<_, usize> = HashMap::new();
+    for finding in findings {
+        let key = (finding.primary.at, finding.others.first().map(|label| label.at));
+        if seen.insert(key, kept.len()).is_none() {
+            kept.push(finding);
+        }
+    }
+    kept
+}
+
+/// Whether two nodes are in one network.
+fn share(topology: &Topology, a: &Node, b: &Node) -> bool {
+    let networks = |node: &Node| -> Vec<usize> {
+        node.interfaces.iter().map(|id| topology.interface(*id).network).collect()
+    };
+    let theirs = networks(b);
+    networks(a).iter().any(|network| theirs.contains(network))
+}
+
+/// A LAN that overlaps a tunnel network: packets to one end up in the other.
+pub(super) fn over_networks(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let sites = inventory.sites.iter().flat_map(|site| &site.subnets);
+    let own = inventory.hosts.iter().flat_map(|host| &host.subnets);
+    let peers = inventory.peers.iter().flat_map(|peer| &peer.subnets);
+    let mut findings = Vec::new();
+    if topology.interfaces.is_empty() {
+        return findings;
+    }
+    for lan in sites.chain(own).chain(peers) {
+        for network in &inventory.networks {
+            for prefix in &network.prefixes {
+                if covers(&lan.value, &prefix.value) || covers(&prefix.value, &lan.value) {
+                    let name = &network.name.value;
+                    let title =
+                        format!("{} overlaps {} of network `{name}`", lan.value, prefix.value);
+                    findings.push(
+                        Finding::new(Code::LanOverlapsNetwork, title, lan.at)
+                            .label("a LAN")
+                            .also(prefix.at, "where tunnel addresses come from")
+                            .help("choose prefixes for the network that no LAN uses"),
+                    );
+                }
+            }
+        }
+    }
+    findings
+}

@@ -1,0 +1,66 @@
+//! `wgfleet quick`: what wg-quick(8) does, where wireguard-tools is missing.
+
+use std::io::Write as _;
+
+use clap::{Args, Subcommand};
+
+use super::{CommandError, CommandResult, Exit};
+use crate::tunnel::quick::Quick;
+use crate::tunnel::{Retries, UserspaceCommand};
+
+/// Start and stop WireGuard interfaces as wg-quick(8) does
+///
+/// Takes the arguments of wg-quick(8). Where the kernel has no WireGuard, `wgfleet tunnel` runs
+/// the interface, or the program that `WG_QUICK_USERSPACE_IMPLEMENTATION` names.
+#[derive(Debug, Args)]
+pub(super) struct QuickArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Start an interface, or leave everything as it was
+    Up(Target),
+    /// Stop an interface
+    Down(Target),
+    /// Write a running interface into its file
+    Save(Target),
+    /// Print the file as `wg setconf` takes it
+    Strip(Target),
+}
+
+/// Which interface.
+#[derive(Debug, Args)]
+struct Target {
+    /// An interface with a file under /etc/wireguard, or a file called INTERFACE.conf
+    #[arg(value_name = "INTERFACE|FILE")]
+    target: String,
+}
+
+pub(super) fn cmd_quick(args: &QuickArgs) -> CommandResult {
+    let mut report = |line: &str| anstream::eprintln!("{line}");
+    let (Action::Up(target) | Action::Down(target) | Action::Save(target) | Action::Strip(target)) =
+        &args.action;
+    let userspace = match std::env::var_os("WG_QUICK_USERSPACE_IMPLEMENTATION") {
+        Some(program) if !program.is_empty() => UserspaceCommand::Program(program),
+        _ => UserspaceCommand::Own,
+    };
+    let retries = match std::env::var("WG_ENDPOINT_RESOLUTION_RETRIES") {
+        Ok(text) => text.parse().map_err(|error| CommandError::new(Exit::Usage, &error))?,
+        Err(_) => Retries::default(),
+    };
+    let mut quick = Quick::open(&target.target, userspace, retries, &mut report)
+        .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+    let outcome = match &args.action {
+        Action::Up(_) => quick.up(),
+        Action::Down(_) => quick.down(),
+        Action::Save(_) => quick.save(),
+        Action::Strip(_) => {
+            let out = rustix::io::dup(rustix::stdio::stdout()).map_err(std::io::Error::from)?;
+            std::fs::File::from(out).write_all(&quick.strip())?;
+            Ok(())
+        }
+    };
+    outcome.map(|()| Exit::Done).map_err(|error| CommandError::new(Exit::Failed, &error))
+}

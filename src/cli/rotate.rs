@@ -1,0 +1,336 @@
+//! `wgfleet rotate`: new keys without lost traffic.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::apply::{ask, change_id, exit, read_agents, summarise};
+use super::fleet::{Fleet, VaultKeys};
+use super::survey::{Survey, SurveyArgs};
+use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
+use crate::apply::{Job, Outcome, Rotation, rotate};
+use crate::desired::PublicKeys;
+use crate::model::{HostName, PublicKey};
+use crate::plan::{HostPlan, HostState, Plan, resolve};
+use crate::sys::{Clock as _, SystemClock};
+use crate::topology::NodeKind;
+use crate::vault::Vault;
+
+/// Give hosts new keys, one host after the other, without dropping traffic.
+///
+/// The new key goes into the vault first; the old one is kept until the new one has shaken hands
+/// with every neighbour that the old one was talking to. Interrupted at any point, a second run
+/// finishes; `wgfleet apply` would finish it too.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wgfleet rotate b7
+  wgfleet rotate --older-than 90 --yes
+  wgfleet rotate --all")]
+pub(super) struct RotateArgs {
+    #[command(flatten)]
+    survey: SurveyArgs,
+
+    /// The hosts
+    #[arg(value_name = "HOST", required_unless_present_any = ["all", "older_than"])]
+    hosts: Vec<HostName>,
+
+    /// All managed hosts
+    #[arg(long, conflicts_with_all = ["hosts", "older_than"])]
+    all: bool,
+
+    /// Hosts whose key is older than this
+    #[arg(long, value_name = "DAYS", conflicts_with = "hosts")]
+    older_than: Option<i64>,
+
+    /// Go on although a neighbour cannot be read; it loses the host until `wgfleet apply` reaches it
+    #[arg(long)]
+    allow_unreachable: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+
+    /// Seconds after which a host takes an unconfirmed change back
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(30..=3600))]
+    deadline: u64,
+}
+
+/// Public keys in the middle of a rotation: those whose turn has not come keep the old key.
+struct TurnKeys<'a> {
+    vault: &'a Vault,
+    waiting: &'a BTreeSet<HostName>,
+}
+
+impl PublicKeys for TurnKeys<'_> {
+    fn of(&self, name: &HostName) -> Option<PublicKey> {
+        let index = self.vault.index();
+        let next = index.next(name).filter(|_| !self.waiting.contains(name));
+        next.or_else(|| index.current(name))
+    }
+
+    fn psk_epoch(&self) -> Option<u32> {
+        self.vault.index().epoch()
+    }
+}
+
+impl RotateArgs {
+    pub(super) fn run(self, global: &Global) -> CommandResult {
+        if !self.yes && !std::io::stdin().is_terminal() {
+            return Err(CommandError::message(
+                Exit::Usage,
+                "nobody can be asked: stdin is not a terminal",
+            )
+            .hint("add --yes"));
+        }
+        let fleet = Fleet::load(global)?;
+        let mut vault = Vault::open(&super::vault::folder(&global.file))?;
+        let names = self.names(&fleet, &vault)?;
+        if names.is_empty() {
+            if !global.quiet {
+                anstream::eprintln!("No key is that old: nothing to do.");
+            }
+            return Ok(Exit::Done);
+        }
+        runtime()?.block_on(async {
+            let work = self.rotate(global, &fleet, &mut vault, &names);
+            tokio::select! {
+                done = work => done,
+                _ = tokio::signal::ctrl_c() => Err(CommandError::message(
+                    Exit::Interrupted,
+                    "interrupted; hosts that were not confirmed go back by themselves",
+                )
+                .hint("run the same command again to finish")),
+            }
+        })
+    }
+
+    /// The hosts to rotate, in order of the file, those of an unfinished run first.
+    fn names(&self, fleet: &Fleet, vault: &Vault) -> Result<Vec<HostName>, CommandError> {
+        let hosts = || fleet.inventory().hosts.iter().map(|host| host.name.value.clone());
+        let index = vault.index();
+        if self.all {
+            return Ok(hosts().collect());
+        }
+        if let Some(days) = self.older_than {
+            let old = index.older_than(days, SystemClock.now());
+            return Ok(hosts()
+                .filter(|name| old.contains(name) || index.next(name).is_some())
+                .collect());
+        }
+        for name in &self.hosts {
+            if !hosts().any(|host| host == *name) {
+                return Err(CommandError::message(
+                    Exit::Usage,
+                    format!("{name} is no managed host of this inventory"),
+                )
+                .hint("keys of unmanaged peers change in the file, or with `wgfleet vault`"));
+            }
+        }
+        Ok(hosts().filter(|name| self.hosts.contains(name)).collect())
+    }
+
+    async fn rotate(
+        &self,
+        global: &Global,
+        fleet: &Fleet,
+        vault: &mut Vault,
+        names: &[HostName],
+    ) -> CommandResult {
+        let begun = vault.begin_rotation(names, SystemClock.now())?;
+        let survey = self.survey(global, fleet, vault, &BTreeSet::new(), names).await;
+        let review = match survey {
+            Ok(survey) => {
+                let plan = survey.plan();
+                survey.close().await;
+                self.review(global, fleet, names, &plan)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = review {
+            // Nothing was touched: the keys that this run made are not needed.
+            vault.cancel_rotation(&begun)?;
+            return Err(error);
+        }
+        let mut waiting: BTreeSet<HostName> = names.iter().cloned().collect();
+        let mut worst = Vec::new();
+        for name in names {
+            waiting.remove(name);
+            let outcomes = self.turn(global, fleet, vault, &waiting, name).await?;
+            let ended = exit(&outcomes);
+            worst.extend(outcomes);
+            if ended != Exit::Done {
+                if !global.quiet {
+                    summarise(&worst);
+                    anstream::eprintln!("{name} keeps its old key; run the same command to go on");
+                }
+                return Ok(ended);
+            }
+            vault.promote([name])?;
+            vault.retire([name])?;
+            if !global.quiet {
+                anstream::eprintln!("{name}: the new key is proven, the old one is retired");
+            }
+        }
+        if global.format == Format::Json {
+            let text = format!("{}\n", serde_json::json!({ "rotated": names }));
+            super::write_stdout(text.as_bytes())?;
+        }
+        Ok(exit(&worst))
+    }
+
+    /// Shows the plan and asks.
+    fn review(
+        &self,
+        global: &Global,
+        fleet: &Fleet,
+        names: &[HostName],
+        plan: &Plan,
+    ) -> Result<(), CommandError> {
+        if global.format == Format::Human {
+            super::plan::show(global, plan)?;
+        }
+        let strangers = strangers(fleet, names);
+        if !strangers.is_empty() {
+            let list: Vec<&str> = strangers.iter().map(HostName::as_str).collect();
+            anstream::eprintln!(
+                "unmanaged peers must be given the new public keys by hand: {}",
+                list.join(", ")
+            );
+        }
+        let unreadable: Vec<String> = plan.unreadable().map(|(host, _)| host.to_string()).collect();
+        if !unreadable.is_empty() && !self.allow_unreachable {
+            return Err(CommandError::message(
+                Exit::Unreadable,
+                format!("{} would lose the session; nothing was touched", unreadable.join(", ")),
+            )
+            .hint("bring them up, or add --allow-unreachable and run `wgfleet apply` later"));
+        }
+        if plan.blocked().next().is_some() {
+            return Err(CommandError::message(
+                Exit::Findings,
+                "some hosts are blocked; nothing was touched",
+            ));
+        }
+        if !self.yes && !ask(names.len())? {
+            return Err(CommandError::message(Exit::Done, "nothing was touched"));
+        }
+        Ok(())
+    }
+
+    async fn survey(
+        &self,
+        global: &Global,
+        fleet: &Fleet,
+        vault: &Vault,
+        waiting: &BTreeSet<HostName>,
+        names: &[HostName],
+    ) -> Result<Survey, CommandError> {
+        let mut args = self.survey.clone();
+        args.limit = involved(fleet, names);
+        let keys = TurnKeys { vault, waiting };
+        Survey::take(global, &args, fleet, Some(&keys)).await
+    }
+
+    /// One host's turn.
+    async fn turn(
+        &self,
+        global: &Global,
+        fleet: &Fleet,
+        vault: &Vault,
+        waiting: &BTreeSet<HostName>,
+        name: &HostName,
+    ) -> Result<Vec<(HostName, Outcome)>, CommandError> {
+        let mut survey =
+            self.survey(global, fleet, vault, waiting, std::slice::from_ref(name)).await?;
+        let keys = VaultKeys { vault };
+        let Some(new) = keys.of(name) else { return Ok(Vec::new()) };
+        let old = vault.index().current(name).filter(|old| *old != new);
+        let plan = survey.plan();
+        let agents = Arc::new(read_agents(&survey, &plan)?);
+        let seen = std::mem::take(&mut survey.seen);
+        let (mut observed, mut hosts) = (BTreeMap::new(), BTreeMap::new());
+        for (name, (seen, host)) in seen {
+            observed.insert(name.clone(), seen);
+            hosts.insert(name, host);
+        }
+        let mut rotation = Rotation { host: None, neighbours: Vec::new(), old, new };
+        let mut outcomes = Vec::new();
+        for host_plan in &plan.hosts {
+            if let HostState::Unreadable(_) | HostState::Blocked(_) = &host_plan.state {
+                continue;
+            }
+            let Some(connection) = hosts.remove(&host_plan.host) else { continue };
+            if host_plan.changes.is_empty() {
+                connection.close().await;
+                outcomes.push((host_plan.host.clone(), Outcome::Unchanged));
+                continue;
+            }
+            let Some(job) = job(&survey, &observed, host_plan, &agents)? else { continue };
+            if host_plan.host == *name {
+                rotation.host = Some((job, connection));
+            } else {
+                rotation.neighbours.push((job, connection));
+            }
+        }
+        let deadline = Duration::from_secs(self.deadline);
+        let (connector, secrets, sink) = (&survey.connector, &survey.secrets, &survey.sink);
+        outcomes.extend(rotate(connector, rotation, secrets, deadline, sink).await);
+        Ok(outcomes)
+    }
+}
+
+fn job<'a>(
+    survey: &'a Survey,
+    observed: &'a BTreeMap<HostName, crate::observed::ObservedHost>,
+    plan: &'a HostPlan,
+    agents: &Arc<BTreeMap<String, Vec<u8>>>,
+) -> Result<Option<Job<'a>>, CommandError> {
+    let name = &plan.host;
+    let desired = survey.state.hosts.iter().find(|host| host.name == *name);
+    let parts = (desired, survey.rendered.get(name), observed.get(name), survey.looks.get(name));
+    let (Some(desired), Some(rendered), Some(observed), Some(look)) = parts else {
+        return Ok(None);
+    };
+    Ok(Some(Job {
+        id: change_id()?,
+        plan,
+        target: resolve(desired, rendered, observed),
+        rendered,
+        observed,
+        look: look.clone(),
+        agents: Arc::clone(agents),
+    }))
+}
+
+/// The hosts and all their managed neighbours.
+fn involved(fleet: &Fleet, names: &[HostName]) -> Vec<HostName> {
+    let topology = &fleet.topology;
+    let mut all: BTreeSet<HostName> = names.iter().cloned().collect();
+    for node in topology.nodes.iter().filter(|node| names.contains(&node.name)) {
+        for id in &node.interfaces {
+            for peer in &topology.interface(*id).peers {
+                let remote = topology.remote(peer);
+                if matches!(remote.kind, NodeKind::Host(_)) {
+                    all.insert(remote.name.clone());
+                }
+            }
+        }
+    }
+    all.into_iter().collect()
+}
+
+/// The unmanaged peers of the hosts: nobody logs in there to change the key that they know.
+fn strangers(fleet: &Fleet, names: &[HostName]) -> BTreeSet<HostName> {
+    let topology = &fleet.topology;
+    let rotated = topology.nodes.iter().filter(|node| names.contains(&node.name));
+    rotated
+        .flat_map(|node| &node.interfaces)
+        .flat_map(|id| &topology.interface(*id).peers)
+        .map(|peer| topology.remote(peer))
+        .filter(|node| matches!(node.kind, NodeKind::Unmanaged(_)))
+        .map(|node| node.name.clone())
+        .collect()
+}

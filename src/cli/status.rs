@@ -1,0 +1,84 @@
+//! `wgfleet status`: the fleet's sessions by name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use zeroize::Zeroizing;
+
+use super::fleet::{Fleet, VaultKeys, names};
+use super::survey::{SurveyArgs, chosen};
+use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
+use crate::event::Sink;
+use crate::remote::{Connector, Look, describe, observe_all};
+use crate::report;
+use crate::report::progress::Progress;
+use crate::report::status::Status;
+use crate::vault::Vault;
+
+/// Show the sessions of the fleet by name: handshakes, endpoints, traffic. Needs no identity.
+///
+/// fresh: a handshake within 180 s. idle: none, and nothing asked for one. late: none, though a
+/// keepalive should have brought one. never: there was none since the interface came up.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wgfleet status
+  wgfleet status --limit b7
+  wgfleet status --format json | jq '.sessions[] | select(.state == \"late\")'")]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    survey: SurveyArgs,
+}
+
+impl StatusArgs {
+    pub(super) fn run(self, global: &Global) -> CommandResult {
+        let fleet = Fleet::load(global)?;
+        let vault = Vault::open(&super::vault::folder(&global.file))?;
+        let state = fleet.desired(&VaultKeys { vault: &vault })?;
+        let names = names(&state, &vault);
+        let looks = chosen(&state, &self.survey.limit)?
+            .into_iter()
+            .map(|host| Look {
+                name: host.name.clone(),
+                ssh: host.ssh.clone(),
+                r#become: host.r#become,
+                // Files are not compared here.
+                key: Zeroizing::new([0; 32]),
+                interfaces: host.interfaces.iter().map(|own| own.name.clone()).collect(),
+            })
+            .collect();
+        let patience = Duration::from_secs(self.survey.connect_timeout.max(1));
+        let connector = Connector::new(global.ssh_config.clone(), patience)
+            .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+        let connector = Arc::new(connector);
+        let sink: Arc<dyn Sink> = Arc::new(Progress::new(global.quiet));
+        let mut status = Status { sessions: Vec::new(), unreadable: BTreeMap::new() };
+        runtime()?.block_on(async {
+            let observed = observe_all(&connector, looks, self.survey.parallel, &sink).await;
+            let mut hosts = Vec::new();
+            for observing in observed {
+                match observing.seen {
+                    Ok((seen, host)) => {
+                        status.add(&state, &names, &observing.name, &seen);
+                        hosts.push(host.close());
+                    }
+                    Err(error) => {
+                        status.unreadable.insert(observing.name, describe(&error));
+                    }
+                }
+            }
+            futures_util::future::join_all(hosts).await;
+        });
+        let text = match global.format {
+            Format::Human => report::status::human(&status),
+            Format::Json => {
+                let json = serde_json::to_string_pretty(&status)
+                    .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+                format!("{json}\n")
+            }
+        };
+        super::write_stdout(text.as_bytes())?;
+        Ok(if status.unreadable.is_empty() { Exit::Done } else { Exit::Unreadable })
+    }
+}

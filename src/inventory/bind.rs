@@ -1,0 +1,233 @@
+//! Looks up the names in links, unmanaged peers and rules.
+
+use crate::finding::{Code, Finding};
+use crate::model::{HostName, Located, Location, parse_net};
+
+use super::draft::{DraftPeer, DraftRule};
+use super::links::{self, Word};
+use super::names::Meaning;
+use super::resolve::Resolver;
+use super::{Expect, Host, LinkShape, Selector, UnmanagedPeer};
+
+impl Resolver<'_> {
+    fn is_member(&self, host: usize, network: usize) -> bool {
+        self.hosts[host].interfaces.iter().any(|interface| interface.network == network)
+    }
+
+    pub(super) fn links(&mut self, network: usize, shapes: Option<Vec<links::Draft<'_>>>) {
+        let at = self.networks[network].name.at;
+        let links = match shapes {
+            None => vec![LinkShape::Mesh { members: None, at }],
+            Some(drafts) => {
+                drafts.into_iter().filter_map(|draft| self.link(network, draft)).collect()
+            }
+        };
+        self.networks[network].links = links;
+    }
+
+    fn link(&mut self, network: usize, draft: links::Draft<'_>) -> Option<LinkShape> {
+        match draft {
+            links::Draft::Mesh { members, at } => Some(LinkShape::Mesh {
+                members: members.map(|words| self.selectors(network, &words)),
+                at,
+            }),
+            links::Draft::Hub { hubs, spokes, mesh_hubs, at } => {
+                let hubs = self.selectors(network, &hubs);
+                let spokes = spokes.map(|words| self.selectors(network, &words));
+                (!hubs.is_empty()).then_some(LinkShape::Hub { hubs, spokes, mesh_hubs, at })
+            }
+            links::Draft::Pair { a, b, at } => {
+                if a.value == b.value {
+                    let title = format!("a link from `{}` to itself", a.value);
+                    self.sink
+                        .push(Finding::new(Code::Conflict, title, b.at).help("name two hosts"));
+                    return None;
+                }
+                let (a, b) = (self.end(network, &a), self.end(network, &b));
+                Some(LinkShape::Pair { a: a?, b: b?, at })
+            }
+        }
+    }
+
+    /// One end of a link that is written out.
+    fn end(&mut self, network: usize, word: &Word<'_>) -> Option<Located<HostName>> {
+        if matches!(self.names.get(word.value), Some(Meaning::Peer(_))) {
+            self.peer_in_links(word);
+            return None;
+        }
+        let index = self.names.find(
+            word.value,
+            word.at,
+            "host",
+            |meaning| match meaning {
+                Meaning::Host(index) => Some(index),
+                _ => None,
+            },
+            self.sink,
+        )?;
+        self.member(index, network, word.at)
+            .then(|| Located::new(self.hosts[index].name.value.clone(), word.at))
+    }
+
+    fn member(&mut self, host: usize, network: usize, at: Location) -> bool {
+        let is = self.is_member(host, network);
+        if !is {
+            let (host, network) = (&self.hosts[host].name, &self.networks[network].name);
+            self.sink.push(
+                Finding::new(
+                    Code::UnknownReference,
+                    format!("`{}` is not a member of network `{}`", host.value, network.value),
+                    at,
+                )
+                .also(host.at, "the host")
+                .help(format!("add `{}` to its `networks:`", network.value)),
+            );
+        }
+        is
+    }
+
+    fn peer_in_links(&mut self, word: &Word<'_>) {
+        self.sink.push(
+            Finding::new(
+                Code::UnknownReference,
+                format!("`{}` is an unmanaged peer", word.value),
+                word.at,
+            )
+            .help("unmanaged peers are linked by their own `via:`"),
+        );
+    }
+
+    fn selectors(&mut self, network: usize, words: &[Word<'_>]) -> Vec<Located<Selector>> {
+        words.iter().filter_map(|word| self.selector(network, word)).collect()
+    }
+
+    /// A host, a site or a group with members in the network.
+    fn selector(&mut self, network: usize, word: &Word<'_>) -> Option<Located<Selector>> {
+        if matches!(self.names.get(word.value), Some(Meaning::Peer(_))) {
+            self.peer_in_links(word);
+            return None;
+        }
+        let meaning =
+            self.names.find(word.value, word.at, "host, site or group", Some, self.sink)?;
+        let selector = match meaning {
+            Meaning::Host(index) => self
+                .member(index, network, word.at)
+                .then(|| Selector::Host(self.hosts[index].name.value.clone()))?,
+            Meaning::Site(index) => {
+                self.any_member(network, word, |host| host.site == Some(index));
+                Selector::Site(self.sites[index].name.value.clone())
+            }
+            Meaning::Group(index) => {
+                let group = self.groups[index].0.clone();
+                self.any_member(network, word, |host| host.groups.contains(&group));
+                Selector::Group(group)
+            }
+            Meaning::Peer(_) => return None,
+        };
+        Some(Located::new(selector, word.at))
+    }
+
+    fn any_member(&mut self, network: usize, word: &Word<'_>, belongs: impl Fn(&Host) -> bool) {
+        let found = self
+            .hosts
+            .iter()
+            .any(|host| belongs(host) && host.interfaces.iter().any(|i| i.network == network));
+        if !found {
+            let name = &self.networks[network].name.value;
+            self.sink.push(
+                Finding::new(
+                    Code::UnknownReference,
+                    format!("`{}` has no host in network `{name}`", word.value),
+                    word.at,
+                )
+                .help("name a host, site or group with members in the network"),
+            );
+        }
+    }
+
+    pub(super) fn peer(&mut self, draft: DraftPeer) -> Option<UnmanagedPeer> {
+        let network = match (&draft.network, &self.networks[..]) {
+            (Some(name), _) => {
+                let text = Located::new(name.value.as_str(), name.at);
+                self.names.find_network(&text, self.sink)?
+            }
+            (None, [_]) => 0,
+            (None, _) => {
+                self.sink.push(
+                    Finding::new(
+                        Code::MissingKey,
+                        format!("peer `{}` needs `network`", draft.name.value),
+                        draft.name.at,
+                    )
+                    .help("the file does not have exactly one network: name the peer's"),
+                );
+                return None;
+            }
+        };
+        let mut via = Vec::new();
+        for name in draft.via {
+            let found = self.names.find(
+                name.value.as_str(),
+                name.at,
+                "host",
+                |meaning| match meaning {
+                    Meaning::Host(index) => Some(index),
+                    _ => None,
+                },
+                self.sink,
+            );
+            if found.is_some_and(|index| self.member(index, network, name.at)) {
+                via.push(name);
+            }
+        }
+        Some(UnmanagedPeer {
+            name: draft.name,
+            network,
+            via,
+            public_key: draft.public_key,
+            addresses: draft.addresses,
+            endpoint: draft.endpoint,
+            full_tunnel: draft.full_tunnel,
+            subnets: draft.subnets,
+            keepalive: draft.keepalive,
+            dns: draft.dns,
+            mtu: draft.mtu,
+        })
+    }
+
+    pub(super) fn rule(&mut self, draft: &DraftRule<'_>) -> Option<Expect> {
+        let (from, to) = (self.flow_end(&draft.from), self.flow_end(&draft.to));
+        Some(Expect { allow: draft.allow, from: from?, to: to?, at: draft.at })
+    }
+
+    fn flow_end(&mut self, word: &Word<'_>) -> Option<Located<Selector>> {
+        let text = word.value;
+        let selector = if text == "internet" {
+            Selector::Internet
+        } else if let Some(index) =
+            self.names.network(text).filter(|_| self.names.get(text).is_none())
+        {
+            Selector::Network(self.networks[index].name.value.clone())
+        } else if let Ok(net) = parse_net(text) {
+            Selector::Net(net.trunc())
+        } else {
+            let what = "host, site, group, peer, network or prefix";
+            match self.names.find(text, word.at, what, Some, self.sink)? {
+                Meaning::Host(_) | Meaning::Peer(_) => Selector::Host(text.parse().ok()?),
+                Meaning::Site(index) => Selector::Site(self.sites[index].name.value.clone()),
+                Meaning::Group(index) => Selector::Group(self.groups[index].0.clone()),
+            }
+        };
+        if self.names.network(text).is_some() && self.names.get(text).is_some() {
+            self.sink.push(
+                Finding::new(
+                    Code::Conflict,
+                    format!("`{text}` is a network and something else"),
+                    word.at,
+                )
+                .help("rename one of them, so that the rule says which is meant"),
+            );
+        }
+        Some(Located::new(selector, word.at))
+    }
+}

@@ -1,0 +1,240 @@
+//! The process of a tunnel: interface, engine, socket, signals; and how it goes to the background.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::link::{LinkEvent, LinkWatch};
+use super::uapi::{Server, ServerError};
+use super::{Engine, EngineError, SystemSockets, SystemTun, TunError, Userspace};
+use crate::model::{InterfaceName, Mtu};
+
+/// What the background process says once its interface and its socket are there.
+const READY: &str = "ready";
+
+/// Why a tunnel does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum TunnelError {
+    /// There is no interface.
+    #[error(transparent)]
+    Tun(#[from] TunError),
+    /// There is no socket.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The engine does not start.
+    #[error("failed to start the tunnel")]
+    Engine(#[from] EngineError),
+    /// The system refused something else.
+    #[error("failed to {action}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The background process gave up.
+    #[error("{0}")]
+    Background(String),
+}
+
+fn system(action: &'static str) -> impl FnOnce(io::Error) -> TunnelError {
+    move |source| TunnelError::System { action, source }
+}
+
+/// How a userspace tunnel is started where the kernel has no `WireGuard`.
+#[derive(Debug, Clone, Default)]
+pub enum UserspaceCommand {
+    /// This binary.
+    #[default]
+    Own,
+    /// The program that `WG_QUICK_USERSPACE_IMPLEMENTATION` names.
+    Program(std::ffi::OsString),
+}
+
+impl UserspaceCommand {
+    /// The command line, for people.
+    #[must_use]
+    pub fn words(&self, interface: &InterfaceName) -> Vec<String> {
+        let name = interface.to_string();
+        match self {
+            Self::Own => vec!["wgfleet".to_owned(), "tunnel".to_owned(), name],
+            Self::Program(program) => vec![program.to_string_lossy().into_owned(), name],
+        }
+    }
+
+    /// Starts the tunnel of an interface; it answers when this returns.
+    ///
+    /// # Errors
+    /// [`TunnelError`].
+    pub fn start(&self, interface: &InterfaceName) -> Result<(), TunnelError> {
+        match self {
+            Self::Own => start_in_background(
+                &["tunnel", "--announce", "--", interface.as_str()].map(Into::into),
+            ),
+            Self::Program(program) => {
+                let output = Command::new(program)
+                    .arg(interface.as_str())
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .status()
+                    .map_err(system("start the userspace program"))?;
+                if output.success() {
+                    Ok(())
+                } else {
+                    let name = program.to_string_lossy();
+                    Err(TunnelError::Background(format!("{name} failed: {output}")))
+                }
+            }
+        }
+    }
+}
+
+/// Starts the tunnel in the background: returns once its interface exists and its socket answers.
+///
+/// `arguments` are those with which the running binary becomes the tunnel; it then calls
+/// [`run`] with [`Announce::Stdout`].
+///
+/// # Errors
+/// [`TunnelError::Background`] with what the background process said.
+pub fn start_in_background(arguments: &[std::ffi::OsString]) -> Result<(), TunnelError> {
+    let binary = std::env::current_exe().map_err(system("find the running binary"))?;
+    crate::sys::forget_inherited_descriptors().map_err(system("list the open descriptors"))?;
+    let mut child = Command::new(binary)
+        .arg0("wgfleet")
+        .args(arguments)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(system("start the background process"))?;
+    let mut said = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        // Ends when the tunnel runs or has ended; either way it closes its stdout.
+        stdout.take(64).read_to_string(&mut said).map_err(system("hear the background process"))?;
+    }
+    if said.trim_end() == READY {
+        return Ok(());
+    }
+    let mut why = String::new();
+    if let Some(stderr) = child.stderr.take() {
+        let heard = stderr.take(64 << 10).read_to_string(&mut why);
+        heard.map_err(system("hear the background process"))?;
+    }
+    let _ = child.wait();
+    let why = why.trim_end();
+    let why = why.strip_prefix("wgfleet: ").unwrap_or(why);
+    let why = if why.is_empty() { "the background process ended" } else { why };
+    Err(TunnelError::Background(why.to_owned()))
+}
+
+/// Who hears that the tunnel is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announce {
+    /// Nobody: the tunnel stays in the foreground.
+    Nobody,
+    /// The process that started this one, on stdout; then all three standard streams go to
+    /// /dev/null and the process leads a session of its own.
+    Stdout,
+}
+
+/// Runs a tunnel until its interface is deleted or the process is told to end.
+///
+/// # Errors
+/// [`TunnelError`]; the interface is gone then.
+pub fn run(interface: &InterfaceName, announce: Announce) -> Result<(), TunnelError> {
+    guard_secrets().map_err(system("switch core dumps off"))?;
+    if announce == Announce::Stdout {
+        // Fails only where this process leads a session already.
+        let _ = rustix::process::setsid();
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(system("start the runtime"))?.block_on(attend(interface, announce))
+}
+
+/// Keys stay out of core files, of the swap's dumps and of other users' debuggers.
+fn guard_secrets() -> io::Result<()> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(Resource::Core, none)?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    Ok(())
+}
+
+async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), TunnelError> {
+    let mut terminated = signal(SignalKind::terminate()).map_err(system("await signals"))?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(system("await signals"))?;
+    let mut hung_up = signal(SignalKind::hangup()).map_err(system("await signals"))?;
+
+    let tun = Arc::new(SystemTun::create(interface)?);
+    let watch = LinkWatch::start(interface).map_err(system("watch the interface"))?;
+    watch.set_mtu(Mtu::DEFAULT.get().into()).map_err(system("set the MTU"))?;
+    let state = watch.state().map_err(system("look at the interface"))?;
+    let engine = Arc::new(Userspace::start(tun, Box::new(SystemSockets), state.mtu)?);
+    let server = Server::listen(interface).await?;
+    let events = report_events(watch).map_err(system("watch the interface"))?;
+    tracing::info!("tunnel {interface} is ready");
+    if announce == Announce::Stdout {
+        announce_ready().map_err(system("detach from the terminal"))?;
+    }
+
+    let answering = async {
+        server.serve(Arc::clone(&engine) as Arc<dyn Engine>).await.map_err(system("answer wg"))
+    };
+    let outcome = tokio::select! {
+        _ = terminated.recv() => Ok(()),
+        _ = interrupted.recv() => Ok(()),
+        _ = hung_up.recv(), if announce == Announce::Nobody => Ok(()),
+        outcome = answering => outcome,
+        () = follow(events, &*engine) => Ok(()),
+    };
+    tracing::info!("tunnel {interface} ends");
+    engine.stop();
+    outcome
+}
+
+/// Waits for the kernel's reports on a thread of its own, which ends with the interface or with
+/// the process.
+fn report_events(watch: LinkWatch) -> io::Result<mpsc::Receiver<LinkEvent>> {
+    let (sender, events) = mpsc::channel(16);
+    let named = std::thread::Builder::new().name("link".to_owned());
+    named.spawn(move || {
+        loop {
+            let Ok(heard) = watch.wait() else { return };
+            for event in heard {
+                if sender.blocking_send(event).is_err() || event == LinkEvent::Gone {
+                    return;
+                }
+            }
+        }
+    })?;
+    Ok(events)
+}
+
+/// Tells the engine of the interface's state, until the interface is gone.
+async fn follow(mut events: mpsc::Receiver<LinkEvent>, engine: &dyn Engine) {
+    while let Some(LinkEvent::State(state)) = events.recv().await {
+        if let Err(error) = engine.link(state) {
+            tracing::error!("{error}");
+        }
+    }
+}
+
+fn announce_ready() -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{READY}")?;
+    stdout.flush()?;
+    let null = File::options().read(true).write(true).open(Path::new("/dev/null"))?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    Ok(())
+}

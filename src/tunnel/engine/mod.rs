@@ -1,0 +1,79 @@
+//! The data plane: what turns IP packets into `WireGuard`'s datagrams and back.
+//!
+//! [`Engine`] is all that the rest of the crate knows of it. [`Userspace`] is the one
+//! implementation so far: our own device (peers, `AllowedIPs`, sockets, threads) around the noise
+//! protocol of the gotatun library.
+
+mod allowed_ips;
+mod configure;
+mod device;
+mod peer;
+#[cfg(test)]
+mod tests;
+
+pub use allowed_ips::AllowedIps;
+pub use device::Userspace;
+
+use std::io;
+
+use super::{DeviceChange, DeviceSnapshot};
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The port is taken, or the sockets cannot be made.
+    #[error("failed to bind UDP port {port}")]
+    Bind {
+        /// The port.
+        port: u16,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The mark is not allowed.
+    #[error("failed to set the mark of the UDP sockets")]
+    Mark(#[source] io::Error),
+    /// A thread cannot be started.
+    #[error("failed to start a thread")]
+    Thread(#[source] io::Error),
+}
+
+impl EngineError {
+    /// The number of errno.h that UAPI reports.
+    #[must_use]
+    pub fn errno(&self) -> i32 {
+        let (Self::Bind { source, .. } | Self::Mark(source) | Self::Thread(source)) = self;
+        source.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error())
+    }
+}
+
+/// What the system says of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkState {
+    /// Whether it is up.
+    pub up: bool,
+    /// Its MTU in bytes.
+    pub mtu: u32,
+}
+
+/// A running tunnel.
+pub trait Engine: Send + Sync {
+    /// Changes the interface. Whatever the change does not name keeps its sessions, its counters
+    /// and its sockets, and no packet of it waits.
+    ///
+    /// # Errors
+    /// [`EngineError`]; peers are not touched then.
+    fn apply(&self, change: DeviceChange) -> Result<(), EngineError>;
+
+    /// The interface as it is now.
+    fn snapshot(&self) -> DeviceSnapshot;
+
+    /// The interface went up or down, or its MTU changed.
+    ///
+    /// # Errors
+    /// [`EngineError::Bind`] where it went up and has no port.
+    fn link(&self, state: LinkState) -> Result<(), EngineError>;
+
+    /// Ends every thread and closes every socket; no session outlives it.
+    fn stop(&self);
+}

@@ -1,0 +1,222 @@
+//! The engine between in-memory doubles: no privilege, no interface, no socket.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::{Engine, LinkState, Userspace};
+use crate::model::{PresharedKey, PrivateKey};
+use crate::tunnel::transport::memory::{Host, Network};
+use crate::tunnel::{AllowedIpChange, DeviceChange, PeerChange, Setting};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_millis(300);
+
+struct Side {
+    host: Host,
+    engine: Userspace,
+    outer: Ipv4Addr,
+    inner: Ipv4Addr,
+    seed: u8,
+}
+
+fn private(seed: u8) -> PrivateKey {
+    PrivateKey::from_random(Zeroizing::new([seed; 32]))
+}
+
+impl Side {
+    fn new(network: &Network, seed: u8) -> Self {
+        let outer = Ipv4Addr::new(192, 0, 2, seed);
+        let outer6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, seed.into());
+        let host = Host::default();
+        let place = Box::new(network.place(outer, outer6));
+        let engine = Userspace::start(Arc::new(host.clone()), place, 1420).unwrap();
+        engine.link(LinkState { up: true, mtu: 1420 }).unwrap();
+        let side = Self { host, engine, outer, inner: Ipv4Addr::new(10, 0, 0, seed), seed };
+        side.set(DeviceChange {
+            private_key: Setting::To(private(seed)),
+            listen_port: Some(51820),
+            ..DeviceChange::default()
+        });
+        side
+    }
+
+    fn set(&self, change: DeviceChange) {
+        self.engine.apply(change).unwrap();
+    }
+
+    fn knows(&self, other: &Self) {
+        self.set_peer(self.peer(other));
+    }
+
+    fn peer(&self, other: &Self) -> PeerChange {
+        let pair = [self.seed.min(other.seed) ^ 0x55; 32];
+        PeerChange {
+            preshared_key: Setting::To(PresharedKey::from_bytes(Zeroizing::new(pair))),
+            endpoint: Some(SocketAddr::new(other.outer.into(), 51820)),
+            allowed_ips: vec![AllowedIpChange::Add(IpAddr::from(other.inner).into())],
+            ..PeerChange::new(private(other.seed).public())
+        }
+    }
+
+    fn set_peer(&self, peer: PeerChange) {
+        self.set(DeviceChange { peers: vec![peer], ..DeviceChange::default() });
+    }
+
+    /// An IPv4 packet without a payload but this text.
+    fn say(&self, to: &Self, text: &str) -> Vec<u8> {
+        let packet = packet(self.inner, to.inner, text);
+        self.host.say(&packet);
+        packet
+    }
+}
+
+fn packet(from: Ipv4Addr, to: Ipv4Addr, text: &str) -> Vec<u8> {
+    let mut packet = vec![0x45; 20];
+    let length = u16::try_from(20 + text.len()).unwrap();
+    packet[2..4].copy_from_slice(&length.to_be_bytes());
+    packet[12..16].copy_from_slice(&from.octets());
+    packet[16..20].copy_from_slice(&to.octets());
+    packet.extend(text.as_bytes());
+    packet
+}
+
+fn pair() -> (Side, Side) {
+    let network = Network::default();
+    let (a, b) = (Side::new(&network, 1), Side::new(&network, 2));
+    a.knows(&b);
+    b.knows(&a);
+    (a, b)
+}
+
+#[test]
+fn packets_cross_both_ways_and_are_counted() {
+    let (a, b) = pair();
+    let packet = a.say(&b, "one");
+    assert_eq!(b.host.hear(PATIENCE).as_deref(), Some(&*packet));
+    let answer = b.say(&a, "a longer answer that is no multiple of sixteen");
+    assert_eq!(a.host.hear(PATIENCE).as_deref(), Some(&*answer));
+    let (of_a, of_b) = (a.engine.snapshot(), b.engine.snapshot());
+    let (of_a, of_b) = (&of_a.peers[0], &of_b.peers[0]);
+    assert!(of_a.tx_bytes > 0 && of_b.tx_bytes > 0);
+    assert_eq!((of_a.tx_bytes, of_a.rx_bytes), (of_b.rx_bytes, of_b.tx_bytes));
+    assert!(!of_a.last_handshake.is_zero() && !of_b.last_handshake.is_zero());
+}
+
+#[test]
+fn a_source_that_belongs_to_another_peer_is_dropped() {
+    let (a, b) = pair();
+    a.say(&b, "mine");
+    assert!(b.host.hear(PATIENCE).is_some());
+    a.host.say(&packet(Ipv4Addr::new(10, 0, 0, 99), b.inner, "forged"));
+    assert_eq!(b.host.hear(SILENCE), None);
+}
+
+#[test]
+fn packets_wait_for_the_session_in_their_order() {
+    let (a, b) = pair();
+    let said: Vec<_> = (0..50).map(|number| a.say(&b, &number.to_string())).collect();
+    let heard: Vec<_> = (0..50).map(|_| b.host.hear(PATIENCE).unwrap()).collect();
+    assert_eq!(said, heard);
+}
+
+/// The order that loses nothing (LAB): the host first, then its neighbour in one step.
+#[test]
+fn a_new_key_loses_nothing_when_the_neighbour_follows() {
+    let (mut a, b) = pair();
+    a.say(&b, "before");
+    assert!(b.host.hear(PATIENCE).is_some());
+    let before = a.engine.snapshot().peers[0].tx_bytes;
+
+    let old = private(a.seed).public();
+    a.set(DeviceChange { private_key: Setting::To(private(77)), ..DeviceChange::default() });
+    // The session is gone: nothing that is said now may go out under the old key.
+    let said: Vec<_> = (0..20).map(|number| a.say(&b, &number.to_string())).collect();
+    assert_eq!(b.host.hear(SILENCE), None);
+    assert!(a.engine.snapshot().peers[0].tx_bytes >= before, "counters stay");
+
+    let preshared = b.peer(&a).preshared_key;
+    a.seed = 77;
+    let mut follower = b.peer(&a);
+    follower.preshared_key = preshared;
+    follower.keepalive = Some(25);
+    b.set(DeviceChange {
+        peers: vec![PeerChange::removal(old), follower],
+        ..DeviceChange::default()
+    });
+    let heard: Vec<_> = (0..20).map(|_| b.host.hear(PATIENCE).unwrap()).collect();
+    assert_eq!(said, heard);
+}
+
+#[test]
+fn a_change_of_one_peer_leaves_the_others_alone() {
+    let network = Network::default();
+    let (a, b, c) = (Side::new(&network, 1), Side::new(&network, 2), Side::new(&network, 3));
+    a.knows(&b);
+    b.knows(&a);
+    a.say(&b, "hello");
+    assert!(b.host.hear(PATIENCE).is_some());
+    let before = a.engine.snapshot();
+    a.knows(&c);
+    a.set_peer(PeerChange { keepalive: Some(9), ..PeerChange::new(private(3).public()) });
+    a.set_peer(PeerChange::removal(private(3).public()));
+    let after = a.engine.snapshot();
+    assert_eq!(before.listen_port, after.listen_port);
+    assert_eq!(before.peers[0].last_handshake, after.peers[0].last_handshake);
+    assert_eq!(before.peers[0].tx_bytes, after.peers[0].tx_bytes);
+    let packet = a.say(&b, "again");
+    assert_eq!(b.host.hear(PATIENCE), Some(packet));
+}
+
+#[test]
+fn a_prefix_moves_to_the_peer_that_names_it_last() {
+    let (a, b) = pair();
+    let net: ipnet::IpNet = "10.7.0.0/16".parse().unwrap();
+    let other = private(9).public();
+    for key in [private(b.seed).public(), other] {
+        a.set_peer(PeerChange {
+            allowed_ips: vec![AllowedIpChange::Add(net)],
+            ..PeerChange::new(key)
+        });
+    }
+    let snapshot = a.engine.snapshot();
+    let has = |index: usize| snapshot.peers[index].allowed_ips.contains(&net);
+    assert_eq!((has(0), has(1)), (false, true));
+}
+
+#[test]
+fn update_only_and_ones_own_key_add_nobody() {
+    let (a, _b) = pair();
+    a.set_peer(PeerChange { update_only: true, ..PeerChange::new(private(50).public()) });
+    a.set_peer(PeerChange::new(private(a.seed).public()));
+    assert_eq!(a.engine.snapshot().peers.len(), 1);
+}
+
+#[test]
+fn peers_may_come_before_the_key_and_stay_after_it() {
+    let network = Network::default();
+    let (a, b) = (Side::new(&network, 1), Side::new(&network, 2));
+    a.set(DeviceChange { private_key: Setting::Clear, ..DeviceChange::default() });
+    assert!(a.engine.snapshot().private_key.is_none());
+    a.knows(&b);
+    b.knows(&a);
+    a.say(&b, "lost");
+    assert_eq!(b.host.hear(SILENCE), None);
+    a.set(DeviceChange { private_key: Setting::To(private(1)), ..DeviceChange::default() });
+    let packet = a.say(&b, "heard");
+    assert_eq!(b.host.hear(PATIENCE), Some(packet));
+}
+
+#[test]
+fn a_taken_port_is_refused_and_the_old_one_stays() {
+    let network = Network::default();
+    let a = Side::new(&network, 1);
+    let outer6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+    let squatter = network.place(a.outer, outer6);
+    crate::tunnel::transport::Bind::bind(&squatter, 4000, 0).unwrap();
+    let change = DeviceChange { listen_port: Some(4000), ..DeviceChange::default() };
+    assert_eq!(a.engine.apply(change).unwrap_err().errno(), 98);
+    assert_eq!(a.engine.snapshot().listen_port, 51820);
+}

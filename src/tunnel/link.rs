@@ -1,0 +1,154 @@
+//! The network interface as the kernel sees it: up or down, its MTU, gone.
+
+use std::io;
+
+use super::LinkState;
+use super::netlink::{self, ACK, DUMP, Message, REQUEST, Received, Socket};
+use crate::model::InterfaceName;
+
+/// Types of linux/rtnetlink.h.
+const NEWLINK: u16 = 16;
+const DELLINK: u16 = 17;
+const GETLINK: u16 = 18;
+/// `RTMGRP_LINK`.
+const GROUP_LINK: u32 = 1;
+/// `sizeof(struct ifinfomsg)`.
+const INFO: usize = 16;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_KIND: u16 = 1;
+const IFF_UP: u32 = 1;
+
+/// What happened to the interface that is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// It is like this now.
+    State(LinkState),
+    /// It was deleted, or moved to another namespace.
+    Gone,
+}
+
+/// A watch over one interface.
+pub struct LinkWatch {
+    socket: Socket,
+    index: u32,
+}
+
+impl LinkWatch {
+    /// Watches an interface from now on.
+    ///
+    /// # Errors
+    /// Where it does not exist or netlink is not there.
+    pub fn start(name: &InterfaceName) -> io::Result<Self> {
+        let socket = Socket::open(None, GROUP_LINK)?;
+        let probe = rustix::net::socket(
+            rustix::net::AddressFamily::UNIX,
+            rustix::net::SocketType::DGRAM,
+            None,
+        )?;
+        let index = rustix::net::netdevice::name_to_index(&probe, name.as_str())?;
+        Ok(Self { socket, index })
+    }
+
+    /// How the interface is now.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn state(&self) -> io::Result<LinkState> {
+        let mut found = None;
+        let message = Message::new(GETLINK, REQUEST | ACK, &info(self.index));
+        Socket::open(None, 0)?.request(message, |message| {
+            if let Some((index, LinkEvent::State(state))) = event(message)
+                && index == self.index
+            {
+                found = Some(state);
+            }
+            Ok(())
+        })?;
+        found.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Sets the MTU.
+    ///
+    /// # Errors
+    /// Without the privilege, or where the interface is gone.
+    pub fn set_mtu(&self, mtu: u32) -> io::Result<()> {
+        let mut message = Message::new(NEWLINK, REQUEST | ACK, &info(self.index));
+        message.attribute(IFLA_MTU, &mtu.to_ne_bytes());
+        Socket::open(None, 0)?.request(message, |_| Ok(()))
+    }
+
+    /// Waits for something to happen, to this interface or to another: the list may be empty.
+    ///
+    /// # Errors
+    /// Where netlink is gone. An overrun of the socket is answered by asking anew.
+    pub fn wait(&self) -> io::Result<Vec<LinkEvent>> {
+        let mut buffer = vec![0; 64 << 10];
+        let length = match self.socket.receive(&mut buffer) {
+            Err(error)
+                if error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error()) =>
+            {
+                let now = self.state().map_or(LinkEvent::Gone, LinkEvent::State);
+                return Ok(vec![now]);
+            }
+            outcome => outcome?,
+        };
+        let events = netlink::messages(&buffer[..length]).filter_map(|message| event(&message));
+        Ok(events.filter(|(index, _)| *index == self.index).map(|(_, event)| event).collect())
+    }
+}
+
+/// The names of the kernel's own `WireGuard` interfaces.
+///
+/// # Errors
+/// Where netlink is not there.
+pub fn kernel_interfaces() -> io::Result<Vec<InterfaceName>> {
+    let mut names = Vec::new();
+    let message = Message::new(GETLINK, REQUEST | DUMP, &info(0));
+    Socket::open(None, 0)?.request(message, |message| {
+        names.extend(wireguard_name(message));
+        Ok(())
+    })?;
+    Ok(names)
+}
+
+fn wireguard_name(message: &Received<'_>) -> Option<InterfaceName> {
+    let (mut name, mut is_wireguard) = (None, false);
+    for (kind, payload) in netlink::attributes(message.payload.get(INFO..)?) {
+        match kind {
+            IFLA_IFNAME => name = netlink::text_of(payload)?.parse().ok(),
+            IFLA_LINKINFO => {
+                is_wireguard = netlink::attributes(payload).any(|(kind, payload)| {
+                    kind == IFLA_INFO_KIND && netlink::text_of(payload) == Some("wireguard")
+                });
+            }
+            _ => {}
+        }
+    }
+    name.filter(|_| is_wireguard)
+}
+
+/// `struct ifinfomsg` that names an interface.
+fn info(index: u32) -> [u8; INFO] {
+    let mut info = [0; INFO];
+    info[4..8].copy_from_slice(&index.to_ne_bytes());
+    info
+}
+
+fn event(message: &Received<'_>) -> Option<(u32, LinkEvent)> {
+    let number = |at: usize| -> Option<u32> {
+        Some(u32::from_ne_bytes(*message.payload.get(at..)?.first_chunk()?))
+    };
+    let index = number(4)?;
+    match message.kind {
+        DELLINK => Some((index, LinkEvent::Gone)),
+        NEWLINK => {
+            let up = number(8)? & IFF_UP != 0;
+            let mut attributes = netlink::attributes(message.payload.get(INFO..)?);
+            let (_, mtu) = attributes.find(|(kind, _)| *kind == IFLA_MTU)?;
+            Some((index, LinkEvent::State(LinkState { up, mtu: netlink::u32_of(mtu)? })))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,207 @@
+//! What wg-quick(8) does on Linux: an interface with its addresses, routes, DNS and hooks.
+//!
+//! Follows linux.bash of wireguard-tools step by step, with two differences: all addresses and
+//! all routes go to one `ip -batch` each instead of one process each, and what would make a start
+//! fail half-way (a missing tool, an unresolvable name) is looked for before anything is touched.
+
+mod down;
+mod firewall;
+mod routes;
+mod tool;
+mod up;
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use zeroize::Zeroizing;
+
+use self::tool::tool;
+
+use super::conf::{Conf, ConfError, Dialect, strip};
+use super::{DeviceSnapshot, ResolveError, Retries, TunnelError, UserspaceCommand};
+use crate::model::{InterfaceName, NameError};
+use crate::sys::{FileError, Mode, read_limited, write_atomic};
+
+/// The largest configuration file that is read.
+const LARGEST_FILE: u64 = 256 << 20;
+
+/// Why an interface was not started, stopped or saved.
+#[derive(Debug, thiserror::Error)]
+pub enum QuickError {
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file is not called after an interface.
+    #[error("{path} must be called INTERFACE.conf")]
+    FileName {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the name.
+        #[source]
+        source: Option<NameError>,
+    },
+    /// The file says something that cannot be.
+    #[error("{path}")]
+    Conf {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        #[source]
+        source: ConfError,
+    },
+    /// An interface of that name is there.
+    #[error("`{0}' already exists")]
+    Exists(InterfaceName),
+    /// There is no such interface.
+    #[error("`{0}' is not a WireGuard interface")]
+    NotWireGuard(InterfaceName),
+    /// A program is not installed; nothing was touched.
+    #[error("{tool} is missing, which {purpose} needs; nothing was touched")]
+    Missing {
+        /// The program.
+        tool: &'static str,
+        /// Who needs it.
+        purpose: &'static str,
+    },
+    /// A program failed.
+    #[error("`{command}' failed: {why}")]
+    Tool {
+        /// The program with its arguments.
+        command: String,
+        /// What it said.
+        why: String,
+    },
+    /// A program cannot be started.
+    #[error("failed to run `{command}'")]
+    Run {
+        /// The program with its arguments.
+        command: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A name does not resolve; nothing was touched.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// The interface does not take its configuration.
+    #[error("failed to configure the interface")]
+    Configure(#[source] io::Error),
+    /// The userspace tunnel does not start.
+    #[error("failed to start the userspace tunnel")]
+    Tunnel(#[from] TunnelError),
+    /// A kernel setting cannot be made.
+    #[error("failed to set {name}")]
+    Sysctl {
+        /// The setting.
+        name: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// An interface and its file.
+pub struct Quick<'r> {
+    interface: InterfaceName,
+    path: PathBuf,
+    text: Zeroizing<Vec<u8>>,
+    conf: Conf,
+    userspace: UserspaceCommand,
+    retries: Retries,
+    report: &'r mut dyn FnMut(&str),
+}
+
+impl<'r> Quick<'r> {
+    /// Reads the file of an interface (under /etc/wireguard), or a file called after one.
+    ///
+    /// `report` hears of each command before it runs, and of each warning.
+    ///
+    /// # Errors
+    /// [`QuickError::File`], [`QuickError::FileName`] and [`QuickError::Conf`].
+    pub fn open(
+        target: &str,
+        userspace: UserspaceCommand,
+        retries: Retries,
+        report: &'r mut dyn FnMut(&str),
+    ) -> Result<Self, QuickError> {
+        let path = match target.parse::<InterfaceName>() {
+            Ok(name) => PathBuf::from(format!("/etc/wireguard/{name}.conf")),
+            Err(_) => PathBuf::from(target),
+        };
+        let file_name = |source| QuickError::FileName { path: path.clone(), source };
+        let stem = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".conf"));
+        let interface =
+            stem.ok_or_else(|| file_name(None))?.parse().map_err(|why| file_name(Some(why)))?;
+        let text = Zeroizing::new(read_limited(&path, LARGEST_FILE)?);
+        let conf = Conf::parse(&text, Dialect::Quick)
+            .map_err(|source| QuickError::Conf { path: path.clone(), source })?;
+        if is_world_accessible(&path) {
+            report(&format!("Warning: `{}' is world accessible", path.display()));
+        }
+        Ok(Self { interface, path, text, conf, userspace, retries, report })
+    }
+
+    /// The file without what only wg-quick knows.
+    #[must_use]
+    pub fn strip(&self) -> Zeroizing<Vec<u8>> {
+        let mut text = strip(&self.text);
+        text.push(b'\n');
+        Zeroizing::new(text)
+    }
+
+    /// Writes the interface as it is now into its file.
+    ///
+    /// # Errors
+    /// [`QuickError`]; the file keeps what it had.
+    pub fn save(&mut self) -> Result<(), QuickError> {
+        let device = self.device()?;
+        self.write_back(&device)
+    }
+
+    /// The running interface.
+    fn device(&self) -> Result<DeviceSnapshot, QuickError> {
+        super::get(&self.interface).map_err(|_| QuickError::NotWireGuard(self.interface.clone()))
+    }
+
+    fn write_back(&mut self, device: &DeviceSnapshot) -> Result<(), QuickError> {
+        let name = self.interface.as_str().to_owned();
+        let listed = tool(&["ip", "-brief", "address", "show", "dev", &name], None)?;
+        let quick = &mut self.conf.interface.quick;
+        let live = listed.split_whitespace().skip(2);
+        // The kernel's own link-local address is not the file's business.
+        let before = std::mem::take(&mut quick.addresses);
+        let is_wanted = |net: &IpNet| !is_link_local(net) || before.contains(net);
+        let live = live.filter_map(|word| word.parse().ok()).filter(is_wanted);
+        quick.addresses = live.collect();
+        if quick.mtu.is_some() {
+            let shown = tool(&["ip", "-o", "link", "show", "dev", &name], None)?;
+            let mtu = routes::word_after(&shown, "mtu").and_then(|word| word.parse().ok());
+            let mtu = mtu.and_then(|mtu| crate::model::Mtu::new(mtu).ok());
+            self.conf.interface.quick.mtu = mtu;
+        }
+        let shown = super::show_conf(device);
+        let head = Conf { interface: super::conf::InterfaceConf::default(), peers: Vec::new() };
+        let quick = std::mem::take(&mut self.conf.interface.quick);
+        let head =
+            Conf { interface: super::conf::InterfaceConf { quick, ..head.interface }, ..head };
+        let mut text = Zeroizing::new(String::with_capacity(shown.len() + (64 << 10)));
+        text.push_str(&head.render());
+        text.push_str(shown.strip_prefix("[Interface]\n").unwrap_or(&shown));
+        self.conf.interface.quick = head.interface.quick;
+        write_atomic(&self.path, text.as_bytes(), Mode::Private)?;
+        Ok(())
+    }
+}
+
+fn is_link_local(net: &IpNet) -> bool {
+    matches!(net, IpNet::V6(net) if net.addr().is_unicast_link_local())
+}
+
+/// Whether anybody may read the file and enter its folder.
+fn is_world_accessible(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mode = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.mode());
+    mode(path) & mode(folder.unwrap_or(Path::new("."))) & 0o007 != 0
+}

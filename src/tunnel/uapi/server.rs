@@ -1,0 +1,157 @@
+//! The tunnel's side: a Unix socket, any number of connections, any number of commands on each.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use zeroize::Zeroizing;
+
+use super::parse::LONGEST_LINE;
+use super::{FOLDER, Request, RequestParser, render_snapshot, socket_path};
+use crate::model::InterfaceName;
+use crate::tunnel::Engine;
+
+/// How long a tunnel that is ending may still hold the socket of its interface.
+const PREDECESSOR: Duration = Duration::from_secs(3);
+/// `EINVAL`, the answer to everything that is not understood.
+const INVALID: i32 = 22;
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Another tunnel answers there.
+    #[error("another tunnel answers on {0}; it may be in another network namespace")]
+    InUse(PathBuf),
+    /// The socket cannot be made.
+    #[error("failed to listen on {path}")]
+    Listen {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The socket of a running tunnel; the file is removed when this is dropped.
+pub struct Server {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Which file is ours: a successor may have put its own in our place.
+    identity: (u64, u64),
+}
+
+impl Server {
+    /// Listens for an interface.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub async fn listen(interface: &InterfaceName) -> Result<Self, ServerError> {
+        let path = socket_path(interface);
+        let failed = |source| ServerError::Listen { path: path.clone(), source };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(FOLDER).map_err(failed)?;
+        wait_for_predecessor(&path).await?;
+        let listener = UnixListener::bind(&path).map_err(failed)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        let identity = identity(&path).map_err(failed)?;
+        Ok(Self { listener, path, identity })
+    }
+
+    /// Answers for ever.
+    ///
+    /// # Errors
+    /// Where no connection can be accepted any more.
+    pub async fn serve(&self, engine: Arc<dyn Engine>) -> io::Result<()> {
+        loop {
+            let (stream, _) = self.listener.accept().await?;
+            let engine = Arc::clone(&engine);
+            tokio::spawn(async move {
+                if let Err(error) = answer(stream, &*engine).await {
+                    tracing::debug!("a connection to the socket ended: {error}");
+                }
+            });
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if identity(&self.path).is_ok_and(|now| now == self.identity) {
+            // Nothing is left to be done for a socket that cannot be removed.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+/// Removes the socket of a tunnel that has died, and waits for one that is ending: its interface
+/// was deleted, or ours would not have been created.
+async fn wait_for_predecessor(path: &Path) -> Result<(), ServerError> {
+    let deadline = tokio::time::Instant::now() + PREDECESSOR;
+    loop {
+        match UnixStream::connect(path).await {
+            Ok(_) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Ok(_) => return Err(ServerError::InUse(path.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(_) => {
+                let removed = fs::remove_file(path);
+                return removed
+                    .or_else(|error| match error.kind() {
+                        io::ErrorKind::NotFound => Ok(()),
+                        _ => Err(error),
+                    })
+                    .map_err(|source| ServerError::Listen { path: path.to_owned(), source });
+            }
+        }
+    }
+}
+
+async fn answer(stream: UnixStream, engine: &dyn Engine) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut parser = RequestParser::default();
+    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST_LINE + 2));
+    loop {
+        line.clear();
+        let limit = LONGEST_LINE as u64 + 1;
+        if (&mut stream).take(limit).read_until(b'\n', &mut line).await? == 0 {
+            return Ok(());
+        }
+        let whole = line.strip_suffix(b"\n").map(std::str::from_utf8);
+        let Some(Ok(text)) = whole else {
+            parser.refuse();
+            if whole.is_none() && line.len() <= LONGEST_LINE {
+                // The client went away in the middle of a line.
+                return Ok(());
+            }
+            continue;
+        };
+        let Some(request) = parser.line(text) else { continue };
+        let (body, errno) = match request {
+            Ok(Request::Get) => (render_snapshot(&engine.snapshot()), 0),
+            Ok(Request::Set(change)) => match engine.apply(change) {
+                Ok(()) => (Zeroizing::default(), 0),
+                Err(error) => {
+                    tracing::warn!("a change was refused: {error}");
+                    (Zeroizing::default(), error.errno())
+                }
+            },
+            Err(error) => {
+                tracing::warn!("a request was not understood: {error}");
+                (Zeroizing::default(), INVALID)
+            }
+        };
+        stream.get_mut().write_all(body.as_bytes()).await?;
+        let last = format!("errno={}\n\n", -errno);
+        stream.get_mut().write_all(last.as_bytes()).await?;
+    }
+}

@@ -1,0 +1,114 @@
+//! What a host inherits, from whom, and what each of its interfaces ends up with.
+
+use std::path::PathBuf;
+
+use wgfleet::inventory::{self, Host, Inventory, Selector};
+use wgfleet::report::findings;
+
+fn read(text: &str) -> Inventory {
+    let parsed = inventory::parse(PathBuf::from("fleet.yaml"), text.to_owned());
+    let shown = findings::human(&parsed.findings, &parsed.sources, false);
+    parsed.inventory.unwrap_or_else(|| panic!("{shown}"))
+}
+
+fn host<'i>(inventory: &'i Inventory, name: &str) -> &'i Host {
+    inventory.hosts.iter().find(|host| host.name.value.as_str() == name).expect("the host")
+}
+
+const LEVELS: &str = "
+fleet: f
+defaults: { mtu: 1300, keepalive: 10, become: sudo, post_up: from-defaults, dns: [10.0.0.1] }
+networks:
+  n: { prefixes: [10.0.0.0/24], mtu: 1310, table: off }
+groups:
+  one: { mtu: 1320, nat: true, post_up: from-one, keepalive: 11 }
+  two: { mtu: 1330, post_up: from-two }
+sites:
+  s:
+    defaults: { mtu: 1340, become: doas, post_up: from-site }
+    hosts:
+      a: { groups: [one, two], mtu: 1350, post_up: [from-a, from-a-too], nat: false, dns: [] }
+      b: { groups: [one, two] }
+hosts:
+  c: { groups: [one, two] }
+  d: { groups: [two, one] }
+  e: { keepalive: off }
+";
+
+#[test]
+fn the_nearest_level_wins_and_hooks_add_up() {
+    let fleet = read(LEVELS);
+    let mtu = |name| host(&fleet, name).interfaces[0].mtu.as_ref().map(|mtu| mtu.value.get());
+    assert_eq!(["a", "b", "c", "d", "e"].map(mtu), [1350, 1340, 1330, 1320, 1310].map(Some));
+    let up = |name| -> Vec<String> {
+        let hooks = &host(&fleet, name).interfaces[0].hooks;
+        hooks.post_up.iter().map(|hook| hook.value.to_string()).collect()
+    };
+    assert_eq!(
+        up("a"),
+        ["from-defaults", "from-one", "from-two", "from-site", "from-a", "from-a-too"]
+    );
+    assert_eq!(up("d"), ["from-defaults", "from-two", "from-one"]);
+    let nat = |name| host(&fleet, name).nat;
+    assert_eq!(["a", "b", "e"].map(nat), [false, true, false]);
+    let dns = |name| host(&fleet, name).interfaces[0].dns.len();
+    assert_eq!(["a", "b"].map(dns), [0, 1]);
+    let keepalive = |name| host(&fleet, name).interfaces[0].keepalive.clone().map(|k| k.value);
+    assert_eq!(keepalive("b").flatten().map(wgfleet::model::Keepalive::get), Some(11));
+    assert_eq!(keepalive("e"), Some(None));
+    assert_eq!(host(&fleet, "b").r#become, wgfleet::model::Become::Doas);
+    assert_eq!(host(&fleet, "c").interfaces[0].table, wgfleet::model::RouteTable::Off);
+}
+
+#[test]
+fn a_host_with_several_interfaces_has_each_setting_where_it_belongs() {
+    let fleet = read(
+        "
+fleet: f
+networks:
+  prod: { prefixes: [10.1.0.0/24], listen_port: 51820, links: { hub: gate } }
+  test: { prefixes: [10.2.0.0/24, 'fd02::/64'], links: { hub: gate } }
+hosts:
+  gate:
+    address: [10.1.0.9, 'fd02::9']
+    mtu: 1400
+    networks:
+      test: { endpoint: 'gate.example.com:4000', mtu: 1380, interface: wg-t }
+      prod: {}
+  exit: { networks: test, nat: true, listen_port: 7 }
+  roamer: { networks: [prod, test], full_tunnel: exit }
+peers:
+  phone: { network: prod, via: gate }
+",
+    );
+    let gate = host(&fleet, "gate");
+    let [prod, test] = &gate.interfaces[..] else { panic!("two interfaces") };
+    assert_eq!((prod.network, test.network), (0, 1));
+    assert_eq!(prod.addresses[0].value.to_string(), "10.1.0.9");
+    assert_eq!(test.addresses[0].value.to_string(), "fd02::9");
+    assert_eq!(prod.mtu.as_ref().map(|mtu| mtu.value.get()), Some(1400));
+    assert_eq!(test.mtu.as_ref().map(|mtu| mtu.value.get()), Some(1380));
+    // The network's port is for members that say nothing; an endpoint says something.
+    assert_eq!(prod.listen_port.as_ref().map(|port| port.value.get()), Some(51820));
+    assert!(test.listen_port.is_none());
+    assert_eq!(fleet.networks[0].interface.value.as_str(), "prod");
+    let roamer = host(&fleet, "roamer");
+    assert!(roamer.interfaces[0].full_tunnel_via.is_none());
+    assert!(roamer.interfaces[1].full_tunnel_via.is_some());
+}
+
+#[test]
+fn selectors_stand_for_the_hosts_of_their_kind() {
+    let fleet = read(LEVELS);
+    let index = fleet.index();
+    let names = |selector: &Selector| -> Vec<&str> {
+        index.select(selector).iter().map(|at| fleet.hosts[*at].name.value.as_str()).collect()
+    };
+    assert_eq!(names(&Selector::Site("s".parse().expect("a name"))), ["a", "b"]);
+    assert_eq!(names(&Selector::Group("two".parse().expect("a name"))), ["a", "b", "c", "d"]);
+    assert_eq!(names(&Selector::Host("e".parse().expect("a name"))), ["e"]);
+    let network = Selector::Network("n".parse().expect("a name"));
+    assert_eq!(names(&network), ["a", "b", "c", "d", "e"]);
+    assert_eq!(fleet.select(&network).len(), 5);
+    assert!(names(&Selector::Internet).is_empty());
+}

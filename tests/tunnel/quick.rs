@@ -1,0 +1,142 @@
+//! `wgfleet quick` beside wg-quick(8): the same interface, and nothing left of it.
+
+use std::path::Path;
+
+use crate::namespace::{Folder, Keys, Namespace, WGFLEET, interface, require_root};
+
+/// Everything that either of them touches, without what is random.
+fn state(namespace: &Namespace, name: &str) -> Vec<String> {
+    let looks: [&[&str]; 9] = [
+        &["ip", "-o", "address", "show", "dev", name],
+        &["ip", "-4", "route", "show", "table", "all"],
+        &["ip", "-6", "route", "show", "table", "all"],
+        &["ip", "-4", "rule", "show"],
+        &["ip", "-6", "rule", "show"],
+        &["nft", "list", "ruleset"],
+        &["wg", "show", name, "dump"],
+        &["ip", "-o", "link", "show", "dev", name],
+        &["cat", "/proc/sys/net/ipv4/conf/all/src_valid_mark"],
+    ];
+    let mut lines = Vec::new();
+    for look in looks {
+        let output = crate::namespace::output(namespace.command(look[0]).args(&look[1..]));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let stable = text.lines().filter(|line| !line.contains("fe80")).map(|line| {
+            let number =
+                line.split_once(": ").filter(|(n, _)| n.bytes().all(|b| b.is_ascii_digit()));
+            number.map_or(line, |(_, rest)| rest).trim().to_owned()
+        });
+        lines.extend(stable);
+    }
+    lines.sort();
+    lines
+}
+
+fn conf(folder: &Folder, name: &str, extra: &str) -> String {
+    let keys = [Keys::new(folder), Keys::new(folder), Keys::new(folder)];
+    let text = format!(
+        "[Interface]\nAddress = 10.9.0.1/24, fd99::1/64 # two\nPrivateKey = {}\nListenPort = 4711\n\
+         {extra}\n[Peer]\nPublicKey = {}\nAllowedIPs = 10.9.0.2/32, 10.50.0.0/16, fd50::/48\n\
+         Endpoint = 192.0.2.2:1\n\n[Peer]\nPublicKey = {}\nAllowedIPs = 0.0.0.0/0, ::/0\n\
+         Endpoint = [2001:db8::2]:2\nPersistentKeepalive = 25\n",
+        keys[0].private, keys[1].public, keys[2].public
+    );
+    folder.write(&format!("{name}.conf"), &text).to_string_lossy().into_owned()
+}
+
+#[test]
+fn up_and_down_do_what_wg_quick_does() {
+    require_root();
+    let folder = Folder::new();
+    let (namespace, _other) = Namespace::pair();
+    namespace.run("ip", ["link", "set", "dev", "eth", "mtu", "1400"]);
+    let link = folder.path("wgfleet-tunnel");
+    std::os::unix::fs::symlink(WGFLEET, &link).expect("a link in our own folder");
+    for extra in ["", "Table = off\nMTU = 1300", "Table = 77\nFwMark = 0x99"] {
+        let name = interface();
+        let file = conf(&folder, &name, extra);
+        let before = state(&namespace, &name);
+
+        namespace.run(WGFLEET, ["quick", "up", &file]);
+        let ours = state(&namespace, &name);
+        assert!(namespace.fails(WGFLEET, ["quick", "up", &file]).contains("already exists"));
+        namespace.run(WGFLEET, ["quick", "down", &file]);
+        namespace.wait_until_empty();
+        let left: Vec<_> = difference(&state(&namespace, &name), &before);
+        assert!(left.iter().all(|line| line == "1"), "{left:?}");
+
+        let mut theirs = namespace.command("wg-quick");
+        theirs.env("WG_QUICK_USERSPACE_IMPLEMENTATION", &link);
+        crate::namespace::run(theirs.args(["up", &file]));
+        assert_eq!(ours, state(&namespace, &name), "{extra}");
+        namespace.run("wg-quick", ["down", &file]);
+        namespace.wait_until_empty();
+    }
+}
+
+fn difference(a: &[String], b: &[String]) -> Vec<String> {
+    a.iter().filter(|line| !b.contains(line)).cloned().collect()
+}
+
+#[test]
+fn a_start_that_fails_leaves_nothing() {
+    require_root();
+    let folder = Folder::new();
+    let (namespace, _other) = Namespace::pair();
+    let name = interface();
+    let before = state(&namespace, &name);
+    for extra in ["PostUp = false", "Address = 192.0.2.1/24\nAddress = 192.0.2.1/24"] {
+        let file = conf(&folder, &name, extra);
+        namespace.fails(WGFLEET, ["quick", "up", &file]);
+        namespace.wait_until_empty();
+        let left = difference(&state(&namespace, &name), &before);
+        assert!(left.iter().all(|line| line == "1"), "{left:?}");
+    }
+}
+
+#[test]
+fn hooks_know_the_interface_and_save_keeps_what_there_is() {
+    require_root();
+    let folder = Folder::new();
+    let (namespace, _other) = Namespace::pair();
+    let name = interface();
+    let log = folder.path("log");
+    let hook = |word: &str| format!("{word} = echo {word} %i >> {}\n", log.display());
+    let hooks = ["PreUp", "PostUp", "PreDown", "PostDown"].map(hook).concat();
+    let file = conf(&folder, &name, &(hooks + "Table = off\nSaveConfig = true\n"));
+    namespace.run(WGFLEET, ["quick", "up", &file]);
+    let added = Keys::new(&folder).public;
+    namespace.run("wg", ["set", &name, "peer", &added, "allowed-ips", "10.77.0.0/16"]);
+    namespace.run(WGFLEET, ["quick", "down", &file]);
+    let heard = std::fs::read_to_string(&log).expect("the hooks wrote it");
+    let want: String =
+        ["PreUp", "PostUp", "PreDown", "PostDown"].map(|word| format!("{word} {name}\n")).concat();
+    assert_eq!(heard, want);
+    let saved = std::fs::read_to_string(&file).expect("it was saved");
+    assert!(saved.contains(&added) && saved.contains("Address = fd99::1/64"), "{saved}");
+    assert!(saved.contains("SaveConfig = true") && saved.contains("PostUp = echo PostUp %i"));
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).expect("a file"));
+    assert_eq!(mode & 0o777, 0o600);
+    let stripped = namespace.run(WGFLEET, ["quick", "strip", &file]);
+    assert_eq!(stripped, namespace.run("wg-quick", ["strip", &file]));
+}
+
+#[test]
+fn dns_without_resolvconf_is_refused_before_anything_is_touched() {
+    require_root();
+    if ["/usr/sbin/resolvconf", "/sbin/resolvconf", "/usr/bin/resolvectl"]
+        .iter()
+        .any(|tool| Path::new(tool).exists())
+    {
+        // Then there is nothing to refuse; the hook below would run.
+        return;
+    }
+    let folder = Folder::new();
+    let namespace = Namespace::new();
+    let name = interface();
+    let touched = folder.path("touched");
+    let extra = format!("DNS = 192.0.2.53\nPreUp = touch {}", touched.display());
+    let error = namespace.fails(WGFLEET, ["quick", "up", &conf(&folder, &name, &extra)]);
+    assert!(error.contains("resolvconf is missing"), "{error}");
+    assert!(!touched.exists() && namespace.pids().is_empty());
+}

@@ -1,0 +1,9 @@
+//! The vault against Debian's age, ssh-keygen, hostile files and the command line.
+//!
+//! Needs `age`, `age-keygen`, `ssh-keygen`, and `setsid`, `timeout` and `script`; `make test` installs them.
+
+mod bench;
+mod command_line;
+mod files;
+mod interop;
+mod rotation;
