@@ -31,7 +31,9 @@ pub mod sys;
 pub mod vault;
 
 pub mod apply;
+#[expect(clippy::disallowed_methods, reason = "namespaces are made of files and processes")]
 pub mod lab;
+#[expect(clippy::disallowed_methods, reason = "devices and sockets are its trade")]
 pub mod tunnel;
 
 #[expect(clippy::disallowed_methods, reason = "progress is drawn on stderr")]
