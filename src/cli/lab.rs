@@ -230,11 +230,18 @@ pub(super) fn run(global: &Global, args: LabArgs) -> CommandResult {
 }
 
 /// The lab that is meant: the named one, the only one, or the fleet's.
-fn chosen(_global: &Global, name: &Name) -> Result<FleetName, CommandError> {
+fn chosen(global: &Global, name: &Name) -> Result<FleetName, CommandError> {
     if let Some(name) = &name.name {
         return Ok(name.clone());
     }
     let mut labs = Lab::list();
+    if labs.len() > 1
+        && let Ok(loaded) = super::load::load(&global.file)
+        && let Some(inventory) = loaded.inventory
+        && labs.contains(&inventory.fleet.value)
+    {
+        return Ok(inventory.fleet.value);
+    }
     match labs.len() {
         0 => Err(CommandError::message(Exit::Usage, "there is no lab")
             .hint("run `wgfleet lab up` first")),
@@ -252,9 +259,19 @@ fn open(global: &Global, name: &Name) -> Result<Lab, CommandError> {
 }
 
 /// What is to be raised.
-fn spec(_global: &Global, args: &UpArgs) -> Result<Spec, CommandError> {
+fn spec(global: &Global, args: &UpArgs) -> Result<Spec, CommandError> {
     let Some(path) = &args.spec else {
-        return Err(CommandError::message(Exit::Usage, "inventories cannot be read yet"));
+        let loaded = super::load::load(&global.file)?;
+        if let Some(inventory) = &loaded.inventory {
+            return Spec::from_inventory(inventory)
+                .map_err(|error| CommandError::new(Exit::Findings, &error));
+        }
+        let summary = crate::report::findings::summary(&loaded.findings);
+        anstream::eprint!(
+            "{}",
+            crate::report::findings::human(&loaded.findings, &loaded.sources, true)
+        );
+        return Err(CommandError::message(Exit::Findings, summary));
     };
     let bytes = crate::sys::read_limited(path, 64 << 20)
         .map_err(|error| CommandError::new(Exit::Failed, &error))?;

@@ -10,7 +10,7 @@ use super::suggest::closest;
 
 /// Findings that one inventory can have. All of a parse are errors, so that nothing is lost by
 /// dropping some.
-pub(super) const MAX_FINDINGS: usize = 20_000;
+pub(super) const MAX_FINDINGS: usize = 10_000;
 
 /// Findings, and the places that no report may show.
 #[derive(Debug, Default)]
@@ -176,6 +176,11 @@ const FOREIGN: &[(&str, &str)] = &[
 ];
 
 fn unknown(section: &'static Section, key: &Key, value: &Node, sink: &mut Sink) {
+    if sink.findings.len() >= MAX_FINDINGS {
+        // Secrets stay hidden even where nothing is said about them any more.
+        hide(value, sink);
+        return;
+    }
     let folded = fold(&key.value);
     if folded == "saveconfig" {
         sink.push(Finding::new(Code::Refused, "SaveConfig is not supported", key.at).help(

@@ -143,18 +143,16 @@ fn snippets<'f>(labels: &[Marked<'f>], sources: &'f SourceMap, elements: &mut Ve
             cluster.iter().map(|marked| (clamp(&file.text, marked.0.at), *marked)).collect();
         let start = spans.iter().map(|(span, _)| span.start).min().unwrap_or_default();
         let end = spans.iter().map(|(span, _)| span.end).max().unwrap_or_default();
-        let from = file.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
-        let to = file.text[end..].find('\n').map_or(file.text.len(), |newline| end + newline);
-        let shown = file.text[from..to].trim_end_matches('\r');
         let line = cluster.iter().map(|(label, _)| label.at.line).min().unwrap_or(1);
-        if shown.trim().is_empty() || shown.lines().any(|line| line.len() > MAX_LINE) {
+        let shown = lines(&file.text, start, end).filter(|(_, shown)| !shown.trim().is_empty());
+        let Some((from, shown)) = shown else {
             let mut origin = Origin::path(path.clone()).line(line as usize);
             if let Some((label, _)) = cluster.first() {
                 origin = origin.char_column(label.at.column as usize);
             }
             elements.push(origin.into());
             continue;
-        }
+        };
         let mut snippet =
             Snippet::<Annotation<'f>>::source(shown).path(path.clone()).line_start(line as usize);
         for (span, (label, primary)) in spans {
@@ -171,6 +169,26 @@ fn snippets<'f>(labels: &[Marked<'f>], sources: &'f SourceMap, elements: &mut Ve
     }
 }
 
+/// The whole lines that a stretch lies on, and where they begin; `None` where one of their ends is
+/// too far to be shown. It never looks further than that: a file may be one line.
+fn lines(text: &str, start: usize, end: usize) -> Option<(usize, &str)> {
+    let bytes = text.as_bytes();
+    let far = start.saturating_sub(MAX_LINE);
+    let from = match bytes[far..start].iter().rposition(|byte| *byte == b'\n') {
+        Some(newline) => far + newline + 1,
+        None if far == 0 => 0,
+        None => return None,
+    };
+    let far = end.saturating_add(MAX_LINE).min(bytes.len());
+    let to = match bytes[end..far].iter().position(|byte| *byte == b'\n') {
+        Some(newline) => end + newline,
+        None if far == bytes.len() => far,
+        None => return None,
+    };
+    let shown = text.get(from..to)?.trim_end_matches('\r');
+    shown.lines().all(|line| line.len() <= 3 * MAX_LINE).then_some((from, shown))
+}
+
 /// A stretch within the text, on character boundaries and on its first line, at least one
 /// character where there is one.
 fn clamp(text: &str, at: Location) -> Range<usize> {
@@ -182,10 +200,11 @@ fn clamp(text: &str, at: Location) -> Range<usize> {
         offset
     };
     let start = floor(at.start);
-    let line_end = text[start..].find(['\n', '\r']).map_or(text.len(), |newline| start + newline);
-    let mut end = floor(at.end).clamp(start, line_end);
+    let end = floor(at.end).max(start);
+    let mut end = text[start..end].find(['\n', '\r']).map_or(end, |newline| start + newline);
     if end == start {
-        end += text[start..line_end].chars().next().map_or(0, char::len_utf8);
+        let next = text[start..].chars().next().filter(|next| !matches!(next, '\n' | '\r'));
+        end += next.map_or(0, char::len_utf8);
     }
     start..end
 }
