@@ -73,7 +73,9 @@ impl ApplyArgs {
         if let Some(path) = &self.plan {
             fresh(path, &plan)?;
         }
-        if global.format == Format::Human {
+        // A saved plan was reviewed, and is the same byte for byte.
+        let reviewed = self.yes && self.plan.is_some();
+        if global.format == Format::Human && !reviewed {
             super::plan::show(global, &plan)?;
         }
         if plan.blocked().next().is_some() {

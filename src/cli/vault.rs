@@ -34,7 +34,13 @@ enum VaultCommand {
     Keygen(KeygenArgs),
     Import(ImportArgs),
     Export(ExportArgs),
+    /// Show who can open the vault, and who will be able to after the next rekey.
+    #[command(after_help = "Example:
+  wgfleet vault recipients")]
     Recipients,
+    /// Encrypt every file anew, to the recipients of vault/recipients.txt.
+    #[command(after_help = "Example:
+  echo \"$(cat colleague.pub)\" >> vault/recipients.txt && wgfleet vault rekey")]
     Rekey,
 }
 

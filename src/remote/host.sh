@@ -54,10 +54,14 @@ show_file() { # PATH: head line, then the content without secrets
 		gsub(/[[:cntrl:]]/, "?"); print "| " $0 }' "$1"
 }
 
+embedded() { # IF: the mark holds the process id of wgfleet's own tunnel
+	read -r pid 2>/dev/null <"/run/wireguard/$1.wgfleet" && [ -d "/proc/$pid" ]
+}
+
 read_link() { # IF: sets kind, up and mtu
 	l=$(ip -o -d link show dev "$1" 2>/dev/null) || return 1
 	kind=userspace
-	case $l in *' wireguard '*) kind=kernel ;; *) [ ! -e "/run/wireguard/$1.wgfleet" ] || kind=embedded ;; esac
+	case $l in *' wireguard '*) kind=kernel ;; *) ! embedded "$1" || kind=embedded ;; esac
 	up=no; case $l in *[\<,]UP[,\>]*) up=yes ;; esac
 	mtu=${l#* mtu }; mtu=${mtu%% *}
 }

@@ -10,7 +10,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use namespace::{Folder, Keys, Namespace, WGFLEET, interface, output, require_root, run, until};
+use namespace::{
+    Folder, Keys, Namespace, WGFLEET, end, interface, output, require_root, run, until,
+};
 
 /// What runs the WireGuard side of a namespace.
 #[derive(Clone, Copy)]
@@ -363,7 +365,7 @@ fn the_daemon_ends_with_its_interface_and_the_interface_with_it() {
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", pids[0])).expect("it runs");
     let core = limits.lines().find(|line| line.starts_with("Max core")).expect("a limit");
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
-    run(Command::new("kill").arg(pids[0].to_string()));
+    end(pids[0], rustix::process::Signal::TERM);
     namespace.wait_until_empty();
     namespace.fails("ip", ["link", "show", "dev", &name]);
     until("the socket is gone", || !Path::new(&socket).exists());

@@ -123,9 +123,25 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         // Only this test has started anything in its namespace.
         for pid in self.pids() {
-            let _ = output(Command::new("kill").args(["-9", &pid.to_string()]));
+            end(pid, rustix::process::Signal::TERM);
+        }
+        // A daemon that ends by itself takes its socket with it.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while !self.pids().is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        for pid in self.pids() {
+            end(pid, rustix::process::Signal::KILL);
         }
         let _ = output(Command::new("ip").args(["netns", "delete", &self.name]));
+    }
+}
+
+/// Sends a signal to a process of this test; it may have ended meanwhile.
+pub(crate) fn end(pid: u32, signal: rustix::process::Signal) {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = rustix::process::kill_process(pid, signal);
     }
 }
 

@@ -84,7 +84,10 @@ impl Core {
         }
         if was_up && !up {
             self.close_sockets();
-            self.restart_peers();
+            for peer in self.tables.read().peers.values() {
+                peer.state.lock().forget_sessions();
+            }
+            self.sessions.lock().clear();
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! something up, so a change of one peer never stops the packets of another.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
@@ -20,6 +20,7 @@ use gotatun::tun::MtuWatcher;
 use indexmap::IndexMap;
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::packet::{addresses, total_length};
 use super::peer::{Identity, Peer, PeerState, x25519};
 use super::{AllowedIps, Engine, EngineError, LinkState};
 use crate::model::PublicKey;
@@ -383,38 +384,4 @@ impl Core {
             tracing::debug!("failed to give a packet to the host: {error}");
         }
     }
-}
-
-/// Source and destination of an IP packet.
-fn addresses(packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
-    match packet.first()? >> 4 {
-        4 => {
-            let header: &[u8; 20] = packet.first_chunk()?;
-            let address = |at: usize| -> Option<IpAddr> {
-                Some(IpAddr::from(*header.get(at..)?.first_chunk::<4>()?))
-            };
-            Some((address(12)?, address(16)?))
-        }
-        6 => {
-            let header: &[u8; 40] = packet.first_chunk()?;
-            let address = |at: usize| -> Option<IpAddr> {
-                Some(IpAddr::from(*header.get(at..)?.first_chunk::<16>()?))
-            };
-            Some((address(8)?, address(24)?))
-        }
-        _ => None,
-    }
-}
-
-/// The length that an IP packet says it has, without the padding; `None` where it lies.
-fn total_length(packet: &[u8]) -> Option<usize> {
-    let number = |at: usize| -> Option<usize> {
-        Some(usize::from(u16::from_be_bytes(*packet.get(at..)?.first_chunk()?)))
-    };
-    let (length, least) = match packet.first()? >> 4 {
-        4 => (number(2)?, 20),
-        6 => (number(4)? + 40, 40),
-        _ => return None,
-    };
-    (least..=packet.len()).contains(&length).then_some(length)
 }

@@ -7,6 +7,7 @@
 mod allowed_ips;
 mod configure;
 mod device;
+mod packet;
 mod peer;
 #[cfg(test)]
 mod tests;

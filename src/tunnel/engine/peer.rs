@@ -88,6 +88,15 @@ impl PeerState {
         });
     }
 
+    /// Forgets every session, but not which initiations it has seen: none of them works again.
+    pub(super) fn forget_sessions(&mut self) {
+        self.unconfirmed = None;
+        self.retry_at = None;
+        if let Some(tunnel) = self.tunnel.as_mut() {
+            tunnel.reset();
+        }
+    }
+
     pub(super) fn handshake_done(&mut self) {
         self.unconfirmed = None;
         self.retry_at = None;

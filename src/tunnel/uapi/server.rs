@@ -59,6 +59,8 @@ impl Server {
         let listener = UnixListener::bind(&path).map_err(failed)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let identity = identity(&path).map_err(failed)?;
+        // Beside the socket, so that whoever looks at the host knows whose tunnel this is.
+        fs::write(mark(&path), format!("{}\n", std::process::id())).map_err(failed)?;
         Ok(Self { listener, path, identity })
     }
 
@@ -84,8 +86,14 @@ impl Drop for Server {
         if identity(&self.path).is_ok_and(|now| now == self.identity) {
             // Nothing is left to be done for a socket that cannot be removed.
             let _ = fs::remove_file(&self.path);
+            let _ = fs::remove_file(mark(&self.path));
         }
     }
+}
+
+/// `IF.wgfleet` beside `IF.sock`: holds the process id of the tunnel.
+fn mark(socket: &Path) -> PathBuf {
+    socket.with_extension("wgfleet")
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
