@@ -118,6 +118,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         }
         self.install(|path, quick| !quick.contains(path));
         self.units(true);
+        self.units_anew();
         Ok(())
     }
 
@@ -167,17 +168,54 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         }
     }
 
+    /// Units that run already, and whose interface was made anew under them.
+    fn units_anew(&mut self) {
+        for change in &self.plan.changes {
+            let (name, verb) = match change {
+                // It was stopped before.
+                Change::Restart { interface, .. } => (interface, "start"),
+                // Its interface went away without it, so it thinks that it runs.
+                Change::Create { interface, .. } => (interface, "restart"),
+                _ => continue,
+            };
+            let quick = self.wanted(name).is_some_and(|wanted| wanted.quick);
+            if let Some(unit) = self.running_unit(name)
+                && (quick || verb == "start")
+                && self.target.units.contains_key(&unit)
+            {
+                self.op(format!("{verb} {unit}"));
+            }
+        }
+    }
+
+    /// The unit of an interface, where it is active.
+    fn running_unit(&self, name: &InterfaceName) -> Option<String> {
+        let units = [format!("wg-quick@{name}.service"), format!("wgfleet-{name}.service")];
+        units.into_iter().find(|unit| self.observed.units.get(unit).is_some_and(|u| u.active))
+    }
+
+    /// Stops an interface the way that it was started: its unit or wg-quick take back what they
+    /// did beside it.
+    fn stop(&mut self, name: &InterfaceName) {
+        if let Some(unit) = self.running_unit(name) {
+            self.op(format!("stop {unit}"));
+        } else if self.observed.files.contains_key(&format!("/etc/wireguard/{name}.conf")) {
+            self.op(format!("quick-down {name}"));
+        }
+        self.op(format!("delete {name}"));
+    }
+
     fn interface(&mut self, name: &InterfaceName) -> Result<(), S::Error> {
         let plan = self.plan;
         let mine: Vec<&Change> =
             plan.changes.iter().filter(|c| c.interface() == Some(name)).collect();
         for change in &mine {
             match change {
-                Change::Delete { .. } => self.op(format!("delete {name}")),
+                Change::Delete { .. } => self.stop(name),
                 Change::Create { backend, .. } => self.start(name, *backend)?,
                 Change::Restart { backend, .. } => {
-                    self.undo(format!("delete {name}"));
-                    self.op(format!("delete {name}"));
+                    self.undo(format!("quick-down {name}"));
+                    self.stop(name);
                     self.start(name, *backend)?;
                 }
                 Change::Device { fields, .. } => self.device(name, fields)?,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
+use super::quick::QuickDuties;
 use super::target::{FIREWALL_FILE, SYSCTL_FILE};
 use super::{
     AgentSource, Change, DiffLine, Disruption, FieldChange, FileAction, HostPlan, HostState,
@@ -221,12 +222,29 @@ impl InterfaceDiff<'_> {
             });
             return;
         }
+        if let Some(reason) = self.quick_anew() {
+            changes.push(Change::Restart {
+                interface: self.name(),
+                backend: self.interface.backend,
+                reason: reason.to_owned(),
+            });
+            return;
+        }
         self.device(changes);
         self.peers(changes);
         self.addresses(changes);
         if !self.interface.desired.full_tunnel() {
             self.routes(changes);
         }
+    }
+
+    /// Why wg-quick has to stop and start it: what it did by the file that is there is not what it
+    /// would do by the new one.
+    fn quick_anew(&self) -> Option<&'static str> {
+        let path = self.path();
+        let seen = self.observed.files.get(&path).map_or("", |file| file.public_text.as_str());
+        let want = self.target.files.get(&path)?;
+        QuickDuties::of(&want.public_text).difference(&QuickDuties::of(seen))
     }
 
     fn device(&self, changes: &mut Vec<Change>) {
