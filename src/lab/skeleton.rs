@@ -162,6 +162,7 @@ fn with_account(text: &str, line: &str) -> String {
 /// What systemd needs to run without hardware, consoles and the machine's own services.
 fn units(layer: &Path) -> io::Result<()> {
     // Its own settings are applied at boot; the machine's are about more than one network namespace.
+    fs::create_dir_all(layer)?;
     empty(layer, "usr/lib/sysctl.d", 0o755)?;
     let system = layer.join("etc/systemd/system");
     fs::create_dir_all(system.join("multi-user.target.wants"))?;

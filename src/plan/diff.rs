@@ -58,6 +58,10 @@ pub fn diff_host(
     }
     let disruption = changes.iter().map(Change::disruption).max().unwrap_or(Disruption::None);
     let mut notes = if changes.is_empty() { Vec::new() } else { target.notes.clone() };
+    if changes.is_empty() {
+        blocked = None;
+    }
+    // It will not stay as it is, even where that is what the file says.
     if let Some(id) = &observed.armed {
         blocked = blocked.or_else(|| {
             Some(format!(

@@ -27,7 +27,7 @@ fn wgfleet_serves_as_wg_as_wg_quick_and_as_the_data_plane() {
     let fleet = Fleet::up(
         "fleet: ops
 networks:
-  net: { interface: wg0, prefixes: [10.90.0.0/24, 'fd90::/64'], psk: pairwise }
+  net: { interface: wg0, prefixes: [10.90.0.0/24, 'fd90::/64'], psk: pairwise, links: { hub: [a, c] } }
 hosts:
   a: { ssh: root@a.example.com, address: 10.90.0.1, endpoint: 'a.example.com:51820' }
   b: { ssh: ops@b.example.com, address: 10.90.0.2, nat: true, post_up: 'echo up %i >>/run/hooks', pre_down: 'echo down %i >>/run/hooks' }
@@ -81,7 +81,7 @@ fn another_machine(fleet: &Fleet) {
         assert!(said.contains("aarch64") && said.contains("--binaries"), "{said}");
     }
     // Not even the host that could have been changed.
-    assert_eq!(fleet.sh("c", "ls /etc/wireguard /run/wgfleet 2>/dev/null | wc -l"), "0");
+    assert_eq!(fleet.sh("c", "find /etc/wireguard /run/wgfleet -type f 2>/dev/null | wc -l"), "0");
     assert_eq!(fleet.state("arm"), before);
     let binaries = fleet.folder().join("binaries");
     fs::create_dir(&binaries).unwrap();
@@ -100,7 +100,7 @@ fn another_machine(fleet: &Fleet) {
     let said = fleet.ends(7, &args);
     assert!(said.contains("does not run here"), "{said}");
     assert_eq!(
-        fleet.sh("arm", "ls /usr/local/lib/wgfleet /etc/wireguard 2>/dev/null | grep -v : | wc -l"),
+        fleet.sh("arm", "find /usr/local/lib/wgfleet /etc/wireguard -type f 2>/dev/null | wc -l"),
         "0"
     );
 }

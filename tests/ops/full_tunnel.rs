@@ -92,6 +92,9 @@ fn dns_without_resolvconf_is_said_before_anything_is_touched() {
         assert!(said.contains("resolvconf"), "{said}");
     }
     for host in ["laptop", "exit"] {
-        assert_eq!(fleet.sh(host, "ls /etc/wireguard /run/wgfleet 2>/dev/null | wc -l"), "0");
+        assert_eq!(
+            fleet.sh(host, "find /etc/wireguard /run/wgfleet -type f 2>/dev/null | wc -l"),
+            "0"
+        );
     }
 }

@@ -17,7 +17,7 @@ sites:
   centre:
     subnets: 192.168.1.0/24
     hosts:
-      gate: { ssh: root@gate.example.com, networks: { net: { address: 10.90.0.1, endpoint: 'gate.example.com:51820' } }, gateway: true, exit: true, masquerade: true }
+      gate: { ssh: root@gate.example.com, networks: { net: { address: 10.90.0.1, endpoint: 'gate.example.com:51820' } }, transit: true, gateway: true, exit: true, masquerade: true }
   north:
     subnets: 192.168.2.0/24
     hosts:

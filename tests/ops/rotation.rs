@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -134,7 +135,7 @@ fn killed_at(fleet: &Fleet, cut: Cut) {
         }
     };
     let mut command = fleet.command(&["rotate", "--yes", "a", "--deadline", "30"]);
-    let mut child = command.spawn().unwrap();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     if watchers.is_empty() {
         let end = Instant::now() + Duration::from_secs(30);
         while index(fleet) == vault {
@@ -189,7 +190,8 @@ fn a_rotation_that_is_killed_after_the_hosts_know_is_finished_by_the_next() {
 fn an_interrupt_ends_a_rotation_with_130_and_the_next_run_finishes() {
     let fleet = up();
     let vault = index(&fleet);
-    let mut child = fleet.command(&["rotate", "--yes", "c", "--deadline", "30"]).spawn().unwrap();
+    let mut command = fleet.command(&["rotate", "--yes", "c", "--deadline", "30"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let end = Instant::now() + Duration::from_secs(30);
     while index(&fleet) == vault {
         assert!(Instant::now() < end, "no rotation began");

@@ -115,7 +115,7 @@ fn nothing_that_others_can_see_holds_a_secret() {
     let fleet = Fleet::up(
         "fleet: ops
 networks:
-  net: { interface: wg0, prefixes: [10.90.0.0/24, 'fd90::/64'], psk: pairwise }
+  net: { interface: wg0, prefixes: [10.90.0.0/24, 'fd90::/64'], psk: pairwise, links: { hub: a } }
 hosts:
   a: { ssh: root@a.example.com, address: 10.90.0.1, endpoint: 'a.example.com:51820', post_up: 'true' }
   b: { ssh: ops@b.example.com, address: 10.90.0.2, nat: true, backend: wireguard-go }
