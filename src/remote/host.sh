@@ -30,7 +30,8 @@ unset WG_HIDE_KEYS
 have() { command -v "$1" >/dev/null 2>&1; }
 wg_path=$(command -v wg || echo none)
 have_wg() { [ "$wg_path" != none ]; }
-wg() { if have_wg; then command wg "$@"; else "$agent" wg "$@"; fi; }
+stand_in=$agent
+wg() { if have_wg; then command wg "$@"; else "$stand_in" wg "$@"; fi; }
 have_any_wg() { have_wg || [ -x "$agent" ]; }
 quick() { # up|down IF, whichever of wg-quick and wgfleet is there
 	if have wg-quick; then command wg-quick "$@"; else "$agent" quick "$@"; fi
@@ -123,6 +124,7 @@ observe() {
 		}
 	fi
 	if have_any_wg; then
+		find_stand_in
 		dump=$(wg show all dump 2>/dev/null) || dump=
 		confs=
 		for i in $(wg show interfaces 2>/dev/null); do
@@ -152,6 +154,13 @@ observe() {
 }
 
 # --------------------------------------------------------------------------------------- agent
+find_stand_in() { # where the file is damaged, what still runs of it can tell
+	! have_wg && ! wg show interfaces >/dev/null 2>&1 || return 0
+	for f in /run/wireguard/*.wgfleet; do
+		if read -r p && "/proc/$p/exe" wg show interfaces; then stand_in=/proc/$p/exe; return 0; fi <"$f" >/dev/null 2>&1
+	done
+}
+
 agent_stamp() { stat -L -c '%s-%Y-%Z-%a-%u' $agent; }
 
 agent_digest() { # sets d; the stamp saves reading the whole binary unless something has touched it

@@ -58,8 +58,10 @@ elif command -v sudo >/dev/null 2>&1; then exec sudo -n sh -c "$1" wgfleet "$@"
 elif command -v doas >/dev/null 2>&1; then exec doas -n sh -c "$1" wgfleet "$@"
 else echo "the login user is not root, and there is neither sudo nor doas" >&2; exit 77; fi"#;
 const BECOME_NONE: &str = r#"exec sh -c "$1" wgfleet "$@""#;
-const BECOME_SUDO: &str = r#"exec sudo -n sh -c "$1" wgfleet "$@""#;
-const BECOME_DOAS: &str = r#"exec doas -n sh -c "$1" wgfleet "$@""#;
+const BECOME_SUDO: &str = r#"if command -v sudo >/dev/null 2>&1; then exec sudo -n sh -c "$1" wgfleet "$@"
+else echo "the inventory says \`become: sudo\`, and there is no sudo" >&2; exit 77; fi"#;
+const BECOME_DOAS: &str = r#"if command -v doas >/dev/null 2>&1; then exec doas -n sh -c "$1" wgfleet "$@"
+else echo "the inventory says \`become: doas\`, and there is no doas" >&2; exit 77; fi"#;
 
 impl Connector {
     /// Prepares connections; `ssh_config` replaces ~/.ssh/config.

@@ -11,7 +11,7 @@ fn up() -> Fleet {
     let fleet = Fleet::up(
         "fleet: ops
 networks:
-  net: { interface: wg0, prefixes: [10.90.0.0/24, 'fd90::/64'], psk: pairwise }
+  net: { interface: wg0, prefixes: [10.90.0.0/24, 'fd90::/64'], psk: pairwise, links: { hub: tools } }
 sites:
   centre:
     subnets: [192.168.1.0/24, 'fd01::/64']
