@@ -97,6 +97,10 @@ observe() {
 	[ "$f" = 0 ] || f=1
 	echo "forward6 $f"
 	! armed_id || ! timer_runs "$d" || echo "armed $d"
+	for f in $run/reverting.*; do # on its way back
+		d=${f#"$run"/reverting.}
+		! timer_runs "$d" || echo "armed $d"
+	done
 	if have nft; then
 		d=$(nft list table inet wgfleet 2>/dev/null | sed -n 's/.*comment "wgfleet-\([0-9a-f]*\)".*/\1/p' | sort -u | head -n 2 | tr '\n' ,)
 		[ -z "$d" ] || echo "firewall ${d%,}"
@@ -157,7 +161,7 @@ observe() {
 find_stand_in() { # where the file is damaged, what still runs of it can tell
 	! have_wg && ! wg show interfaces >/dev/null 2>&1 || return 0
 	for f in /run/wireguard/*.wgfleet; do
-		if read -r p && "/proc/$p/exe" wg show interfaces; then stand_in=/proc/$p/exe; return 0; fi <"$f" >/dev/null 2>&1
+		if read -r p && "/proc/$p/exe" wg show interfaces; then stand_in=/proc/$p/exe; return 0; fi 2>/dev/null <"$f" >/dev/null
 	done
 }
 

@@ -118,7 +118,7 @@ fn a_wgfleet_that_is_killed_in_mid_apply_leaves_a_host_that_goes_back() {
     let fleet = up();
     let before = fleet.state("a");
     slow_change(&fleet);
-    let mut child = begin(&fleet, "8");
+    let mut child = begin(&fleet, "15");
     child.kill().unwrap();
     child.wait().unwrap();
     // While it is armed, nobody else changes it.

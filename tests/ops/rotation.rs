@@ -62,9 +62,9 @@ fn keys_change_under_fifty_pings_a_second_on_every_link() {
     let after = keys(&fleet);
     assert!(after["c"] != before["c"] && after["a"] == before["a"] && after["b"] == before["b"]);
     fleet.in_order();
-    // The old key is retired, and stays readable in the index.
-    let retired = index(&fleet).to_string();
-    assert!(retired.contains(&before["c"]) && retired.contains(&after["c"]));
+    // The new key is proven: nothing of the old one is kept.
+    let vault = index(&fleet).to_string();
+    assert!(!vault.contains(&before["c"]) && vault.contains(&after["c"]), "{vault}");
 
     // None is a day old; every one is older than no day at all.
     let said = fleet.done(&["rotate", "--yes", "--older-than", "1"]);
@@ -149,6 +149,11 @@ fn killed_at(fleet: &Fleet, cut: Cut) {
     child.kill().unwrap();
     child.wait().unwrap();
 
+    // Until the new key is proven, both are kept.
+    if !matches!(cut, Cut::Confirmed) {
+        assert!(index(fleet).to_string().contains(old), "{cut:?}");
+        fleet.done(&["vault", "status", "--verify"]);
+    }
     // Whatever was not confirmed goes back by itself.
     for host in ["a", "b", "c"] {
         fleet.until(host, Duration::from_secs(40), "[ ! -e /run/wgfleet/armed ]");
