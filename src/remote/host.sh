@@ -86,7 +86,7 @@ observe() {
 	f=0; [ ! -e /proc/sys/net/ipv6/conf/all/forwarding ] || f=$(cat /proc/sys/net/ipv6/conf/all/forwarding)
 	[ "$f" = 0 ] || f=1
 	echo "forward6 $f"
-	[ ! -e $armed ] || { read -r d <$armed && echo "armed $d"; }
+	[ ! -e $armed ] || { read -r d <$armed && ticking "$d" && echo "armed $d"; }
 	if have nft; then
 		d=$(nft list table inet wgfleet 2>/dev/null | sed -n 's/.*comment "wgfleet-\([0-9a-f]*\)".*/\1/p' | sort -u | head -n 2 | tr '\n' ,)
 		[ -z "$d" ] || echo "firewall ${d%,}"
@@ -308,8 +308,13 @@ claim() { [ -e $armed ] && read -r d <$armed && [ "$d" = "$1" ] && mv $armed "$r
 apply() { # ID SECONDS
 	stage=$run/$1
 	mkdir -p $run && chmod 700 $run
-	# A change whose timer died with a reboot or a kill is taken back first.
-	if [ -e $armed ]; then read -r d <$armed; echo "busy $d"; return 0; fi
+	if [ -e $armed ] && read -r d <$armed; then
+		if ticking "$d"; then echo "busy $d"; return 0; fi
+		# Its timer died with whatever killed it; nobody else takes that change back.
+		stage=$run/$d
+		! claim "$d" || echo "failed 0 an earlier change ($d) was left behind and is taken back now: $(revert); plan again"
+		return 0
+	fi
 	if ! { rm -rf "$stage" && mkdir "$stage"; }; then echo "failed 0 stage: cannot write $run"; return 1; fi
 	awk -v folder="$stage" '
 		/^=== end$/ { whole = 1; exit }
@@ -320,11 +325,18 @@ apply() { # ID SECONDS
 	: >>"$stage/undo"
 	snapshot || { rm -rf "$stage"; echo "failed 0 snapshot: the present state cannot be saved"; return 1; }
 	printf '%s\n' "$self" >$run/host.sh
-	echo "$1" >$armed.new && mv $armed.new $armed
+	if ! (set -C; echo "$1" >$armed) 2>/dev/null; then rm -rf "$stage"; echo "busy other"; return 0; fi
 	if systemd_runs && have systemd-run; then
 		systemd-run -q --collect --unit="wgfleet-timer-$1" sh $run/host.sh "" expire "$1" "$2" 2>/dev/null || timer "$1" "$2"
 	else
 		timer "$1" "$2"
+	fi
+	n=0
+	while ! ticking "$1" && [ $n -lt 100 ]; do n=$((n + 1)); sleep 0.02; done
+	if ! ticking "$1"; then
+		! claim "$1" || rm -rf "$stage"
+		echo "failed 0 the timer that would take the change back does not start"
+		return 0
 	fi
 	if said=$(do_ops "$stage/ops"); then
 		echo "done"
@@ -333,6 +345,10 @@ apply() { # ID SECONDS
 		! claim "$1" || { stop_timer "$1"; revert; }
 		return 0
 	fi
+}
+
+ticking() { # ID: whether the timer of a change lives
+	read -r id pid 2>/dev/null <$run/timer && [ "$id" = "$1" ] && [ -d "/proc/$pid" ]
 }
 
 timer() { setsid sh $run/host.sh "" expire "$1" "$2" </dev/null >/dev/null 2>&1 & }
