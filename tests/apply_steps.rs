@@ -108,13 +108,15 @@ find /run/wgfleet 2>/dev/null | grep -v -e host.sh -e reverted -e '^/run/wgfleet
 "#;
 
 fn require() {
-    let missing: Vec<&str> = ["unshare", "nsenter", "wg", "wg-quick", "wireguard-go", "ip", "nft", "setsid"]
-        .into_iter()
-        .filter(|tool| {
-            let found = Command::new("sh").args(["-c", "command -v \"$1\"", "sh", tool]).output();
-            !found.is_ok_and(|found| found.status.success())
-        })
-        .collect();
+    let missing: Vec<&str> =
+        ["unshare", "nsenter", "wg", "wg-quick", "wireguard-go", "ip", "nft", "setsid"]
+            .into_iter()
+            .filter(|tool| {
+                let found =
+                    Command::new("sh").args(["-c", "command -v \"$1\"", "sh", tool]).output();
+                !found.is_ok_and(|found| found.status.success())
+            })
+            .collect();
     assert!(missing.is_empty(), "this test needs {missing:?}: run `make setup`");
     assert!(Path::new("/dev/net/tun").exists(), "this test needs /dev/net/tun");
     let user = Command::new("id").arg("-u").output().expect("id runs");
@@ -125,7 +127,16 @@ impl Sandbox {
     fn new(shell: &'static str) -> Self {
         require();
         let unshare = Command::new("unshare")
-            .args(["--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "sleep", "infinity"])
+            .args([
+                "--mount",
+                "--net",
+                "--pid",
+                "--fork",
+                "--mount-proc",
+                "--kill-child",
+                "sleep",
+                "infinity",
+            ])
             .stdin(Stdio::null())
             .spawn()
             .expect("unshare starts");
@@ -135,12 +146,16 @@ impl Sandbox {
             let text = std::fs::read_to_string(&children).unwrap_or_default();
             let child = text.split_whitespace().next().and_then(|pid| pid.parse::<u32>().ok());
             let ready = child.filter(|pid| {
-                std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"sleep"))
+                std::fs::read(format!("/proc/{pid}/cmdline"))
+                    .is_ok_and(|line| line.starts_with(b"sleep"))
             });
             if let Some(pid) = ready {
                 break pid;
             }
-            assert!(Instant::now() < end, "the namespaces are not there: no permission to unshare?");
+            assert!(
+                Instant::now() < end,
+                "the namespaces are not there: no permission to unshare?"
+            );
             sleep(Duration::from_millis(10));
         };
         let sandbox = Self { unshare, init, shell };
@@ -171,8 +186,9 @@ impl Sandbox {
 
     /// Runs a verb of the script as wgfleet does.
     fn start(&self, verb: &str, words: &[&str], stdin: &str) -> Child {
-        let script = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/remote/host.sh"))
-            .expect("the script is there");
+        let script =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/remote/host.sh"))
+                .expect("the script is there");
         let mut parts = self.shell.split(' ');
         let mut command = self.command(parts.next().expect("a shell"));
         command.args(parts).args(["-c", &script, "wgfleet", &script, verb]).args(words);
@@ -230,7 +246,9 @@ fn encode(files: &[(&str, String)], ops: &[String], undo: &[&str]) -> String {
     let ops = ops.join("\n") + "\n";
     let undo = undo.iter().map(|line| format!("{line}\n")).collect();
     let lists = [("ops", ops), ("undo", undo)];
-    for (name, text) in files.iter().map(|(name, text)| (*name, text)).chain(lists.iter().map(|(n, t)| (*n, t))) {
+    for (name, text) in
+        files.iter().map(|(name, text)| (*name, text)).chain(lists.iter().map(|(n, t)| (*n, t)))
+    {
         let _ = writeln!(out, "=== {name}");
         for line in text.lines() {
             let _ = writeln!(out, " {line}");
@@ -266,7 +284,10 @@ fn files() -> Vec<(&'static str, String)> {
 fn ops() -> Vec<String> {
     let [_, k1, k2, k3, _] = KEYS;
     [
-        "touch wg0", "touch wg1", "touch wg2", "touch wg5",
+        "touch wg0",
+        "touch wg1",
+        "touch wg2",
+        "touch wg5",
         "sysctl net/ipv4/ip_forward 1",
         "sysctl net/ipv6/conf/all/forwarding 1",
         "nft wgfleet.nft",
@@ -311,7 +332,10 @@ fn fail_everywhere(shell: &'static str, every: usize) {
             let said = sandbox.host("apply", &[&id, "60"], &encode(&files(), &ops, &[]));
             let lines: Vec<&str> = said.lines().collect();
             let name = bad.split(' ').next().unwrap_or_default();
-            assert!(lines.len() == 2 && lines[0].starts_with(&format!("failed {} {name}: ", step + 1)), "{said}");
+            assert!(
+                lines.len() == 2 && lines[0].starts_with(&format!("failed {} {name}: ", step + 1)),
+                "{said}"
+            );
             assert_same(&sandbox.state(), &before, &format!("{bad} at {step}: {said}"));
             assert_eq!(lines[1], "reverted", "{bad} at {step}");
             assert_eq!(sandbox.running(), "");
@@ -396,7 +420,10 @@ fn a_payload_that_is_cut_short_touches_nothing() {
 fn hanging() -> Vec<String> {
     let mut ops = ops();
     ops.insert(3, "touch wg3".to_owned());
-    ops.extend(["file f2 600 /etc/wireguard/wg3.conf", "quick-up wg3 userspace", "port wg0 51951"].map(str::to_owned));
+    ops.extend(
+        ["file f2 600 /etc/wireguard/wg3.conf", "quick-up wg3 userspace", "port wg0 51951"]
+            .map(str::to_owned),
+    );
     ops
 }
 
@@ -445,14 +472,20 @@ fn the_next_apply_finishes_what_a_killed_timer_did_not() {
     sleep(Duration::from_millis(100));
     assert!(!sandbox.host("observe", &[], &key).contains("\narmed "));
     let said = sandbox.host("apply", &["a2", "60"], &payload);
-    assert!(said.starts_with("failed 0 an unconfirmed change (a1)") && said.contains("(reverted)"), "{said}");
+    assert!(
+        said.starts_with("failed 0 an unconfirmed change (a1)") && said.contains("(reverted)"),
+        "{said}"
+    );
     assert_same(&sandbox.state(), &before, "after the second apply");
     // A way back that was killed itself is gone again.
     assert_eq!(sandbox.host("apply", &["a3", "60"], &payload), "done\n");
     sandbox.sh("read pid < /run/wgfleet/timer.a3; kill -9 -$pid; mv /run/wgfleet/armed /run/wgfleet/reverting.a3");
     sleep(Duration::from_millis(100));
     let said = sandbox.host("apply", &["a4", "60"], &payload);
-    assert!(said.starts_with("failed 0 an unconfirmed change (a3)") && said.contains("(reverted)"), "{said}");
+    assert!(
+        said.starts_with("failed 0 an unconfirmed change (a3)") && said.contains("(reverted)"),
+        "{said}"
+    );
     assert_same(&sandbox.state(), &before, "after the fourth apply");
     assert_eq!(sandbox.host("apply", &["a5", "60"], &payload), "done\n");
     assert_eq!(sandbox.host("confirm", &["a5"], ""), "confirmed\n");
@@ -469,9 +502,12 @@ fn of_two_at_the_same_time_one_wins() {
             ids.iter().map(|id| sandbox.start("apply", &[id, "60"], &payload)).collect();
         let said: Vec<String> = children
             .into_iter()
-            .map(|child| String::from_utf8(child.wait_with_output().expect("it ends").stdout).expect("text"))
+            .map(|child| {
+                String::from_utf8(child.wait_with_output().expect("it ends").stdout).expect("text")
+            })
             .collect();
-        let winner = said.iter().position(|said| said == "done\n").unwrap_or_else(|| panic!("{said:?}"));
+        let winner =
+            said.iter().position(|said| said == "done\n").unwrap_or_else(|| panic!("{said:?}"));
         let losers = said.iter().filter(|said| **said == format!("busy {}\n", ids[winner])).count();
         assert_eq!(losers, 2, "{said:?}");
         assert_eq!(sandbox.host("revert", &[&ids[winner]], ""), "reverted\n");
@@ -494,8 +530,17 @@ fn every_shell_sees_the_same() {
             lines.into_iter().map(|line| format!("{line}\n")).collect()
         })
         .collect();
-    assert!(seen[0].contains(&format!("peer\twg0\t{}\tas-file\t127.0.0.1:51901\t", KEYS[1])), "{}", seen[0]);
-    assert!(seen[0].contains(&format!("peer\twg0\t{}\tnone\t(none)\t10.9.0.3/32\t0\t0\t0\t25", KEYS[2])), "{}", seen[0]);
+    assert!(
+        seen[0].contains(&format!("peer\twg0\t{}\tas-file\t127.0.0.1:51901\t", KEYS[1])),
+        "{}",
+        seen[0]
+    );
+    assert!(
+        seen[0]
+            .contains(&format!("peer\twg0\t{}\tnone\t(none)\t10.9.0.3/32\t0\t0\t0\t25", KEYS[2])),
+        "{}",
+        seen[0]
+    );
     for key in [KEYS[0], KEYS[3], KEYS[4]] {
         assert!(!seen[0].contains(key), "a secret leaves the host:\n{}", seen[0]);
     }

@@ -69,6 +69,11 @@ pub fn diff_host(
         blocked = None;
     }
     notes.extend(changes.iter().filter_map(next_start));
+    if observed.facts.agent.is_some()
+        && changes.iter().any(|c| matches!(c, Change::PushAgent { .. }))
+    {
+        notes.push("running tunnels keep the old wgfleet until their next start".to_owned());
+    }
     notes.dedup();
     HostPlan {
         host: target.desired.name.clone(),

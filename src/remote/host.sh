@@ -38,6 +38,7 @@ quick() { # up|down IF, whichever of wg-quick and wgfleet is there
 link() { ip link show dev "$1" >/dev/null 2>&1; } # /sys may show another namespace's
 yes_no() { if "$@"; then echo yes; else echo no; fi; }
 systemd_runs() { [ -d /run/systemd/system ]; }
+# shellcheck disable=SC2317 # called through yes_no
 kernel_has() { [ -d /sys/module/wireguard ] || modprobe -nq wireguard 2>/dev/null; }
 
 # ------------------------------------------------------------------------------------- observe
