@@ -20,7 +20,7 @@ struct Sandbox {
 }
 
 const KEYS: [&str; 5] = [
-    "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=",
+    "eFZ4EjRWeBI0VngSNFZ4EjRWeBI0VngSNFZ4EjRWeFI=",
     "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=",
     "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=",
     "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
@@ -55,6 +55,7 @@ END
 cat > wg1.conf <<END
 [Interface]
 PrivateKey = $K4
+ListenPort = 51908
 Address = 10.8.0.1/24
 MTU = 1380
 [Peer]
@@ -85,7 +86,7 @@ table inet wgfleet {
         oifname != "wg0" ip saddr 10.9.0.0/24 masquerade comment "wgfleet-0123"
     }
 }
-table inet mine { chain input { type filter hook input priority 0; policy accept; } }
+table inet mine { chain input { type filter hook input priority 0; policy accept; }; }
 END
 "##;
 
@@ -97,7 +98,7 @@ ip -o addr | sed 's/^[0-9]*: //; s/ valid_lft.*//' | grep -v fe80: | sort
 ip -4 route show table all | sort
 ip -6 route show table all | grep -v -e fe80: -e 'ff00::/8' -e anycast | sort
 ip rule; ip -6 rule
-nft list ruleset
+nft list tables | sort | while read -r t; do nft list $t; done
 cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
 find /etc/wireguard /etc/sysctl.d /etc/systemd/system /usr/local/lib | sort | while read -r f; do
     stat -c '%n %F %a %u %g' "$f"; [ ! -f "$f" ] || sha256sum < "$f"
@@ -206,7 +207,7 @@ impl Sandbox {
 
     /// Command lines of the script that still run.
     fn running(&self) -> String {
-        let list = r#"for p in /proc/[0-9]*; do c=$(tr '\0' ' ' <$p/cmdline 2>/dev/null); case $c in *host.sh*|sleep\ [0-9]*) echo "${p#/proc/} $c";; esac; done"#;
+        let list = r#"for p in /proc/[0-9]*; do c=$(tr '\0' ' ' <$p/cmdline 2>/dev/null); case $c in *host.sh\ \ *|sleep\ [0-9]*) echo "${p#/proc/} $c";; esac; done"#;
         String::from_utf8(self.sh(list).stdout).expect("text")
     }
 
@@ -234,9 +235,10 @@ fn assert_same(now: &str, before: &str, what: &str) {
         return;
     }
     let (now, before): (Vec<&str>, Vec<&str>) = (now.lines().collect(), before.lines().collect());
+    let first = now.iter().zip(&before).find(|(now, before)| now != before);
     let gone = before.iter().filter(|line| !now.contains(line)).map(|line| format!("- {line}\n"));
     let new = now.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}\n"));
-    panic!("{what}:\n{}", gone.chain(new).collect::<String>());
+    panic!("{what}: {first:?}\n{}", gone.chain(new).collect::<String>());
 }
 
 fn encode(files: &[(&str, String)], ops: &[String], undo: &[&str]) -> String {
@@ -263,9 +265,10 @@ fn files() -> Vec<(&'static str, String)> {
              [Peer]\nPublicKey = {}\nPresharedKey = {}\nAllowedIPs = 192.168.50.0/24,10.9.0.9/32\n", k[1], k[3], k[4])),
         ("wg0.key", format!("{}\n", k[3])),
         ("wg0.link", "link set dev wg0 mtu 1300\n".into()),
-        ("wg0.net", "address del 10.9.0.1/24 dev wg0\naddress add 10.9.0.8/24 dev wg0\naddress del fd09::1/64 dev wg0\n\
-                     address add fd09::2/64 dev wg0\nroute replace 192.168.60.0/24 dev wg0 table 254\n\
-                     route del ::/0 dev wg0 table 78\nroute del 192.168.50.0/24 dev wg0 table 254\n".into()),
+        ("wg0.drop", "route del ::/0 dev wg0 table 78\nroute del 192.168.50.0/24 dev wg0 table 254\n\
+                      address del 10.9.0.1/24 dev wg0\naddress del 10.9.0.7/24 dev wg0\naddress del fd09::1/64 dev wg0\n".into()),
+        ("wg0.net", "address replace 10.9.0.8/24 dev wg0\naddress replace fd09::2/64 dev wg0\n\
+                     route replace 192.168.60.0/24 dev wg0 table 254\n".into()),
         ("half", "route replace 192.168.70.0/24 dev wg0 table 254\nroute replace nonsense dev wg0\n".into()),
         ("wg2.set", format!("[Interface]\nPrivateKey = {}\nListenPort = 51902\n[Peer]\nPublicKey = {}\nAllowedIPs = 10.6.0.0/24\n", k[4], k[2])),
         ("wg2.up", "address add 10.6.0.1/24 dev wg2\nlink set dev wg2 mtu 1420 up\nroute replace 10.66.0.0/16 dev wg2 table 254\n".into()),
@@ -291,12 +294,14 @@ fn ops() -> Vec<String> {
         "addconf wg0 wg0.add",
         &format!("forget wg0 {k2}"),
         &format!("no-psk wg0 {k1}"),
-        &format!("no-allowed wg0 {k3}"),
+        &format!("endpoint wg0 {k1} 127.0.0.1:51903"),
+        &format!("psk wg0 {k3} wg0.key"),
         "private wg0 wg0.key",
         "port wg0 51950",
         "fwmark wg0 77",
         &format!("keepalive wg0 {k1} off"),
         "batch wg0.link",
+        "drop wg0.drop",
         "batch wg0.net",
         "quick-down wg1",
         "delete wg5",
@@ -445,7 +450,9 @@ fn a_killed_apply_goes_back_by_itself() {
 fn a_deadline_in_the_midst_of_an_operation_ends_it() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
-    let said = sandbox.host("apply", &["a1", "2"], &encode(&files(), &hanging(), &[]));
+    let child = sandbox.start("apply", &["a1", "2"], &encode(&files(), &hanging(), &[]));
+    let said = child.wait_with_output().expect("it ends").stdout;
+    let said = String::from_utf8(said).expect("text");
     assert_eq!(said, "failed - the operations were cut short\n");
     sandbox.wait_for_state(&before, 5);
     // Nothing of the operation goes on behind its back.
@@ -516,10 +523,11 @@ fn every_shell_sees_the_same() {
         .map(|shell| {
             let sandbox = Sandbox::new(shell);
             let said = sandbox.host("observe", &[], &key);
-            said.lines()
-                .filter(|line| !line.starts_with("now ") && !line.contains("fe80:"))
-                .map(|l| format!("{l}\n"))
-                .collect()
+            // Userspace lists its peers in any order.
+            let mut lines: Vec<&str> =
+                said.lines().filter(|line| !line.starts_with("now ") && !line.contains("fe80:")).collect();
+            lines.sort_unstable();
+            lines.into_iter().map(|line| format!("{line}\n")).collect()
         })
         .collect();
     assert!(

@@ -134,11 +134,11 @@ impl<'a, S: Secrets> Compiler<'a, S> {
     fn host_settings(&mut self) {
         for change in &self.plan.changes {
             match change {
-                Change::Forward { family: Family::V4 } => {
-                    self.op("sysctl net/ipv4/ip_forward 1".to_owned());
+                Change::Forward { family: Family::V4, on } => {
+                    self.op(format!("sysctl net/ipv4/ip_forward {}", u8::from(*on)));
                 }
-                Change::Forward { family: Family::V6 } => {
-                    self.op("sysctl net/ipv6/conf/all/forwarding 1".to_owned());
+                Change::Forward { family: Family::V6, on } => {
+                    self.op(format!("sysctl net/ipv6/conf/all/forwarding {}", u8::from(*on)));
                 }
                 Change::Firewall { digest: Some(_) } => {
                     if let Some((_, text)) = &self.target.firewall {

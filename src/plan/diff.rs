@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use super::target::{FIREWALL_FILE, SYSCTL_FILE};
+use super::forwarding::{self, SYSCTL_FILE};
+use super::target::FIREWALL_FILE;
 use super::{
     AgentSource, Change, DiffLine, Disruption, FieldChange, FileAction, HostPlan, HostState,
     PeerRef, Target, TargetFile, TargetInterface,
@@ -110,11 +111,15 @@ fn push_agent(observed: &ObservedHost, agents: &AgentSource) -> Result<Option<Ch
 }
 
 fn forwarding(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {
-    if target.desired.forwarding.v4 && !observed.forward_v4 {
-        changes.push(Change::Forward { family: Family::V4 });
-    }
-    if target.desired.forwarding.v6 && !observed.forward_v6 {
-        changes.push(Change::Forward { family: Family::V6 });
+    let wanted = target.desired.forwarding;
+    for (family, wanted, live) in
+        [(Family::V4, wanted.v4, observed.forward_v4), (Family::V6, wanted.v6, observed.forward_v6)]
+    {
+        if wanted && !live {
+            changes.push(Change::Forward { family, on: true });
+        } else if !wanted && live && forwarding::begun_by_wgfleet(observed, family) {
+            changes.push(Change::Forward { family, on: false });
+        }
     }
 }
 
