@@ -448,16 +448,15 @@ start_timer() { # ID SECONDS
 	# In a unit of its own it outlives the login; interfaces that it starts outlive it.
 	if systemd_runs && have systemd-run &&
 		systemd-run -q --collect -p KillMode=process --unit="wgfleet-timer-$1" sh $run/host.sh "" expire "$1" "$2" 2>/dev/null; then
-		n=0
-		while ! timer_runs "$1" && [ $n -lt 40 ]; do n=$((n + 1)); sleep 0.05; done
+		:
 	else
 		setsid sh $run/host.sh "" expire "$1" "$2" </dev/null >/dev/null 2>&1 &
-		echo $! >"$run/timer.$1"
-		# Until it has become what is looked for.
-		n=0
-		while ! timer_runs "$1" && [ $n -lt 40 ]; do n=$((n + 1)); sleep 0.05; done
 	fi
-	timer_runs "$1"
+	n=0 # it writes its own pid, and a loaded host takes its time
+	until timer_runs "$1"; do
+		[ $n -lt 200 ] || return 1
+		n=$((n + 1)); sleep 0.05
+	done
 }
 
 stop_timer() { # ID: the plain timer leads a session of its own
