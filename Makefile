@@ -21,7 +21,7 @@ build:
 demo:
 	@scripts/setup.sh demo
 	@scripts/privileges.sh
-	$(CARGO) build --locked --quiet
+	$(CARGO) build --locked
 	@WGFLEET=$(DEBUG) scripts/demo.sh
 
 # Everything: unit, property, snapshot and lab tests. Needs root.

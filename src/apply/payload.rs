@@ -113,6 +113,12 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         }
         self.host_settings();
         self.units(false);
+        // What goes frees its port and its addresses for what comes.
+        for change in &self.plan.changes {
+            if let Change::Delete { interface } = change {
+                self.op(format!("delete {interface}"));
+            }
+        }
         for name in &touched {
             self.interface(name)?;
         }
@@ -173,7 +179,6 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             plan.changes.iter().filter(|c| c.interface() == Some(name)).collect();
         for change in &mine {
             match change {
-                Change::Delete { .. } => self.op(format!("delete {name}")),
                 Change::Create { backend, .. } => self.start(name, *backend)?,
                 Change::Restart { backend, .. } => {
                     self.undo(format!("delete {name}"));
