@@ -524,8 +524,10 @@ fn every_shell_sees_the_same() {
             let sandbox = Sandbox::new(shell);
             let said = sandbox.host("observe", &[], &key);
             // Userspace lists its peers in any order.
-            let mut lines: Vec<&str> =
-                said.lines().filter(|line| !line.starts_with("now ") && !line.contains("fe80:")).collect();
+            let mut lines: Vec<&str> = said
+                .lines()
+                .filter(|line| !line.starts_with("now ") && !line.contains("fe80:"))
+                .collect();
             lines.sort_unstable();
             lines.into_iter().map(|line| format!("{line}\n")).collect()
         })

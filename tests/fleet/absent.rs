@@ -40,6 +40,9 @@ fn a_host_is_down_while_the_fleet_changes() {
     assert_eq!(outcome(&applied, "frankfurt-gw"), "applied", "{applied}");
     assert_eq!(outcome(&applied, "paris-gw"), "unchanged", "{applied}");
     yard.reaches("lan-rome-1", "192.168.2.100");
+    // Only the branch can begin their session, and it does once its own packets go unanswered for
+    // 15 seconds (keepalive timeout and rekey timeout of the protocol).
+    yard.reaches("lan-branch-2", "fd02::64");
     yard.reaches("lan-frankfurt-2", "fd07::64");
 }
 

@@ -207,7 +207,7 @@ impl Yard {
     pub(crate) fn reaches(&self, from: &str, to: &str) {
         let begun = Instant::now();
         while !self.lab.exec(from, &["ping", "-n", "-c", "1", "-W", "1", to]).status.success() {
-            assert!(begun.elapsed() < Duration::from_secs(20), "{from} does not reach {to}");
+            assert!(begun.elapsed() < Duration::from_secs(40), "{from} does not reach {to}");
         }
     }
 
