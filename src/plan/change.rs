@@ -191,7 +191,10 @@ impl Change {
         match self {
             Self::Restart { .. } | Self::Delete { .. } => Disruption::Interface,
             Self::Device { fields, .. } | Self::ChangePeer { fields, .. } => {
-                let shakes = |f: &FieldChange| matches!(f.field, "public key" | "preshared key");
+                // Peers send to the old port until a packet from the new one has reached them.
+                let shakes = |f: &FieldChange| {
+                    matches!(f.field, "public key" | "preshared key" | "listen port")
+                };
                 if fields.iter().any(shakes) { Disruption::Handshake } else { Disruption::None }
             }
             Self::AddPeer { replaces, .. } => {
