@@ -113,6 +113,12 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         }
         self.host_settings();
         self.units(false);
+        // What goes frees its port and its addresses for what comes.
+        for change in &self.plan.changes {
+            if let Change::Delete { interface } = change {
+                self.op(format!("delete {interface}"));
+            }
+        }
         for name in &touched {
             self.interface(name)?;
         }
@@ -128,11 +134,11 @@ impl<'a, S: Secrets> Compiler<'a, S> {
     fn host_settings(&mut self) {
         for change in &self.plan.changes {
             match change {
-                Change::Forward { family: Family::V4 } => {
-                    self.op("sysctl net/ipv4/ip_forward 1".to_owned());
+                Change::Forward { family: Family::V4, on } => {
+                    self.op(format!("sysctl net/ipv4/ip_forward {}", u8::from(*on)));
                 }
-                Change::Forward { family: Family::V6 } => {
-                    self.op("sysctl net/ipv6/conf/all/forwarding 1".to_owned());
+                Change::Forward { family: Family::V6, on } => {
+                    self.op(format!("sysctl net/ipv6/conf/all/forwarding {}", u8::from(*on)));
                 }
                 Change::Firewall { digest: Some(_) } => {
                     if let Some((_, text)) = &self.target.firewall {
@@ -173,7 +179,6 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             plan.changes.iter().filter(|c| c.interface() == Some(name)).collect();
         for change in &mine {
             match change {
-                Change::Delete { .. } => self.op(format!("delete {name}")),
                 Change::Create { backend, .. } => self.start(name, *backend)?,
                 Change::Restart { backend, .. } => {
                     self.undo(format!("delete {name}"));

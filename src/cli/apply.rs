@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::fleet::Fleet;
+use super::lock::FleetLock;
 use super::survey::{Survey, SurveyArgs};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::apply::{Job, Outcome, apply_all};
@@ -53,6 +54,7 @@ impl ApplyArgs {
             )
             .hint("add --yes"));
         }
+        let _lock = FleetLock::take(global)?;
         let fleet = Fleet::load(global)?;
         runtime()?.block_on(async {
             let work = self.apply(global, &fleet);
@@ -73,7 +75,9 @@ impl ApplyArgs {
         if let Some(path) = &self.plan {
             fresh(path, &plan)?;
         }
-        if global.format == Format::Human {
+        // A saved plan was reviewed, and is the same byte for byte.
+        let reviewed = self.yes && self.plan.is_some();
+        if global.format == Format::Human && !reviewed {
             super::plan::show(global, &plan)?;
         }
         if plan.blocked().next().is_some() {

@@ -16,27 +16,27 @@ use crate::report;
 pub(super) struct CheckArgs {}
 
 pub(super) fn run(_args: &CheckArgs, global: &Global) -> CommandResult {
-    let (fleet, findings, loaded) = Fleet::read(global)?;
-    let sources = fleet.as_ref().map(|fleet| &fleet.loaded).or(loaded.as_ref());
-    if let Some(loaded) = sources {
+    let reading = Fleet::read(global)?;
+    let findings = &reading.findings;
+    if let Some(loaded) = reading.loaded() {
         let text = match global.format {
             Format::Json => {
-                let json = report::findings::json(&findings, &loaded.sources);
+                let json = report::findings::json(findings, &loaded.sources);
                 format!("{}\n", serde_json::to_string_pretty(&json).unwrap_or_default())
             }
             Format::Human => {
-                let mut text = report::findings::human(&findings, &loaded.sources, true);
-                text.push_str(&report::findings::summary(&findings));
+                let mut text = report::findings::human(findings, &loaded.sources, true);
+                text.push_str(&report::findings::summary(findings));
                 text.push('\n');
                 text
             }
         };
         super::write_stdout(text.as_bytes())?;
     }
-    if finding::any_error(&findings) {
+    if finding::any_error(findings) {
         return Ok(Exit::Findings);
     }
-    if let Some(fleet) = &fleet {
+    if let Some(fleet) = &reading.fleet {
         fleet.pin(global)?;
     }
     Ok(Exit::Done)

@@ -34,6 +34,23 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every way to end, in order of number.
+    pub const ALL: &'static [Self] = &[
+        Self::Done,
+        Self::Failed,
+        Self::Changes,
+        Self::Findings,
+        Self::Unreadable,
+        Self::Locked,
+        Self::Stale,
+        Self::Partial,
+        Self::RolledBack,
+        Self::Unknown,
+        Self::Vault,
+        Self::Usage,
+        Self::Interrupted,
+    ];
+
     /// The process exit code.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -58,5 +75,37 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_the_same_table() {
+        let page = include_str!("../../docs/exit-codes.md");
+        let source = include_str!("exit.rs");
+        let rows: Vec<[&str; 3]> = page
+            .lines()
+            .filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit())
+            .map(|line| {
+                let mut cells = line.trim_matches('|').split('|').map(str::trim);
+                std::array::from_fn(|_| cells.next().unwrap_or_default())
+            })
+            .collect();
+        assert_eq!(rows.len(), Exit::ALL.len());
+        for (exit, [code, name, meaning]) in Exit::ALL.iter().zip(rows) {
+            assert_eq!(code, exit.code().to_string());
+            assert_eq!(name, format!("{exit:?}"));
+            let doc = format!("    /// {meaning}\n    {name},\n");
+            assert!(source.contains(&doc), "{doc}");
+        }
+    }
+
+    #[test]
+    fn the_list_is_whole_and_in_order() {
+        assert!(Exit::ALL.windows(2).all(|pair| pair[0].code() < pair[1].code()));
+        assert_eq!(Exit::ALL.len(), Exit::Interrupted as usize + 1, "the last one is in the list");
     }
 }

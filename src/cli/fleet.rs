@@ -30,15 +30,33 @@ pub(super) struct Fleet {
     pub(super) topology: Topology,
 }
 
+/// What reading an inventory brought.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// The fleet, unless the file itself is wrong.
+    pub(super) fleet: Option<Fleet>,
+    /// Everything that is wrong.
+    pub(super) findings: Vec<Finding>,
+    /// The files of an inventory that makes no fleet.
+    loaded: Option<Loaded>,
+}
+
+impl Reading {
+    /// The files.
+    pub(super) fn loaded(&self) -> Option<&Loaded> {
+        self.fleet.as_ref().map(|fleet| &fleet.loaded).or(self.loaded.as_ref())
+    }
+}
+
 impl Fleet {
     /// Reads and checks the inventory. Errors are reported on stderr and end the command with
     /// exit 3; warnings are reported and go on.
     pub(super) fn load(global: &Global) -> Result<Self, CommandError> {
-        let (fleet, findings, loaded) = Self::read(global)?;
-        let sources = fleet.as_ref().map_or(loaded.as_ref(), |fleet| Some(&fleet.loaded));
-        if let Some(loaded) = sources {
-            show(global, &findings, loaded);
+        let reading = Self::read(global)?;
+        if let Some(loaded) = reading.loaded() {
+            show(global, &reading.findings, loaded);
         }
+        let Reading { fleet, findings, .. } = reading;
         match fleet {
             Some(fleet) if !finding::any_error(&findings) => {
                 fleet.pin(global)?;
@@ -52,13 +70,11 @@ impl Fleet {
     }
 
     /// Reads the inventory and gives all findings; no fleet where the file itself is wrong.
-    pub(super) fn read(
-        global: &Global,
-    ) -> Result<(Option<Self>, Vec<Finding>, Option<Loaded>), CommandError> {
+    pub(super) fn read(global: &Global) -> Result<Reading, CommandError> {
         let loaded = load(&global.file)?;
         let mut findings = loaded.findings.clone();
         let Some(inventory) = &loaded.inventory else {
-            return Ok((None, findings, Some(loaded)));
+            return Ok(Reading { fleet: None, findings, loaded: Some(loaded) });
         };
         let lock = &loaded.lock;
         let addresses =
@@ -66,7 +82,7 @@ impl Fleet {
         let topology = topology::build(inventory, &addresses);
         findings.extend(check::check(inventory, &topology));
         finding::sort(&mut findings);
-        Ok((Some(Self { loaded, topology }), findings, None))
+        Ok(Reading { fleet: Some(Self { loaded, topology }), findings, loaded: None })
     }
 
     /// Writes newly allocated addresses to the lock file.

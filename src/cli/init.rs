@@ -14,6 +14,10 @@ use super::{CommandError, CommandResult, Exit, Global};
 
 /// Begin a fleet: an inventory with comments, a vault, and what to do next
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  wgfleet init acme
+  wgfleet init acme --templates --passphrase
+  wgfleet init acme --recipient \"$(cat colleague.pub)\"")]
 pub(super) struct Args {
     /// The folder; it is made where it does not exist
     #[arg(default_value = ".", value_name = "DIR")]

@@ -12,6 +12,14 @@ use crate::model::{FleetName, HostName};
 
 /// Raise the fleet's digital twin on this machine: namespaces, real sshd, LANs, NAT
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wgfleet lab up --systemd paris-gw                       # prints the ssh_config of the lab
+  wgfleet --ssh-config \"$(wgfleet lab up)\" apply
+  wgfleet lab status
+  wgfleet lab exec lan-paris-1 -- ping -c 3 192.168.2.100
+  wgfleet lab stop b7                                     # and: wgfleet lab start b7
+  wgfleet lab cable router-paris down                     # and: wgfleet lab cable router-paris up
+  wgfleet lab down")]
 pub(super) struct LabArgs {
     #[command(subcommand)]
     command: LabCommand,

@@ -4,6 +4,7 @@
 
 mod apply;
 mod check;
+mod completions;
 mod error;
 mod exit;
 mod fleet;
@@ -11,8 +12,10 @@ mod global;
 mod init;
 mod lab;
 pub mod load;
-mod passphrase;
+mod lock;
+mod man;
 mod multicall;
+mod passphrase;
 mod plan;
 mod quick;
 mod render;
@@ -31,7 +34,7 @@ pub use global::{Format, Global};
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Declarative WireGuard fleets: proved before a packet moves, applied without dropping one.
 #[derive(Debug, Parser)]
@@ -58,6 +61,8 @@ enum Command {
     Wg(wg::WgArgs),
     Quick(quick::QuickArgs),
     Schema(schema::Args),
+    Man(man::ManArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 impl Cli {
@@ -77,8 +82,15 @@ impl Cli {
             Command::Wg(args) => wg::cmd_wg(args),
             Command::Quick(args) => quick::cmd_quick(&args),
             Command::Schema(args) => schema::run(&args),
+            Command::Man(args) => args.run(&global),
+            Command::Completions(args) => args.run(),
         }
     }
+}
+
+/// All commands with their arguments, as a value: for manual pages, completions and tests.
+fn arguments() -> clap::Command {
+    Cli::command()
 }
 
 /// The runtime of every command that logs in to hosts.
@@ -113,5 +125,56 @@ pub fn main() -> ExitCode {
             anstream::eprintln!("wgfleet: {error}");
             error.exit.into()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Visits every command that has no further ones, with all its names and the help text of it
+    /// and those above it.
+    fn leaves(
+        command: &clap::Command,
+        (names, above): (&str, &str),
+        visit: &mut dyn FnMut(&str, &str, &clap::Command),
+    ) {
+        let own = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let help = format!("{above}{own}");
+        let mut inner = command.get_subcommands().filter(|inner| !inner.is_hide_set()).peekable();
+        if inner.peek().is_none() {
+            visit(names, &help, command);
+        }
+        for command in inner {
+            leaves(command, (&format!("{names} {}", command.get_name()), &help), visit);
+        }
+    }
+
+    #[test]
+    fn arguments_are_consistent() {
+        arguments().debug_assert();
+    }
+
+    /// Stands in for wg(8) down to its help; that manual page has the examples.
+    const STAND_IN: &str = "wgfleet wg";
+
+    #[test]
+    fn every_command_shows_an_example_of_itself() {
+        let mut missing = Vec::new();
+        leaves(&arguments(), ("wgfleet", ""), &mut |names, help, _| {
+            let shown = help.contains("Example") && help.contains(names);
+            if !shown && names != STAND_IN {
+                missing.push(names.to_owned());
+            }
+        });
+        assert!(missing.is_empty(), "add after_help = \"Example:\\n  {missing:?} …\"");
+    }
+
+    #[test]
+    fn every_command_says_in_one_line_what_it_is_for() {
+        leaves(&arguments(), ("wgfleet", ""), &mut |names, _, command| {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!((10..=100).contains(&about.len()), "{names}: {about:?}");
+        });
     }
 }

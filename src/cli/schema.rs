@@ -9,6 +9,8 @@ use super::{CommandResult, Exit};
 /// The YAML language server reads it from a comment in the first line of the file:
 /// `# yaml-language-server: $schema=fleet.schema.json`
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  wgfleet schema > fleet.schema.json")]
 pub(super) struct Args {}
 
 /// Prints the schema on stdout.

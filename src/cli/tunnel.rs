@@ -16,6 +16,9 @@ use crate::tunnel::{Announce, TunnelError, run, start_in_background};
 /// both are there, and goes on in the background until the interface is deleted. wg-quick(8)
 /// starts it where `WG_QUICK_USERSPACE_IMPLEMENTATION` names a link called wgfleet-tunnel.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wgfleet tunnel wg0 && wg setconf wg0 wg0.conf && ip link set wg0 up
+  wgfleet tunnel wg0 --foreground --log-level debug")]
 pub(super) struct TunnelArgs {
     /// The interface to create
     #[arg(value_name = "INTERFACE")]

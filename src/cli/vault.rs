@@ -34,7 +34,13 @@ enum VaultCommand {
     Keygen(KeygenArgs),
     Import(ImportArgs),
     Export(ExportArgs),
+    /// Show who can open the vault, and who will be able to after the next rekey.
+    #[command(after_help = "Example:
+  wgfleet vault recipients")]
     Recipients,
+    /// Encrypt every file anew, to the recipients of vault/recipients.txt.
+    #[command(after_help = "Example:
+  echo \"$(cat colleague.pub)\" >> vault/recipients.txt && wgfleet vault rekey")]
     Rekey,
 }
 
@@ -143,7 +149,8 @@ pub(super) fn folder(inventory: &Path) -> PathBuf {
     base(inventory).join("vault")
 }
 
-fn base(inventory: &Path) -> &Path {
+/// The folder that an inventory lies in.
+pub(super) fn base(inventory: &Path) -> &Path {
     if inventory.is_dir() {
         return inventory;
     }

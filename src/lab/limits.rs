@@ -107,5 +107,12 @@ pub(super) fn release(lab: &FleetName) -> Result<(), LabError> {
     if record().exists() {
         fs::remove_file(record()).tried(|| format!("remove {}", record().display()))?;
     }
+    // Drafts of the record whose writer was killed; nobody else writes while the lock is held.
+    for entry in fs::read_dir(STATE_ROOT).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(b".wgfleet-") {
+            let path = entry.path();
+            fs::remove_file(&path).tried(|| format!("remove {}", path.display()))?;
+        }
+    }
     lock.remove()
 }

@@ -70,10 +70,12 @@ pub enum Change {
         /// The difference, secrets hidden; empty where only secrets differ.
         diff: Vec<DiffLine>,
     },
-    /// The kernel forwards packets of a family.
+    /// The kernel forwards packets of a family, or no longer does.
     Forward {
         /// The family.
         family: Family,
+        /// Whether it is to; it ends only where wgfleet began it.
+        on: bool,
     },
     /// wgfleet's nftables table is put in place.
     Firewall {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use super::target::{FIREWALL_FILE, SYSCTL_FILE};
+use super::forwarding::{self, SYSCTL_FILE};
+use super::target::FIREWALL_FILE;
 use super::{
     AgentSource, Change, DiffLine, Disruption, FieldChange, FileAction, HostPlan, HostState,
     PeerRef, Target, TargetFile, TargetInterface,
@@ -68,6 +69,12 @@ pub fn diff_host(
     if changes.is_empty() {
         blocked = None;
     }
+    notes.extend(changes.iter().filter_map(next_start));
+    if observed.facts.agent.is_some()
+        && changes.iter().any(|c| matches!(c, Change::PushAgent { .. }))
+    {
+        notes.push("running tunnels keep the old wgfleet until their next start".to_owned());
+    }
     notes.dedup();
     HostPlan {
         host: target.desired.name.clone(),
@@ -76,6 +83,19 @@ pub fn diff_host(
         changes,
         notes,
     }
+}
+
+/// What only wg-quick(8) does waits for the interface's next start; restarting it for that would
+/// cost every session.
+fn next_start(change: &Change) -> Option<String> {
+    const LATER: [&str; 5] = ["DNS", "PreUp", "PostUp", "PreDown", "PostDown"];
+    let Change::File { path, action: FileAction::Update, diff } = change else { return None };
+    let later = |line: &&DiffLine| {
+        line.sign != ' ' && LATER.iter().any(|key| line.text.trim_start().starts_with(key))
+    };
+    let line = diff.iter().find(later)?;
+    let key = line.text.split('=').next().unwrap_or_default().trim();
+    Some(format!("{key} of {path} takes effect at the interface's next start"))
 }
 
 fn push_agent(observed: &ObservedHost, agents: &AgentSource) -> Result<Option<Change>, String> {
@@ -91,11 +111,15 @@ fn push_agent(observed: &ObservedHost, agents: &AgentSource) -> Result<Option<Ch
 }
 
 fn forwarding(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {
-    if target.desired.forwarding.v4 && !observed.forward_v4 {
-        changes.push(Change::Forward { family: Family::V4 });
-    }
-    if target.desired.forwarding.v6 && !observed.forward_v6 {
-        changes.push(Change::Forward { family: Family::V6 });
+    let wanted = target.desired.forwarding;
+    for (family, wanted, live) in
+        [(Family::V4, wanted.v4, observed.forward_v4), (Family::V6, wanted.v6, observed.forward_v6)]
+    {
+        if wanted && !live {
+            changes.push(Change::Forward { family, on: true });
+        } else if !wanted && live && forwarding::begun_by_wgfleet(observed, family) {
+            changes.push(Change::Forward { family, on: false });
+        }
     }
 }
 

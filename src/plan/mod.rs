@@ -5,6 +5,7 @@
 mod agent;
 mod change;
 mod diff;
+mod forwarding;
 mod target;
 
 pub use agent::{AGENT, AGENT_FOLDER, AgentSource};

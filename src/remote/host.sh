@@ -8,6 +8,11 @@
 #   confirm ID           keeps what `apply` did
 #   revert ID            takes it back now
 #   expire ID SECONDS    the timer's own verb
+#   work ID              does the operations of an armed change, in a session of its own
+#
+# In /run/wgfleet: ID/ has what was sent and, in old/, what was there before; timer.ID the pid of its
+# timer; `armed` names the change that is armed. Whoever renames `armed` decides between keeping and
+# taking back, and what a kill leaves behind is finished by the next `apply`.
 set -u
 self=$1 verb=$2
 shift 2
@@ -30,9 +35,10 @@ have_any_wg() { have_wg || [ -x "$agent" ]; }
 quick() { # up|down IF, whichever of wg-quick and wgfleet is there
 	if have wg-quick; then command wg-quick "$@"; else "$agent" quick "$@"; fi
 }
-link() { [ -e "/sys/class/net/$1" ]; }
+link() { ip link show dev "$1" >/dev/null 2>&1; } # /sys may show another namespace's
 yes_no() { if "$@"; then echo yes; else echo no; fi; }
 systemd_runs() { [ -d /run/systemd/system ]; }
+# shellcheck disable=SC2317 # called through yes_no
 kernel_has() { [ -d /sys/module/wireguard ] || modprobe -nq wireguard 2>/dev/null; }
 
 # ------------------------------------------------------------------------------------- observe
@@ -50,20 +56,24 @@ show_file() { # PATH: head line, then the content without secrets
 }
 
 embedded() { # IF: the mark holds the process id of wgfleet's own tunnel
-	read -r pid 2>/dev/null <"/run/wireguard/$1.wgfleet" && [ -d "/proc/$pid" ]
+	read -r p 2>/dev/null <"/run/wireguard/$1.wgfleet" && [ -d "/proc/$p" ]
 }
 
-show_link() { # IF
-	l=$(ip -o -d link show dev "$1" 2>/dev/null) || return 0
+read_link() { # IF: sets kind, up and mtu
+	l=$(ip -o -d link show dev "$1" 2>/dev/null) || return 1
 	kind=userspace
 	case $l in *' wireguard '*) kind=kernel ;; *) ! embedded "$1" || kind=embedded ;; esac
 	up=no; case $l in *[\<,]UP[,\>]*) up=yes ;; esac
 	mtu=${l#* mtu }; mtu=${mtu%% *}
+}
+
+show_link() { # IF
+	read_link "$1" || return 0
 	echo "interface $1 $kind $up $mtu"
 	ip -o addr show dev "$1" | awk -v i="$1" '{ print "address", i, $4 }'
 	for f in 4 6; do
 		ip "-$f" route show table all dev "$1" 2>/dev/null | awk -v i="$1" -v f="$f" '
-			/proto kernel/ || /^(local|broadcast|multicast|anycast|unreachable|blackhole|prohibit) / { next }
+			/proto kernel/ || /^(local|broadcast|multicast|anycast|unreachable|blackhole|prohibit|throw) / { next }
 			{ t = "main"; for (n = 2; n < NF; n++) if ($n == "table") t = $(n + 1); print "route", i, f, t, $1 }'
 	done
 }
@@ -86,7 +96,7 @@ observe() {
 	f=0; [ ! -e /proc/sys/net/ipv6/conf/all/forwarding ] || f=$(cat /proc/sys/net/ipv6/conf/all/forwarding)
 	[ "$f" = 0 ] || f=1
 	echo "forward6 $f"
-	[ ! -e $armed ] || { read -r d <$armed && echo "armed $d"; }
+	! armed_id || ! timer_runs "$d" || echo "armed $d"
 	if have nft; then
 		d=$(nft list table inet wgfleet 2>/dev/null | sed -n 's/.*comment "wgfleet-\([0-9a-f]*\)".*/\1/p' | sort -u | head -n 2 | tr '\n' ,)
 		[ -z "$d" ] || echo "firewall ${d%,}"
@@ -176,8 +186,12 @@ backend_env() { # BACKEND: what wg-quick is to start where the kernel has no Wir
 	export WG_QUICK_USERSPACE_IMPLEMENTATION
 }
 
+make_dir() { # PATH: only what holds keys is closed
+	case $1 in /etc/wireguard) mkdir -p "$1" ;; *) (umask 022 && mkdir -p "$1") ;; esac
+}
+
 install_file() { # STAGED MODE PATH
-	mkdir -p "${3%/*}"
+	make_dir "${3%/*}"
 	tmp=${3%/*}/.${3##*/}.wgfleet
 	cp "$1" "$tmp" && chmod "$2" "$tmp" && chown 0:0 "$tmp" && { sync "$tmp" 2>/dev/null || sync; } && mv -f "$tmp" "$3"
 }
@@ -201,14 +215,16 @@ op() { # one operation, its words already split
 	port) wg set "$1" listen-port "$2" ;;
 	fwmark) wg set "$1" fwmark "$2" ;;
 	keepalive) wg set "$1" peer "$2" persistent-keepalive "$3" ;;
+	endpoint) wg set "$1" peer "$2" endpoint "$3" ;;
+	psk) wg set "$1" peer "$2" preshared-key "$stage/$3" ;;
 	no-psk) wg set "$1" peer "$2" preshared-key /dev/null ;;
 	batch) ip -batch "$stage/$1" ;;
-	batch-force) ip -force -batch "$stage/$1" ;;
+	drop) ip -force -batch "$stage/$1"; : ;; # what went along with something else is gone already
 	quick-up) backend_env "$2"; quick up "$1" </dev/null ;;
-	quick-down) quick down "$1" </dev/null; wait_gone "$1" ;;
+	quick-down) quick down "$1" </dev/null; if link "$1"; then op delete "$1"; else wait_gone "$1"; fi ;;
 	file) install_file "$stage/$1" "$2" "$3" ;;
 	protect) chmod "$1" "$2" && chown 0:0 "$2" ;;
-	remove) rm -f "$1"; rmdir "${1%/*}" 2>/dev/null || : ;;
+	remove) rm -f "$1"; case $1 in *.service.d/*) rmdir "${1%/*}" 2>/dev/null ;; esac; : ;;
 	sysctl) echo "$2" >"/proc/sys/$1" ;;
 	nft) nft -f "$stage/$1" ;;
 	nft-delete) nft delete table inet wgfleet ;;
@@ -216,6 +232,7 @@ op() { # one operation, its words already split
 	enable) systemctl -q enable "$1" ;;
 	disable) systemctl -q disable "$1" ;;
 	start) systemctl start "$1" ;;
+	restart) systemctl restart "$1" ;;
 	stop) systemctl stop "$1" ;;
 	touch) ;;
 	*) echo "unknown operation $verb"; return 1 ;;
@@ -225,136 +242,310 @@ op() { # one operation, its words already split
 # What an operation says must not carry a key.
 no_keys() { sed 's#[A-Za-z0-9+/]\{43\}=#(key)#g' | tr '\n\t' '  ' | tr -d '[:cntrl:]' | cut -c 1-400; }
 
-do_ops() { # FILE: stops at the first failure; says which
+do_ops() { # ID: stops at the first failure, and says which; stops where the change is not armed any more
 	n=0
 	while read -r line; do
 		n=$((n + 1))
+		armed_id && [ "$d" = "$1" ] || return 2
 		# shellcheck disable=SC2086 # the words hold no blanks and no patterns
 		# Not $(…): a daemon that is started here would keep the pipe open.
 		if ! (set -f; op $line) >"$stage/said" 2>&1 </dev/null; then
 			echo "failed $n ${line%% *}: $(no_keys <"$stage/said")"
 			return 1
 		fi
-	done <"$1"
+	done <"$stage/ops"
 }
 
 # ------------------------------------------------------------------------------ snapshot, revert
+show_net() { # IF: link, addresses and routes as lines that ip(8) takes back; link-local IPv6 is the kernel's
+	read_link "$1" || return 1
+	if [ "$up" = yes ]; then up=up; else up=down; fi
+	echo "link set dev $1 mtu $mtu $up"
+	ip -o addr show dev "$1" | awk -v i="$1" '
+		$4 ~ /^fe80:/ { next }
+		{ a = $4; if ($5 == "peer") a = a " peer " $6; print "address add " a " dev " i }'
+	for f in 4 6; do
+		ip "-$f" route show table all dev "$1" 2>/dev/null | awk -v i="$1" -v f="$f" '
+			/proto kernel/ || /^(local|broadcast|multicast|anycast|unreachable|blackhole|prohibit|throw) / { next }
+			{
+				sub(/^default/, f == 4 ? "0.0.0.0/0" : "::/0")
+				gsub(/ (linkdown|dead|offload|trap|expires [^ ]*)/, ""); sub(/ +$/, "")
+				print "route replace " $0 " dev " i
+			}'
+	done
+}
+
+settle_net() { # IF: the least that gives it again what it had; an address can take others along, so look again
+	for n in 1 2 3 4; do
+		show_net "$1" >"$stage/now" || return 1
+		! cmp -s "$stage/now" "$stage/old/$1.net" || return 0
+		awk '
+			NR == FNR { old[$0] = 1; line[++n] = $0; next }
+			{ now[$0] = 1 }
+			!($0 in old) && !/^link/ { sub(/ (add|replace) /, " del "); print }
+			END { for (k = 1; k <= n; k++) if (!(line[k] in now)) print line[k] }
+		' "$stage/old/$1.net" "$stage/now" >"$stage/back"
+		ip -force -batch "$stage/back" >/dev/null 2>&1
+	done
+	# The order in which they were added is not worth a disturbance.
+	sort "$stage/now" >"$stage/now.sorted"
+	sort "$stage/old/$1.net" | cmp -s - "$stage/now.sorted"
+}
+
 snapshot() {
-	mkdir -p "$stage/old"
+	mkdir "$stage/old"
 	while read -r verb a b c _; do
 		case $verb in
 		touch)
-			if link "$a"; then wg showconf "$a" >"$stage/old/$a.live" || return 1; else : >"$stage/old/$a.absent"; fi
+			if link "$a"; then
+				wg showconf "$a" >"$stage/old/$a.live" && show_net "$a" >"$stage/old/$a.net" || return 1
+				echo "$kind" >"$stage/old/$a.kind"
+			else
+				: >"$stage/old/$a.absent"
+			fi
 			;;
-		file) old_file "$c" ;;
-		remove) old_file "$a" ;;
-		protect) old_file "$b" ;;
+		file) old_file "$c" || return 1 ;;
+		remove) old_file "$a" || return 1 ;;
+		protect) old_file "$b" || return 1 ;;
 		sysctl) old=$(cat "/proc/sys/$a") && echo "$a $old" >>"$stage/old/sysctls" ;; # read(1) stops after one byte there
 		nft | nft-delete) nft list table inet wgfleet >"$stage/old/nft" 2>/dev/null || : >"$stage/old/nft" ;;
+		enable | disable | start | stop | restart)
+			echo "$a $(yes_no systemctl -q is-enabled "$a") $(yes_no systemctl -q is-active "$a")" >>"$stage/old/units"
+			;;
 		esac
 	done <"$stage/ops"
 	:
-}
+} 2>/dev/null
+
+there() { [ -e "$1" ] || [ -L "$1" ]; }
 
 old_file() { # PATH
 	files=$((${files:-0} + 1))
-	if [ -e "$1" ]; then cp -p "$1" "$stage/old/file.$files"; echo "$files $1" >>"$stage/old/files"; else echo "- $1" >>"$stage/old/files"; fi
+	[ -d "${1%/*}" ] || echo "${1%/*}" >>"$stage/old/dirs"
+	if there "$1"; then cp -pP "$1" "$stage/old/file.$files" && echo "$files $1" >>"$stage/old/files"; else echo "- $1" >>"$stage/old/files"; fi
 }
 
-live_sum() { wg showconf "$1" | grep -v '^Endpoint' | sort | sha256sum; }
+same_rules() { nft list table inet wgfleet 2>/dev/null | cmp -s - "$stage/old/nft"; }
 
-revert() { # takes everything back and says whether that was seen
-	bad=
+old_files() { # puts files, and folders that were not there, back
+	[ -e "$stage/old/files" ] || return 0
+	while read -r n path; do
+		rm -f "${path%/*}/.${path##*/}.wgfleet"
+		make_dir "${path%/*}"
+		if [ "$n" = - ]; then rm -f "$path"; ! there "$path" || bad="$bad $path"
+		else
+			cp -pP "$stage/old/file.$n" "$path.wgfleet-old" && mv -f "$path.wgfleet-old" "$path" || bad="$bad $path"
+		fi
+	done <"$stage/old/files"
+	[ ! -e "$stage/old/dirs" ] || while read -r path; do rmdir "$path" 2>/dev/null; done <"$stage/old/dirs"
+}
+
+# A unit that the change started is stopped without its ExecStop: its interface may be older than it.
+let_go() { # UNIT
+	d=/run/systemd/system/$1.d
+	mkdir -p "$d" && printf '[Service]\nExecStop=\nExecStopPost=\n' >"$d/zz-wgfleet.conf"
+	chmod 755 "$d" && chmod 644 "$d/zz-wgfleet.conf"
+	systemctl daemon-reload; systemctl -q stop "$1"
+	rm -f "$d/zz-wgfleet.conf"; rmdir "$d"
+	systemctl daemon-reload
+} >/dev/null 2>&1
+
+old_units() { # off|on: first what was off, and after the files what was on
+	[ -e "$stage/old/units" ] || return 0
+	while read -r u enabled active; do
+		if [ "$1" = off ]; then
+			[ "$enabled" = yes ] || systemctl -q disable "$u" 2>/dev/null
+			[ "$active" = yes ] || ! systemctl -q is-active "$u" || let_go "$u"
+		else
+			[ "$enabled" = no ] || systemctl -q enable "$u" 2>/dev/null
+			[ "$active" = no ] || systemctl -q start "$u" 2>/dev/null
+			[ "$enabled $active" = "$(yes_no systemctl -q is-enabled "$u") $(yes_no systemctl -q is-active "$u")" ] 2>/dev/null || bad="$bad $u"
+		fi
+	done <"$stage/old/units"
+}
+
+old_link() { # IF, which was there
+	read -r was <"$stage/old/$1.kind" || return 1
+	if read_link "$1" && [ "$kind" != "$was" ]; then op delete "$1"; fi
+	if ! link "$1"; then
+		rm -f "/run/wireguard/$1.sock"
+		backend_env "$was"
+		[ ! -f "/etc/wireguard/$1.conf" ] || quick up "$1"
+		link "$1" || op create "$1" "$was" || return 1
+	fi
+	# What a file does not name, syncconf leaves: keepalives among it.
+	awk '
+		function flush() { if (peer && !has) print "PersistentKeepalive = off"; has = 0 }
+		/^\[/ { flush(); peer = /^\[Peer/; print; if (!peer) print "FwMark = off"; next }
+		/^PersistentKeepalive/ { has = 1 }
+		NF { print }
+		END { flush() }' "$stage/old/$1.live" >"$stage/$1.back"
+	wg syncconf "$1" "$stage/$1.back"
+	settle_net "$1" && [ "$(conf_sum <"$stage/old/$1.live")" = "$(wg showconf "$1" | conf_sum)" ]
+}
+
+# An endpoint moves by itself.
+conf_sum() { grep -v '^Endpoint' | sort | sha256sum; }
+
+stop_work() { # no operation may come after the way back has begun
+	[ -e "$stage/worker" ] && read -r pid <"$stage/worker" || return 0
+	! runs "$pid" work || kill -KILL "-$pid"
+	n=0
+	while runs "$pid" work && [ $n -lt 100 ]; do n=$((n + 1)); sleep 0.05; done
+} 2>/dev/null
+
+revert() { # ID, already claimed: takes everything back and says whether that was seen; can be done again
+	stage=$run/$1 bad=
+	stop_work
+	[ -d "$stage/old" ] || { finish "$1"; echo reverted; return; }
+	! systemd_runs || old_units off
 	while read -r line; do
 		# shellcheck disable=SC2086 # the words hold no blanks and no patterns
 		(set -f; op $line) >/dev/null 2>&1 </dev/null || :
 	done <"$stage/undo"
-	if [ -e "$stage/old/files" ]; then
-		while read -r n path; do
-			if [ "$n" = - ]; then rm -f "$path"; rmdir "${path%/*}" 2>/dev/null
-			else mkdir -p "${path%/*}"; cp -p "$stage/old/file.$n" "$path.wgfleet-old" && mv -f "$path.wgfleet-old" "$path" || bad="$bad $path"; fi
-		done <"$stage/old/files"
-		! systemd_runs || systemctl daemon-reload
-	fi
-	if [ -e "$stage/old/nft" ]; then
-		nft delete table inet wgfleet 2>/dev/null
-		[ ! -s "$stage/old/nft" ] || nft -f "$stage/old/nft" || bad="$bad nft"
-	fi
-	if [ -e "$stage/old/sysctls" ]; then
-		while read -r name value; do echo "$value" >"/proc/sys/$name" || bad="$bad $name"; done <"$stage/old/sysctls"
-	fi
 	for f in "$stage"/old/*.absent; do
 		[ -e "$f" ] || continue
 		i=${f##*/} i=${i%.absent}
-		op delete "$i" >/dev/null 2>&1
+		if link "$i"; then (if [ -f "/etc/wireguard/$i.conf" ]; then op quick-down "$i"; else op delete "$i"; fi) >/dev/null 2>&1 </dev/null; fi
+		rm -f "/run/wireguard/$i.sock"
 		! link "$i" || bad="$bad $i"
 	done
+	old_files
+	if systemd_runs; then systemctl daemon-reload; old_units on; fi
 	for f in "$stage"/old/*.live; do
 		[ -e "$f" ] || continue
 		i=${f##*/} i=${i%.live}
-		if ! link "$i"; then quick up "$i" >/dev/null 2>&1 </dev/null; fi
-		wg syncconf "$i" "$f" 2>/dev/null
-		grep -v '^Endpoint' "$f" | sort | sha256sum >"$stage/sum"
-		live_sum "$i" | cmp -s - "$stage/sum" || bad="$bad $i"
+		(old_link "$i") >/dev/null 2>&1 </dev/null || bad="$bad $i"
 	done
-	rm -rf "$stage"
+	if [ -e "$stage/old/nft" ]; then
+		# In one go: what passes just now is never without its rules.
+		same_rules || { echo 'table inet wgfleet'; echo 'delete table inet wgfleet'; cat "$stage/old/nft"; } | nft -f -
+		same_rules || bad="$bad nft"
+	fi
+	if [ -e "$stage/old/sysctls" ]; then
+		while read -r name value; do
+			echo "$value" >"/proc/sys/$name"
+			[ "$(cat "/proc/sys/$name")" = "$value" ] || bad="$bad $name"
+		done <"$stage/old/sysctls"
+	fi
+	finish "$1"
 	if [ -z "$bad" ]; then echo "reverted"; else echo "unverified$bad"; fi
 }
 
-# -------------------------------------------------------------------------------- apply, confirm
-# The change is armed while $armed names it. Whoever renames that file decides: confirm or revert.
-claim() { [ -e $armed ] && read -r d <$armed && [ "$d" = "$1" ] && mv $armed "$run/claimed.$$" 2>/dev/null && rm -f "$run/claimed.$$"; }
+# ------------------------------------------------------------------------------ apply, confirm
+armed_id() { [ -e $armed ] && read -r d <$armed; } 2>/dev/null
+
+claim() { # ID WORD: only one of all who try succeeds
+	armed_id && [ "$d" = "$1" ] && mv $armed "$run/$2.$1"
+} 2>/dev/null
+
+finish() { rm -rf "${run:?}/$1" "$run/timer.$1" "$run/reverting.$1" "$run/confirmed.$1"; } # ID
+
+runs() { tr '\0' ' ' <"/proc/$1/cmdline" | grep -q "host.sh  $2 "; } 2>/dev/null # PID VERB
+timer_runs() { [ -e "$run/timer.$1" ] && read -r pid <"$run/timer.$1" && runs "$pid" "expire $1"; } 2>/dev/null # ID
+
+start_timer() { # ID SECONDS
+	# In a unit of its own it outlives the login; interfaces that it starts outlive it.
+	if systemd_runs && have systemd-run &&
+		systemd-run -q --collect -p KillMode=process --unit="wgfleet-timer-$1" sh $run/host.sh "" expire "$1" "$2" 2>/dev/null; then
+		n=0
+		while ! timer_runs "$1" && [ $n -lt 40 ]; do n=$((n + 1)); sleep 0.05; done
+	else
+		setsid sh $run/host.sh "" expire "$1" "$2" </dev/null >/dev/null 2>&1 &
+		echo $! >"$run/timer.$1"
+		# Until it has become what is looked for.
+		n=0
+		while ! timer_runs "$1" && [ $n -lt 40 ]; do n=$((n + 1)); sleep 0.05; done
+	fi
+	timer_runs "$1"
+}
+
+stop_timer() { # ID: the plain timer leads a session of its own
+	! timer_runs "$1" || kill -TERM "-$pid" 2>/dev/null || kill -TERM "$pid" 2>/dev/null
+	rm -f "$run/timer.$1"
+}
+
+clean_up() { # what a kill or a crash left behind
+	for f in "$run"/reverting.*; do
+		[ -e "$f" ] || continue
+		id=${f#"$run"/reverting.}
+		# Its timer may be at it just now.
+		! timer_runs "$id" || { echo "busy $id"; return 1; }
+		echo "failed 0 an unconfirmed change ($id) was taken back only now ($(revert "$id")); plan again"
+		return 1
+	done
+	if armed_id; then
+		! timer_runs "$d" || { echo "busy $d"; return 1; }
+		id=$d
+		claim "$id" reverting || { echo "busy $id"; return 1; }
+		echo "failed 0 an unconfirmed change ($id) without a timer was taken back only now ($(revert "$id")); plan again"
+		return 1
+	fi
+	for f in "$run"/*/ops "$run"/confirmed.*; do
+		[ -e "$f" ] || continue
+		id=${f%/ops} id=${id##*/} id=${id#confirmed.}
+		# Another apply may be about to arm it.
+		timer_runs "$id" || { [ -e "$run/$id/apply" ] && read -r p <"$run/$id/apply" && [ -d "/proc/$p" ]; } || finish "$id"
+	done
+}
 
 apply() { # ID SECONDS
 	stage=$run/$1
 	mkdir -p $run && chmod 700 $run
-	# A change whose timer died with a reboot or a kill is taken back first.
-	if [ -e $armed ]; then read -r d <$armed; echo "busy $d"; return 0; fi
-	if ! { rm -rf "$stage" && mkdir "$stage"; }; then echo "failed 0 stage: cannot write $run"; return 1; fi
+	clean_up || return 0
+	if ! { rm -rf "$stage" && mkdir "$stage" && echo $$ >"$stage/apply"; }; then echo "failed 0 stage: cannot write $run"; return 1; fi
 	awk -v folder="$stage" '
 		/^=== end$/ { whole = 1; exit }
 		/^=== [a-z0-9][a-zA-Z0-9._=+-]*$/ { if (out != "") close(out); out = folder "/" $2; printf "" > out; next }
 		/^ / && out != "" { print substr($0, 2) > out; next }
 		{ exit }
-		END { exit !whole }' || { rm -rf "$stage"; echo "failed 0 stage: the payload did not arrive whole"; return 1; }
+		END { exit !whole }' || { finish "$1"; echo "failed 0 stage: the payload did not arrive whole"; return 1; }
 	: >>"$stage/undo"
-	snapshot || { rm -rf "$stage"; echo "failed 0 snapshot: the present state cannot be saved"; return 1; }
-	printf '%s\n' "$self" >$run/host.sh
-	echo "$1" >$armed.new && mv $armed.new $armed
-	if systemd_runs && have systemd-run; then
-		systemd-run -q --collect --unit="wgfleet-timer-$1" sh $run/host.sh "" expire "$1" "$2" 2>/dev/null || timer "$1" "$2"
-	else
-		timer "$1" "$2"
+	[ -e "$stage/ops" ] || { finish "$1"; echo "failed 0 stage: the payload has no operations"; return 1; }
+	# A running shell reads its script as it goes: never write into one.
+	printf '%s\n' "$self" >"$run/host.sh.$1" && mv -f "$run/host.sh.$1" $run/host.sh
+	start_timer "$1" "$2" || { stop_timer "$1"; finish "$1"; echo "failed 0 timer: it does not start"; return 1; }
+	echo "$1" >"$run/arming.$1"
+	won=$(yes_no ln "$run/arming.$1" $armed 2>/dev/null)
+	rm -f "$run/arming.$1"
+	if [ "$won" = no ]; then stop_timer "$1"; finish "$1"; armed_id || d=another; echo "busy $d"; return 0; fi
+	if ! snapshot; then
+		! claim "$1" confirmed || { stop_timer "$1"; finish "$1"; }
+		echo "failed 0 snapshot: the present state cannot be saved"
+		return 1
 	fi
-	if said=$(do_ops "$stage/ops"); then
-		echo "done"
-	else
-		echo "$said"
-		! claim "$1" || { stop_timer "$1"; revert; }
-		return 0
-	fi
+	# In a session of its own: neither a lost login nor a killed shell stops it half-way, and the timer
+	# can end it together with all that it runs.
+	setsid sh $run/host.sh "" work "$1" </dev/null
+	case $? in
+	0) echo "done"; return 0 ;;
+	1) ;;
+	*) echo "failed - the operations were cut short" ;;
+	esac
+	! claim "$1" reverting || { stop_timer "$1"; revert "$1"; }
+	return 0
 }
 
-timer() { setsid sh $run/host.sh "" expire "$1" "$2" </dev/null >/dev/null 2>&1 & }
-
-stop_timer() { # ID: the plain timer sleeps in a session of its own, led by its shell
-	! systemd_runs || systemctl -q stop "wgfleet-timer-$1.timer" "wgfleet-timer-$1.service" 2>/dev/null
-	[ -e "$run/timer" ] && read -r id pid <"$run/timer" && [ "$id" = "$1" ] || return 0
-	tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "expire $1" && kill -TERM "-$pid" 2>/dev/null
-	rm -f "$run/timer"
-}
-
-confirm() { # ID
+work() { # ID
 	stage=$run/$1
-	if claim "$1"; then stop_timer "$1"; rm -rf "$stage"; echo confirmed; else echo gone; fi
+	echo $$ >"$stage/worker"
+	do_ops "$1"
+}
+
+expire() { # ID SECONDS
+	echo $$ >"$run/timer.$1"
+	sleep "$2"
+	if claim "$1" reverting; then revert "$1" >"$run/reverted.$1"; else rm -f "$run/timer.$1"; fi
 }
 
 case $verb in
 observe) observe ;;
 agent) push_agent "$@" ;;
 apply) apply "$@" ;;
-confirm) confirm "$1" ;;
-revert) stage=$run/$1; if claim "$1"; then stop_timer "$1"; revert; else echo gone; fi ;;
-expire) echo "$1 $$" >$run/timer; sleep "$2"; stage=$run/$1; ! claim "$1" || revert >"$run/reverted.$1" ;;
+confirm) if claim "$1" confirmed; then stop_timer "$1"; finish "$1"; echo confirmed; else echo gone; fi ;;
+revert) if claim "$1" reverting; then stop_timer "$1"; revert "$1"; else echo gone; fi ;;
+work) work "$1" ;;
+expire) expire "$@" ;;
 *) echo "unknown verb"; exit 64 ;;
 esac
+exit

@@ -69,7 +69,7 @@ pub async fn observe_all(
     // Logins cost both ends a key exchange; more at a time only queue on the controller's cores.
     let logins = Arc::new(Semaphore::new(parallel.max(1)));
     let mut tasks = JoinSet::new();
-    let total = looks.len();
+    let names: Vec<HostName> = looks.iter().map(|look| look.name.clone()).collect();
     for (index, look) in looks.into_iter().enumerate() {
         let (connector, logins, sink) =
             (Arc::clone(connector), Arc::clone(&logins), Arc::clone(sink));
@@ -87,17 +87,21 @@ pub async fn observe_all(
                 Ok(_) => Event::Done { host: look.name.clone(), outcome: "read".to_owned() },
                 Err(error) => Event::Failed { host: look.name.clone(), reason: describe(error) },
             });
-            (index, Observing { name: look.name, seen })
+            (index, seen)
         });
     }
-    let mut all: Vec<Option<Observing>> = (0..total).map(|_| None).collect();
+    let mut all: Vec<Option<_>> = (0..names.len()).map(|_| None).collect();
     while let Some(joined) = tasks.join_next().await {
-        if let Ok((index, observing)) = joined {
-            all[index] = Some(observing);
+        if let Ok((index, seen)) = joined {
+            all[index] = Some(seen);
         }
     }
     sink.event(Event::End { stage: Stage::Observe });
-    all.into_iter().flatten().collect()
+    // A task that broke is a host that was not read, never one that is forgotten.
+    let broken = || Err(RemoteError::Host("wgfleet's own task for it broke".to_owned()));
+    let observing =
+        |(name, seen): (_, Option<_>)| Observing { name, seen: seen.unwrap_or_else(broken) };
+    names.into_iter().zip(all).map(observing).collect()
 }
 
 /// An error with its causes, on one line.

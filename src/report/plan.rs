@@ -1,5 +1,6 @@
 //! A plan as a terminal diff.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
@@ -122,7 +123,10 @@ fn change(out: &mut String, item: &Change) {
             line(out, Sign::Add, format_args!("wgfleet for {machine} (sha256 {}…)", &digest[..12]));
         }
         Change::File { path, action, diff } => file(out, path, *action, diff),
-        Change::Forward { family } => line(out, Sign::Add, format_args!("forwarding of {family}")),
+        Change::Forward { family, on } => {
+            let sign = if *on { Sign::Add } else { Sign::Remove };
+            line(out, sign, format_args!("forwarding of {family}"));
+        }
         Change::Firewall { digest: Some(_) } => {
             line(
                 out,
@@ -236,11 +240,29 @@ fn fields(out: &mut String, fields: &[FieldChange]) {
     for field in fields {
         let _ = match (&field.from, &field.to) {
             (None, Some(to)) => writeln!(out, "      {}: {to}", field.field),
+            (Some(from), Some(to)) if from.contains(", ") || to.contains(", ") => {
+                writeln!(out, "      {}: {}", field.field, list_change(from, to))
+            }
             (Some(from), Some(to)) => writeln!(out, "      {}: {from} → {to}", field.field),
             (Some(from), None) => writeln!(out, "      {}: {from} → none", field.field),
             (None, None) => Ok(()),
         };
     }
+}
+
+/// What comes and what goes of a list, not what stays.
+fn list_change(from: &str, to: &str) -> String {
+    let (old, new): (BTreeSet<&str>, BTreeSet<&str>) =
+        (from.split(", ").collect(), to.split(", ").collect());
+    let (add, remove) = (Sign::Add.style(), Sign::Remove.style());
+    let gone = old.difference(&new).map(|item| format!("{remove}-{item}{remove:#}"));
+    let come = new.difference(&old).map(|item| format!("{add}+{item}{add:#}"));
+    let kept = old.intersection(&new).count();
+    let mut words: Vec<String> = gone.chain(come).collect();
+    if kept > 0 {
+        words.push(format!("{DIM}({kept} as before){DIM:#}"));
+    }
+    words.join(" ")
 }
 
 fn in_table(table: u32) -> String {

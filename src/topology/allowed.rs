@@ -1,5 +1,6 @@
 //! `AllowedIPs`, derived: what each neighbour of an interface leads to.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -10,14 +11,24 @@ use super::{InterfaceId, Topology};
 use crate::inventory::Network;
 use crate::model::{Family, covers, host_net};
 
+/// The list for each neighbour of one interface.
+pub(super) type Lists = BTreeMap<InterfaceId, Arc<[IpNet]>>;
+
+/// A prefix and the neighbour that leads to it.
+type Entry = (IpNet, InterfaceId);
+
 /// Derives the lists of one network.
 pub(super) struct Derivation<'a> {
     topology: &'a Topology,
     network: &'a Network,
     paths: &'a Paths,
-    members: &'a [InterfaceId],
-    /// What each member delivers to itself: its tunnel addresses and its subnets.
+    /// What each member delivers to itself: its tunnel addresses and its subnets, sorted.
     own: BTreeMap<InterfaceId, Arc<[IpNet]>>,
+    /// Prefixes that several members deliver: two gateways of one site.
+    shared: BTreeSet<IpNet>,
+    /// Members by how they are reached and reach others: all of a class have the same neighbours
+    /// and pass nothing on, or it is one alone that does.
+    classes: Vec<Vec<InterfaceId>>,
 }
 
 impl<'a> Derivation<'a> {
@@ -25,75 +36,130 @@ impl<'a> Derivation<'a> {
         topology: &'a Topology,
         network: &'a Network,
         paths: &'a Paths,
-        members: &'a [InterfaceId],
+        members: &[InterfaceId],
     ) -> Self {
-        let own = members.iter().map(|id| (*id, own_prefixes(topology, *id))).collect();
-        Self { topology, network, paths, members, own }
+        let own: BTreeMap<_, _> =
+            members.iter().map(|id| (*id, own_prefixes(topology, *id))).collect();
+        let mut seen = BTreeSet::new();
+        let shared = own.values().flat_map(|nets| nets.iter().copied());
+        let shared = shared.filter(|net| !seen.insert(*net)).collect();
+        let mut classes: BTreeMap<(Option<InterfaceId>, &[InterfaceId]), Vec<InterfaceId>> =
+            BTreeMap::new();
+        for id in members {
+            let alone = paths.is_transit(*id).then_some(*id);
+            classes.entry((alone, paths.neighbours(*id))).or_default().push(*id);
+        }
+        let classes = classes.into_values().collect();
+        Self { topology, network, paths, own, shared, classes }
     }
 
-    /// The list for each neighbour of `from`; `exit` gets everything beside.
-    pub(super) fn lists(
+    /// The lists of every member; `exit` names the neighbour that gets everything beside.
+    pub(super) fn all(
+        &self,
+        exit: impl Fn(InterfaceId) -> Option<InterfaceId>,
+    ) -> Vec<(InterfaceId, Lists)> {
+        let mut all = Vec::with_capacity(self.own.len());
+        for class in &self.classes {
+            let Some(first) = class.first() else { continue };
+            let table =
+                if self.paths.any_transit() { Some(self.table(*first, &exit)) } else { None };
+            let mut last = Lists::new();
+            for id in class {
+                let everything = exit(*id);
+                let mine = &self.own[id];
+                let plain =
+                    everything.is_none() && mine.iter().all(|net| !self.shared.contains(net));
+                let lists = match &table {
+                    // Nothing lies behind a neighbour: its list is what it delivers itself.
+                    None if plain => self
+                        .paths
+                        .neighbours(*id)
+                        .iter()
+                        .map(|near| (*near, Arc::clone(&self.own[near])))
+                        .collect(),
+                    None => self.lists(*id, &self.table(*id, &exit), everything, &last),
+                    Some(table) => self.lists(*id, table, everything, &last),
+                };
+                if class.len() > 1 {
+                    last.clone_from(&lists);
+                }
+                all.push((*id, lists));
+            }
+        }
+        all
+    }
+
+    /// What every prefix of the network leads through, for each of the class of `from`, sorted.
+    /// Their own prefixes are among it, since the others of the class need them.
+    fn table(
         &self,
         from: InterfaceId,
-        exit: Option<InterfaceId>,
-    ) -> BTreeMap<InterfaceId, Arc<[IpNet]>> {
-        let neighbours = self.paths.neighbours(from);
-        let mut behind: BTreeMap<InterfaceId, Vec<InterfaceId>> = BTreeMap::new();
-        if self.paths.any_transit() {
-            for to in self.members {
-                if let Some(next) = self.paths.next_hop(from, *to)
-                    && next != *to
-                {
-                    behind.entry(next).or_default().push(*to);
-                }
+        exit: impl Fn(InterfaceId) -> Option<InterfaceId>,
+    ) -> Vec<Entry> {
+        let mut table: Vec<Entry> = Vec::new();
+        let mut behind: BTreeMap<InterfaceId, usize> = BTreeMap::new();
+        for class in &self.classes {
+            // Of the class itself another one shows the way.
+            let Some(to) = class.iter().find(|id| **id != from) else { continue };
+            let Some(next) = self.paths.next_hop(from, *to) else { continue };
+            let direct = self.paths.neighbours(from).binary_search(to).is_ok();
+            if !direct {
+                *behind.entry(next).or_default() += class.len();
+            }
+            for id in class {
+                let next = if direct { *id } else { next };
+                table.extend(self.own[id].iter().map(|net| (*net, next)));
             }
         }
         // An end that reaches others through a hub names the whole network instead of each of
-        // them; between hubs that would send unknown addresses in circles.
-        let default = if self.paths.is_transit(from) {
-            None
-        } else {
-            behind
-                .iter()
-                .max_by_key(|(id, to)| (to.len(), std::cmp::Reverse(**id)))
-                .map(|(id, _)| *id)
-        };
-        neighbours
-            .iter()
-            .map(|id| {
-                let indirect = behind.get(id).map_or(&[][..], Vec::as_slice);
-                (*id, self.list(from, *id, indirect, default == Some(*id), exit == Some(*id)))
-            })
-            .collect()
+        // them; between hubs, or towards one that has an exit for all it does not know, that would
+        // send unknown addresses in circles.
+        let name = |id: InterfaceId| &self.topology.node(self.topology.interface(id).node).name;
+        let most = behind.iter().filter(|(id, _)| exit(**id).is_none());
+        let most = most.max_by_key(|(id, many)| (**many, Reverse(name(**id))));
+        if let Some((next, _)) = most.filter(|_| !self.paths.is_transit(from)) {
+            let prefixes = self.network.prefixes.iter();
+            table.extend(prefixes.map(|prefix| (prefix.value.trunc(), *next)));
+        }
+        table.sort_unstable();
+        table.dedup();
+        table
     }
 
-    fn list(
+    /// Splits a table by neighbour. A list that equals one of `last` shares its memory.
+    fn lists(
         &self,
         from: InterfaceId,
-        neighbour: InterfaceId,
-        indirect: &[InterfaceId],
-        whole_network: bool,
-        everything: bool,
-    ) -> Arc<[IpNet]> {
-        if indirect.is_empty() && !everything {
-            return Arc::clone(&self.own[&neighbour]);
-        }
-        let mut nets: BTreeSet<IpNet> = self.own[&neighbour].iter().copied().collect();
-        for to in indirect {
-            nets.extend(self.own[to].iter().copied());
-        }
-        if whole_network {
-            nets.extend(self.network.prefixes.iter().map(|prefix| prefix.value.trunc()));
-        }
-        if everything {
-            let families: BTreeSet<Family> =
-                self.topology.tunnel_addresses(from).map(|addr| Family::of_addr(&addr)).collect();
-            nets.extend(families.into_iter().map(everything_of));
-        }
+        table: &[Entry],
+        exit: Option<InterfaceId>,
+        last: &Lists,
+    ) -> Lists {
+        let families: BTreeSet<Family> =
+            self.topology.tunnel_addresses(from).map(|addr| Family::of_addr(&addr)).collect();
+        let everything: Vec<Entry> = exit
+            .into_iter()
+            .flat_map(|exit| families.iter().map(move |family| (everything_of(*family), exit)))
+            .collect();
         // What the end delivers to itself is never another's: two gateways of one site.
         let mine = &self.own[&from];
-        nets.retain(|net| !mine.contains(net));
-        without_covered(nets)
+        let others = table.iter().filter(|(net, _)| mine.binary_search(net).is_err());
+        let mut entries = everything;
+        entries.extend(others.copied());
+        entries.sort_unstable();
+        let mut lists: BTreeMap<InterfaceId, Vec<IpNet>> =
+            self.paths.neighbours(from).iter().map(|id| (*id, Vec::new())).collect();
+        for (net, next) in without_covered(&entries) {
+            lists.entry(next).or_default().push(net);
+        }
+        lists
+            .into_iter()
+            .map(|(next, mut nets)| {
+                nets.sort_unstable();
+                let known = [last.get(&next), self.own.get(&next)].into_iter().flatten();
+                let known = known.into_iter().find(|known| ***known == *nets);
+                (next, known.map_or_else(|| nets.into(), Arc::clone))
+            })
+            .collect()
     }
 }
 
@@ -113,16 +179,24 @@ fn own_prefixes(topology: &Topology, id: InterfaceId) -> Arc<[IpNet]> {
     nets.into_iter().collect()
 }
 
-/// Leaves out what a wider prefix of the same list holds already. The order of [`IpNet`] puts a
-/// prefix before all that it holds.
-fn without_covered(nets: BTreeSet<IpNet>) -> Arc<[IpNet]> {
-    let mut kept: Vec<IpNet> = Vec::with_capacity(nets.len());
-    for net in nets {
-        if !kept.last().is_some_and(|last| covers(last, &net)) {
-            kept.push(net);
+/// Leaves out what changes nothing: a prefix whose closest wider one leads to the same neighbour.
+/// Where several lead to one prefix, all of them stay. Entries must be sorted: the order of
+/// [`IpNet`] puts a prefix before all that it holds.
+fn without_covered(entries: &[Entry]) -> Vec<Entry> {
+    let mut kept = Vec::with_capacity(entries.len());
+    let mut around: Vec<(IpNet, Option<InterfaceId>)> = Vec::new();
+    for same in entries.chunk_by(|a, b| a.0 == b.0) {
+        let (net, neighbour) = same[0];
+        while around.last().is_some_and(|(wider, _)| !covers(wider, &net)) {
+            around.pop();
+        }
+        let only = (same.len() == 1).then_some(neighbour);
+        if only.is_none() || around.last().is_none_or(|(_, way)| *way != only) {
+            kept.extend_from_slice(same);
+            around.push((net, only));
         }
     }
-    kept.into()
+    kept
 }
 
 #[cfg(test)]
@@ -130,19 +204,34 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn longest(entries: &[Entry], net: &IpNet) -> Option<InterfaceId> {
+        let covering = entries.iter().filter(|(wider, _)| covers(wider, net));
+        covering.max_by_key(|(wider, _)| wider.prefix_len()).map(|(_, next)| *next)
+    }
+
     proptest! {
         #[test]
-        fn nothing_covered_is_kept_and_nothing_else_is_lost(
-            raw in proptest::collection::vec((any::<u32>(), 0_u8..=32), 0..40)
+        fn leaving_out_changes_no_longest_match(
+            raw in proptest::collection::btree_map((0_u8..4, 0_u8..=12), 0_u32..3, 0..20),
+            asked in proptest::collection::vec(any::<u16>(), 20),
         ) {
-            let nets: BTreeSet<IpNet> = raw.iter()
-                .map(|(addr, len)| IpNet::V4(ipnet::Ipv4Net::new((*addr & 0xff00_00ff).into(), *len).unwrap().trunc()))
+            let net = |bits: u16, len: u8| {
+                IpNet::V4(ipnet::Ipv4Net::new((u32::from(bits) << 16).into(), len).unwrap().trunc())
+            };
+            let nets: BTreeMap<IpNet, InterfaceId> = raw
+                .iter()
+                .map(|((bits, len), next)| (net(u16::from(*bits) << 5, *len), InterfaceId(*next)))
                 .collect();
-            let kept = without_covered(nets.clone());
-            for net in &nets {
-                let others = nets.iter().filter(|other| *other != net);
-                let covered = others.clone().any(|other| covers(other, net));
-                prop_assert_eq!(kept.contains(net), !covered);
+            let all: Vec<Entry> = nets.into_iter().collect();
+            let kept: Vec<Entry> = without_covered(&all);
+            for bits in asked.into_iter().chain((0..8).map(|high| high << 4)) {
+                let asked = net(bits, 32);
+                prop_assert_eq!(longest(&kept, &asked), longest(&all, &asked));
+            }
+            for index in 0..kept.len() {
+                let mut less = kept.clone();
+                let (net, next) = less.remove(index);
+                prop_assert_ne!(longest(&less, &net), Some(next));
             }
         }
     }

@@ -195,7 +195,7 @@ fn listen_port(
 }
 
 fn mark_transit(topology: &mut Topology, links: &Links) {
-    for id in &links.transit {
+    for id in links.transit.keys() {
         let node = topology.interface(*id).node;
         let families = families_of(topology, *id);
         let node = &mut topology.nodes[node.0 as usize];
@@ -297,8 +297,7 @@ fn add_peers(
             let index = members.binary_search(&id).unwrap_or_default();
             &ends[index]
         };
-        let peers_of = |id: InterfaceId| {
-            let lists = derivation.lists(id, exit_of(inventory, topology, id));
+        let peers_of = |(id, lists): (InterfaceId, super::allowed::Lists)| {
             let peer = |(remote, allowed_ips)| {
                 let at = links.edges.get(&(id.min(remote), id.max(remote))).copied();
                 let at = at.unwrap_or(topology.interface(id).at);
@@ -306,9 +305,10 @@ fn add_peers(
                     && psk_possible(inventory, topology, id, remote);
                 make_peer(end(id), end(remote), remote, allowed_ips, psk, at)
             };
-            lists.into_iter().map(peer).collect()
+            (id, lists.into_iter().map(peer).collect())
         };
-        members.iter().map(|id| (*id, peers_of(*id))).collect()
+        let all = derivation.all(|id| exit_of(inventory, topology, id));
+        all.into_iter().map(peers_of).collect()
     };
     for (id, list) in peers {
         topology.interfaces[id.0 as usize].peers = list;

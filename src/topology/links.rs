@@ -4,16 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{InterfaceId, NodeKind, Topology};
 use crate::inventory::{Inventory, LinkShape, Selector};
-use crate::model::{Located, Location};
+use crate::model::{HostName, Located, Location};
 
 /// The links of one network.
 #[derive(Debug, Default)]
 pub(super) struct Links {
     /// Each pair once, lower interface first, with the place that says it.
     pub(super) edges: BTreeMap<(InterfaceId, InterfaceId), Location>,
-    /// Interfaces whose nodes pass traffic on between their peers, in order of preference.
-    pub(super) transit: Vec<InterfaceId>,
+    /// Interfaces whose nodes pass traffic on between their peers, each with its rank: a lower one
+    /// is preferred. Only lists of hubs give ranks, so the order of hosts in the file means nothing.
+    pub(super) transit: BTreeMap<InterfaceId, u32>,
 }
+
+/// Rank of hosts that pass traffic on without being a hub.
+const UNRANKED: u32 = u32::MAX;
 
 impl Links {
     fn add(&mut self, a: InterfaceId, b: InterfaceId, at: Location) {
@@ -22,10 +26,8 @@ impl Links {
         }
     }
 
-    fn add_transit(&mut self, id: InterfaceId) {
-        if !self.transit.contains(&id) {
-            self.transit.push(id);
-        }
+    fn add_transit(&mut self, id: InterfaceId, rank: u32) {
+        self.transit.entry(id).or_insert(rank);
     }
 }
 
@@ -47,11 +49,12 @@ pub(super) fn resolve(
         };
         hosts.iter().copied().filter(chosen).collect()
     };
-    let named = |name: &crate::model::HostName| {
-        members.iter().copied().find(|id| topology.node(topology.interface(*id).node).name == *name)
-    };
+    let by_name: BTreeMap<&HostName, InterfaceId> =
+        members.iter().map(|id| (&topology.node(topology.interface(*id).node).name, *id)).collect();
+    let named = |name: &HostName| by_name.get(name).copied();
 
     let mut links = Links::default();
+    let mut rank = 0;
     for shape in &inventory.networks[network].links {
         match shape {
             LinkShape::Mesh { members: chosen, at } => {
@@ -69,17 +72,18 @@ pub(super) fn resolve(
                 let mut ordered = Vec::new();
                 for hub in hubs {
                     for id in select(std::slice::from_ref(hub)) {
+                        links.add_transit(id, rank);
                         if !ordered.contains(&id) {
                             ordered.push(id);
                         }
                     }
+                    rank += 1;
                 }
                 let spokes: BTreeSet<InterfaceId> = match spokes {
                     Some(selectors) => select(selectors),
                     None => hosts.iter().copied().collect(),
                 };
                 for (index, hub) in ordered.iter().enumerate() {
-                    links.add_transit(*hub);
                     for spoke in spokes.iter().filter(|spoke| !ordered.contains(spoke)) {
                         links.add(*hub, *spoke, *at);
                     }
@@ -101,7 +105,7 @@ pub(super) fn resolve(
         match kind(topology, *id) {
             NodeKind::Host(index) => {
                 if inventory.hosts[index].transit {
-                    links.add_transit(*id);
+                    links.add_transit(*id, UNRANKED);
                 }
             }
             NodeKind::Unmanaged(index) => {

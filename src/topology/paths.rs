@@ -5,6 +5,7 @@
 //! of the hosts it passes through; those costs are symmetric and, but for hash collisions, make
 //! the cheapest path the only one.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use super::InterfaceId;
@@ -19,10 +20,14 @@ pub(super) struct Paths {
     neighbours: BTreeMap<InterfaceId, Vec<InterfaceId>>,
     /// Cost of passing through a transit member.
     toll: BTreeMap<InterfaceId, u128>,
-    /// From one transit member to another: cost of all in between and both ends, and the first
-    /// step.
-    between: BTreeMap<(InterfaceId, InterfaceId), (Cost, InterfaceId)>,
+    /// From one transit member to the others; searched when first asked for, because a mesh never
+    /// asks.
+    between: BTreeMap<InterfaceId, OnceCell<Ways>>,
 }
+
+/// To each transit member that can be reached: cost of all in between and both ends, and the first
+/// step.
+type Ways = BTreeMap<InterfaceId, (Cost, InterfaceId)>;
 
 impl Paths {
     /// Prepares the paths of one network; `name` gives a member's name, for ties that no
@@ -33,15 +38,17 @@ impl Paths {
             neighbours.entry(*a).or_default().push(*b);
             neighbours.entry(*b).or_default().push(*a);
         }
-        let toll: BTreeMap<InterfaceId, u128> = (1_u128..)
-            .zip(&links.transit)
-            .map(|(rank, id)| (*id, (rank << 64) | u128::from(hash(name(*id)))))
-            .collect();
-        let mut paths = Self { neighbours, toll, between: BTreeMap::new() };
-        for start in &links.transit {
-            paths.search(*start);
-        }
-        paths
+        let toll = |(id, rank): (&InterfaceId, &u32)| {
+            (*id, ((u128::from(*rank) + 1) << 64) | u128::from(hash(name(*id))))
+        };
+        let toll = links.transit.iter().map(toll).collect();
+        let between = links.transit.keys().map(|id| (*id, OnceCell::new())).collect();
+        Self { neighbours, toll, between }
+    }
+
+    /// The cheapest way from one transit member to another.
+    fn way(&self, from: InterfaceId, to: InterfaceId) -> Option<(Cost, InterfaceId)> {
+        self.between.get(&from)?.get_or_init(|| self.search(from)).get(&to).copied()
     }
 
     /// Whether a member passes traffic on.
@@ -77,12 +84,12 @@ impl Paths {
                 if *step == to || *stop == from {
                     continue;
                 }
-                if let Some((cost, _)) = self.between.get(&(*step, *stop))
+                if let Some((cost, _)) = self.way(*step, *stop)
+                    && best.is_none_or(|(least, _)| cost < least)
                     && !self.passes(*step, *stop, from)
                     && !self.passes(*step, *stop, to)
-                    && best.is_none_or(|(least, _)| *cost < least)
                 {
-                    best = Some((*cost, *step));
+                    best = Some((cost, *step));
                 }
             }
         }
@@ -99,8 +106,8 @@ impl Paths {
             if at == through {
                 return true;
             }
-            match self.between.get(&(at, to)) {
-                Some((_, next)) => at = *next,
+            match self.way(at, to) {
+                Some((_, next)) => at = next,
                 None => return false,
             }
         }
@@ -108,9 +115,9 @@ impl Paths {
     }
 
     /// Dijkstra over transit members from `start`, toll of both ends included.
-    fn search(&mut self, start: InterfaceId) {
+    fn search(&self, start: InterfaceId) -> Ways {
         let mut queue = BinaryHeap::new();
-        let mut done: BTreeMap<InterfaceId, (Cost, InterfaceId)> = BTreeMap::new();
+        let mut done = Ways::new();
         queue.push((std::cmp::Reverse((0_u32, self.toll[&start])), start, start));
         while let Some((std::cmp::Reverse(cost), at, first)) = queue.pop() {
             if done.contains_key(&at) {
@@ -124,7 +131,7 @@ impl Paths {
                 }
             }
         }
-        self.between.extend(done.into_iter().map(|(end, way)| ((start, end), way)));
+        done
     }
 }
 

@@ -1,0 +1,73 @@
+# make demo and make test are all that a newcomer needs; both install what is missing (as root, on
+# Debian or Ubuntu) and say what they install.
+
+SHELL = /bin/bash
+.DEFAULT_GOAL = build
+.PHONY: build demo test test-quick bench docs lint install uninstall
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
+HOST = $(shell rustc --print host-tuple)
+DEBUG = $(TARGET_DIR)/$(HOST)/debug/wgfleet
+RELEASE = $(TARGET_DIR)/$(HOST)/release/wgfleet
+DOCS = $(TARGET_DIR)/docs
+
+build:
+	@scripts/setup.sh build
+	$(CARGO) build --locked
+
+# A lab of three sites on this machine: check, plan, apply, status, packets, a change under a ping.
+demo:
+	@scripts/setup.sh demo
+	@scripts/privileges.sh
+	$(CARGO) build --locked
+	@WGFLEET=$(DEBUG) scripts/demo.sh
+
+# Everything: unit, property, snapshot and lab tests. Needs root.
+test:
+	@scripts/setup.sh test
+	@scripts/privileges.sh
+	@scripts/test.sh all
+
+# What needs no root: unit, property and snapshot tests.
+test-quick:
+	@scripts/test.sh quick
+
+# Whole-process ratios, each taken in one run. Needs root.
+bench:
+	@scripts/setup.sh test
+	@scripts/privileges.sh
+	$(CARGO) bench --locked
+
+# The JSON Schema in the repository; man pages and completions under target/docs.
+docs: build
+	$(DEBUG) schema > schemas/fleet.schema.json
+	@rm -rf $(DOCS)
+	$(DEBUG) man $(DOCS)/man
+	@mkdir -p $(DOCS)/completions
+	$(DEBUG) completions bash > $(DOCS)/completions/wgfleet
+	$(DEBUG) completions zsh > $(DOCS)/completions/_wgfleet
+	$(DEBUG) completions fish > $(DOCS)/completions/wgfleet.fish
+
+lint:
+	@scripts/setup.sh lint
+	@scripts/lint.sh
+
+install:
+	@scripts/setup.sh build
+	$(CARGO) build --release --locked
+	install -D -m 755 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/wgfleet
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	$(RELEASE) man $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(RELEASE) completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/wgfleet
+	$(RELEASE) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_wgfleet
+	$(RELEASE) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/wgfleet.fish
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/wgfleet $(DESTDIR)$(PREFIX)/share/man/man1/wgfleet*.1 \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wgfleet \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_wgfleet \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/wgfleet.fish

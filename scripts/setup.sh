@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# Installs what wgfleet's demo and tests run, where it is missing, from Debian or Ubuntu packages.
+#
+#   scripts/setup.sh build|demo|test|lint
+#
+# It says what it installs, starts no service and changes nothing where nothing is missing.
+set -euo pipefail
+
+purpose=${1:-test}
+folders="/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin /lib/systemd /usr/lib/systemd"
+
+# A program and the Debian package that has it, for each purpose; the later ones include the earlier.
+build="gcc=gcc"
+demo="ip=iproute2 tc=iproute2 ssh=openssh-client ssh-keygen=openssh-client sshd=openssh-server
+	wg=wireguard-tools wg-quick=wireguard-tools nft=nftables ping=iputils-ping
+	modprobe=kmod ps=procps unshare=util-linux nsenter=util-linux"
+tests="wireguard-go=wireguard-go age=age age-keygen=age sudo=sudo doas=opendoas
+	setsid=util-linux systemd=systemd systemctl=systemd dbus-daemon=dbus"
+lint="shellcheck=shellcheck"
+
+case $purpose in
+build) wanted=$build ;;
+demo) wanted="$build $demo" ;;
+test) wanted="$build $demo $tests" ;;
+lint) wanted="$build $lint" ;;
+*)
+	echo "usage: scripts/setup.sh build|demo|test|lint" >&2
+	exit 64
+	;;
+esac
+
+has() {
+	local folder
+	for folder in $folders; do
+		[ ! -x "$folder/$1" ] || return 0
+	done
+	return 1
+}
+
+# Every build is static, so the C library's archive has to be there too.
+has_static_libc() {
+	local archive
+	archive=$(gcc -print-file-name=libc.a 2>/dev/null) && [ -e "$archive" ]
+}
+
+if ! command -v cargo >/dev/null; then
+	cat >&2 <<-'TEXT'
+		wgfleet is built with cargo, which is not there. Install Rust 1.95 or later:
+		  https://www.rust-lang.org/tools/install
+	TEXT
+	exit 1
+fi
+
+programs=""
+packages=""
+for pair in $wanted; do
+	if ! has "${pair%%=*}"; then
+		programs="$programs ${pair%%=*}"
+		packages="$packages ${pair#*=}"
+	fi
+done
+if ! has_static_libc; then
+	programs="$programs libc.a"
+	packages="$packages libc6-dev"
+fi
+if [ -z "$packages" ]; then
+	exit 0
+fi
+# shellcheck disable=SC2086 # one word for each package
+packages=$(printf '%s\n' $packages | sort -u | tr '\n' ' ')
+
+echo "setup: missing:$programs"
+if ! command -v apt-get >/dev/null; then
+	echo "setup: this is neither Debian nor Ubuntu: install these programs by hand, then try again" >&2
+	exit 1
+fi
+if [ "$(id -u)" != 0 ]; then
+	echo "setup: as root, run: apt-get install --no-install-recommends $packages" >&2
+	exit 1
+fi
+
+# While this file is there, installing a package starts none of its services.
+guard=/usr/sbin/policy-rc.d
+guarded=no
+remove_guard() {
+	[ $guarded = no ] || rm -f $guard
+}
+trap remove_guard EXIT
+if [ ! -e $guard ]; then
+	printf '#!/bin/sh\nexit 101\n' >$guard
+	chmod 755 $guard
+	guarded=yes
+fi
+had_sshd=no
+! has sshd || had_sshd=yes
+
+echo "setup: apt-get install --no-install-recommends $packages"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+install() {
+	# shellcheck disable=SC2086 # one word for each package
+	apt-get install -y -q --no-install-recommends $packages </dev/null >"$log" 2>&1
+}
+# Package lists are fetched only where those that are there do not do.
+if ! install && ! { apt-get update -q </dev/null >"$log" 2>&1 && install; }; then
+	tail -n 30 "$log" >&2
+	rm -f "$log"
+	echo "setup: apt-get has failed; on Ubuntu these packages need the universe component" >&2
+	exit 1
+fi
+rm -f "$log"
+# The lab starts sshd for its own hosts; this machine did not ask for one at its next boot.
+if [ $had_sshd = no ] && has sshd && has systemctl; then
+	systemctl -q disable ssh.service ssh.socket 2>/dev/null || :
+fi
+
+for program in $programs; do
+	[ "$program" != libc.a ] || continue
+	if ! has "$program"; then
+		echo "setup: $program is still missing" >&2
+		exit 1
+	fi
+done
+echo "setup: done"

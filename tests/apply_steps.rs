@@ -1,0 +1,549 @@
+//! The host's side of an apply, made to fail at every step: what is there afterwards is what was
+//! there before, or what was wanted, never a mixture.
+//!
+//! Runs the real script with the real tools in namespaces of its own. Needs root, /dev/net/tun,
+//! wireguard-tools, wireguard-go, iproute2 and nftables.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Namespaces with tmpfs over everything that the script writes to.
+struct Sandbox {
+    unshare: Child,
+    /// PID 1 of the sandbox, as the outside sees it.
+    init: u32,
+    shell: &'static str,
+}
+
+const KEYS: [&str; 5] = [
+    "eFZ4EjRWeBI0VngSNFZ4EjRWeBI0VngSNFZ4EjRWeFI=",
+    "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=",
+    "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=",
+    "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
+    "QEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEA=",
+];
+
+const SETUP: &str = r##"
+set -e
+for dir in /run /etc/wireguard /etc/sysctl.d /etc/systemd/system /usr/local/lib; do
+    mkdir -p $dir; mount -t tmpfs -o mode=755 none $dir
+done
+mkdir -p /run/wireguard /etc/systemd/system/kept.service.d
+ip link set lo up
+echo 0 > /proc/sys/net/ipv4/ip_forward
+echo 0 > /proc/sys/net/ipv6/conf/all/forwarding
+cd /etc/wireguard
+umask 077
+cat > wg0.conf <<END
+[Interface]
+PrivateKey = $K0
+ListenPort = 51900
+[Peer]
+PublicKey = $K1
+PresharedKey = $K3
+AllowedIPs = 10.9.0.2/32, 192.168.50.0/24
+Endpoint = 127.0.0.1:51901
+[Peer]
+PublicKey = $K2
+AllowedIPs = 10.9.0.3/32
+PersistentKeepalive = 25
+END
+cat > wg1.conf <<END
+[Interface]
+PrivateKey = $K4
+ListenPort = 51908
+Address = 10.8.0.1/24
+MTU = 1380
+[Peer]
+PublicKey = $K1
+AllowedIPs = 10.8.0.2/32, 172.20.0.0/16
+END
+echo "# Managed by wgfleet" > old.conf; chmod 640 old.conf
+echo loose > loose.conf; chmod 644 loose.conf
+mkdir empty; chmod 750 empty
+ln -s wg1.conf link.conf
+wireguard-go wg0 2>/dev/null
+wg setconf wg0 wg0.conf
+ip addr add 10.9.0.1/24 dev wg0
+ip addr add 10.9.0.7/24 dev wg0
+ip addr add fd09::1/64 dev wg0
+ip link set wg0 mtu 1400 up
+ip route add 192.168.50.0/24 dev wg0 metric 7
+ip route add 10.99.0.0/16 dev wg0 table 77 src 10.9.0.7
+ip -6 route add default dev wg0 table 78
+WG_QUICK_USERSPACE_IMPLEMENTATION=wireguard-go wg-quick up wg1 2>/dev/null
+wireguard-go wg5 2>/dev/null
+printf '[Interface]\nPrivateKey = %s\nListenPort = 51905\n' $K3 > /run/wg5; wg setconf wg5 /run/wg5; rm /run/wg5
+ip addr add 10.7.0.1/24 dev wg5; ip link set wg5 up
+nft -f - <<END
+table inet wgfleet {
+    chain postrouting {
+        type nat hook postrouting priority srcnat; policy accept;
+        oifname != "wg0" ip saddr 10.9.0.0/24 masquerade comment "wgfleet-0123"
+    }
+}
+table inet mine { chain input { type filter hook input priority 0; policy accept; }; }
+END
+"##;
+
+/// All that a change may touch, as text that does not vary by itself.
+const STATE: &str = r#"
+for i in $(wg show interfaces | tr ' ' '\n' | sort); do echo "== $i"; wg showconf $i | sort; done
+ip -o link | sed 's/^[0-9]*: //; s/ qdisc.*//' | sort
+ip -o addr | sed 's/^[0-9]*: //; s/ valid_lft.*//' | grep -v fe80: | sort
+ip -4 route show table all | sort
+ip -6 route show table all | grep -v -e fe80: -e 'ff00::/8' -e anycast | sort
+ip rule; ip -6 rule
+nft list tables | sort | while read -r t; do nft list $t; done
+cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
+find /etc/wireguard /etc/sysctl.d /etc/systemd/system /usr/local/lib | sort | while read -r f; do
+    stat -c '%n %F %a %u %g' "$f"; [ ! -f "$f" ] || sha256sum < "$f"
+done
+find /run/wireguard | sort
+find /run/wgfleet 2>/dev/null | grep -v -e host.sh -e reverted -e '^/run/wgfleet$' | sort
+"#;
+
+fn require() {
+    let missing: Vec<&str> =
+        ["unshare", "nsenter", "wg", "wg-quick", "wireguard-go", "ip", "nft", "setsid"]
+            .into_iter()
+            .filter(|tool| {
+                let found =
+                    Command::new("sh").args(["-c", "command -v \"$1\"", "sh", tool]).output();
+                !found.is_ok_and(|found| found.status.success())
+            })
+            .collect();
+    assert!(missing.is_empty(), "this test needs {missing:?}: run `make setup`");
+    assert!(Path::new("/dev/net/tun").exists(), "this test needs /dev/net/tun");
+    let user = Command::new("id").arg("-u").output().expect("id runs");
+    assert_eq!(user.stdout, b"0\n", "this test makes namespaces and has to run as root");
+}
+
+impl Sandbox {
+    fn new(shell: &'static str) -> Self {
+        require();
+        let unshare = Command::new("unshare")
+            .args([
+                "--mount",
+                "--net",
+                "--pid",
+                "--fork",
+                "--mount-proc",
+                "--kill-child",
+                "sleep",
+                "infinity",
+            ])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("unshare starts");
+        let children = format!("/proc/{0}/task/{0}/children", unshare.id());
+        let end = Instant::now() + Duration::from_secs(5);
+        let init = loop {
+            let text = std::fs::read_to_string(&children).unwrap_or_default();
+            let child = text.split_whitespace().next().and_then(|pid| pid.parse::<u32>().ok());
+            let ready = child.filter(|pid| {
+                std::fs::read(format!("/proc/{pid}/cmdline"))
+                    .is_ok_and(|line| line.starts_with(b"sleep"))
+            });
+            if let Some(pid) = ready {
+                break pid;
+            }
+            assert!(
+                Instant::now() < end,
+                "the namespaces are not there: no permission to unshare?"
+            );
+            sleep(Duration::from_millis(10));
+        };
+        let sandbox = Self { unshare, init, shell };
+        let mut setup = String::new();
+        for (index, key) in KEYS.iter().enumerate() {
+            let _ = writeln!(setup, "K{index}='{key}'");
+        }
+        setup.push_str(SETUP);
+        let done = sandbox.sh(&setup);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        sandbox
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &self.init.to_string(), "-m", "-n", "-p", "--", program]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn sh(&self, script: &str) -> Output {
+        self.command("sh").args(["-c", script]).output().expect("nsenter runs")
+    }
+
+    fn state(&self) -> String {
+        String::from_utf8(self.sh(STATE).stdout).expect("text")
+    }
+
+    /// Runs a verb of the script as wgfleet does.
+    fn start(&self, verb: &str, words: &[&str], stdin: &str) -> Child {
+        let script =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/remote/host.sh"))
+                .expect("the script is there");
+        let mut parts = self.shell.split(' ');
+        let mut command = self.command(parts.next().expect("a shell"));
+        command.args(parts).args(["-c", &script, "wgfleet", &script, verb]).args(words);
+        let mut child = command.stdin(Stdio::piped()).spawn().expect("nsenter runs");
+        // A script that ends early leaves a broken pipe.
+        let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_bytes());
+        child
+    }
+
+    fn host(&self, verb: &str, words: &[&str], stdin: &str) -> String {
+        let output = self.start(verb, words, stdin).wait_with_output().expect("it ends");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(errors, "", "{verb} {words:?}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Command lines of the script that still run.
+    fn running(&self) -> String {
+        let list = r#"for p in /proc/[0-9]*; do c=$(tr '\0' ' ' <$p/cmdline 2>/dev/null); case $c in *host.sh\ \ *|sleep\ [0-9]*) echo "${p#/proc/} $c";; esac; done"#;
+        String::from_utf8(self.sh(list).stdout).expect("text")
+    }
+
+    fn wait_for_state(&self, wanted: &str, seconds: u64) {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        while Instant::now() < end && (self.state() != wanted || !self.running().is_empty()) {
+            sleep(Duration::from_millis(100));
+        }
+        assert_same(&self.state(), wanted, "after the deadline");
+        assert_eq!(self.running(), "");
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        // --kill-child takes PID 1 along, and PID 1 all the rest.
+        let _ = self.unshare.kill();
+        let _ = self.unshare.wait();
+    }
+}
+
+#[track_caller]
+fn assert_same(now: &str, before: &str, what: &str) {
+    if now == before {
+        return;
+    }
+    let (now, before): (Vec<&str>, Vec<&str>) = (now.lines().collect(), before.lines().collect());
+    let first = now.iter().zip(&before).find(|(now, before)| now != before);
+    let gone = before.iter().filter(|line| !now.contains(line)).map(|line| format!("- {line}\n"));
+    let new = now.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}\n"));
+    panic!("{what}: {first:?}\n{}", gone.chain(new).collect::<String>());
+}
+
+fn encode(files: &[(&str, String)], ops: &[String], undo: &[&str]) -> String {
+    let mut out = String::new();
+    let ops = ops.join("\n") + "\n";
+    let undo = undo.iter().map(|line| format!("{line}\n")).collect();
+    let lists = [("ops", ops), ("undo", undo)];
+    for (name, text) in
+        files.iter().map(|(name, text)| (*name, text)).chain(lists.iter().map(|(n, t)| (*n, t)))
+    {
+        let _ = writeln!(out, "=== {name}");
+        for line in text.lines() {
+            let _ = writeln!(out, " {line}");
+        }
+    }
+    out + "=== end\n"
+}
+
+fn files() -> Vec<(&'static str, String)> {
+    let k = KEYS;
+    vec![
+        ("wg0.add", format!(
+            "[Peer]\nPublicKey = {}\nAllowedIPs = 10.9.0.2/32\nEndpoint = 127.0.0.1:51999\nPersistentKeepalive = 5\n\
+             [Peer]\nPublicKey = {}\nPresharedKey = {}\nAllowedIPs = 192.168.50.0/24,10.9.0.9/32\n", k[1], k[3], k[4])),
+        ("wg0.key", format!("{}\n", k[3])),
+        ("wg0.link", "link set dev wg0 mtu 1300\n".into()),
+        ("wg0.drop", "route del ::/0 dev wg0 table 78\nroute del 192.168.50.0/24 dev wg0 table 254\n\
+                      address del 10.9.0.1/24 dev wg0\naddress del 10.9.0.7/24 dev wg0\naddress del fd09::1/64 dev wg0\n".into()),
+        ("wg0.net", "address replace 10.9.0.8/24 dev wg0\naddress replace fd09::2/64 dev wg0\n\
+                     route replace 192.168.60.0/24 dev wg0 table 254\n".into()),
+        ("half", "route replace 192.168.70.0/24 dev wg0 table 254\nroute replace nonsense dev wg0\n".into()),
+        ("wg2.set", format!("[Interface]\nPrivateKey = {}\nListenPort = 51902\n[Peer]\nPublicKey = {}\nAllowedIPs = 10.6.0.0/24\n", k[4], k[2])),
+        ("wg2.up", "address add 10.6.0.1/24 dev wg2\nlink set dev wg2 mtu 1420 up\nroute replace 10.66.0.0/16 dev wg2 table 254\n".into()),
+        ("f0", format!("[Interface]\n# Managed by wgfleet\nPrivateKey = {}\n", k[3])),
+        ("f1", "# Managed by wgfleet\n[Service]\n".into()),
+        ("f2", format!("[Interface]\nPrivateKey = {}\nAddress = 10.5.0.1/24\nPreUp = sleep 4\nTable = off\n", k[4])),
+        ("wgfleet.nft", "table inet wgfleet\ndelete table inet wgfleet\ntable inet wgfleet {\n chain postrouting {\n  \
+                         type nat hook postrouting priority srcnat; policy accept;\n  oifname != \"wg0\" ip saddr 10.9.9.0/24 \
+                         masquerade comment \"wgfleet-4567\"\n }\n}\n".into()),
+    ]
+}
+
+fn ops() -> Vec<String> {
+    let [_, k1, k2, k3, _] = KEYS;
+    [
+        "touch wg0",
+        "touch wg1",
+        "touch wg2",
+        "touch wg5",
+        "sysctl net/ipv4/ip_forward 1",
+        "sysctl net/ipv6/conf/all/forwarding 1",
+        "nft wgfleet.nft",
+        "addconf wg0 wg0.add",
+        &format!("forget wg0 {k2}"),
+        &format!("no-psk wg0 {k1}"),
+        &format!("endpoint wg0 {k1} 127.0.0.1:51903"),
+        &format!("psk wg0 {k3} wg0.key"),
+        "private wg0 wg0.key",
+        "port wg0 51950",
+        "fwmark wg0 77",
+        &format!("keepalive wg0 {k1} off"),
+        "batch wg0.link",
+        "drop wg0.drop",
+        "batch wg0.net",
+        "quick-down wg1",
+        "delete wg5",
+        "create wg2 userspace",
+        "setconf wg2 wg2.set",
+        "batch wg2.up",
+        "file f0 600 /etc/wireguard/wg0.conf",
+        "remove /etc/wireguard/old.conf",
+        "remove /etc/wireguard/link.conf",
+        "protect 600 /etc/wireguard/loose.conf",
+        "file f1 644 /etc/systemd/system/wg-quick@wg2.service.d/wgfleet.conf",
+        "file f1 644 /etc/sysctl.d/60-wgfleet.conf",
+        "remove /etc/systemd/system/kept.service.d/none.conf",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// Puts an operation that fails at every place in turn.
+fn fail_everywhere(shell: &'static str, every: usize) {
+    let sandbox = Sandbox::new(shell);
+    let before = sandbox.state();
+    for (number, bad) in ["explode", "batch half"].into_iter().enumerate() {
+        for step in (0..=ops().len()).step_by(every) {
+            let mut ops = ops();
+            ops.insert(step, bad.to_owned());
+            let id = format!("s{number}-{step}");
+            let said = sandbox.host("apply", &[&id, "60"], &encode(&files(), &ops, &[]));
+            let lines: Vec<&str> = said.lines().collect();
+            let name = bad.split(' ').next().unwrap_or_default();
+            assert!(
+                lines.len() == 2 && lines[0].starts_with(&format!("failed {} {name}: ", step + 1)),
+                "{said}"
+            );
+            assert_same(&sandbox.state(), &before, &format!("{bad} at {step}: {said}"));
+            assert_eq!(lines[1], "reverted", "{bad} at {step}");
+            assert_eq!(sandbox.running(), "");
+        }
+    }
+}
+
+#[test]
+fn a_failure_at_any_step_leaves_what_was_there() {
+    fail_everywhere("dash", 1);
+}
+
+#[test]
+fn also_with_busybox() {
+    fail_everywhere("busybox sh", 9);
+}
+
+#[test]
+fn also_with_bash() {
+    fail_everywhere("bash --posix", 9);
+}
+
+#[test]
+fn what_is_not_confirmed_goes_back_by_itself() {
+    let sandbox = Sandbox::new("dash");
+    let before = sandbox.state();
+    assert_eq!(sandbox.host("apply", &["a1", "2"], &encode(&files(), &ops(), &[])), "done\n");
+    assert_ne!(sandbox.state(), before);
+    sandbox.wait_for_state(&before, 6);
+    assert_eq!(sandbox.host("confirm", &["a1"], ""), "gone\n");
+    let said = sandbox.sh("cat /run/wgfleet/reverted.a1").stdout;
+    assert_eq!(said, b"reverted\n");
+}
+
+#[test]
+fn what_is_confirmed_stays() {
+    let sandbox = Sandbox::new("dash");
+    let before = sandbox.state();
+    assert_eq!(sandbox.host("apply", &["a1", "2"], &encode(&files(), &ops(), &[])), "done\n");
+    let payload = encode(&files(), &ops(), &[]);
+    assert_eq!(sandbox.host("apply", &["a2", "2"], &payload), "busy a1\n");
+    assert_eq!(sandbox.host("confirm", &["a2"], ""), "gone\n");
+    assert_eq!(sandbox.host("confirm", &["a1"], ""), "confirmed\n");
+    assert_eq!(sandbox.running(), "");
+    let after = sandbox.state();
+    assert_ne!(after, before);
+    sleep(Duration::from_secs(3));
+    assert_same(&sandbox.state(), &after, "after the deadline");
+    assert_eq!(sandbox.host("revert", &["a1"], ""), "gone\n");
+    for gone in ["wg1", "wg5"] {
+        assert!(!after.contains(&format!("== {gone}\n")), "{gone} is gone");
+    }
+    assert!(after.contains("ListenPort = 51950") && after.contains("10.66.0.0/16"), "{after}");
+}
+
+#[test]
+fn a_change_is_taken_back_when_asked() {
+    let sandbox = Sandbox::new("dash");
+    let before = sandbox.state();
+    assert_eq!(sandbox.host("apply", &["a1", "60"], &encode(&files(), &ops(), &[])), "done\n");
+    assert_eq!(sandbox.host("revert", &["a1"], ""), "reverted\n");
+    assert_same(&sandbox.state(), &before, "after revert");
+    assert_eq!(sandbox.running(), "");
+}
+
+#[test]
+fn a_payload_that_is_cut_short_touches_nothing() {
+    let sandbox = Sandbox::new("dash");
+    let before = sandbox.state();
+    let payload = encode(&files(), &ops(), &[]);
+    for cut in [0, 1, 40, payload.len() / 2, payload.len() - 9, payload.len() - 2] {
+        let child = sandbox.start("apply", &["a1", "60"], &payload[..cut]);
+        let said = child.wait_with_output().expect("it ends").stdout;
+        let said = String::from_utf8(said).expect("text");
+        assert!(said.starts_with("failed 0 stage: ") && said.lines().count() == 1, "{cut}: {said}");
+        assert_same(&sandbox.state(), &before, "after a cut");
+    }
+    assert_eq!(sandbox.running(), "");
+}
+
+/// The operations of a change that hangs after some of them for longer than its deadline.
+fn hanging() -> Vec<String> {
+    let mut ops = ops();
+    ops.insert(3, "touch wg3".to_owned());
+    ops.extend(
+        ["file f2 600 /etc/wireguard/wg3.conf", "quick-up wg3 userspace", "port wg0 51951"]
+            .map(str::to_owned),
+    );
+    ops
+}
+
+#[test]
+fn a_killed_apply_goes_back_by_itself() {
+    let sandbox = Sandbox::new("dash");
+    let before = sandbox.state();
+    let mut child = sandbox.start("apply", &["a1", "3"], &encode(&files(), &hanging(), &[]));
+    let end = Instant::now() + Duration::from_secs(3);
+    while !sandbox.state().contains("wg3") && Instant::now() < end {
+        sleep(Duration::from_millis(50));
+    }
+    // nsenter forks for the PID namespace: the shell is its child.
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    let shell = std::fs::read_to_string(children).expect("it runs");
+    let killed = Command::new("kill").arg("-9").args(shell.split_whitespace()).status();
+    assert!(killed.expect("kill runs").success());
+    child.wait().expect("it ends");
+    assert_ne!(sandbox.state(), before);
+    sandbox.wait_for_state(&before, 8);
+}
+
+#[test]
+fn a_deadline_in_the_midst_of_an_operation_ends_it() {
+    let sandbox = Sandbox::new("dash");
+    let before = sandbox.state();
+    let child = sandbox.start("apply", &["a1", "2"], &encode(&files(), &hanging(), &[]));
+    let said = child.wait_with_output().expect("it ends").stdout;
+    let said = String::from_utf8(said).expect("text");
+    assert_eq!(said, "failed - the operations were cut short\n");
+    sandbox.wait_for_state(&before, 5);
+    // Nothing of the operation goes on behind its back.
+    sleep(Duration::from_secs(4));
+    assert_same(&sandbox.state(), &before, "later");
+}
+
+#[test]
+fn the_next_apply_finishes_what_a_killed_timer_did_not() {
+    let sandbox = Sandbox::new("dash");
+    let before = sandbox.state();
+    let payload = encode(&files(), &ops(), &[]);
+    assert_eq!(sandbox.host("apply", &["a1", "60"], &payload), "done\n");
+    let key = "00".repeat(32) + "\n";
+    assert!(sandbox.host("observe", &[], &key).contains("\narmed a1\n"));
+    sandbox.sh("read pid < /run/wgfleet/timer.a1; kill -9 -$pid");
+    sleep(Duration::from_millis(100));
+    assert!(!sandbox.host("observe", &[], &key).contains("\narmed "));
+    let said = sandbox.host("apply", &["a2", "60"], &payload);
+    assert!(
+        said.starts_with("failed 0 an unconfirmed change (a1)") && said.contains("(reverted)"),
+        "{said}"
+    );
+    assert_same(&sandbox.state(), &before, "after the second apply");
+    // A way back that was killed itself is gone again.
+    assert_eq!(sandbox.host("apply", &["a3", "60"], &payload), "done\n");
+    sandbox.sh("read pid < /run/wgfleet/timer.a3; kill -9 -$pid; mv /run/wgfleet/armed /run/wgfleet/reverting.a3");
+    sleep(Duration::from_millis(100));
+    let said = sandbox.host("apply", &["a4", "60"], &payload);
+    assert!(
+        said.starts_with("failed 0 an unconfirmed change (a3)") && said.contains("(reverted)"),
+        "{said}"
+    );
+    assert_same(&sandbox.state(), &before, "after the fourth apply");
+    assert_eq!(sandbox.host("apply", &["a5", "60"], &payload), "done\n");
+    assert_eq!(sandbox.host("confirm", &["a5"], ""), "confirmed\n");
+}
+
+#[test]
+fn of_two_at_the_same_time_one_wins() {
+    let sandbox = Sandbox::new("dash");
+    let before = sandbox.state();
+    let payload = encode(&files(), &ops(), &[]);
+    for round in 0..4 {
+        let ids: Vec<String> = (0..3).map(|index| format!("r{round}-{index}")).collect();
+        let children: Vec<Child> =
+            ids.iter().map(|id| sandbox.start("apply", &[id, "60"], &payload)).collect();
+        let said: Vec<String> = children
+            .into_iter()
+            .map(|child| {
+                String::from_utf8(child.wait_with_output().expect("it ends").stdout).expect("text")
+            })
+            .collect();
+        let winner =
+            said.iter().position(|said| said == "done\n").unwrap_or_else(|| panic!("{said:?}"));
+        let losers = said.iter().filter(|said| **said == format!("busy {}\n", ids[winner])).count();
+        assert_eq!(losers, 2, "{said:?}");
+        assert_eq!(sandbox.host("revert", &[&ids[winner]], ""), "reverted\n");
+        assert_same(&sandbox.state(), &before, "after revert");
+    }
+}
+
+#[test]
+fn every_shell_sees_the_same() {
+    let key = "ab".repeat(32) + "\ninterface wg0\ninterface wg1\n";
+    let seen: Vec<String> = ["dash", "busybox sh", "bash --posix"]
+        .into_iter()
+        .map(|shell| {
+            let sandbox = Sandbox::new(shell);
+            let said = sandbox.host("observe", &[], &key);
+            // Userspace lists its peers in any order.
+            let mut lines: Vec<&str> =
+                said.lines().filter(|line| !line.starts_with("now ") && !line.contains("fe80:")).collect();
+            lines.sort_unstable();
+            lines.into_iter().map(|line| format!("{line}\n")).collect()
+        })
+        .collect();
+    assert!(
+        seen[0].contains(&format!("peer\twg0\t{}\tas-file\t127.0.0.1:51901\t", KEYS[1])),
+        "{}",
+        seen[0]
+    );
+    assert!(
+        seen[0]
+            .contains(&format!("peer\twg0\t{}\tnone\t(none)\t10.9.0.3/32\t0\t0\t0\t25", KEYS[2])),
+        "{}",
+        seen[0]
+    );
+    for key in [KEYS[0], KEYS[3], KEYS[4]] {
+        assert!(!seen[0].contains(key), "a secret leaves the host:\n{}", seen[0]);
+    }
+    assert_same(&seen[1], &seen[0], "busybox");
+    assert_same(&seen[2], &seen[0], "bash");
+}

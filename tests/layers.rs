@@ -1,0 +1,311 @@
+//! The shape of the source: layers, fences and sizes that docs/architecture.md promises.
+//!
+//! What a module may *do* (files, processes, clocks) is clippy's to hold: see clippy.toml and
+//! src/lib.rs. What it may *name* is held here, by reading the text.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each line may use the lines above it; modules of one line may not use one another, except `sys`,
+/// which stands beside the others of its line for all of them to use.
+const LAYERS: &[&[&str]] = &[
+    &["model"],
+    &["finding"],
+    &["inventory", "observed"],
+    &["topology"],
+    &["check", "desired"],
+    &["plan"],
+    &["event"],
+    &["remote", "vault", "journal", "sys"],
+    &["apply", "tunnel", "lab"],
+    &["report"],
+    &["cli"],
+];
+
+/// The last line of [`LAYERS`] that is pure.
+const PURE: &str = "event";
+
+/// Pairs that the order would allow and the design does not.
+const NEVER: &[(&str, &str)] = &[
+    ("report", "apply"),
+    ("report", "tunnel"),
+    ("report", "lab"),
+    ("report", "remote"),
+    ("report", "vault"),
+];
+
+/// Libraries, and the only place that may name each.
+const FENCES: &[(&str, &str)] = &[
+    ("openssh", "remote/"),
+    ("age", "vault/age_file.rs"),
+    ("minijinja", "desired/render.rs"),
+    ("granit_parser", "inventory/yaml.rs"),
+    ("serde_saphyr", "inventory/yaml.rs"),
+    ("annotate_snippets", "report/findings.rs"),
+    ("indicatif", "report/progress.rs"),
+    ("gotatun", "tunnel/engine"),
+    ("x25519_dalek", "model/key.rs"),
+    ("hkdf", "vault/derive.rs"),
+    ("petgraph", "check/"),
+    ("clap", "cli/"),
+    ("clap_complete", "cli/completions.rs"),
+    ("clap_mangen", "cli/man.rs"),
+    ("tracing_subscriber", "cli/"),
+];
+
+/// Libraries that touch the world, which the pure layers do not name.
+const WORLDLY: &[&str] =
+    &["anstream", "futures_util", "getrandom", "openssh", "rustix", "tempfile", "tokio", "tracing"];
+
+/// Lines at which a file splits by noun.
+const LONGEST: usize = 600;
+
+struct Source {
+    /// Path below src/.
+    path: String,
+    /// First part of it: the layer.
+    layer: String,
+    text: String,
+    /// The text without comments.
+    code: String,
+}
+
+impl Source {
+    /// The code without the tests at its end.
+    fn shipped(&self) -> &str {
+        self.code.split("#[cfg(test)]\nmod ").next().unwrap_or_default()
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    walk(&root, &mut paths);
+    paths.sort();
+    assert!(paths.len() > 50, "the source is under {}", root.display());
+    let source = |path: &PathBuf| {
+        let text = fs::read_to_string(path).expect("the source can be read");
+        let path = path.strip_prefix(&root).expect("it is below src").display().to_string();
+        let layer = path.split(['/', '.']).next().unwrap_or_default().to_owned();
+        let code = without_comments(&text);
+        Source { path, layer, text, code }
+    };
+    paths.iter().map(source).collect()
+}
+
+fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("the folder can be read").path();
+        if path.is_dir() {
+            walk(&path, paths);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            paths.push(path);
+        }
+    }
+}
+
+/// Takes whole-line comments out; a link in documentation is no import.
+fn without_comments(text: &str) -> String {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// What follows each `word::` that is not the tail of a longer path or name.
+fn after<'a>(code: &'a str, word: &str) -> Vec<&'a str> {
+    let path = format!("{word}::");
+    code.match_indices(&path)
+        .filter(|(at, _)| {
+            let before = code[..*at].chars().next_back().unwrap_or(' ');
+            !before.is_alphanumeric() && !matches!(before, '_' | ':' | '.' | '"')
+        })
+        .map(|(at, found)| &code[at + found.len()..])
+        .collect()
+}
+
+/// The modules of this crate that the code names through `crate::`.
+fn imports(code: &str) -> BTreeSet<String> {
+    let name = |text: &str| -> String {
+        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    };
+    let mut found = BTreeSet::new();
+    for rest in after(code, "crate") {
+        let Some(group) = rest.strip_prefix('{') else {
+            found.insert(name(rest));
+            continue;
+        };
+        let mut depth = 0;
+        let mut item = String::new();
+        for c in group.chars() {
+            match c {
+                '}' if depth == 0 => break,
+                ',' if depth == 0 => drop(found.insert(name(&std::mem::take(&mut item)))),
+                _ => {
+                    depth += i32::from(c == '{') - i32::from(c == '}');
+                    item.push(c);
+                }
+            }
+        }
+        found.insert(name(&item));
+    }
+    found.remove("");
+    found
+}
+
+fn rank(layer: &str) -> Option<usize> {
+    LAYERS.iter().position(|line| line.contains(&layer))
+}
+
+#[test]
+fn imports_are_read_from_every_form() {
+    let code = "use crate::plan::{Plan, x};\nuse crate::{check, report::{a, b}};\n\
+                let x = crate::sys::read(); pub(crate) fn f() {} not_crate::model::X; std::plan::P";
+    let found: Vec<String> = imports(code).into_iter().collect();
+    assert_eq!(found, ["check", "plan", "report", "sys"]);
+}
+
+#[test]
+fn every_module_has_a_place() {
+    let crate_root = ["lib", "main"];
+    for source in sources() {
+        let known = rank(&source.layer).is_some() || crate_root.contains(&source.layer.as_str());
+        assert!(known, "src/{}: give `{}` its place in LAYERS", source.path, source.layer);
+    }
+}
+
+#[test]
+fn a_lower_layer_never_imports_an_upper_one() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let Some(own) = rank(&source.layer) else { continue };
+        for import in imports(&source.code).iter().filter(|import| **import != source.layer) {
+            let Some(theirs) = rank(import) else { continue };
+            let below = theirs < own || (theirs == own && import == "sys");
+            let never = NEVER.contains(&(&source.layer, import));
+            if !below || never {
+                wrong.push(format!("src/{} uses crate::{import}", source.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "against the order of the layers:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_library_stays_behind_its_fence() {
+    let mut wrong = Vec::new();
+    let mut held: BTreeMap<&str, bool> = BTreeMap::new();
+    for source in sources() {
+        for (library, place) in FENCES {
+            if after(&source.code, library).is_empty() {
+                continue;
+            }
+            if source.path.starts_with(place) {
+                held.insert(library, true);
+            } else {
+                wrong.push(format!("src/{} names {library}: only src/{place} may", source.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for library in ["openssh", "age", "minijinja", "annotate_snippets", "indicatif", "clap"] {
+        assert!(held.contains_key(library), "nothing uses {library}: take its fence down");
+    }
+}
+
+#[test]
+fn the_pure_layers_do_not_touch_the_world() {
+    let pure = rank(PURE).expect("the pure layers have an end");
+    let mut wrong = Vec::new();
+    for source in sources() {
+        if rank(&source.layer).is_none_or(|own| own > pure) {
+            continue;
+        }
+        for library in WORLDLY {
+            if !after(source.shipped(), library).is_empty() {
+                wrong.push(format!("src/{} names {library}", source.path));
+            }
+        }
+        if source.shipped().contains("async fn") || source.shipped().contains(".await") {
+            wrong.push(format!("src/{} is async", source.path));
+        }
+    }
+    assert!(wrong.is_empty(), "pure up to `{PURE}`:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_the_command_line_prints() {
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| source.layer != "cli") {
+        for word in ["println!", "eprintln!", "print!(", "eprint!("] {
+            // The progress bars stand in for the command line: they draw on stderr.
+            if source.shipped().contains(word) && source.path != "report/progress.rs" {
+                wrong.push(format!("src/{}: {word}", source.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_split_before_they_sprawl_and_nothing_is_left_open() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let lines = source.text.lines().count();
+        if lines > LONGEST {
+            wrong.push(format!("src/{} has {lines} lines: split it by noun", source.path));
+        }
+        // Put together here, so that this file does not hold them.
+        for word in ["todo", "unimplemented", "dbg"].map(|word| format!("{word}!(")) {
+            if source.code.contains(&word) {
+                wrong.push(format!("src/{} has {word})", source.path));
+            }
+        }
+        for word in ["#[allow(", "#![allow("] {
+            if source.code.contains(word) {
+                wrong.push(format!(
+                    "src/{}: {word}…)] hides what #[expect] would check",
+                    source.path
+                ));
+            }
+        }
+        let stem = Path::new(&source.path).file_stem().and_then(|stem| stem.to_str());
+        let vague = ["utils", "util", "helpers", "common", "types", "manager", "imp", "misc"];
+        if stem.is_some_and(|stem| vague.contains(&stem)) {
+            wrong.push(format!("src/{}: name the file by its noun", source.path));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The first sentence of a module is what `cargo doc` lists it by.
+#[test]
+fn every_file_begins_with_what_it_is() {
+    for source in sources() {
+        let first = source.text.lines().next().unwrap_or_default();
+        let said = first.strip_prefix("//! ").unwrap_or_default();
+        assert!(said.len() > 10, "src/{}: the first line says what is in the file", source.path);
+    }
+}
+
+#[test]
+fn the_documentation_shows_the_same_order() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md");
+    let text = fs::read_to_string(path).expect("docs/architecture.md is there");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("<!-- layers"))
+        .take_while(|line| !line.starts_with("<!-- end of layers"))
+        .filter_map(|line| line.strip_prefix("| `"))
+        .map(|row| row.split(" | ").next().unwrap_or_default())
+        .map(|cell| cell.split(['`', ',', ' ']).filter(|word| !word.is_empty()).collect())
+        .collect();
+    let shown: Vec<&str> = rows.into_iter().flatten().collect();
+    let modules: BTreeSet<String> = sources().into_iter().map(|source| source.layer).collect();
+    let held: Vec<&str> = LAYERS
+        .iter()
+        .flat_map(|line| line.iter())
+        .copied()
+        .filter(|layer| modules.contains(*layer))
+        .collect();
+    assert_eq!(shown, held, "the table of layers, from the bottom up");
+}
