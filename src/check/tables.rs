@@ -337,8 +337,11 @@ fn address(family: Family, number: u128) -> Option<IpAddr> {
 fn uncovered(net: &IpNet, inner: &[IpNet]) -> Option<IpAddr> {
     let family = Family::of(net);
     let (low, high) = (number(net.network()), number(net.broadcast()));
-    let plain =
-        |at: u128| net.prefix_len() + 1 >= net.max_prefix_len() || (at != low && at != high);
+    // Neither the network's own address nor, in IPv4, one that looks like it.
+    let plain = |at: u128| {
+        let looks = family == Family::V6 || at & 0xff != 0;
+        net.prefix_len() + 1 >= net.max_prefix_len() || (at != low && at != high && looks)
+    };
     let mut spare: Option<u128> = None;
     let mut at = low;
     let mut inner = inner.iter().take_while(|other| covers(net, other));
