@@ -346,8 +346,8 @@ fn uncovered(net: &IpNet, inner: &[IpNet]) -> Option<IpAddr> {
     let mut at = low;
     let mut inner = inner.iter().take_while(|other| covers(net, other));
     loop {
-        let next = inner.next();
-        let end = next.map_or(high.saturating_add(1), |other| number(other.network()));
+        let taken = inner.next();
+        let end = taken.map_or(high.saturating_add(1), |other| number(other.network()));
         // The gap from `at` up to `end`: its first address, or the one after the network's.
         for candidate in [at, at.saturating_add(1)] {
             if candidate < end && candidate <= high {
@@ -357,7 +357,7 @@ fn uncovered(net: &IpNet, inner: &[IpNet]) -> Option<IpAddr> {
                 spare.get_or_insert(candidate);
             }
         }
-        let Some(other) = next else { break };
+        let Some(other) = taken else { break };
         let past = number(other.broadcast());
         if past >= high {
             break;

@@ -6,6 +6,7 @@ mod agent;
 mod change;
 mod diff;
 mod forwarding;
+mod quick;
 mod target;
 
 pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
