@@ -41,7 +41,7 @@ struct Tally {
     /// Pairs of ends that are at different places.
     pairs: u64,
     broken: u32,
-    first: Option<Broken>,
+    first: Option<Box<Broken>>,
 }
 
 impl Tally {
@@ -220,7 +220,7 @@ struct Flow<'a> {
 
 impl Flow<'_> {
     /// `None` where the two share no family; otherwise whether the flow keeps the rule.
-    fn prove(&self, allow: bool) -> Option<Result<(), Broken>> {
+    fn prove(&self, allow: bool) -> Option<Result<(), Box<Broken>>> {
         let sources = self.from.addresses(self.topology, self.family);
         let targets = self.to.addresses(self.topology, self.family);
         if sources.is_empty() || targets.is_empty() {
@@ -229,8 +229,8 @@ impl Flow<'_> {
         Some(if allow { self.allow(&sources, &targets) } else { self.deny(&sources, &targets) })
     }
 
-    fn broken(&self, out: Walk, back: Option<Walk>, cause: Option<Cause>) -> Broken {
-        Broken { from: *self.from, to: *self.to, out, back, cause }
+    fn broken(&self, out: Walk, back: Option<Walk>, cause: Option<Cause>) -> Box<Broken> {
+        Box::new(Broken { from: *self.from, to: *self.to, out, back, cause })
     }
 
     /// One of the destination's addresses is reached and answers; the failure that came furthest.
@@ -238,8 +238,8 @@ impl Flow<'_> {
         &self,
         sources: &[std::net::IpAddr],
         targets: &[std::net::IpAddr],
-    ) -> Result<(), Broken> {
-        let mut furthest: Option<Broken> = None;
+    ) -> Result<(), Box<Broken>> {
+        let mut furthest: Option<Box<Broken>> = None;
         for start in self.from.starts(self.tables) {
             for destination in targets {
                 // The kernel chooses the source of what a node sends.
@@ -269,7 +269,7 @@ impl Flow<'_> {
     }
 
     /// Whether a packet arrived, and its reply comes back.
-    fn round(&self, out: Walk) -> Result<(), Broken> {
+    fn round(&self, out: Walk) -> Result<(), Box<Broken>> {
         let place = match out.end {
             Ok(place) if self.to.takes(self.topology, place) => place,
             Ok(_) => return Err(self.broken(out, None, Some(Cause::Elsewhere))),
@@ -287,14 +287,13 @@ impl Flow<'_> {
             };
             lost.get_or_insert((back, cause));
         }
-        Err(match lost {
-            Some((back, cause)) => self.broken(out, Some(back), Some(cause)),
-            None => {
-                let end = Err(Cause::NoWayBack);
-                let steps = out.steps.last().copied().into_iter().collect();
-                let back = Walk { packet: reply, steps, end, assumed: false };
-                self.broken(out, Some(back), Some(Cause::NoWayBack))
-            }
+        Err(if let Some((back, cause)) = lost {
+            self.broken(out, Some(back), Some(cause))
+        } else {
+            let end = Err(Cause::NoWayBack);
+            let steps = out.steps.last().copied().into_iter().collect();
+            let back = Walk { packet: reply, steps, end, assumed: false };
+            self.broken(out, Some(back), Some(Cause::NoWayBack))
         })
     }
 
@@ -302,7 +301,7 @@ impl Flow<'_> {
         &self,
         sources: &[std::net::IpAddr],
         targets: &[std::net::IpAddr],
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Box<Broken>> {
         for start in self.from.starts(self.tables) {
             for source in sources {
                 for destination in targets {

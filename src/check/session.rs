@@ -140,7 +140,8 @@ mod tests {
             "fleet: g\nnetworks:\n  a: {{ prefixes: 10.1.0.0/24, links: {links} }}\nhosts:\n"
         );
         for host in ["h0", "h1", "h2", "h3"] {
-            text += &format!("  {host}: {{ ssh: x, endpoint: \"{host}.example.com:5\" }}\n");
+            let line = format!("  {host}: {{ ssh: x, endpoint: \"{host}.example.com:5\" }}\n");
+            text.push_str(&line);
         }
         let inventory = crate::inventory::parse(PathBuf::from("fleet.yaml"), text)
             .inventory

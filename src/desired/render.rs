@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use std::fmt::Write as _;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
@@ -161,7 +163,7 @@ impl Renderer {
             let name = if mark == "private" { "privatekey" } else { "presharedkey" };
             let line = public_text.rsplit('\n').next().unwrap_or_default();
             let line: String = line.chars().filter(|c| *c != ' ' && *c != '\t').collect();
-            if !line.to_ascii_lowercase().strip_suffix('=').is_some_and(|line| line == name)
+            if line.to_ascii_lowercase().strip_suffix('=').is_none_or(|line| line != name)
                 || !(text.is_empty() || text.starts_with('\n'))
             {
                 return Err(markers());
@@ -246,7 +248,7 @@ fn settled(text: String, epoch: Option<u32>) -> String {
         text.push('\n');
     }
     if let Some(epoch) = epoch {
-        text.push_str(&format!("{EPOCH_LINE}{epoch}\n"));
+        let _ = writeln!(text, "{EPOCH_LINE}{epoch}");
     }
     text
 }
