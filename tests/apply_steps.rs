@@ -211,6 +211,15 @@ impl Sandbox {
         String::from_utf8(self.sh(list).stdout).expect("text")
     }
 
+    /// A process that was told to end takes a moment.
+    fn wait_until_quiet(&self) {
+        let end = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < end && !self.running().is_empty() {
+            sleep(Duration::from_millis(50));
+        }
+        assert_eq!(self.running(), "");
+    }
+
     fn wait_for_state(&self, wanted: &str, seconds: u64) {
         let end = Instant::now() + Duration::from_secs(seconds);
         while Instant::now() < end && (self.state() != wanted || !self.running().is_empty()) {
@@ -338,7 +347,7 @@ fn fail_everywhere(shell: &'static str, every: usize) {
             );
             assert_same(&sandbox.state(), &before, &format!("{bad} at {step}: {said}"));
             assert_eq!(lines[1], "reverted", "{bad} at {step}");
-            assert_eq!(sandbox.running(), "");
+            sandbox.wait_until_quiet();
         }
     }
 }
@@ -379,7 +388,7 @@ fn what_is_confirmed_stays() {
     assert_eq!(sandbox.host("apply", &["a2", "2"], &payload), "busy a1\n");
     assert_eq!(sandbox.host("confirm", &["a2"], ""), "gone\n");
     assert_eq!(sandbox.host("confirm", &["a1"], ""), "confirmed\n");
-    assert_eq!(sandbox.running(), "");
+    sandbox.wait_until_quiet();
     let after = sandbox.state();
     assert_ne!(after, before);
     sleep(Duration::from_secs(3));
@@ -398,7 +407,7 @@ fn a_change_is_taken_back_when_asked() {
     assert_eq!(sandbox.host("apply", &["a1", "60"], &encode(&files(), &ops(), &[])), "done\n");
     assert_eq!(sandbox.host("revert", &["a1"], ""), "reverted\n");
     assert_same(&sandbox.state(), &before, "after revert");
-    assert_eq!(sandbox.running(), "");
+    sandbox.wait_until_quiet();
 }
 
 #[test]
@@ -413,7 +422,7 @@ fn a_payload_that_is_cut_short_touches_nothing() {
         assert!(said.starts_with("failed 0 stage: ") && said.lines().count() == 1, "{cut}: {said}");
         assert_same(&sandbox.state(), &before, "after a cut");
     }
-    assert_eq!(sandbox.running(), "");
+    sandbox.wait_until_quiet();
 }
 
 /// The operations of a change that hangs after some of them for longer than its deadline.

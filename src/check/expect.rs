@@ -172,6 +172,10 @@ impl Prover<'_> {
                 ));
             }
         }
+        if let (Cause::NoRoute, Member::Internet(_), Some(node)) = (cause, broken.to, near) {
+            let name = &self.topology.node(node).name;
+            return Some(format!("`internet` is what a full tunnel reaches: give `{name}` one"));
+        }
         trace::mend(self.topology, cause)
     }
 

@@ -128,3 +128,59 @@ impl Graph {
         nodes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+    use std::path::PathBuf;
+
+    fn graph(links: &str) -> (Graph, Topology) {
+        let mut text = format!(
+            "fleet: g\nnetworks:\n  a: {{ prefixes: 10.1.0.0/24, links: {links} }}\nhosts:\n"
+        );
+        for host in ["h0", "h1", "h2", "h3"] {
+            text += &format!("  {host}: {{ ssh: x, endpoint: \"{host}.example.com:5\" }}\n");
+        }
+        let inventory = crate::inventory::parse(PathBuf::from("fleet.yaml"), text)
+            .inventory
+            .expect("the file is valid");
+        let topology =
+            crate::topology::build(&inventory, &|_: &_, _: &_| -> Vec<IpAddr> { Vec::new() });
+        (Graph::new(&inventory, &topology), topology)
+    }
+
+    #[test]
+    fn a_chain_hangs_on_each_link_and_a_ring_on_none() {
+        let (chain, _) = graph("[[h0, h1], [h1, h2], [h2, h3]]");
+        assert_eq!(chain.components(), 1);
+        assert_eq!(chain.bridges().len(), 3);
+        assert_eq!(chain.articulation_points(), [NodeId(1), NodeId(2)]);
+        let (ring, _) = graph("[[h0, h1], [h1, h2], [h2, h3], [h3, h0]]");
+        assert_eq!(ring.bridges(), []);
+        assert_eq!(ring.articulation_points(), []);
+        let (parts, _) = graph("[[h0, h1], [h2, h3]]");
+        assert_eq!(parts.components(), 2);
+        assert!(parts.joined(NodeId(0), NodeId(1)) && !parts.joined(NodeId(1), NodeId(2)));
+    }
+
+    #[test]
+    fn the_end_without_endpoint_is_reached_while_it_keeps_alive() {
+        let text = "fleet: g\nnetworks:\n  a: { prefixes: 10.1.0.0/24, links: mesh }\nhosts:\n  \
+                    h0: { ssh: x, endpoint: \"h0.example.com:5\" }\n  h1: { ssh: x, nat: true }\n";
+        let inventory = crate::inventory::parse(PathBuf::from("fleet.yaml"), text.to_owned())
+            .inventory
+            .expect("the file is valid");
+        let mut topology =
+            crate::topology::build(&inventory, &|_: &_, _: &_| -> Vec<IpAddr> { Vec::new() });
+        let (hub, spoke) = (InterfaceId(0), InterfaceId(1));
+        let of = |topology: &Topology, id: InterfaceId| {
+            session(&inventory, topology, id, &topology.interface(id).peers[0])
+        };
+        assert_eq!((of(&topology, hub), of(&topology, spoke)), (Session::Ready, Session::Ready));
+        topology.interfaces[1].peers[0].keepalive = None;
+        assert_eq!((of(&topology, hub), of(&topology, spoke)), (Session::Asleep, Session::Ready));
+        topology.interfaces[1].peers[0].endpoint = None;
+        assert_eq!((of(&topology, hub), of(&topology, spoke)), (Session::Never, Session::Never));
+    }
+}

@@ -337,14 +337,17 @@ fn address(family: Family, number: u128) -> Option<IpAddr> {
 fn uncovered(net: &IpNet, inner: &[IpNet]) -> Option<IpAddr> {
     let family = Family::of(net);
     let (low, high) = (number(net.network()), number(net.broadcast()));
-    let plain =
-        |at: u128| net.prefix_len() + 1 >= net.max_prefix_len() || (at != low && at != high);
+    // Neither the network's own address nor, in IPv4, one that looks like it.
+    let plain = |at: u128| {
+        let looks = family == Family::V6 || at & 0xff != 0;
+        net.prefix_len() + 1 >= net.max_prefix_len() || (at != low && at != high && looks)
+    };
     let mut spare: Option<u128> = None;
     let mut at = low;
     let mut inner = inner.iter().take_while(|other| covers(net, other));
     loop {
-        let next = inner.next();
-        let end = next.map_or(high.saturating_add(1), |other| number(other.network()));
+        let taken = inner.next();
+        let end = taken.map_or(high.saturating_add(1), |other| number(other.network()));
         // The gap from `at` up to `end`: its first address, or the one after the network's.
         for candidate in [at, at.saturating_add(1)] {
             if candidate < end && candidate <= high {
@@ -354,7 +357,7 @@ fn uncovered(net: &IpNet, inner: &[IpNet]) -> Option<IpAddr> {
                 spare.get_or_insert(candidate);
             }
         }
-        let Some(other) = next else { break };
+        let Some(other) = taken else { break };
         let past = number(other.broadcast());
         if past >= high {
             break;

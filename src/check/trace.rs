@@ -109,9 +109,11 @@ pub(super) fn mend(topology: &Topology, cause: Cause) -> Option<String> {
             "say `exit: true` or `masquerade: true` where it leaves the tunnels".to_owned()
         }
         Cause::NoSession(_) => "give one of them an `endpoint:`".to_owned(),
-        Cause::NoRoute | Cause::NoPeer(_) => "remove the override of `allowed_ips` that hides the \
-             destination, or link the two ends"
-            .to_owned(),
+        Cause::NoRoute | Cause::NoPeer(_) => {
+            "tunnels lead to the members of their own network: link the two ends in one, and look \
+             at overrides of `allowed_ips`"
+                .to_owned()
+        }
         Cause::Loop | Cause::Elsewhere | Cause::NoStart => return None,
     })
 }

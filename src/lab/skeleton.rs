@@ -42,12 +42,11 @@ const OPS: &str = "ops";
 const OPS_ID: u32 = 59_000;
 
 /// Units of Debian and Ubuntu that cannot or should not run in a host.
-const MASKED: [&str; 28] = [
+const MASKED: [&str; 27] = [
     "systemd-udevd.service",
     "systemd-udevd-control.socket",
     "systemd-udevd-kernel.socket",
     "systemd-udev-trigger.service",
-    "systemd-sysctl.service",
     "systemd-modules-load.service",
     "systemd-timesyncd.service",
     "systemd-logind.service",
@@ -170,6 +169,9 @@ fn with_account(text: &str, line: &str) -> String {
 
 /// What systemd needs to run without hardware, consoles and the machine's own services.
 fn units(layer: &Path) -> io::Result<()> {
+    // Its own settings are applied at boot; the machine's are about more than one network namespace.
+    fs::create_dir_all(layer)?;
+    empty(layer, "usr/lib/sysctl.d", 0o755)?;
     let system = layer.join("etc/systemd/system");
     fs::create_dir_all(system.join("multi-user.target.wants"))?;
     for unit in MASKED {
