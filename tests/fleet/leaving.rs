@@ -10,10 +10,8 @@ networks:
   red: { interface: wg1, prefixes: [10.20.0.0/24] }
 sites:
   paris:
-    subnets: [192.168.1.0/24]
     hosts:
       paris-gw:
-        gateway: true
         masquerade: true
         networks: { blue: { endpoint: "203.0.113.5:51820" }, red: { endpoint: "203.0.113.5:51821" } }
         address: [10.10.0.1, 10.20.0.1]

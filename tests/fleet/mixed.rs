@@ -46,5 +46,5 @@ fn an_embedded_host_and_wireguard_go_over_ipv6() {
         assert!(session.endpoint.starts_with('['), "{session:?}");
     }
     let status = yard.done(&["status"]).stdout;
-    assert!(status.contains("embedded") && status.contains("userspace"), "{status}");
+    assert!(status.contains("embedded") && status.contains("wireguard-go"), "{status}");
 }
