@@ -20,7 +20,7 @@ struct Sandbox {
 }
 
 const KEYS: [&str; 5] = [
-    "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=",
+    "eFZ4EjRWeBI0VngSNFZ4EjRWeBI0VngSNFZ4EjRWeFI=",
     "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=",
     "3p7bfXt9wbTTW2HC7OQ1Nz+DQ8hbeGdNrfx+FG+IK08=",
     "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
@@ -55,6 +55,7 @@ END
 cat > wg1.conf <<END
 [Interface]
 PrivateKey = $K4
+ListenPort = 51908
 Address = 10.8.0.1/24
 MTU = 1380
 [Peer]
@@ -85,7 +86,7 @@ table inet wgfleet {
         oifname != "wg0" ip saddr 10.9.0.0/24 masquerade comment "wgfleet-0123"
     }
 }
-table inet mine { chain input { type filter hook input priority 0; policy accept; } }
+table inet mine { chain input { type filter hook input priority 0; policy accept; }; }
 END
 "##;
 
@@ -97,7 +98,7 @@ ip -o addr | sed 's/^[0-9]*: //; s/ valid_lft.*//' | grep -v fe80: | sort
 ip -4 route show table all | sort
 ip -6 route show table all | grep -v -e fe80: -e 'ff00::/8' -e anycast | sort
 ip rule; ip -6 rule
-nft list ruleset
+nft list tables | sort | while read -r t; do nft list $t; done
 cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
 find /etc/wireguard /etc/sysctl.d /etc/systemd/system /usr/local/lib | sort | while read -r f; do
     stat -c '%n %F %a %u %g' "$f"; [ ! -f "$f" ] || sha256sum < "$f"
@@ -107,13 +108,15 @@ find /run/wgfleet 2>/dev/null | grep -v -e host.sh -e reverted -e '^/run/wgfleet
 "#;
 
 fn require() {
-    let missing: Vec<&str> = ["unshare", "nsenter", "wg", "wg-quick", "wireguard-go", "ip", "nft", "setsid"]
-        .into_iter()
-        .filter(|tool| {
-            let found = Command::new("sh").args(["-c", "command -v \"$1\"", "sh", tool]).output();
-            !found.is_ok_and(|found| found.status.success())
-        })
-        .collect();
+    let missing: Vec<&str> =
+        ["unshare", "nsenter", "wg", "wg-quick", "wireguard-go", "ip", "nft", "setsid"]
+            .into_iter()
+            .filter(|tool| {
+                let found =
+                    Command::new("sh").args(["-c", "command -v \"$1\"", "sh", tool]).output();
+                !found.is_ok_and(|found| found.status.success())
+            })
+            .collect();
     assert!(missing.is_empty(), "this test needs {missing:?}: run `make setup`");
     assert!(Path::new("/dev/net/tun").exists(), "this test needs /dev/net/tun");
     let user = Command::new("id").arg("-u").output().expect("id runs");
@@ -124,7 +127,16 @@ impl Sandbox {
     fn new(shell: &'static str) -> Self {
         require();
         let unshare = Command::new("unshare")
-            .args(["--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "sleep", "infinity"])
+            .args([
+                "--mount",
+                "--net",
+                "--pid",
+                "--fork",
+                "--mount-proc",
+                "--kill-child",
+                "sleep",
+                "infinity",
+            ])
             .stdin(Stdio::null())
             .spawn()
             .expect("unshare starts");
@@ -134,12 +146,16 @@ impl Sandbox {
             let text = std::fs::read_to_string(&children).unwrap_or_default();
             let child = text.split_whitespace().next().and_then(|pid| pid.parse::<u32>().ok());
             let ready = child.filter(|pid| {
-                std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"sleep"))
+                std::fs::read(format!("/proc/{pid}/cmdline"))
+                    .is_ok_and(|line| line.starts_with(b"sleep"))
             });
             if let Some(pid) = ready {
                 break pid;
             }
-            assert!(Instant::now() < end, "the namespaces are not there: no permission to unshare?");
+            assert!(
+                Instant::now() < end,
+                "the namespaces are not there: no permission to unshare?"
+            );
             sleep(Duration::from_millis(10));
         };
         let sandbox = Self { unshare, init, shell };
@@ -170,8 +186,9 @@ impl Sandbox {
 
     /// Runs a verb of the script as wgfleet does.
     fn start(&self, verb: &str, words: &[&str], stdin: &str) -> Child {
-        let script = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/remote/host.sh"))
-            .expect("the script is there");
+        let script =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/remote/host.sh"))
+                .expect("the script is there");
         let mut parts = self.shell.split(' ');
         let mut command = self.command(parts.next().expect("a shell"));
         command.args(parts).args(["-c", &script, "wgfleet", &script, verb]).args(words);
@@ -190,8 +207,17 @@ impl Sandbox {
 
     /// Command lines of the script that still run.
     fn running(&self) -> String {
-        let list = r#"for p in /proc/[0-9]*; do c=$(tr '\0' ' ' <$p/cmdline 2>/dev/null); case $c in *host.sh*|sleep\ [0-9]*) echo "${p#/proc/} $c";; esac; done"#;
+        let list = r#"for p in /proc/[0-9]*; do c=$(tr '\0' ' ' <$p/cmdline 2>/dev/null); case $c in *host.sh\ \ *|sleep\ [0-9]*) echo "${p#/proc/} $c";; esac; done"#;
         String::from_utf8(self.sh(list).stdout).expect("text")
+    }
+
+    /// A process that was told to end takes a moment.
+    fn wait_until_quiet(&self) {
+        let end = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < end && !self.running().is_empty() {
+            sleep(Duration::from_millis(50));
+        }
+        assert_eq!(self.running(), "");
     }
 
     fn wait_for_state(&self, wanted: &str, seconds: u64) {
@@ -218,9 +244,10 @@ fn assert_same(now: &str, before: &str, what: &str) {
         return;
     }
     let (now, before): (Vec<&str>, Vec<&str>) = (now.lines().collect(), before.lines().collect());
+    let first = now.iter().zip(&before).find(|(now, before)| now != before);
     let gone = before.iter().filter(|line| !now.contains(line)).map(|line| format!("- {line}\n"));
     let new = now.iter().filter(|line| !before.contains(line)).map(|line| format!("+ {line}\n"));
-    panic!("{what}:\n{}", gone.chain(new).collect::<String>());
+    panic!("{what}: {first:?}\n{}", gone.chain(new).collect::<String>());
 }
 
 fn encode(files: &[(&str, String)], ops: &[String], undo: &[&str]) -> String {
@@ -228,7 +255,9 @@ fn encode(files: &[(&str, String)], ops: &[String], undo: &[&str]) -> String {
     let ops = ops.join("\n") + "\n";
     let undo = undo.iter().map(|line| format!("{line}\n")).collect();
     let lists = [("ops", ops), ("undo", undo)];
-    for (name, text) in files.iter().map(|(name, text)| (*name, text)).chain(lists.iter().map(|(n, t)| (*n, t))) {
+    for (name, text) in
+        files.iter().map(|(name, text)| (*name, text)).chain(lists.iter().map(|(n, t)| (*n, t)))
+    {
         let _ = writeln!(out, "=== {name}");
         for line in text.lines() {
             let _ = writeln!(out, " {line}");
@@ -245,9 +274,10 @@ fn files() -> Vec<(&'static str, String)> {
              [Peer]\nPublicKey = {}\nPresharedKey = {}\nAllowedIPs = 192.168.50.0/24,10.9.0.9/32\n", k[1], k[3], k[4])),
         ("wg0.key", format!("{}\n", k[3])),
         ("wg0.link", "link set dev wg0 mtu 1300\n".into()),
-        ("wg0.net", "address del 10.9.0.1/24 dev wg0\naddress add 10.9.0.8/24 dev wg0\naddress del fd09::1/64 dev wg0\n\
-                     address add fd09::2/64 dev wg0\nroute replace 192.168.60.0/24 dev wg0 table 254\n\
-                     route del ::/0 dev wg0 table 78\nroute del 192.168.50.0/24 dev wg0 table 254\n".into()),
+        ("wg0.drop", "route del ::/0 dev wg0 table 78\nroute del 192.168.50.0/24 dev wg0 table 254\n\
+                      address del 10.9.0.1/24 dev wg0\naddress del 10.9.0.7/24 dev wg0\naddress del fd09::1/64 dev wg0\n".into()),
+        ("wg0.net", "address replace 10.9.0.8/24 dev wg0\naddress replace fd09::2/64 dev wg0\n\
+                     route replace 192.168.60.0/24 dev wg0 table 254\n".into()),
         ("half", "route replace 192.168.70.0/24 dev wg0 table 254\nroute replace nonsense dev wg0\n".into()),
         ("wg2.set", format!("[Interface]\nPrivateKey = {}\nListenPort = 51902\n[Peer]\nPublicKey = {}\nAllowedIPs = 10.6.0.0/24\n", k[4], k[2])),
         ("wg2.up", "address add 10.6.0.1/24 dev wg2\nlink set dev wg2 mtu 1420 up\nroute replace 10.66.0.0/16 dev wg2 table 254\n".into()),
@@ -263,19 +293,24 @@ fn files() -> Vec<(&'static str, String)> {
 fn ops() -> Vec<String> {
     let [_, k1, k2, k3, _] = KEYS;
     [
-        "touch wg0", "touch wg1", "touch wg2", "touch wg5",
+        "touch wg0",
+        "touch wg1",
+        "touch wg2",
+        "touch wg5",
         "sysctl net/ipv4/ip_forward 1",
         "sysctl net/ipv6/conf/all/forwarding 1",
         "nft wgfleet.nft",
         "addconf wg0 wg0.add",
         &format!("forget wg0 {k2}"),
         &format!("no-psk wg0 {k1}"),
-        &format!("no-allowed wg0 {k3}"),
+        &format!("endpoint wg0 {k1} 127.0.0.1:51903"),
+        &format!("psk wg0 {k3} wg0.key"),
         "private wg0 wg0.key",
         "port wg0 51950",
         "fwmark wg0 77",
         &format!("keepalive wg0 {k1} off"),
         "batch wg0.link",
+        "drop wg0.drop",
         "batch wg0.net",
         "quick-down wg1",
         "delete wg5",
@@ -306,10 +341,13 @@ fn fail_everywhere(shell: &'static str, every: usize) {
             let said = sandbox.host("apply", &[&id, "60"], &encode(&files(), &ops, &[]));
             let lines: Vec<&str> = said.lines().collect();
             let name = bad.split(' ').next().unwrap_or_default();
-            assert!(lines.len() == 2 && lines[0].starts_with(&format!("failed {} {name}: ", step + 1)), "{said}");
+            assert!(
+                lines.len() == 2 && lines[0].starts_with(&format!("failed {} {name}: ", step + 1)),
+                "{said}"
+            );
             assert_same(&sandbox.state(), &before, &format!("{bad} at {step}: {said}"));
             assert_eq!(lines[1], "reverted", "{bad} at {step}");
-            assert_eq!(sandbox.running(), "");
+            sandbox.wait_until_quiet();
         }
     }
 }
@@ -350,7 +388,7 @@ fn what_is_confirmed_stays() {
     assert_eq!(sandbox.host("apply", &["a2", "2"], &payload), "busy a1\n");
     assert_eq!(sandbox.host("confirm", &["a2"], ""), "gone\n");
     assert_eq!(sandbox.host("confirm", &["a1"], ""), "confirmed\n");
-    assert_eq!(sandbox.running(), "");
+    sandbox.wait_until_quiet();
     let after = sandbox.state();
     assert_ne!(after, before);
     sleep(Duration::from_secs(3));
@@ -369,7 +407,7 @@ fn a_change_is_taken_back_when_asked() {
     assert_eq!(sandbox.host("apply", &["a1", "60"], &encode(&files(), &ops(), &[])), "done\n");
     assert_eq!(sandbox.host("revert", &["a1"], ""), "reverted\n");
     assert_same(&sandbox.state(), &before, "after revert");
-    assert_eq!(sandbox.running(), "");
+    sandbox.wait_until_quiet();
 }
 
 #[test]
@@ -384,14 +422,17 @@ fn a_payload_that_is_cut_short_touches_nothing() {
         assert!(said.starts_with("failed 0 stage: ") && said.lines().count() == 1, "{cut}: {said}");
         assert_same(&sandbox.state(), &before, "after a cut");
     }
-    assert_eq!(sandbox.running(), "");
+    sandbox.wait_until_quiet();
 }
 
 /// The operations of a change that hangs after some of them for longer than its deadline.
 fn hanging() -> Vec<String> {
     let mut ops = ops();
     ops.insert(3, "touch wg3".to_owned());
-    ops.extend(["file f2 600 /etc/wireguard/wg3.conf", "quick-up wg3 userspace", "port wg0 51951"].map(str::to_owned));
+    ops.extend(
+        ["file f2 600 /etc/wireguard/wg3.conf", "quick-up wg3 userspace", "port wg0 51951"]
+            .map(str::to_owned),
+    );
     ops
 }
 
@@ -418,7 +459,9 @@ fn a_killed_apply_goes_back_by_itself() {
 fn a_deadline_in_the_midst_of_an_operation_ends_it() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
-    let said = sandbox.host("apply", &["a1", "2"], &encode(&files(), &hanging(), &[]));
+    let child = sandbox.start("apply", &["a1", "2"], &encode(&files(), &hanging(), &[]));
+    let said = child.wait_with_output().expect("it ends").stdout;
+    let said = String::from_utf8(said).expect("text");
     assert_eq!(said, "failed - the operations were cut short\n");
     sandbox.wait_for_state(&before, 5);
     // Nothing of the operation goes on behind its back.
@@ -438,14 +481,20 @@ fn the_next_apply_finishes_what_a_killed_timer_did_not() {
     sleep(Duration::from_millis(100));
     assert!(!sandbox.host("observe", &[], &key).contains("\narmed "));
     let said = sandbox.host("apply", &["a2", "60"], &payload);
-    assert!(said.starts_with("failed 0 an unconfirmed change (a1)") && said.contains("(reverted)"), "{said}");
+    assert!(
+        said.starts_with("failed 0 an unconfirmed change (a1)") && said.contains("(reverted)"),
+        "{said}"
+    );
     assert_same(&sandbox.state(), &before, "after the second apply");
     // A way back that was killed itself is gone again.
     assert_eq!(sandbox.host("apply", &["a3", "60"], &payload), "done\n");
     sandbox.sh("read pid < /run/wgfleet/timer.a3; kill -9 -$pid; mv /run/wgfleet/armed /run/wgfleet/reverting.a3");
     sleep(Duration::from_millis(100));
     let said = sandbox.host("apply", &["a4", "60"], &payload);
-    assert!(said.starts_with("failed 0 an unconfirmed change (a3)") && said.contains("(reverted)"), "{said}");
+    assert!(
+        said.starts_with("failed 0 an unconfirmed change (a3)") && said.contains("(reverted)"),
+        "{said}"
+    );
     assert_same(&sandbox.state(), &before, "after the fourth apply");
     assert_eq!(sandbox.host("apply", &["a5", "60"], &payload), "done\n");
     assert_eq!(sandbox.host("confirm", &["a5"], ""), "confirmed\n");
@@ -462,9 +511,12 @@ fn of_two_at_the_same_time_one_wins() {
             ids.iter().map(|id| sandbox.start("apply", &[id, "60"], &payload)).collect();
         let said: Vec<String> = children
             .into_iter()
-            .map(|child| String::from_utf8(child.wait_with_output().expect("it ends").stdout).expect("text"))
+            .map(|child| {
+                String::from_utf8(child.wait_with_output().expect("it ends").stdout).expect("text")
+            })
             .collect();
-        let winner = said.iter().position(|said| said == "done\n").unwrap_or_else(|| panic!("{said:?}"));
+        let winner =
+            said.iter().position(|said| said == "done\n").unwrap_or_else(|| panic!("{said:?}"));
         let losers = said.iter().filter(|said| **said == format!("busy {}\n", ids[winner])).count();
         assert_eq!(losers, 2, "{said:?}");
         assert_eq!(sandbox.host("revert", &[&ids[winner]], ""), "reverted\n");
@@ -480,11 +532,26 @@ fn every_shell_sees_the_same() {
         .map(|shell| {
             let sandbox = Sandbox::new(shell);
             let said = sandbox.host("observe", &[], &key);
-            said.lines().filter(|line| !line.starts_with("now ") && !line.contains("fe80:")).map(|l| format!("{l}\n")).collect()
+            // Userspace lists its peers in any order.
+            let mut lines: Vec<&str> = said
+                .lines()
+                .filter(|line| !line.starts_with("now ") && !line.contains("fe80:"))
+                .collect();
+            lines.sort_unstable();
+            lines.into_iter().map(|line| format!("{line}\n")).collect()
         })
         .collect();
-    assert!(seen[0].contains(&format!("peer\twg0\t{}\tas-file\t127.0.0.1:51901\t", KEYS[1])), "{}", seen[0]);
-    assert!(seen[0].contains(&format!("peer\twg0\t{}\tnone\t(none)\t10.9.0.3/32\t0\t0\t0\t25", KEYS[2])), "{}", seen[0]);
+    assert!(
+        seen[0].contains(&format!("peer\twg0\t{}\tas-file\t127.0.0.1:51901\t", KEYS[1])),
+        "{}",
+        seen[0]
+    );
+    assert!(
+        seen[0]
+            .contains(&format!("peer\twg0\t{}\tnone\t(none)\t10.9.0.3/32\t0\t0\t0\t25", KEYS[2])),
+        "{}",
+        seen[0]
+    );
     for key in [KEYS[0], KEYS[3], KEYS[4]] {
         assert!(!seen[0].contains(key), "a secret leaves the host:\n{}", seen[0]);
     }

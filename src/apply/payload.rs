@@ -6,16 +6,18 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use super::conf::{self, PeerParts};
-use crate::desired::Secrets;
+use crate::desired::{DesiredInterface, DesiredPeer, Secrets};
 use crate::model::{Family, InterfaceName, PublicKey};
 use crate::observed::{LiveBackend, ObservedHost, UnitState};
 use crate::plan::{
     Change, FieldChange, FileAction, HostPlan, PeerRef, RenderedHost, Target, TargetInterface,
 };
+
+/// Most peers whose values are set one by one: each costs the host a process.
+const ALONE_AT_MOST: usize = 50;
 
 /// Most peers that one `wg set … remove` names.
 const FORGET_AT_ONCE: usize = 500;
@@ -113,8 +115,21 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         }
         self.host_settings();
         self.units(false);
+        // What goes frees its port and its addresses for what comes.
+        for change in &self.plan.changes {
+            if let Change::Delete { interface } = change {
+                self.stop(interface);
+            }
+        }
         for name in &touched {
             self.interface(name)?;
+        }
+        // Routes that move from one interface to another go before they come.
+        for name in &touched {
+            self.drop_addresses_and_routes(name);
+        }
+        for name in &touched {
+            self.add_addresses_and_routes(name);
         }
         self.install(|path, quick| !quick.contains(path));
         self.units(true);
@@ -129,11 +144,11 @@ impl<'a, S: Secrets> Compiler<'a, S> {
     fn host_settings(&mut self) {
         for change in &self.plan.changes {
             match change {
-                Change::Forward { family: Family::V4 } => {
-                    self.op("sysctl net/ipv4/ip_forward 1".to_owned());
+                Change::Forward { family: Family::V4, on } => {
+                    self.op(format!("sysctl net/ipv4/ip_forward {}", u8::from(*on)));
                 }
-                Change::Forward { family: Family::V6 } => {
-                    self.op("sysctl net/ipv6/conf/all/forwarding 1".to_owned());
+                Change::Forward { family: Family::V6, on } => {
+                    self.op(format!("sysctl net/ipv6/conf/all/forwarding {}", u8::from(*on)));
                 }
                 Change::Firewall { digest: Some(_) } => {
                     if let Some((_, text)) = &self.target.firewall {
@@ -157,10 +172,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             }
             let UnitState { enabled, active } = *to;
             if from.enabled != enabled {
-                let (on, off) = ("enable", "disable");
-                let (now, back) = if enabled { (on, off) } else { (off, on) };
-                self.op(format!("{now} {unit}"));
-                self.undo(format!("{back} {unit}"));
+                self.op(format!("{} {unit}", if enabled { "enable" } else { "disable" }));
             }
             if from.active != active {
                 self.op(format!("{} {unit}", if active { "start" } else { "stop" }));
@@ -211,7 +223,6 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             plan.changes.iter().filter(|c| c.interface() == Some(name)).collect();
         for change in &mine {
             match change {
-                Change::Delete { .. } => self.stop(name),
                 Change::Create { backend, .. } => self.start(name, *backend)?,
                 Change::Restart { backend, .. } => {
                     self.undo(format!("quick-down {name}"));
@@ -222,9 +233,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
                 _ => {}
             }
         }
-        self.peers(name, &mine)?;
-        self.addresses_and_routes(name, &mine);
-        Ok(())
+        self.peers(name, &mine)
     }
 
     fn start(&mut self, name: &InterfaceName, backend: LiveBackend) -> Result<(), S::Error> {
@@ -232,7 +241,8 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         let (desired, quick) = (wanted.desired, wanted.quick);
         if quick {
             // wg-quick reads its own file, so that goes first; under systemd its unit starts it.
-            self.install(|path, quick| quick.contains(path));
+            let file = format!("/etc/wireguard/{name}.conf");
+            self.install(|path, _| path == file);
             if self.observed.facts.systemd {
                 return Ok(());
             }
@@ -257,9 +267,6 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             let _ = writeln!(batch, "address add {address} dev {name}");
         }
         let _ = writeln!(batch, "link set dev {name} mtu {} up", desired.mtu);
-        for (table, prefix) in desired.routes() {
-            let _ = writeln!(batch, "route replace {prefix} dev {name} table {table}");
-        }
         let batch = self.payload.file(format!("{name}.up"), Zeroizing::new(batch));
         self.op(format!("create {name} {}", backend_word(backend)));
         self.op(format!("setconf {name} {file}"));
@@ -270,7 +277,6 @@ impl<'a, S: Secrets> Compiler<'a, S> {
     fn device(&mut self, name: &InterfaceName, fields: &[FieldChange]) -> Result<(), S::Error> {
         let Some(desired) = self.wanted(name).map(|wanted| wanted.desired) else { return Ok(()) };
         let mut batch = String::new();
-        let mut back = String::new();
         for field in fields {
             match field.field {
                 "public key" => {
@@ -294,30 +300,22 @@ impl<'a, S: Secrets> Compiler<'a, S> {
                 }
                 "mtu" => {
                     let _ = writeln!(batch, "link set dev {name} mtu {}", desired.mtu);
-                    if let Some(from) = &field.from {
-                        let _ = writeln!(back, "link set dev {name} mtu {from}");
-                    }
                 }
                 "link" => {
                     let _ = writeln!(batch, "link set dev {name} up");
-                    let _ = writeln!(back, "link set dev {name} down");
                 }
                 _ => {}
             }
         }
-        self.batches(name, "link", batch, back);
+        self.batch("batch", format!("{name}.link"), batch);
         Ok(())
     }
 
-    /// Adds a batch of ip(8) commands and its way back, where there is any.
-    fn batches(&mut self, name: &InterfaceName, what: &str, batch: String, back: String) {
+    /// Adds a batch of ip(8) commands, where there is any.
+    fn batch(&mut self, verb: &str, name: String, batch: String) {
         if !batch.is_empty() {
-            let file = self.payload.file(format!("{name}.{what}"), Zeroizing::new(batch));
-            self.op(format!("batch {file}"));
-        }
-        if !back.is_empty() {
-            let file = self.payload.file(format!("{name}.{what}-undo"), Zeroizing::new(back));
-            self.undo(format!("batch-force {file}"));
+            let file = self.payload.file(name, Zeroizing::new(batch));
+            self.op(format!("{verb} {file}"));
         }
     }
 
@@ -328,6 +326,9 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         let mut after = Vec::new();
         let mut forgotten: BTreeSet<PublicKey> = BTreeSet::new();
         let full = |reference: &PeerRef| desired.peers.get(&reference.key);
+        // wg(8) replaces the AllowedIPs of every peer that a file names, and for a moment there are
+        // none. So a peer that keeps them is set alone, unless there are very many.
+        let alone = mine.iter().filter(|change| keeps_allowed_ips(change)).count() <= ALONE_AT_MOST;
         for change in mine {
             match change {
                 Change::AddPeer { peer, replaces, .. } => {
@@ -347,6 +348,10 @@ impl<'a, S: Secrets> Compiler<'a, S> {
                 }
                 Change::ChangePeer { peer, fields, .. } => {
                     let Some(wanted) = full(peer) else { continue };
+                    if alone && keeps_allowed_ips(change) {
+                        self.set_peer(desired, &peer.key, wanted, fields)?;
+                        continue;
+                    }
                     let has = |name| fields.iter().find(|f| f.field == name);
                     let keepalive = has("persistent keepalive");
                     let psk = has("preshared key");
@@ -386,48 +391,101 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         Ok(())
     }
 
-    fn addresses_and_routes(&mut self, name: &InterfaceName, mine: &[&Change]) {
-        let mut batch = String::new();
-        let mut back = String::new();
-        let mut line = |now: String, undo: String| {
-            let _ = writeln!(batch, "{now}");
-            let _ = writeln!(back, "{undo}");
-        };
-        let address = |verb: &str, net: &IpNet| format!("address {verb} {net} dev {name}");
-        let route = |verb: &str, table: u32, net: &IpNet| {
-            format!("route {verb} {net} dev {name} table {table}")
-        };
-        let mut removed = false;
-        // Removing an address takes younger ones of its prefix along, so it goes first.
-        for change in mine {
-            if let Change::RemoveAddress { address: net, .. } = change {
-                line(address("del", net), address("add", net));
-                removed = true;
+    /// Sets single values of a peer in place.
+    fn set_peer(
+        &mut self,
+        interface: &DesiredInterface,
+        key: &PublicKey,
+        wanted: &DesiredPeer,
+        fields: &[FieldChange],
+    ) -> Result<(), S::Error> {
+        let name = &interface.name;
+        for field in fields {
+            match (field.field, &wanted.endpoint, wanted.psk_epoch) {
+                ("endpoint", Some(endpoint), _) => {
+                    self.op(format!("endpoint {name} {key} {endpoint}"));
+                }
+                ("persistent keepalive", ..) => {
+                    let seconds = wanted.keepalive.map_or(0, crate::model::Keepalive::get);
+                    self.op(format!("keepalive {name} {key} {seconds}"));
+                }
+                ("preshared key", _, Some(epoch)) => {
+                    let psk = self.secrets.preshared_key(&interface.public_key, key, epoch)?;
+                    let psk = psk.expose_base64();
+                    let mut text = Zeroizing::new(String::with_capacity(48));
+                    let _ = writeln!(text, "{}", psk.as_str());
+                    let file = format!("{name}.psk{}", self.payload.files.len());
+                    let file = self.payload.file(file, text);
+                    self.op(format!("psk {name} {key} {file}"));
+                }
+                ("preshared key", _, None) => self.op(format!("no-psk {name} {key}")),
+                _ => {}
             }
         }
-        for change in mine {
+        Ok(())
+    }
+
+    fn of_interface(&self, name: &InterfaceName) -> impl Iterator<Item = &'a Change> + use<'a, S> {
+        let name = name.clone();
+        self.plan.changes.iter().filter(move |change| change.interface() == Some(&name))
+    }
+
+    fn drop_addresses_and_routes(&mut self, name: &InterfaceName) {
+        let mut batch = String::new();
+        for change in self.of_interface(name) {
+            if let Change::RemoveRoute { table, prefix, .. } = change {
+                let _ = writeln!(batch, "route del {prefix} dev {name} table {table}");
+            }
+        }
+        for change in self.of_interface(name) {
+            if let Change::RemoveAddress { address, .. } = change {
+                let _ = writeln!(batch, "address del {address} dev {name}");
+            }
+        }
+        // An address takes younger ones of its prefix along, and the last one all routes. What
+        // went along cannot be removed once more, so failures are no matter here.
+        self.batch("drop", format!("{name}.drop"), batch);
+    }
+
+    fn add_addresses_and_routes(&mut self, name: &InterfaceName) {
+        let Some((desired, quick)) = self.wanted(name).map(|wanted| (wanted.desired, wanted.quick))
+        else {
+            return;
+        };
+        let mut batch = String::new();
+        let mut removed = false;
+        let mut made = false;
+        let mut added = BTreeSet::new();
+        for change in self.of_interface(name) {
             match change {
-                Change::AddAddress { address: net, .. } => {
-                    line(address("add", net), address("del", net));
-                }
+                Change::RemoveAddress { .. } => removed = true,
+                Change::Create { .. } | Change::Restart { .. } => made = !quick,
                 Change::AddRoute { table, prefix, .. } => {
-                    line(route("replace", *table, prefix), route("del", *table, prefix));
+                    added.insert((*table, *prefix));
                 }
-                Change::RemoveRoute { table, prefix, .. } => {
-                    line(route("del", *table, prefix), route("replace", *table, prefix));
+                Change::AddAddress { address, .. } => {
+                    let _ = writeln!(batch, "address replace {address} dev {name}");
                 }
                 _ => {}
             }
         }
-        if removed && let Some(wanted) = self.wanted(name) {
-            for net in &wanted.desired.addresses {
-                let _ = writeln!(batch, "address replace {net} dev {name}");
-            }
-            for (table, prefix) in wanted.desired.routes() {
-                let _ = writeln!(batch, "{}", route("replace", table, &prefix));
+        let mut again = String::new();
+        if removed {
+            for address in &desired.addresses {
+                let _ = writeln!(again, "address replace {address} dev {name}");
             }
         }
-        self.batches(name, "net", batch, back);
+        for (table, prefix) in desired.routes() {
+            // Never `replace`: that would take the route of another device, such as the LAN's.
+            let line = format!("route add {prefix} dev {name} table {table}");
+            if made || added.contains(&(table, prefix)) {
+                let _ = writeln!(batch, "{line}");
+            } else if removed {
+                let _ = writeln!(again, "{line}");
+            }
+        }
+        self.batch("drop", format!("{name}.again"), again);
+        self.batch("batch", format!("{name}.net"), batch);
     }
 
     /// Installs the files that `which` picks; it is given each path and those of interfaces that
@@ -475,6 +533,12 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             self.op("reload".to_owned());
         }
     }
+}
+
+/// Whether a change leaves a peer's `AllowedIPs` as they are.
+fn keeps_allowed_ips(change: &Change) -> bool {
+    let Change::ChangePeer { fields, .. } = change else { return false };
+    fields.iter().all(|field| field.field != "allowed ips")
 }
 
 const fn backend_word(backend: LiveBackend) -> &'static str {

@@ -153,7 +153,8 @@ impl Fleet {
                     let exit = match &error {
                         desired::RenderError::Secret { .. } => Exit::Vault,
                         desired::RenderError::Template { .. }
-                        | desired::RenderError::Markers { .. } => Exit::Findings,
+                        | desired::RenderError::Markers { .. }
+                        | desired::RenderError::Control { .. } => Exit::Findings,
                     };
                     CommandError::new(exit, &error)
                 })?;

@@ -12,6 +12,7 @@ mod global;
 mod init;
 mod lab;
 pub mod load;
+mod lock;
 mod man;
 mod multicall;
 mod passphrase;
@@ -154,15 +155,15 @@ mod tests {
         arguments().debug_assert();
     }
 
-    /// Commands that stand in for other programs, whose own manual pages have the examples.
-    const STAND_INS: [&str; 2] = ["wgfleet wg", "wgfleet quick"];
+    /// Stands in for wg(8) down to its help; that manual page has the examples.
+    const STAND_IN: &str = "wgfleet wg";
 
     #[test]
     fn every_command_shows_an_example_of_itself() {
         let mut missing = Vec::new();
         leaves(&arguments(), ("wgfleet", ""), &mut |names, help, _| {
             let shown = help.contains("Example") && help.contains(names);
-            if !shown && !STAND_INS.contains(&names) {
+            if !shown && names != STAND_IN {
                 missing.push(names.to_owned());
             }
         });

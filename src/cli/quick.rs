@@ -13,6 +13,11 @@ use crate::tunnel::{Retries, UserspaceCommand};
 /// Takes the arguments of wg-quick(8). Where the kernel has no WireGuard, `wgfleet tunnel` runs
 /// the interface, or the program that `WG_QUICK_USERSPACE_IMPLEMENTATION` names.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wgfleet quick up wg0                    # reads /etc/wireguard/wg0.conf
+  wgfleet quick down ./wg0.conf
+  wgfleet quick strip wg0 > wg0.set && wg syncconf wg0 wg0.set
+  wgfleet quick save wg0")]
 pub(super) struct QuickArgs {
     #[command(subcommand)]
     action: Action,

@@ -3,6 +3,10 @@
 //! Templates never see a secret: they get markers, which are replaced afterwards in memory that
 //! is zeroed. So the same text without secrets exists for people and diffs.
 
+use std::collections::BTreeSet;
+
+use std::fmt::Write as _;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
@@ -60,14 +64,23 @@ pub enum RenderError<E: std::error::Error + 'static> {
         #[source]
         source: minijinja::Error,
     },
-    /// The template lost a secret or made one up.
+    /// The template lost a secret, wrote one twice, changed one, or put one where it is not hidden.
     #[error(
-        "the template of host {host} must write {{{{ private_key }}}} once, and each peer's \
-         {{{{ peer.preshared_key }}}} as it is"
+        "the template of host {host} must write `PrivateKey = {{{{ private_key }}}}` once, and \
+         `PresharedKey = {{{{ peer.preshared_key }}}}` once for each peer that has one, each on a line \
+         of its own"
     )]
     Markers {
         /// The host.
         host: HostName,
+    },
+    /// The rendered text has a character that could end a line or hide one.
+    #[error("the template of host {host} writes control character {found:?}")]
+    Control {
+        /// The host.
+        host: HostName,
+        /// The character.
+        found: char,
     },
     /// A secret could not be had.
     #[error("failed to get the keys of host {host}")]
@@ -126,6 +139,11 @@ impl Renderer {
             host: host.name.clone(),
             source,
         })?;
+        let marked = settled(marked, epoch_of(interface));
+        let unfit = |c: &char| c.is_control() && !matches!(*c, '\n' | '\t' | MARK);
+        if let Some(found) = marked.chars().find(unfit) {
+            return Err(RenderError::Control { host: host.name.clone(), found });
+        }
         let failed = |source| RenderError::Secret { host: host.name.clone(), source };
         let markers = || RenderError::Markers { host: host.name.clone() };
         let private = secrets.private_key(&host.name, &interface.public_key).map_err(failed)?;
@@ -134,12 +152,22 @@ impl Renderer {
         let mut content = Zeroizing::new(String::with_capacity(marked.len() + 64));
         let mut public_text = String::with_capacity(marked.len());
         let mut privates = 0;
+        let mut peers = BTreeSet::new();
         let mut pieces = marked.split(MARK);
         let first = pieces.next().unwrap_or_default();
         content.push_str(first);
         public_text.push_str(first);
         while let Some(mark) = pieces.next() {
             let text = pieces.next().ok_or_else(markers)?;
+            // Whoever shows the file hides what stands behind these names, and nothing else.
+            let name = if mark == "private" { "privatekey" } else { "presharedkey" };
+            let line = public_text.rsplit('\n').next().unwrap_or_default();
+            let line: String = line.chars().filter(|c| *c != ' ' && *c != '\t').collect();
+            if line.to_ascii_lowercase().strip_suffix('=').is_none_or(|line| line != name)
+                || !(text.is_empty() || text.starts_with('\n'))
+            {
+                return Err(markers());
+            }
             if mark == "private" {
                 privates += 1;
                 content.push_str(&private);
@@ -147,6 +175,9 @@ impl Renderer {
                 let peer: PublicKey = mark.parse().map_err(|_| markers())?;
                 let epoch = interface.peers.get(&peer).and_then(|peer| peer.psk_epoch);
                 let epoch = epoch.ok_or_else(markers)?;
+                if !peers.insert(peer) {
+                    return Err(markers());
+                }
                 let psk =
                     secrets.preshared_key(&interface.public_key, &peer, epoch).map_err(failed)?;
                 content.push_str(&psk.expose_base64());
@@ -155,7 +186,8 @@ impl Renderer {
             content.push_str(text);
             public_text.push_str(text);
         }
-        if privates != 1 {
+        let keyed = interface.peers.values().filter(|peer| peer.psk_epoch.is_some()).count();
+        if privates != 1 || peers.len() != keyed {
             return Err(markers());
         }
         let key = secrets.fingerprint_key(&host.name).map_err(failed)?;
@@ -198,6 +230,27 @@ impl Renderer {
             peers => Value::from(Serde(&peers)),
         })
     }
+}
+
+/// The epoch of an interface's preshared keys, where it has any.
+fn epoch_of(interface: &DesiredInterface) -> Option<u32> {
+    interface.peers.values().filter_map(|peer| peer.psk_epoch).max()
+}
+
+/// What a host's last line says about preshared keys before their epoch. It does not depend on the
+/// template: by it a plan knows whether a file that it cannot read whole has the wanted ones.
+pub const EPOCH_LINE: &str = "# preshared keys: epoch ";
+
+/// Unix line ends, one at the end, and the line about preshared keys.
+fn settled(text: String, epoch: Option<u32>) -> String {
+    let mut text = if text.contains('\r') { text.replace("\r\n", "\n") } else { text };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    if let Some(epoch) = epoch {
+        let _ = writeln!(text, "{EPOCH_LINE}{epoch}");
+    }
+    text
 }
 
 /// SHA-256 over the key in hex and the content, as the hosts' `sha256sum` computes it.

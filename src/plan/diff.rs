@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
+use super::forwarding::{self, SYSCTL_FILE};
 use super::quick::QuickDuties;
-use super::target::{FIREWALL_FILE, SYSCTL_FILE};
+use super::target::FIREWALL_FILE;
 use super::{
     AgentSource, Change, DiffLine, Disruption, FieldChange, FileAction, HostPlan, HostState,
     PeerRef, Target, TargetFile, TargetInterface,
 };
-use crate::desired::DesiredPeer;
-use crate::model::{Endpoint, EndpointHost, Family, HostName, InterfaceName, PublicKey};
+use crate::desired::{DesiredPeer, EPOCH_LINE};
+use crate::model::{
+    Endpoint, EndpointHost, Family, HostName, InterfaceName, PublicKey, RouteTable,
+};
 use crate::observed::{
     ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk, UnitState,
 };
@@ -73,7 +76,11 @@ pub fn diff_host(
     if changes.is_empty() {
         blocked = None;
     }
-    notes.extend(changes.iter().filter_map(next_start));
+    if observed.facts.agent.is_some()
+        && changes.iter().any(|c| matches!(c, Change::PushAgent { .. }))
+    {
+        notes.push("running tunnels keep the old wgfleet until their next start".to_owned());
+    }
     notes.dedup();
     HostPlan {
         host: target.desired.name.clone(),
@@ -82,19 +89,6 @@ pub fn diff_host(
         changes,
         notes,
     }
-}
-
-/// What only wg-quick(8) does waits for the interface's next start; restarting it for that would
-/// cost every session.
-fn next_start(change: &Change) -> Option<String> {
-    const LATER: [&str; 5] = ["DNS", "PreUp", "PostUp", "PreDown", "PostDown"];
-    let Change::File { path, action: FileAction::Update, diff } = change else { return None };
-    let later = |line: &&DiffLine| {
-        line.sign != ' ' && LATER.iter().any(|key| line.text.trim_start().starts_with(key))
-    };
-    let line = diff.iter().find(later)?;
-    let key = line.text.split('=').next().unwrap_or_default().trim();
-    Some(format!("{key} of {path} takes effect at the interface's next start"))
 }
 
 fn push_agent(observed: &ObservedHost, agents: &AgentSource) -> Result<Option<Change>, String> {
@@ -110,11 +104,15 @@ fn push_agent(observed: &ObservedHost, agents: &AgentSource) -> Result<Option<Ch
 }
 
 fn forwarding(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {
-    if target.desired.forwarding.v4 && !observed.forward_v4 {
-        changes.push(Change::Forward { family: Family::V4 });
-    }
-    if target.desired.forwarding.v6 && !observed.forward_v6 {
-        changes.push(Change::Forward { family: Family::V6 });
+    let wanted = target.desired.forwarding;
+    for (family, wanted, live) in
+        [(Family::V4, wanted.v4, observed.forward_v4), (Family::V6, wanted.v6, observed.forward_v6)]
+    {
+        if wanted && !live {
+            changes.push(Change::Forward { family, on: true });
+        } else if !wanted && live && forwarding::begun_by_wgfleet(observed, family) {
+            changes.push(Change::Forward { family, on: false });
+        }
     }
 }
 
@@ -242,13 +240,30 @@ impl InterfaceDiff<'_> {
         }
     }
 
-    /// Why wg-quick has to stop and start it: what it did by the file that is there is not what it
-    /// would do by the new one.
+    /// Families that wg-quick(8) is to route whole.
+    fn wanted_policy(&self) -> BTreeSet<Family> {
+        let want = self.interface.desired;
+        let nets = want.peers.values().flat_map(|peer| peer.allowed_ips.iter());
+        let whole = nets.filter(|net| want.table == RouteTable::Auto && net.prefix_len() == 0);
+        whole.map(Family::of).collect()
+    }
+
+    /// Families that it does route whole: its table has the number of its mark.
+    fn live_policy(&self) -> BTreeSet<Family> {
+        let mark = self.live.fwmark;
+        let routes = self.live.routes.iter();
+        let whole = routes.filter(|(table, net)| *table == mark && net.prefix_len() == 0);
+        whole.map(|(_, net)| Family::of(net)).filter(|_| mark != 0).collect()
+    }
+
+    /// Why wg-quick has to stop and start it: what it did is not what it would do by the new file.
     fn quick_anew(&self) -> Option<&'static str> {
+        if self.wanted_policy() != self.live_policy() {
+            return Some("only wg-quick begins and ends the policy routing of a full tunnel");
+        }
         let path = self.path();
-        let seen = self.observed.files.get(&path).map_or("", |file| file.public_text.as_str());
-        let want = self.target.files.get(&path)?;
-        QuickDuties::of(&want.public_text).difference(&QuickDuties::of(seen))
+        let (want, seen) = (self.target.files.get(&path)?, self.observed.files.get(&path)?);
+        QuickDuties::of(&want.public_text).difference(&QuickDuties::of(&seen.public_text))
     }
 
     fn device(&self, changes: &mut Vec<Change>) {
@@ -303,6 +318,7 @@ impl InterfaceDiff<'_> {
             .filter_map(|key| Some((self.names.get(key)?, *key)))
             .collect();
         let file = self.file_peers();
+        let secrets_differ = self.file_secrets_differ();
         for (key, peer) in want {
             let reference = PeerRef { name: Some(peer.name.clone()), key: *key };
             match self.live.peers.get(key) {
@@ -313,7 +329,7 @@ impl InterfaceDiff<'_> {
                     replaces: gone.get(&peer.name).copied(),
                 }),
                 Some(live) => {
-                    let fields = self.changed_fields(peer, live, file.get(key));
+                    let fields = changed_fields(peer, live, file.get(key), secrets_differ);
                     if !fields.is_empty() {
                         let interface = self.name();
                         changes.push(Change::ChangePeer { interface, peer: reference, fields });
@@ -327,68 +343,28 @@ impl InterfaceDiff<'_> {
         }
     }
 
-    fn changed_fields(
-        &self,
-        want: &DesiredPeer,
-        live: &ObservedPeer,
-        file: Option<&FilePeer>,
-    ) -> Vec<FieldChange> {
-        let mut fields = Vec::new();
-        let wanted: BTreeSet<IpNet> = want.allowed_ips.iter().copied().collect();
-        if wanted != live.allowed_ips {
-            fields.push(FieldChange {
-                field: "allowed ips",
-                from: list(&live.allowed_ips),
-                to: list(&wanted),
-            });
-        }
-        if let Some(endpoint) = &want.endpoint
-            && endpoint_differs(endpoint, live, file)
-        {
-            fields.push(FieldChange {
-                field: "endpoint",
-                from: live.endpoint.map(|endpoint| endpoint.to_string()),
-                to: Some(endpoint.to_string()),
-            });
-        }
-        if want.keepalive != live.keepalive {
-            let text = |k: Option<crate::model::Keepalive>| k.map(|k| k.to_string());
-            let (from, to) = (text(live.keepalive), text(want.keepalive));
-            fields.push(FieldChange { field: "persistent keepalive", from, to });
-        }
-        let secrets_differ = self.only_secrets_differ();
-        let psk = match (want.psk_epoch, live.psk) {
-            (None, ObservedPsk::None) => None,
-            (Some(_), ObservedPsk::AsFile) if !secrets_differ => None,
-            (None, _) => Some((Some("set"), None)),
-            (Some(_), ObservedPsk::None) => Some((None, Some("set"))),
-            (Some(_), ObservedPsk::AsFile | ObservedPsk::Other) => {
-                Some((Some("another"), Some("the vault's")))
-            }
-        };
-        if let Some((from, to)) = psk {
-            let (from, to) = (from.map(str::to_owned), to.map(str::to_owned));
-            fields.push(FieldChange { field: "preshared key", from, to });
-        }
-        fields
-    }
-
     /// The peers of the boot-time file that is there.
     fn file_peers(&self) -> BTreeMap<PublicKey, FilePeer> {
         let file = self.observed.files.get(&self.path());
         file.map(|file| file_peers(&file.public_text)).unwrap_or_default()
     }
 
-    /// Whether the boot-time file differs from the wanted one in nothing that can be seen: then it
-    /// is a secret that differs, and the live ones, equal to the file's, do too.
-    fn only_secrets_differ(&self) -> bool {
+    /// Whether the preshared keys of the boot-time file are others than the wanted ones, as far as
+    /// that can be known from what is not secret.
+    fn file_secrets_differ(&self) -> bool {
         let path = self.path();
-        match (self.target.files.get(&path), self.observed.files.get(&path)) {
-            (Some(want), Some(seen)) => {
-                want.fingerprint != seen.fingerprint && want.public_text == seen.public_text
-            }
-            _ => false,
+        let (Some(want), Some(seen)) =
+            (self.target.files.get(&path), self.observed.files.get(&path))
+        else {
+            return false;
+        };
+        if want.fingerprint == seen.fingerprint {
+            return false;
         }
+        // Nothing that can be seen differs, so a secret does; or the pairs or their epoch changed.
+        want.public_text == seen.public_text
+            || epoch_line(&want.public_text) != epoch_line(&seen.public_text)
+            || self.live.public_key != Some(self.interface.desired.public_key)
     }
 
     fn addresses(&self, changes: &mut Vec<Change>) {
@@ -415,6 +391,56 @@ impl InterfaceDiff<'_> {
             changes.push(Change::RemoveRoute { interface: self.name(), table, prefix });
         }
     }
+}
+
+/// The fields of a peer that are to change.
+fn changed_fields(
+    want: &DesiredPeer,
+    live: &ObservedPeer,
+    file: Option<&FilePeer>,
+    secrets_differ: bool,
+) -> Vec<FieldChange> {
+    let mut fields = Vec::new();
+    let wanted: BTreeSet<IpNet> = want.allowed_ips.iter().copied().collect();
+    if wanted != live.allowed_ips {
+        fields.push(FieldChange {
+            field: "allowed ips",
+            from: list(&live.allowed_ips),
+            to: list(&wanted),
+        });
+    }
+    if let Some(endpoint) = &want.endpoint
+        && endpoint_differs(endpoint, live, file)
+    {
+        fields.push(FieldChange {
+            field: "endpoint",
+            from: live.endpoint.map(|endpoint| endpoint.to_string()),
+            to: Some(endpoint.to_string()),
+        });
+    }
+    if want.keepalive != live.keepalive {
+        let text = |k: Option<crate::model::Keepalive>| k.map(|k| k.to_string());
+        let (from, to) = (text(live.keepalive), text(want.keepalive));
+        fields.push(FieldChange { field: "persistent keepalive", from, to });
+    }
+    let psk = match (want.psk_epoch, live.psk) {
+        (None, ObservedPsk::None) => None,
+        (Some(_), ObservedPsk::AsFile) if !secrets_differ => None,
+        (None, _) => Some((Some("set"), None)),
+        (Some(_), ObservedPsk::None) => Some((None, Some("set"))),
+        (Some(_), ObservedPsk::AsFile | ObservedPsk::Other) => {
+            Some((Some("another"), Some("the vault's")))
+        }
+    };
+    if let Some((from, to)) = psk {
+        let (from, to) = (from.map(str::to_owned), to.map(str::to_owned));
+        fields.push(FieldChange { field: "preshared key", from, to });
+    }
+    fields
+}
+
+fn epoch_line(text: &str) -> Option<&str> {
+    text.lines().find(|line| line.starts_with(EPOCH_LINE))
 }
 
 /// A peer of the boot-time file.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 /// What wg-quick did when it started an interface, and would not do again while it runs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct QuickDuties {
-    /// PreUp and PostUp, in order.
+    /// `PreUp` and `PostUp`, in order.
     hooks: Vec<String>,
     /// DNS servers and search domains.
     dns: BTreeSet<String>,
@@ -23,10 +23,14 @@ impl QuickDuties {
             let Some((name, value)) = line.split_once('=') else { continue };
             let values = || value.split(',').map(|one| one.trim().to_owned());
             match name.trim().to_ascii_lowercase().as_str() {
-                word @ ("preup" | "postup") => duties.hooks.push(format!("{word} {}", value.trim())),
+                word @ ("preup" | "postup") => {
+                    duties.hooks.push(format!("{word} {}", value.trim()));
+                }
                 "dns" => duties.dns.extend(values()),
                 "table" => automatic = value.trim().eq_ignore_ascii_case("auto"),
-                "allowedips" => duties.everything.extend(values().filter(|net| net.ends_with("/0"))),
+                "allowedips" => {
+                    duties.everything.extend(values().filter(|net| net.ends_with("/0")));
+                }
                 _ => {}
             }
         }

@@ -36,9 +36,10 @@ have_any_wg() { have_wg || [ -x "$agent" ]; }
 quick() { # up|down IF, whichever of wg-quick and wgfleet is there
 	if have wg-quick; then command wg-quick "$@"; else "$agent" quick "$@"; fi
 }
-link() { [ -e "/sys/class/net/$1" ]; }
+link() { ip link show dev "$1" >/dev/null 2>&1; } # /sys may show another namespace's
 yes_no() { if "$@"; then echo yes; else echo no; fi; }
 systemd_runs() { [ -d /run/systemd/system ]; }
+# shellcheck disable=SC2317 # called through yes_no
 kernel_has() { [ -d /sys/module/wireguard ] || modprobe -nq wireguard 2>/dev/null; }
 
 # ------------------------------------------------------------------------------------- observe
@@ -56,7 +57,7 @@ show_file() { # PATH: head line, then the content without secrets
 }
 
 embedded() { # IF: the mark holds the process id of wgfleet's own tunnel
-	read -r pid 2>/dev/null <"/run/wireguard/$1.wgfleet" && [ -d "/proc/$pid" ]
+	read -r p 2>/dev/null <"/run/wireguard/$1.wgfleet" && [ -d "/proc/$p" ]
 }
 
 read_link() { # IF: sets kind, up and mtu
@@ -234,11 +235,13 @@ op() { # one operation, its words already split
 	port) wg set "$1" listen-port "$2" ;;
 	fwmark) wg set "$1" fwmark "$2" ;;
 	keepalive) wg set "$1" peer "$2" persistent-keepalive "$3" ;;
-	no-allowed) wg set "$1" peer "$2" allowed-ips "" ;;
+	endpoint) wg set "$1" peer "$2" endpoint "$3" ;;
+	psk) wg set "$1" peer "$2" preshared-key "$stage/$3" ;;
 	no-psk) wg set "$1" peer "$2" preshared-key /dev/null ;;
 	batch) ip -batch "$stage/$1" ;;
+	drop) ip -force -batch "$stage/$1"; : ;; # what went along with something else is gone already
 	quick-up) backend_env "$2"; quick up "$1" </dev/null ;;
-	quick-down) quick down "$1" </dev/null; wait_gone "$1" || op delete "$1" ;;
+	quick-down) quick down "$1" </dev/null; if link "$1"; then op delete "$1"; else wait_gone "$1"; fi ;;
 	file) install_file "$stage/$1" "$2" "$3" ;;
 	protect) chmod "$1" "$2" && chown 0:0 "$2" ;;
 	remove) rm -f "$1"; case $1 in *.service.d/*) rmdir "${1%/*}" 2>/dev/null ;; esac; : ;;
@@ -342,13 +345,15 @@ old_file() { # PATH
 	if there "$1"; then cp -pP "$1" "$stage/old/file.$files" && echo "$files $1" >>"$stage/old/files"; else echo "- $1" >>"$stage/old/files"; fi
 }
 
+same_rules() { nft list table inet wgfleet 2>/dev/null | cmp -s - "$stage/old/nft"; }
+
 old_files() { # puts files, and folders that were not there, back
 	[ -e "$stage/old/files" ] || return 0
 	while read -r n path; do
 		rm -f "${path%/*}/.${path##*/}.wgfleet"
+		make_dir "${path%/*}"
 		if [ "$n" = - ]; then rm -f "$path"; ! there "$path" || bad="$bad $path"
 		else
-			make_dir "${path%/*}"
 			cp -pP "$stage/old/file.$n" "$path.wgfleet-old" && mv -f "$path.wgfleet-old" "$path" || bad="$bad $path"
 		fi
 	done <"$stage/old/files"
@@ -388,7 +393,14 @@ old_link() { # IF, which was there
 		[ ! -f "/etc/wireguard/$1.conf" ] || quick up "$1"
 		link "$1" || op create "$1" "$was" || return 1
 	fi
-	wg syncconf "$1" "$stage/old/$1.live"
+	# What a file does not name, syncconf leaves: keepalives among it.
+	awk '
+		function flush() { if (peer && !has) print "PersistentKeepalive = off"; has = 0 }
+		/^\[/ { flush(); peer = /^\[Peer/; print; if (!peer) print "FwMark = off"; next }
+		/^PersistentKeepalive/ { has = 1 }
+		NF { print }
+		END { flush() }' "$stage/old/$1.live" >"$stage/$1.back"
+	wg syncconf "$1" "$stage/$1.back"
 	settle_net "$1" && [ "$(conf_sum <"$stage/old/$1.live")" = "$(wg showconf "$1" | conf_sum)" ]
 }
 
@@ -426,9 +438,9 @@ revert() { # ID, already claimed: takes everything back and says whether that wa
 		(old_link "$i") >/dev/null 2>&1 </dev/null || bad="$bad $i"
 	done
 	if [ -e "$stage/old/nft" ]; then
-		nft delete table inet wgfleet 2>/dev/null
-		[ ! -s "$stage/old/nft" ] || nft -f "$stage/old/nft"
-		nft list table inet wgfleet 2>/dev/null | cmp -s - "$stage/old/nft" || bad="$bad nft"
+		# In one go: what passes just now is never without its rules.
+		same_rules || { echo 'table inet wgfleet'; echo 'delete table inet wgfleet'; cat "$stage/old/nft"; } | nft -f -
+		same_rules || bad="$bad nft"
 	fi
 	if [ -e "$stage/old/sysctls" ]; then
 		while read -r name value; do
@@ -456,16 +468,15 @@ start_timer() { # ID SECONDS
 	# In a unit of its own it outlives the login; interfaces that it starts outlive it.
 	if systemd_runs && have systemd-run &&
 		systemd-run -q --collect -p KillMode=process --unit="wgfleet-timer-$1" sh $run/host.sh "" expire "$1" "$2" 2>/dev/null; then
-		n=0
-		while ! timer_runs "$1" && [ $n -lt 40 ]; do n=$((n + 1)); sleep 0.05; done
+		:
 	else
 		setsid sh $run/host.sh "" expire "$1" "$2" </dev/null >/dev/null 2>&1 &
-		echo $! >"$run/timer.$1"
-		# Until it has become what is looked for.
-		n=0
-		while ! timer_runs "$1" && [ $n -lt 40 ]; do n=$((n + 1)); sleep 0.05; done
 	fi
-	timer_runs "$1"
+	n=0 # it writes its own pid, and a loaded host takes its time
+	until timer_runs "$1"; do
+		[ $n -lt 200 ] || return 1
+		n=$((n + 1)); sleep 0.05
+	done
 }
 
 stop_timer() { # ID: the plain timer leads a session of its own
@@ -492,7 +503,8 @@ clean_up() { # what a kill or a crash left behind
 	for f in "$run"/*/ops "$run"/confirmed.*; do
 		[ -e "$f" ] || continue
 		id=${f%/ops} id=${id##*/} id=${id#confirmed.}
-		timer_runs "$id" || finish "$id"
+		# Another apply may be about to arm it.
+		timer_runs "$id" || { [ -e "$run/$id/apply" ] && read -r p <"$run/$id/apply" && [ -d "/proc/$p" ]; } || finish "$id"
 	done
 }
 
@@ -500,7 +512,7 @@ apply() { # ID SECONDS
 	stage=$run/$1
 	mkdir -p $run && chmod 700 $run
 	clean_up || return 0
-	if ! { rm -rf "$stage" && mkdir "$stage"; }; then echo "failed 0 stage: cannot write $run"; return 1; fi
+	if ! { rm -rf "$stage" && mkdir "$stage" && echo $$ >"$stage/apply"; }; then echo "failed 0 stage: cannot write $run"; return 1; fi
 	awk -v folder="$stage" '
 		/^=== end$/ { whole = 1; exit }
 		/^=== [a-z0-9][a-zA-Z0-9._=+-]*$/ { if (out != "") close(out); out = folder "/" $2; printf "" > out; next }

@@ -15,7 +15,7 @@ hosts:
 ";
 
 /// Ends the armed wait of a change that nobody will confirm.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn up() -> Fleet {
     let fleet = Fleet::up(TWO, &[]);

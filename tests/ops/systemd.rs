@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::fleet::Fleet;
 
-const BOOT: Duration = Duration::from_secs(60);
+const BOOT: Duration = Duration::from_mins(1);
 
 fn up() -> Fleet {
     let bare = "bare=wg,wg-quick,wireguard-go";

@@ -42,7 +42,7 @@ pub(super) fn x25519(key: &PublicKey) -> gotatun::x25519::PublicKey {
 }
 
 /// Age at which a session is not believed in any more (`WireGuard` paper, section 6.1).
-const REJECT_AFTER: Duration = Duration::from_secs(180);
+const REJECT_AFTER: Duration = Duration::from_mins(3);
 
 /// Sessions under a key that the interface had before. Nothing is sent through them, but what a
 /// peer that does not know the new key yet still sends is heard.
