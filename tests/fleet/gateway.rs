@@ -43,8 +43,8 @@ fn forwarding_and_masquerade_come_and_go() {
 
     let plain = PAIR.replace("masquerade: true, ", "");
     yard.write(&plain);
-    let plan = yard.plan(2);
-    assert!(changes(&plan, "paris-gw").contains(&"firewall".to_owned()), "{plan}");
+    let shown = yard.plan(2);
+    assert!(changes(&shown, "paris-gw").contains(&"firewall".to_owned()), "{shown}");
     yard.settle();
     yard.misses("lan-oslo-1", "192.168.1.100");
     assert!(yard.holds(

@@ -27,7 +27,7 @@ const HEAD: usize = 8;
 impl Needles {
     fn add(&mut self, what: String, bytes: &[u8]) {
         let base64 = BASE64_STANDARD.encode(bytes);
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         let upper = hex.to_uppercase();
         for form in [bytes.to_vec(), base64.into_bytes(), hex.into_bytes(), upper.into_bytes()] {
             let head = form[..HEAD].try_into().unwrap();

@@ -49,7 +49,9 @@ impl Watch {
             until(
                 Box::new(move |seen: &mut Seen| {
                     seen.looks += 1;
-                    folders.iter().for_each(|folder| closed(folder, seen));
+                    for folder in &folders {
+                        closed(folder, seen);
+                    }
                 }),
                 Duration::from_micros(500),
             ),

@@ -60,6 +60,7 @@ impl Reference<'_> {
         routes
     }
 
+    #[expect(clippy::option_option, reason = "no route, a LAN, a tunnel")]
     fn route(&self, node: NodeId, addr: IpAddr) -> Option<Option<InterfaceId>> {
         let mut routes = self.routes(node);
         routes.retain(|(net, ..)| net.contains(&addr));
