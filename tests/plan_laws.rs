@@ -421,9 +421,9 @@ impl World {
                     }
                     self.host.files.insert(path.clone(), new);
                 }
-                Change::Forward { family } => match family {
-                    wgfleet::model::Family::V4 => self.host.forward_v4 = true,
-                    wgfleet::model::Family::V6 => self.host.forward_v6 = true,
+                Change::Forward { family, on } => match family {
+                    wgfleet::model::Family::V4 => self.host.forward_v4 = *on,
+                    wgfleet::model::Family::V6 => self.host.forward_v6 = *on,
                 },
                 Change::Firewall { digest } => self.host.firewall.clone_from(digest),
                 Change::Create { interface, backend, .. }
@@ -879,6 +879,8 @@ proptest! {
                         peer.name.as_ref() == Some(name) || (spec.hub && peer.name.as_ref().is_some_and(|n| n.as_str() == "h0"))
                     }
                     Change::AddRoute { .. } | Change::RemoveRoute { .. } | Change::File { .. } => true,
+                    // A host that masquerades does so for the LANs behind its peers too.
+                    Change::Firewall { digest: Some(_) } => true,
                     _ => false,
                 };
                 prop_assert!(allowed, "{change:#?}\n{}", spec.yaml());
