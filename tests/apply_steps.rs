@@ -253,7 +253,8 @@ fn assert_same(now: &str, before: &str, what: &str) {
 fn encode(files: &[(&str, String)], ops: &[String], undo: &[&str]) -> String {
     let mut out = String::new();
     let ops = ops.join("\n") + "\n";
-    let undo = undo.iter().map(|line| format!("{line}\n")).collect();
+    let mut undo = undo.join("\n");
+    undo.push('\n');
     let lists = [("ops", ops), ("undo", undo)];
     for (name, text) in
         files.iter().map(|(name, text)| (*name, text)).chain(lists.iter().map(|(n, t)| (*n, t)))
@@ -538,7 +539,7 @@ fn every_shell_sees_the_same() {
                 .filter(|line| !line.starts_with("now ") && !line.contains("fe80:"))
                 .collect();
             lines.sort_unstable();
-            lines.into_iter().map(|line| format!("{line}\n")).collect()
+            lines.join("\n") + "\n"
         })
         .collect();
     assert!(

@@ -119,14 +119,14 @@ fn of(interface: &Interface) -> Vec<Clash> {
         .collect()
 }
 
-/// `AllowedIPs` that lack a tunnel address of the peer: it cannot be pinged, and what it sends
-/// from that address is dropped.
+/// Overrides that lack a tunnel address of the peer: it cannot be pinged, and what it sends from
+/// that address is dropped. A derived list lacks one only where two have it, which is said already.
 pub(super) fn missing(_inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let mut findings = Vec::new();
     // Lists are shared between interfaces; each list and peer is looked at once.
     let mut seen: HashMap<(*const IpNet, usize, InterfaceId), bool> = HashMap::new();
     for interface in &topology.interfaces {
-        for peer in &interface.peers {
+        for peer in interface.peers.iter().filter(|peer| peer.allowed_ips_at.is_some()) {
             let key = (peer.allowed_ips.as_ptr(), peer.allowed_ips.len(), peer.remote);
             let lacks = || {
                 topology

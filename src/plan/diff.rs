@@ -263,6 +263,9 @@ impl InterfaceDiff<'_> {
         }
         let path = self.path();
         let (want, seen) = (self.target.files.get(&path)?, self.observed.files.get(&path)?);
+        if !seen.public_text.contains(MANAGED) {
+            return None; // taken over as it runs: whoever wrote it started it
+        }
         QuickDuties::of(&want.public_text).difference(&QuickDuties::of(&seen.public_text))
     }
 
