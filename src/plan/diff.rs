@@ -228,12 +228,16 @@ impl InterfaceDiff<'_> {
             });
             return;
         }
-        if self.wanted_policy() != self.live_policy() {
+        let policy = self.wanted_policy();
+        let mark = self.interface.desired.fwmark.map(|mark| mark.0);
+        let marked = policy.is_empty() || mark.is_none_or(|mark| mark == self.live.fwmark);
+        if policy != self.live_policy() || !marked {
             changes.push(Change::Restart {
                 interface: self.name(),
                 backend: self.interface.backend,
-                reason: "only wg-quick begins and ends the policy routing of a full tunnel"
-                    .to_owned(),
+                reason:
+                    "only wg-quick begins, changes and ends the policy routing of a full tunnel"
+                        .to_owned(),
             });
             return;
         }
