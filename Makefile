@@ -3,7 +3,7 @@
 
 SHELL = /bin/bash
 .DEFAULT_GOAL = build
-.PHONY: build demo test test-quick bench docs lint install uninstall
+.PHONY: build demo test test-quick bench bench-plan docs lint install uninstall
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -39,6 +39,13 @@ bench:
 	@scripts/setup.sh test
 	@scripts/privileges.sh
 	$(CARGO) bench --locked
+
+# `plan` with nothing to do over 50 hosts against a bare `ssh HOST true`. Needs root.
+bench-plan:
+	@scripts/setup.sh test
+	@scripts/privileges.sh
+	$(CARGO) build --locked --quiet
+	@WGFLEET=$(abspath $(DEBUG)) benches/plan.sh
 
 # The JSON Schema in the repository; man pages and completions under target/docs.
 docs: build

@@ -120,7 +120,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         // What goes frees its port and its addresses for what comes.
         for change in &self.plan.changes {
             if let Change::Delete { interface } = change {
-                self.delete(interface);
+                self.stop(interface);
             }
         }
         for name in &touched {
@@ -135,6 +135,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         }
         self.install(|path, quick| !quick.contains(path));
         self.units(true);
+        self.units_anew();
         Ok(())
     }
 
@@ -145,11 +146,11 @@ impl<'a, S: Secrets> Compiler<'a, S> {
     fn host_settings(&mut self) {
         for change in &self.plan.changes {
             match change {
-                Change::Forward { family: Family::V4 } => {
-                    self.op("sysctl net/ipv4/ip_forward 1".to_owned());
+                Change::Forward { family: Family::V4, on } => {
+                    self.op(format!("sysctl net/ipv4/ip_forward {}", u8::from(*on)));
                 }
-                Change::Forward { family: Family::V6 } => {
-                    self.op("sysctl net/ipv6/conf/all/forwarding 1".to_owned());
+                Change::Forward { family: Family::V6, on } => {
+                    self.op(format!("sysctl net/ipv6/conf/all/forwarding {}", u8::from(*on)));
                 }
                 Change::Firewall { digest: Some(_) } => {
                     if let Some((_, text)) = &self.target.firewall {
@@ -179,39 +180,43 @@ impl<'a, S: Secrets> Compiler<'a, S> {
                 self.op(format!("{} {unit}", if active { "start" } else { "stop" }));
             }
         }
-        if !up || !self.observed.facts.systemd {
-            return;
-        }
-        // An interface that only its unit can start, where the unit counts as started already.
+    }
+
+    /// Units that run already, and whose interface was made anew under them.
+    fn units_anew(&mut self) {
         for change in &self.plan.changes {
-            let (Change::Create { interface, .. } | Change::Restart { interface, .. }) = change
-            else {
-                continue;
+            let (name, verb) = match change {
+                // It was stopped before.
+                Change::Restart { interface, .. } => (interface, "start"),
+                // Its interface went away without it, so it thinks that it runs.
+                Change::Create { interface, .. } => (interface, "restart"),
+                _ => continue,
             };
-            if !self.wanted(interface).is_some_and(|wanted| wanted.quick) {
-                continue;
-            }
-            let own = format!("-{interface}.service");
-            let at = format!("@{interface}.service");
-            for unit in self.target.units.keys() {
-                let mine = unit.ends_with(&own) || unit.ends_with(&at);
-                if mine && self.observed.units.get(unit).is_some_and(|state| state.active) {
-                    self.op(format!("restart {unit}"));
-                }
+            let quick = self.wanted(name).is_some_and(|wanted| wanted.quick);
+            if let Some(unit) = self.running_unit(name)
+                && (quick || verb == "start")
+                && self.target.units.contains_key(&unit)
+            {
+                self.op(format!("{verb} {unit}"));
             }
         }
     }
 
-    /// Stops an interface: through wg-quick where its file is there, because only that ends policy
-    /// routing and runs its hooks.
-    fn delete(&mut self, name: &InterfaceName) {
-        let verb = self.stop_verb(name);
-        self.op(format!("{verb} {name}"));
+    /// The unit of an interface, where it is active.
+    fn running_unit(&self, name: &InterfaceName) -> Option<String> {
+        let units = [format!("wg-quick@{name}.service"), format!("wgfleet-{name}.service")];
+        units.into_iter().find(|unit| self.observed.units.get(unit).is_some_and(|u| u.active))
     }
 
-    fn stop_verb(&self, name: &InterfaceName) -> &'static str {
-        let file = format!("/etc/wireguard/{name}.conf");
-        if self.observed.files.contains_key(&file) { "quick-down" } else { "delete" }
+    /// Stops an interface the way that it was started: its unit or wg-quick take back what they
+    /// did beside it.
+    fn stop(&mut self, name: &InterfaceName) {
+        if let Some(unit) = self.running_unit(name) {
+            self.op(format!("stop {unit}"));
+        } else if self.observed.files.contains_key(&format!("/etc/wireguard/{name}.conf")) {
+            self.op(format!("quick-down {name}"));
+        }
+        self.op(format!("delete {name}"));
     }
 
     fn interface(&mut self, name: &InterfaceName) -> Result<(), S::Error> {
@@ -222,9 +227,8 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             match change {
                 Change::Create { backend, .. } => self.start(name, *backend)?,
                 Change::Restart { backend, .. } => {
-                    let verb = self.stop_verb(name);
-                    self.undo(format!("{verb} {name}"));
-                    self.delete(name);
+                    self.undo(format!("quick-down {name}"));
+                    self.stop(name);
                     self.start(name, *backend)?;
                 }
                 Change::Device { fields, .. } => self.device(name, fields)?,

@@ -6,10 +6,16 @@
 
 mod addresses;
 mod allowed;
+mod expect;
+mod flows;
 mod keys;
 mod lans;
 mod ports;
+pub mod session;
 mod sessions;
+pub mod tables;
+mod trace;
+pub mod walk;
 
 use rayon::prelude::*;
 
@@ -40,6 +46,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "equal-endpoints", check: ports::endpoints },
     Rule { name: "interface-clashes", check: ports::interfaces },
     Rule { name: "duplicate-keys", check: keys::duplicates },
+    Rule { name: "expectations", check: expect::rules },
 ];
 
 /// Runs every rule; findings in the order of the file.

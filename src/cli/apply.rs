@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::fleet::Fleet;
+use super::lock::FleetLock;
 use super::survey::{Survey, SurveyArgs};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::apply::{Job, Outcome, apply_all};
@@ -53,6 +54,7 @@ impl ApplyArgs {
             )
             .hint("add --yes"));
         }
+        let _lock = FleetLock::take(global)?;
         let fleet = Fleet::load(global)?;
         runtime()?.block_on(async {
             let work = self.apply(global, &fleet);

@@ -12,6 +12,7 @@ mod global;
 mod init;
 mod lab;
 pub mod load;
+mod lock;
 mod man;
 mod multicall;
 mod passphrase;

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::apply::{ask, change_id, exit, read_agents, summarise};
 use super::fleet::{Fleet, VaultKeys};
+use super::lock::FleetLock;
 use super::survey::{Survey, SurveyArgs};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::apply::{Job, Outcome, Rotation, rotate};
@@ -85,6 +86,7 @@ impl RotateArgs {
             )
             .hint("add --yes"));
         }
+        let _lock = FleetLock::take(global)?;
         let fleet = Fleet::load(global)?;
         let mut vault = Vault::open(&super::vault::folder(&global.file))?;
         let names = self.names(&fleet, &vault)?;

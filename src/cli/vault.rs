@@ -149,7 +149,8 @@ pub(super) fn folder(inventory: &Path) -> PathBuf {
     base(inventory).join("vault")
 }
 
-fn base(inventory: &Path) -> &Path {
+/// The folder that an inventory lies in.
+pub(super) fn base(inventory: &Path) -> &Path {
     if inventory.is_dir() {
         return inventory;
     }

@@ -308,6 +308,9 @@ fn peer(entry: &Field<'_>, sink: &mut Sink) -> Option<DraftPeer> {
                 .help("name at least one host: `via: NAME`"),
         );
     }
+    let mut addresses =
+        fields.get("address").map(|f| value::addresses(&f, sink)).unwrap_or_default();
+    value::one_of_each_family(&mut addresses, sink);
     let peer = DraftPeer {
         network: fields.get("network").and_then(|f| value::parse(&f, sink)),
         via: fields.get("via").map(|f| value::parse_many(&f, sink)).unwrap_or_default(),
@@ -316,7 +319,7 @@ fn peer(entry: &Field<'_>, sink: &mut Sink) -> Option<DraftPeer> {
             .and_then(|f| value::boolean(&f, sink))
             .unwrap_or_default(),
         public_key: fields.get("public_key").and_then(|f| value::parse(&f, sink)),
-        addresses: fields.get("address").map(|f| value::addresses(&f, sink)).unwrap_or_default(),
+        addresses,
         endpoint: fields.get("endpoint").and_then(|f| value::parse(&f, sink)),
         subnets: fields.get("subnets").map(|f| value::prefixes(&f, sink)).unwrap_or_default(),
         keepalive: fields.get("keepalive").and_then(|f| value::keepalive(&f, sink)),

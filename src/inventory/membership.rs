@@ -57,7 +57,7 @@ impl Resolver<'_> {
             self.single_settings(&own.interface, members.len());
         }
         let several = members.len() > 1;
-        members
+        let mut interfaces: Vec<HostInterface> = members
             .into_iter()
             .map(|(network, member)| {
                 let mut general = settings.interface.clone();
@@ -101,7 +101,11 @@ impl Resolver<'_> {
                     peers: overrides.to_vec(),
                 }
             })
-            .collect()
+            .collect();
+        for interface in &mut interfaces {
+            super::value::one_of_each_family(&mut interface.addresses, self.sink);
+        }
+        interfaces
     }
 
     /// Settings that one interface alone can have, on a host with several.

@@ -303,17 +303,26 @@ pub(super) fn addresses(field: &Field<'_>, sink: &mut Sink) -> Vec<Located<IpAdd
             ));
             continue;
         }
-        let family = Family::of_addr(&addr);
-        match found.iter().find(|other| Family::of_addr(&other.value) == family) {
+        found.push(Located::new(addr, text.at));
+    }
+    found
+}
+
+/// Keeps the first address of each family: what one interface can have.
+pub(super) fn one_of_each_family(addresses: &mut Vec<Located<IpAddr>>, sink: &mut Sink) {
+    let mut kept: Vec<Located<IpAddr>> = Vec::new();
+    for addr in addresses.drain(..) {
+        let family = Family::of_addr(&addr.value);
+        match kept.iter().find(|other| Family::of_addr(&other.value) == family) {
             Some(first) => sink.push(
-                Finding::new(Code::Conflict, format!("a second {family} address"), text.at)
+                Finding::new(Code::Conflict, format!("a second {family} address"), addr.at)
                     .also(first.at, format!("the {family} address"))
                     .help("an interface has at most one address of each family"),
             ),
-            None => found.push(Located::new(addr, text.at)),
+            None => kept.push(addr),
         }
     }
-    found
+    *addresses = kept;
 }
 
 /// DNS servers and search domains, as wg-quick's `DNS` takes them.

@@ -1,6 +1,6 @@
 //! From an inventory to the lab that is its twin.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
@@ -77,6 +77,25 @@ pub(super) fn ssh_name(target: &str) -> &str {
         Some((host, port)) if !port.contains(':') => host,
         _ => rest,
     }
+}
+
+/// The login names that ssh(1) is told, each once; root is everywhere, and `ops` too.
+fn users(inventory: &Inventory) -> Vec<String> {
+    let named = inventory.hosts.iter().filter_map(|host| ssh_user(host.ssh.value.as_str()));
+    let kept = named.filter(|user| !["root", "ops"].contains(user) && is_account(user));
+    kept.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The user of an ssh target that names one.
+fn ssh_user(target: &str) -> Option<&str> {
+    let rest = target.strip_prefix("ssh://").unwrap_or(target);
+    rest.rsplit_once('@').map(|(user, _)| user)
+}
+
+/// Whether a name can stand in passwd(5) and sudoers(5).
+fn is_account(user: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    user.len() <= 32 && user.starts_with(|c: char| c.is_ascii_lowercase()) && user.chars().all(fits)
 }
 
 /// Address ranges, and what of them is spoken for.
@@ -204,6 +223,7 @@ impl Spec {
         let spec = Self {
             name: inventory.fleet.value.clone(),
             names: names(inventory, &hosts, &routers, &lans),
+            users: users(inventory),
             hosts,
             routers,
             lans: lans.segments,

@@ -42,12 +42,11 @@ const OPS: &str = "ops";
 const OPS_ID: u32 = 59_000;
 
 /// Units of Debian and Ubuntu that cannot or should not run in a host.
-const MASKED: [&str; 28] = [
+const MASKED: [&str; 27] = [
     "systemd-udevd.service",
     "systemd-udevd-control.socket",
     "systemd-udevd-kernel.socket",
     "systemd-udev-trigger.service",
-    "systemd-sysctl.service",
     "systemd-modules-load.service",
     "systemd-timesyncd.service",
     "systemd-logind.service",
@@ -89,8 +88,11 @@ fn lay(base: &Path, spec: &Spec, public_key: &str) -> io::Result<()> {
     for path in GONE {
         whiteout(base, Path::new(path))?;
     }
-    accounts(base)?;
-    for (home, id) in [("root", 0), ("home/ops", OPS_ID)] {
+    let users: Vec<(&str, u32)> =
+        std::iter::once(OPS).chain(spec.users.iter().map(String::as_str)).zip(OPS_ID..).collect();
+    accounts(base, &users)?;
+    let homes = users.iter().map(|(user, id)| (format!("home/{user}"), *id));
+    for (home, id) in std::iter::once(("root".to_owned(), 0)).chain(homes) {
         let home = base.join(home);
         let ssh = home.join(".ssh");
         fs::create_dir_all(&ssh)?;
@@ -101,12 +103,14 @@ fn lay(base: &Path, spec: &Spec, public_key: &str) -> io::Result<()> {
             chown(path, Some(id), Some(id))?;
         }
     }
-    write(
-        &base.join("etc/sudoers"),
-        "Defaults !lecture\nroot ALL=(ALL:ALL) ALL\nops ALL=(ALL:ALL) NOPASSWD: ALL\n",
-        0o440,
-    )?;
-    write(&base.join("etc/doas.conf"), "permit nopass ops as root\n", 0o400)?;
+    let mut sudoers = String::from("Defaults !lecture\nroot ALL=(ALL:ALL) ALL\n");
+    let mut doas = String::new();
+    for (user, _) in &users {
+        let _ = writeln!(sudoers, "{user} ALL=(ALL:ALL) NOPASSWD: ALL");
+        let _ = writeln!(doas, "permit nopass {user} as root");
+    }
+    write(&base.join("etc/sudoers"), &sudoers, 0o440)?;
+    write(&base.join("etc/doas.conf"), &doas, 0o400)?;
     write(
         &base.join("etc/ssh/sshd_config"),
         include_str!("../../templates/lab/sshd_config"),
@@ -132,18 +136,21 @@ fn lay(base: &Path, spec: &Spec, public_key: &str) -> io::Result<()> {
     write(&base.join("etc/fstab"), "", 0o644)
 }
 
-/// The machine's accounts, with `ops` beside them and root open to keys.
-fn accounts(base: &Path) -> io::Result<()> {
-    let passwd = fs::read_to_string("/etc/passwd")?;
+/// The machine's accounts, with `users` beside them and root open to keys.
+fn accounts(base: &Path, users: &[(&str, u32)]) -> io::Result<()> {
+    let mut passwd = fs::read_to_string("/etc/passwd")?;
+    let mut group = fs::read_to_string("/etc/group")?;
     let shell = if Path::new("/bin/bash").exists() { "/bin/bash" } else { "/bin/sh" };
-    let line = format!("{OPS}:x:{OPS_ID}:{OPS_ID}:lab operator:/home/{OPS}:{shell}");
-    write(&base.join("etc/passwd"), &with_account(&passwd, &line), 0o644)?;
-    let group = fs::read_to_string("/etc/group")?;
-    let line = format!("{OPS}:x:{OPS_ID}:");
-    write(&base.join("etc/group"), &with_account(&group, &line), 0o644)?;
+    for (user, id) in users {
+        let line = format!("{user}:x:{id}:{id}:lab operator:/home/{user}:{shell}");
+        passwd = with_account(&passwd, &line);
+        group = with_account(&group, &format!("{user}:x:{id}:"));
+    }
+    write(&base.join("etc/passwd"), &passwd, 0o644)?;
+    write(&base.join("etc/group"), &group, 0o644)?;
     // Nobody's password: an account whose field starts with '!' is locked to sshd, '*' is not.
     let mut shadow = String::new();
-    for account in with_account(&passwd, &format!("{OPS}:")).lines() {
+    for account in passwd.lines() {
         if let Some((name, _)) = account.split_once(':') {
             let _ = writeln!(shadow, "{name}:*:19000:0:99999:7:::");
         }
@@ -162,6 +169,9 @@ fn with_account(text: &str, line: &str) -> String {
 
 /// What systemd needs to run without hardware, consoles and the machine's own services.
 fn units(layer: &Path) -> io::Result<()> {
+    // Its own settings are applied at boot; the machine's are about more than one network namespace.
+    fs::create_dir_all(layer)?;
+    empty(layer, "usr/lib/sysctl.d", 0o755)?;
     let system = layer.join("etc/systemd/system");
     fs::create_dir_all(system.join("multi-user.target.wants"))?;
     for unit in MASKED {

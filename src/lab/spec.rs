@@ -24,6 +24,10 @@ pub struct Spec {
     pub internet: Vec<IpAddr>,
     /// What /etc/hosts says on every host, beside `localhost`.
     pub names: Vec<(String, IpAddr)>,
+    /// Login names that the inventory uses, beside root and `ops`: every host has them, with the
+    /// same rights as `ops`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<String>,
     /// The management segment; its first address is the controller's.
     pub management: Ipv4Net,
 }

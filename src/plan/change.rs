@@ -70,10 +70,12 @@ pub enum Change {
         /// The difference, secrets hidden; empty where only secrets differ.
         diff: Vec<DiffLine>,
     },
-    /// The kernel forwards packets of a family.
+    /// The kernel forwards packets of a family, or no longer does.
     Forward {
         /// The family.
         family: Family,
+        /// Whether it is to; it ends only where wgfleet began it.
+        on: bool,
     },
     /// wgfleet's nftables table is put in place.
     Firewall {
@@ -189,7 +191,10 @@ impl Change {
         match self {
             Self::Restart { .. } | Self::Delete { .. } => Disruption::Interface,
             Self::Device { fields, .. } | Self::ChangePeer { fields, .. } => {
-                let shakes = |f: &FieldChange| matches!(f.field, "public key" | "preshared key");
+                // Peers send to the old port until a packet from the new one has reached them.
+                let shakes = |f: &FieldChange| {
+                    matches!(f.field, "public key" | "preshared key" | "listen port")
+                };
                 if fields.iter().any(shakes) { Disruption::Handshake } else { Disruption::None }
             }
             Self::AddPeer { replaces, .. } => {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use super::target::{FIREWALL_FILE, SYSCTL_FILE};
+use super::forwarding::{self, SYSCTL_FILE};
+use super::quick::QuickDuties;
+use super::target::FIREWALL_FILE;
 use super::{
     AgentSource, Change, DiffLine, Disruption, FieldChange, FileAction, HostPlan, HostState,
     PeerRef, Target, TargetFile, TargetInterface,
@@ -59,6 +61,10 @@ pub fn diff_host(
     }
     let disruption = changes.iter().map(Change::disruption).max().unwrap_or(Disruption::None);
     let mut notes = if changes.is_empty() { Vec::new() } else { target.notes.clone() };
+    if changes.is_empty() {
+        blocked = None;
+    }
+    // It will not stay as it is, even where that is what the file says.
     if let Some(id) = &observed.armed {
         blocked = blocked.or_else(|| {
             Some(format!(
@@ -70,7 +76,6 @@ pub fn diff_host(
     if changes.is_empty() {
         blocked = None;
     }
-    notes.extend(changes.iter().filter_map(next_start));
     if observed.facts.agent.is_some()
         && changes.iter().any(|c| matches!(c, Change::PushAgent { .. }))
     {
@@ -86,19 +91,6 @@ pub fn diff_host(
     }
 }
 
-/// What only wg-quick(8) does waits for the interface's next start; restarting it for that would
-/// cost every session.
-fn next_start(change: &Change) -> Option<String> {
-    const LATER: [&str; 5] = ["DNS", "PreUp", "PostUp", "PreDown", "PostDown"];
-    let Change::File { path, action: FileAction::Update, diff } = change else { return None };
-    let later = |line: &&DiffLine| {
-        line.sign != ' ' && LATER.iter().any(|key| line.text.trim_start().starts_with(key))
-    };
-    let line = diff.iter().find(later)?;
-    let key = line.text.split('=').next().unwrap_or_default().trim();
-    Some(format!("{key} of {path} takes effect at the interface's next start"))
-}
-
 fn push_agent(observed: &ObservedHost, agents: &AgentSource) -> Result<Option<Change>, String> {
     let machine = &observed.facts.machine;
     let Some(digest) = agents.builds.get(machine) else {
@@ -112,11 +104,15 @@ fn push_agent(observed: &ObservedHost, agents: &AgentSource) -> Result<Option<Ch
 }
 
 fn forwarding(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {
-    if target.desired.forwarding.v4 && !observed.forward_v4 {
-        changes.push(Change::Forward { family: Family::V4 });
-    }
-    if target.desired.forwarding.v6 && !observed.forward_v6 {
-        changes.push(Change::Forward { family: Family::V6 });
+    let wanted = target.desired.forwarding;
+    for (family, wanted, live) in
+        [(Family::V4, wanted.v4, observed.forward_v4), (Family::V6, wanted.v6, observed.forward_v6)]
+    {
+        if wanted && !live {
+            changes.push(Change::Forward { family, on: true });
+        } else if !wanted && live && forwarding::begun_by_wgfleet(observed, family) {
+            changes.push(Change::Forward { family, on: false });
+        }
     }
 }
 
@@ -228,16 +224,11 @@ impl InterfaceDiff<'_> {
             });
             return;
         }
-        let policy = self.wanted_policy();
-        let mark = self.interface.desired.fwmark.map(|mark| mark.0);
-        let marked = policy.is_empty() || mark.is_none_or(|mark| mark == self.live.fwmark);
-        if policy != self.live_policy() || !marked {
+        if let Some(reason) = self.quick_anew() {
             changes.push(Change::Restart {
                 interface: self.name(),
                 backend: self.interface.backend,
-                reason:
-                    "only wg-quick begins, changes and ends the policy routing of a full tunnel"
-                        .to_owned(),
+                reason: reason.to_owned(),
             });
             return;
         }
@@ -263,6 +254,21 @@ impl InterfaceDiff<'_> {
         let routes = self.live.routes.iter();
         let whole = routes.filter(|(table, net)| *table == mark && net.prefix_len() == 0);
         whole.map(|(_, net)| Family::of(net)).filter(|_| mark != 0).collect()
+    }
+
+    /// Why wg-quick has to stop and start it: what it did is not what it would do by the new file.
+    fn quick_anew(&self) -> Option<&'static str> {
+        let policy = self.wanted_policy();
+        let mark = self.interface.desired.fwmark.map(|mark| mark.0);
+        let marked = policy.is_empty() || mark.is_none_or(|mark| mark == self.live.fwmark);
+        if policy != self.live_policy() || !marked {
+            return Some(
+                "only wg-quick begins, changes and ends the policy routing of a full tunnel",
+            );
+        }
+        let path = self.path();
+        let (want, seen) = (self.target.files.get(&path)?, self.observed.files.get(&path)?);
+        QuickDuties::of(&want.public_text).difference(&QuickDuties::of(&seen.public_text))
     }
 
     fn device(&self, changes: &mut Vec<Change>) {

@@ -1,10 +1,12 @@
 //! The difference between what is wanted and what is there, as a value.
 //!
-//! [`diff`] is pure: the same inputs give the same plan, byte for byte. No secret is in a plan.
+//! [`diff_host`] is pure: the same inputs give the same plan, byte for byte. No secret is in a plan.
 
 mod agent;
 mod change;
 mod diff;
+mod forwarding;
+mod quick;
 mod target;
 
 pub use agent::{AGENT, AGENT_FOLDER, AgentSource};

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use zeroize::Zeroizing;
 
 use super::agent::{AGENT, AGENT_FOLDER};
+use super::forwarding::{self, SYSCTL_FILE};
 use crate::desired::{DesiredHost, DesiredInterface, RenderedFile, secret_digest};
 use crate::model::{Backend, Fingerprint, InterfaceName};
 use crate::observed::{Facts, LiveBackend, ObservedHost, UnitState};
@@ -121,7 +122,7 @@ pub fn resolve<'a>(
             || (!facts.has("wg-quick") && (facts.systemd || quick));
         target.interfaces.push(TargetInterface { desired: interface, backend, quick });
     }
-    files(&mut target, rendered, facts);
+    files(&mut target, rendered, observed);
     firewall(&mut target, rendered, facts);
     units(&mut target, rendered, facts);
     if !facts.has("ip") {
@@ -167,7 +168,7 @@ impl Target<'_> {
     }
 }
 
-fn files(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
+fn files(target: &mut Target<'_>, rendered: &RenderedHost, observed: &ObservedHost) {
     for (name, file) in &rendered.files {
         target.files.insert(
             format!("/etc/wireguard/{name}.conf"),
@@ -179,24 +180,15 @@ fn files(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
             },
         );
     }
-    let forwarding = target.desired.forwarding;
-    if forwarding.v4 || forwarding.v6 {
-        let mut text = String::from("# Managed by wgfleet: this host routes for its peers.\n");
-        if forwarding.v4 {
-            text.push_str("net.ipv4.ip_forward = 1\n");
-        }
-        if forwarding.v6 {
-            text.push_str("net.ipv6.conf.all.forwarding = 1\n");
-        }
+    let wanted = target.desired.forwarding;
+    if wanted.v4 || wanted.v6 {
+        let text = forwarding::file(wanted, observed);
         target.add_public(rendered, SYSCTL_FILE.to_owned(), 0o644, text);
-        if !facts.systemd {
+        if !observed.facts.systemd {
             target.notes.push("forwarding is on until the next reboot only".to_owned());
         }
     }
 }
-
-/// Where forwarding is kept for the next boot.
-pub(super) const SYSCTL_FILE: &str = "/etc/sysctl.d/60-wgfleet.conf";
 
 /// Where the rules are kept for the next boot.
 pub(super) const FIREWALL_FILE: &str = "/etc/wireguard/wgfleet.nft";

@@ -91,7 +91,7 @@ observe() {
 	echo "tun $(yes_no test -c /dev/net/tun)"
 	for t in wg-quick ip nft resolvconf wireguard-go systemctl; do ! have $t || echo "tool $t"; done
 	! have_wg || echo tool wg
-	[ ! -x $agent ] || { read -r d _ <$lib/wgfleet.sha256 && echo "agent $d"; } 2>/dev/null
+	! agent_digest || echo "agent $d"
 	echo "forward4 $(cat /proc/sys/net/ipv4/ip_forward)"
 	f=0; [ ! -e /proc/sys/net/ipv6/conf/all/forwarding ] || f=$(cat /proc/sys/net/ipv6/conf/all/forwarding)
 	[ "$f" = 0 ] || f=1
@@ -153,6 +153,13 @@ observe() {
 }
 
 # --------------------------------------------------------------------------------------- agent
+agent_stamp() { stat -L -c '%s-%Y-%Z-%a-%u' $agent; }
+
+agent_digest() { # sets d; the stamp saves reading the whole binary unless something has touched it
+	[ -x $agent ] && read -r d s <$lib/wgfleet.sha256 || return 1
+	[ "$s" = "$(agent_stamp)" ] || d=$(sha256sum <$agent) d=${d%% *}
+} 2>/dev/null
+
 push_agent() { # MACHINE SHA
 	[ "$(uname -m)" = "$1" ] || { echo "failed the host is not $1"; return 1; }
 	umask 022
@@ -166,7 +173,7 @@ push_agent() { # MACHINE SHA
 	sync $tmp 2>/dev/null || sync
 	mv -f $tmp $agent
 	for n in wgfleet-tunnel wg wg-quick; do ln -sfn wgfleet $lib/$n; done
-	echo "$d" >$lib/wgfleet.sha256
+	echo "$d $(agent_stamp)" >$lib/wgfleet.sha256
 	echo 'done'
 }
 

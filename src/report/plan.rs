@@ -123,7 +123,10 @@ fn change(out: &mut String, item: &Change) {
             line(out, Sign::Add, format_args!("wgfleet for {machine} (sha256 {}…)", &digest[..12]));
         }
         Change::File { path, action, diff } => file(out, path, *action, diff),
-        Change::Forward { family } => line(out, Sign::Add, format_args!("forwarding of {family}")),
+        Change::Forward { family, on } => {
+            let sign = if *on { Sign::Add } else { Sign::Remove };
+            line(out, sign, format_args!("forwarding of {family}"));
+        }
         Change::Firewall { digest: Some(_) } => {
             line(
                 out,

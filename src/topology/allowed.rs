@@ -186,14 +186,14 @@ fn without_covered(entries: &[Entry]) -> Vec<Entry> {
     let mut kept = Vec::with_capacity(entries.len());
     let mut around: Vec<(IpNet, Option<InterfaceId>)> = Vec::new();
     for same in entries.chunk_by(|a, b| a.0 == b.0) {
-        let (net, next) = same[0];
+        let (net, neighbour) = same[0];
         while around.last().is_some_and(|(wider, _)| !covers(wider, &net)) {
             around.pop();
         }
-        let next = (same.len() == 1).then_some(next);
-        if next.is_none() || around.last().is_none_or(|(_, way)| *way != next) {
+        let only = (same.len() == 1).then_some(neighbour);
+        if only.is_none() || around.last().is_none_or(|(_, way)| *way != only) {
             kept.extend_from_slice(same);
-            around.push((net, next));
+            around.push((net, only));
         }
     }
     kept

@@ -434,11 +434,6 @@ fn settle_forwarding(topology: &mut Topology, inventory: &Inventory) {
         for id in &interfaces {
             families.extend(families_of(topology, *id));
         }
-        let prefixes: Vec<IpNet> = interfaces
-            .iter()
-            .flat_map(|id| &inventory.networks[topology.interface(*id).network].prefixes)
-            .map(|prefix| prefix.value.trunc())
-            .collect();
         let node = &mut topology.nodes[index];
         let subnets: Vec<Family> =
             node.subnets.iter().map(|subnet| Family::of(&subnet.value)).collect();
@@ -450,7 +445,23 @@ fn settle_forwarding(topology: &mut Topology, inventory: &Inventory) {
             }
         }
         if node.exit || inventory.hosts[host].masquerade {
-            node.masquerade = prefixes;
+            topology.nodes[index].masquerade = tunnel_sources(topology, inventory, &interfaces);
         }
     }
+}
+
+/// Where packets that come out of these tunnels are from: tunnel addresses, and LANs behind peers.
+fn tunnel_sources(
+    topology: &Topology,
+    inventory: &Inventory,
+    interfaces: &[InterfaceId],
+) -> Vec<IpNet> {
+    let mut sources: Vec<IpNet> = Vec::new();
+    for interface in interfaces.iter().map(|id| topology.interface(*id)) {
+        let prefixes = &inventory.networks[interface.network].prefixes;
+        sources.extend(prefixes.iter().map(|prefix| prefix.value.trunc()));
+        let behind = interface.peers.iter().flat_map(|peer| peer.allowed_ips.iter());
+        sources.extend(behind.filter(|net| net.prefix_len() > 0).copied());
+    }
+    IpNet::aggregate(&sources)
 }

@@ -49,9 +49,9 @@ pub(super) fn resolve(
         };
         hosts.iter().copied().filter(chosen).collect()
     };
-    let names: BTreeMap<&HostName, InterfaceId> =
+    let by_name: BTreeMap<&HostName, InterfaceId> =
         members.iter().map(|id| (&topology.node(topology.interface(*id).node).name, *id)).collect();
-    let named = |name: &HostName| names.get(name).copied();
+    let named = |name: &HostName| by_name.get(name).copied();
 
     let mut links = Links::default();
     let mut rank = 0;

@@ -152,6 +152,9 @@ proptest! {
                 }
             }
             let mut text = String::from("[Interface]\nPrivateKey = (hidden)\n");
+            for hook in &wanted.hooks.post_up {
+                let _ = writeln!(text, "PostUp = {hook}");
+            }
             for (key, peer) in &wanted.peers {
                 let _ = write!(text, "[Peer]\nPublicKey={key}\nAllowedIPs = {}\n", peer.allowed_ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
                 if let Some(endpoint) = &peer.endpoint {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 use proptest::prelude::*;
 use wgfleet::desired::{DesiredInterface, DesiredPeer, DesiredState, Secrets as _};
-use wgfleet::model::{Fingerprint, HostName, InterfaceName, PublicKey};
+use wgfleet::model::{Family, Fingerprint, HostName, InterfaceName, PublicKey};
 use wgfleet::observed::{
     Facts, LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
 };
@@ -173,10 +173,8 @@ impl World {
                     }
                     self.host.files.insert(path.clone(), new);
                 }
-                Change::Forward { family } => match family {
-                    wgfleet::model::Family::V4 => self.host.forward_v4 = true,
-                    wgfleet::model::Family::V6 => self.host.forward_v6 = true,
-                },
+                Change::Forward { family: Family::V4, on } => self.host.forward_v4 = *on,
+                Change::Forward { family: Family::V6, on } => self.host.forward_v6 = *on,
                 Change::Firewall { digest } => self.host.firewall.clone_from(digest),
                 Change::Create { interface, backend, .. }
                 | Change::Restart { interface, backend, .. } => {

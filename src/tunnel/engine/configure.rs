@@ -1,5 +1,6 @@
 //! Changing a running device, and telling what it is.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -31,7 +32,7 @@ impl Core {
                 tables.peers.drain(..).map(|(_, peer)| peer).collect()
             };
             for peer in removed {
-                peer.state.lock().tunnel = None;
+                peer.state.lock().end();
             }
             self.sessions.lock().clear();
         }
@@ -92,7 +93,8 @@ impl Core {
         Ok(())
     }
 
-    /// A new key expires every session; counters and endpoints stay.
+    /// A new key expires every session for sending, as the kernel has it: peers that do not know the
+    /// key yet are still heard. Counters and endpoints stay.
     fn set_identity(&self, key: PrivateKey) {
         let identity = Arc::new(Identity::new(key));
         let unchanged =
@@ -103,12 +105,24 @@ impl Core {
         // One's own key is nobody's peer.
         self.remove_peer(&identity.public);
         *self.identity.write() = Some(identity);
-        self.restart_peers();
+        self.drain_peers();
     }
 
     pub(super) fn forget_keys(&self) {
         *self.identity.write() = None;
         self.restart_peers();
+    }
+
+    fn drain_peers(&self) {
+        let identity = self.identity.read().clone();
+        let mut indices: HashMap<*const Peer, HashSet<u32>> = HashMap::new();
+        for (index, peer) in self.sessions.lock().iter() {
+            indices.entry(Arc::as_ptr(peer)).or_default().insert(*index);
+        }
+        for peer in self.tables.read().peers.values() {
+            let indices = indices.remove(&Arc::as_ptr(peer)).unwrap_or_default();
+            peer.state.lock().drain(&peer.key, identity.as_deref(), &self.indices, indices);
+        }
     }
 
     fn restart_peers(&self) {
@@ -137,7 +151,7 @@ impl Core {
 
     /// Ends a peer that the tables have forgotten, also for a thread that still holds it.
     fn retire(&self, peer: &Arc<Peer>) {
-        peer.state.lock().tunnel = None;
+        peer.state.lock().end();
         self.sessions.lock().retain(|_, other| !Arc::ptr_eq(peer, other));
     }
 

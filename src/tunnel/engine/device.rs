@@ -215,6 +215,7 @@ impl Core {
 
     /// Sends what a peer's timers ask for: a handshake, a keepalive.
     pub(super) fn tick_peer(&self, peer: &Arc<Peer>, state: &mut PeerState) {
+        state.end_draining();
         let Some(tunnel) = state.tunnel.as_mut() else { return };
         match tunnel.update_timers() {
             Ok(Some(message)) => self.transmit(peer, state, message),
@@ -312,6 +313,21 @@ impl Core {
             _ => None,
         };
         let mut state = peer.state.lock();
+        let message = match message {
+            WgKind::Data(message) => {
+                if let Some(old) = state.draining(message.header.receiver_idx.get()) {
+                    if let Ok(packet) = old.decapsulate_with_session(message) {
+                        state.rx_bytes += datagram.len() as u64;
+                        state.endpoint = Some(from);
+                        drop(state);
+                        self.give_packet(&peer, &packet);
+                    }
+                    return;
+                }
+                WgKind::Data(message)
+            }
+            other => other,
+        };
         let Some(tunnel) = state.tunnel.as_mut() else { return };
         match tunnel.handle_incoming_packet(message) {
             TunnResult::Done | TunnResult::Err(_) => {}

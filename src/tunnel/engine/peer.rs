@@ -1,5 +1,6 @@
 //! One peer: its session, its endpoint and its counters.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -40,6 +41,18 @@ pub(super) fn x25519(key: &PublicKey) -> gotatun::x25519::PublicKey {
     gotatun::x25519::PublicKey::from(*key.as_bytes())
 }
 
+/// Age at which a session is not believed in any more (`WireGuard` paper, section 6.1).
+const REJECT_AFTER: Duration = Duration::from_secs(180);
+
+/// Sessions under a key that the interface had before. Nothing is sent through them, but what a
+/// peer that does not know the new key yet still sends is heard.
+pub(super) struct Draining {
+    pub(super) tunnel: Tunn,
+    /// Our indices of its sessions.
+    indices: HashSet<u32>,
+    until: Instant,
+}
+
 /// A peer of the interface.
 pub(super) struct Peer {
     pub(super) key: PublicKey,
@@ -51,6 +64,7 @@ pub(super) struct Peer {
 pub(super) struct PeerState {
     /// The sessions, while the interface has a private key.
     pub(super) tunnel: Option<Tunn>,
+    pub(super) draining: Option<Draining>,
     pub(super) preshared: Option<PresharedKey>,
     pub(super) endpoint: Option<SocketAddr>,
     pub(super) keepalive: u16,
@@ -76,6 +90,7 @@ impl PeerState {
     ) {
         self.unconfirmed = None;
         self.retry_at = None;
+        self.draining = None;
         self.tunnel = identity.map(|identity| {
             Tunn::new(
                 identity.secret.clone(),
@@ -88,13 +103,48 @@ impl PeerState {
         });
     }
 
+    /// Starts anew with another key of the interface. Sessions that may still be used by the peer,
+    /// with these indices, are only listened to from now on.
+    pub(super) fn drain(
+        &mut self,
+        key: &PublicKey,
+        identity: Option<&Identity>,
+        table: &IndexTable,
+        indices: HashSet<u32>,
+    ) {
+        let old = self.tunnel.take().filter(|_| !indices.is_empty());
+        self.restart(key, identity, table);
+        let age = self.last_handshake.and_then(|at| at.elapsed().ok()).unwrap_or_default();
+        let until = Instant::now() + REJECT_AFTER.saturating_sub(age);
+        self.draining = old.map(|tunnel| Draining { tunnel, indices, until });
+    }
+
+    /// The old sessions, if the index is of one of them and they are not too old.
+    pub(super) fn draining(&mut self, index: u32) -> Option<&mut Tunn> {
+        let draining = self.draining.as_mut()?;
+        let is_one = draining.indices.contains(&index) && Instant::now() < draining.until;
+        is_one.then_some(&mut draining.tunnel)
+    }
+
+    /// Forgets old sessions that nobody may use any more.
+    pub(super) fn end_draining(&mut self) {
+        self.draining.take_if(|draining| Instant::now() >= draining.until);
+    }
+
     /// Forgets every session, but not which initiations it has seen: none of them works again.
     pub(super) fn forget_sessions(&mut self) {
         self.unconfirmed = None;
         self.retry_at = None;
+        self.draining = None;
         if let Some(tunnel) = self.tunnel.as_mut() {
             tunnel.reset();
         }
+    }
+
+    /// Ends it for good, also for a thread that still holds it.
+    pub(super) fn end(&mut self) {
+        self.tunnel = None;
+        self.draining = None;
     }
 
     pub(super) fn handshake_done(&mut self) {

@@ -136,6 +136,9 @@ fn a_new_key_loses_nothing_when_the_neighbour_follows() {
     let said: Vec<_> = (0..20).map(|number| a.say(&b, &number.to_string())).collect();
     assert_eq!(b.host.hear(SILENCE), None);
     assert!(a.engine.snapshot().peers[0].tx_bytes >= before, "counters stay");
+    // But the neighbour, which knows nothing of it yet, is still heard.
+    let packet = b.say(&a, "under the old key");
+    assert_eq!(a.host.hear(PATIENCE), Some(packet));
 
     let preshared = b.peer(&a).preshared_key;
     a.seed = 77;

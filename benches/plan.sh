@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# `wgfleet plan` with nothing to do, against a bare `ssh HOST true` to the same hosts with the same
+# parallelism: whole processes, in alternating rounds of one run. Needs root.
+#
+#   make bench-plan
+#   WGFLEET=target/…/wgfleet benches/plan.sh [HOSTS] [ROUNDS]
+set -euo pipefail
+
+wgfleet=${WGFLEET:?name the binary}
+hosts=${1:-50}
+rounds=${2:-9}
+parallel=32
+lab=bench-plan-$$
+work=$(mktemp -d)
+export XDG_CONFIG_HOME=$work/config
+
+leave() {
+	"$wgfleet" lab down --name "$lab" --quiet >/dev/null 2>&1 || :
+	rm -rf "$work"
+}
+trap leave EXIT
+
+mkdir "$work/fleet"
+{
+	printf 'fleet: bench\nnetworks:\n  mesh: { interface: wg0, prefixes: [10.10.0.0/16], psk: pairwise }\nhosts:\n'
+	for ((n = 1; n <= hosts; n++)); do
+		printf '  h%d: { endpoint: "198.51.100.%d:51820" }\n' "$n" "$n"
+	done
+} >"$work/fleet/fleet.yaml"
+cd "$work/fleet"
+"$wgfleet" lab up --name "$lab" --quiet >/dev/null
+export WGFLEET_SSH_CONFIG=/run/wgfleet-lab/$lab/ssh_config
+"$wgfleet" vault init --fleet bench --quiet >/dev/null
+"$wgfleet" vault keygen --quiet >/dev/null
+"$wgfleet" apply --yes --quiet --parallel 8 >"$work/apply" || { cat "$work/apply" >&2; exit 1; }
+"$wgfleet" plan --quiet --detailed-exitcode >/dev/null
+
+# Milliseconds that a command takes.
+took() {
+	local from=${EPOCHREALTIME/./}
+	"$@" >/dev/null 2>&1
+	echo $(((${EPOCHREALTIME/./} - from) / 1000))
+}
+
+bare() { seq -f h%g 1 "$hosts" | xargs -P $parallel -I {} ssh -F "$WGFLEET_SSH_CONFIG" {} true; }
+plan() { "$wgfleet" plan --quiet --parallel $parallel; }
+median() { sort -n "$1" | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
+
+took bare >/dev/null
+for ((n = 1; n <= rounds; n++)); do
+	took bare >>"$work/bare"
+	took plan >>"$work/plan"
+done
+paste "$work/bare" "$work/plan" | awk '{ print $2 / $1 }' >"$work/ratio"
+printf '%d hosts, %d at a time, %d rounds, medians\n' "$hosts" "$parallel" "$rounds"
+printf '  ssh HOST true   %6d ms\n' "$(median "$work/bare")"
+printf '  wgfleet plan    %6d ms\n' "$(median "$work/plan")"
+printf '  ratio           %6.2f\n' "$(median "$work/ratio")"

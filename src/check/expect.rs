@@ -1,0 +1,319 @@
+//! Proof of `expect` rules, packet by packet over classes of addresses.
+//!
+//! *allow*: for every source and destination that the two selectors stand for, and each family
+//! that both have, the packet arrives and its reply comes back. *deny*: no packet of the flow
+//! arrives, whatever source of its own the sender chooses and whichever session happens to be up.
+
+use std::cell::OnceCell;
+
+use rayon::prelude::*;
+
+use super::flows::{Member, expand};
+use super::session::Graph;
+use super::tables::Tables;
+use super::trace;
+use super::walk::{Cause, Doubt, Packet, Walk, Walker};
+use crate::finding::{Code, Finding, Severity};
+use crate::inventory::{Expect, Index, Inventory, Selector};
+use crate::model::Family;
+use crate::topology::{NodeId, Topology};
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// A flow that breaks a rule.
+#[derive(Debug, Clone)]
+pub(super) struct Broken {
+    from: Member,
+    to: Member,
+    /// The packet's way.
+    pub(super) out: Walk,
+    /// The reply's, where it is what fails.
+    pub(super) back: Option<Walk>,
+    /// Why an allowed flow fails; `None`: a denied one arrives.
+    pub(super) cause: Option<Cause>,
+}
+
+/// What the flows of one rule come to.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Flows between two different places that share a family.
+    flows: u64,
+    /// Pairs of ends that are at different places.
+    pairs: u64,
+    broken: u32,
+    first: Option<Broken>,
+}
+
+impl Tally {
+    /// Adds what comes later in order.
+    fn add(mut self, later: Self) -> Self {
+        self.flows += later.flows;
+        self.pairs += later.pairs;
+        self.broken = self.broken.saturating_add(later.broken);
+        self.first = self.first.or(later.first);
+        self
+    }
+}
+
+/// Every rule that the fleet does not keep: one finding each, counting its flows.
+pub(super) fn rules(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    if inventory.expects.is_empty() {
+        return Vec::new();
+    }
+    let tables = Tables::new(inventory, topology);
+    let index = inventory.index();
+    let prover = Prover { inventory, topology, tables: &tables, index, graph: OnceCell::new() };
+    inventory.expects.iter().filter_map(|rule| prover.prove(rule)).collect()
+}
+
+struct Prover<'a> {
+    inventory: &'a Inventory,
+    topology: &'a Topology,
+    tables: &'a Tables<'a>,
+    index: Index<'a>,
+    graph: OnceCell<Graph>,
+}
+
+impl Prover<'_> {
+    fn prove(&self, rule: &Expect) -> Option<Finding> {
+        let members = |selector| expand(self.inventory, &self.index, self.tables, selector);
+        let (from, to) = (members(&rule.from.value), members(&rule.to.value));
+        for (end, members) in [(&rule.from, &from), (&rule.to, &to)] {
+            if members.is_empty() {
+                let title = format!("{} stands for no address", name(&end.value));
+                let mut finding = Finding::new(Code::ExpectFails, title, end.at)
+                    .label("so the rule says nothing")
+                    .help("give it hosts or subnets, or remove the rule");
+                finding.severity = Severity::Warning;
+                return Some(finding);
+            }
+        }
+        let doubt = if rule.allow { Doubt::Fails } else { Doubt::Works };
+        let walker = Walker::new(self.inventory, self.tables, doubt);
+        let (topology, tables) = (self.topology, self.tables);
+        let tally = from
+            .par_iter()
+            .map(|from| {
+                let mut tally = Tally::default();
+                for to in to.iter().filter(|to| !from.together(to, topology)) {
+                    tally.pairs += 1;
+                    for family in FAMILIES {
+                        let flow = Flow { topology, tables, walker: &walker, from, to, family };
+                        let Some(result) = flow.prove(rule.allow) else { continue };
+                        tally.flows += 1;
+                        if let Err(broken) = result {
+                            tally.broken = tally.broken.saturating_add(1);
+                            tally.first.get_or_insert(broken);
+                        }
+                    }
+                }
+                tally
+            })
+            .reduce(Tally::default, Tally::add);
+        match tally.first {
+            Some(broken) => Some(self.finding(rule, &broken, tally.broken)),
+            None if rule.allow && tally.pairs > 0 && tally.flows == 0 => Some(strangers(rule)),
+            None => None,
+        }
+    }
+
+    fn finding(&self, rule: &Expect, broken: &Broken, count: u32) -> Finding {
+        let (from, to) = (name(&rule.from.value), name(&rule.to.value));
+        let Packet { source, destination } = broken.out.packet;
+        let title = match (broken.cause, &broken.back) {
+            (None, _) => format!("{from} reaches {to}, and must not"),
+            (Some(_), None) => format!("{from} does not reach {to}"),
+            (Some(Cause::NoWayBack), _) => format!("no reply comes back from {to} to {from}"),
+            (Some(_), Some(_)) => format!("the reply from {to} to {from} is lost"),
+        };
+        let mut finding = Finding::new(Code::ExpectFails, title, rule.at)
+            .label(if rule.allow { "must flow" } else { "must not flow" })
+            .witness(source, destination);
+        finding.trace = trace::hops(self.topology, broken);
+        finding.count = count;
+        let uncertain = matches!(broken.cause, Some(Cause::RouteElsewhere(_)));
+        if uncertain || broken.out.assumed {
+            finding.severity = Severity::Warning;
+        }
+        let walk = broken.back.as_ref().unwrap_or(&broken.out);
+        let last = walk.steps.last();
+        if let (Some(cause), Some(step)) = (broken.cause, last) {
+            let at = self.topology.node(step.node).at;
+            finding = finding.also(at, trace::why(self.topology, step.node, cause));
+        }
+        match self.help(broken) {
+            Some(help) => finding.help(help),
+            None => finding,
+        }
+    }
+
+    fn help(&self, broken: &Broken) -> Option<String> {
+        let cause = broken.cause?;
+        if let Member::Lan { addr, .. } = broken.from
+            && cause == Cause::NoStart
+        {
+            return Some(format!("make the host that routes {addr} a `gateway: true` of its site"));
+        }
+        let lost = matches!(cause, Cause::NoRoute | Cause::NoPeer(_) | Cause::NoSession(_));
+        if let (true, Member::Lan { addr, .. }) = (lost, broken.to)
+            && self.tables.gateways(addr).is_empty()
+        {
+            return Some(format!("make the host that routes {addr} a `gateway: true` of its site"));
+        }
+        let near = self.node(&broken.from);
+        let far = self.node(&broken.to);
+        if let (true, Some(near), Some(far)) = (lost, near, far) {
+            let graph = self.graph.get_or_init(|| Graph::new(self.inventory, self.topology));
+            if !graph.joined(near, far) {
+                let (near, far) = (self.topology.node(near), self.topology.node(far));
+                return Some(format!(
+                    "no chain of sessions joins `{}` and `{}`: link them, or both to a hub",
+                    near.name, far.name
+                ));
+            }
+        }
+        if let (Cause::NoRoute, Member::Internet(_), Some(node)) = (cause, broken.to, near) {
+            let name = &self.topology.node(node).name;
+            return Some(format!("`internet` is what a full tunnel reaches: give `{name}` one"));
+        }
+        trace::mend(self.topology, cause)
+    }
+
+    /// A node that an end is at or behind.
+    fn node(&self, member: &Member) -> Option<NodeId> {
+        match member {
+            Member::Lan { addr, .. } => self.tables.gateways(*addr).first().copied(),
+            _ => member.node(),
+        }
+    }
+}
+
+/// Two ends that no packet can be between.
+fn strangers(rule: &Expect) -> Finding {
+    let (from, to) = (name(&rule.from.value), name(&rule.to.value));
+    Finding::new(Code::ExpectFails, format!("{from} and {to} share no address family"), rule.at)
+        .label("must flow")
+        .help("give both IPv4 or both IPv6 addresses")
+}
+
+/// A selector as the file has it.
+fn name(selector: &Selector) -> String {
+    match selector {
+        Selector::Host(name) => format!("`{name}`"),
+        Selector::Site(name) => format!("site `{name}`"),
+        Selector::Group(name) => format!("group `{name}`"),
+        Selector::Network(name) => format!("network `{name}`"),
+        Selector::Net(net) => net.to_string(),
+        Selector::Internet => "the Internet".to_owned(),
+    }
+}
+
+/// One source and one destination in one family.
+struct Flow<'a> {
+    topology: &'a Topology,
+    tables: &'a Tables<'a>,
+    walker: &'a Walker<'a>,
+    from: &'a Member,
+    to: &'a Member,
+    family: Family,
+}
+
+impl Flow<'_> {
+    /// `None` where the two share no family; otherwise whether the flow keeps the rule.
+    fn prove(&self, allow: bool) -> Option<Result<(), Broken>> {
+        let sources = self.from.addresses(self.topology, self.family);
+        let targets = self.to.addresses(self.topology, self.family);
+        if sources.is_empty() || targets.is_empty() {
+            return None;
+        }
+        Some(if allow { self.allow(&sources, &targets) } else { self.deny(&sources, &targets) })
+    }
+
+    fn broken(&self, out: Walk, back: Option<Walk>, cause: Option<Cause>) -> Broken {
+        Broken { from: *self.from, to: *self.to, out, back, cause }
+    }
+
+    /// One of the destination's addresses is reached and answers; the failure that came furthest.
+    fn allow(
+        &self,
+        sources: &[std::net::IpAddr],
+        targets: &[std::net::IpAddr],
+    ) -> Result<(), Broken> {
+        let mut furthest: Option<Broken> = None;
+        for start in self.from.starts(self.tables) {
+            for destination in targets {
+                // The kernel chooses the source of what a node sends.
+                let source = match self.from {
+                    Member::Node(node) => self.walker.source(*node, *destination),
+                    _ => None,
+                };
+                let source = source.unwrap_or(sources[0]);
+                let packet = Packet { source, destination: *destination };
+                let Err(broken) = self.round(self.walker.walk(start, packet, &[])) else {
+                    return Ok(());
+                };
+                let length = |broken: &Broken| {
+                    broken.out.steps.len() + broken.back.as_ref().map_or(0, |back| back.steps.len())
+                };
+                if furthest.as_ref().is_none_or(|known| length(known) < length(&broken)) {
+                    furthest = Some(broken);
+                }
+            }
+        }
+        Err(furthest.unwrap_or_else(|| {
+            let packet = Packet { source: sources[0], destination: targets[0] };
+            let end = Err(Cause::NoStart);
+            let out = Walk { packet, steps: Vec::new(), end, assumed: false };
+            self.broken(out, None, Some(Cause::NoStart))
+        }))
+    }
+
+    /// Whether a packet arrived, and its reply comes back.
+    fn round(&self, out: Walk) -> Result<(), Broken> {
+        let place = match out.end {
+            Ok(place) if self.to.takes(self.topology, place) => place,
+            Ok(_) => return Err(self.broken(out, None, Some(Cause::Elsewhere))),
+            Err(cause) => return Err(self.broken(out, None, Some(cause))),
+        };
+        let Packet { source, destination } = out.packet;
+        let reply = Packet { source: destination, destination: source };
+        let mut lost: Option<(Walk, Cause)> = None;
+        for start in self.walker.replies(place, out.packet) {
+            let back = self.walker.walk(start, reply, &out.steps);
+            let cause = match back.end {
+                Ok(place) if self.from.takes(self.topology, place) => return Ok(()),
+                Ok(_) => Cause::Elsewhere,
+                Err(cause) => cause,
+            };
+            lost.get_or_insert((back, cause));
+        }
+        Err(match lost {
+            Some((back, cause)) => self.broken(out, Some(back), Some(cause)),
+            None => {
+                let end = Err(Cause::NoWayBack);
+                let steps = out.steps.last().copied().into_iter().collect();
+                let back = Walk { packet: reply, steps, end, assumed: false };
+                self.broken(out, Some(back), Some(Cause::NoWayBack))
+            }
+        })
+    }
+
+    fn deny(
+        &self,
+        sources: &[std::net::IpAddr],
+        targets: &[std::net::IpAddr],
+    ) -> Result<(), Broken> {
+        for start in self.from.starts(self.tables) {
+            for source in sources {
+                for destination in targets {
+                    let packet = Packet { source: *source, destination: *destination };
+                    let out = self.walker.walk(start, packet, &[]);
+                    if out.end.is_ok_and(|place| self.to.takes(self.topology, place)) {
+                        return Err(self.broken(out, None, None));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

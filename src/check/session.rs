@@ -1,0 +1,186 @@
+//! Sessions: who can begin them, and what their graph falls apart into.
+
+use std::collections::HashMap;
+
+use petgraph::algo::articulation_points::articulation_points;
+use petgraph::algo::{bridges, connected_components};
+use petgraph::graph::{EdgeIndex, UnGraph};
+use petgraph::unionfind::UnionFind;
+
+use crate::inventory::Inventory;
+use crate::topology::{InterfaceId, NodeId, NodeKind, Peer, Topology};
+
+/// Whether one end of a link can send to the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Session {
+    /// This end can begin the session, or the other end holds it open.
+    Ready,
+    /// Only the other end can begin it, and it does so when it has something to send.
+    Asleep,
+    /// Neither end can begin it.
+    Never,
+}
+
+/// What `from` and the remote of its `peer` can have.
+#[must_use]
+pub fn session(
+    inventory: &Inventory,
+    topology: &Topology,
+    from: InterfaceId,
+    peer: &Peer,
+) -> Session {
+    let Some(back) = entry(topology, peer.remote, from) else { return Session::Never };
+    if peer.endpoint.is_some() {
+        return Session::Ready;
+    }
+    if back.endpoint.is_none() {
+        return Session::Never;
+    }
+    if back.keepalive.is_some() || kept_by_its_owner(inventory, topology, peer) {
+        return Session::Ready;
+    }
+    Session::Asleep
+}
+
+/// A peer that brought its own key has a configuration that nobody here sees: it is assumed to
+/// hold its session open, unless the file says that it does not.
+fn kept_by_its_owner(inventory: &Inventory, topology: &Topology, peer: &Peer) -> bool {
+    match topology.remote(peer).kind {
+        NodeKind::Host(_) => false,
+        NodeKind::Unmanaged(index) => {
+            let peer = &inventory.peers[index];
+            peer.public_key.is_some() && peer.keepalive.is_none()
+        }
+    }
+}
+
+/// The entry that interface `of` has for the peer `remote`.
+#[must_use]
+pub fn entry(topology: &Topology, of: InterfaceId, remote: InterfaceId) -> Option<&Peer> {
+    let peers = &topology.interface(of).peers;
+    peers.binary_search_by_key(&remote, |peer| peer.remote).ok().map(|index| &peers[index])
+}
+
+/// Nodes, and an edge for each two of them that can have a session: one of their links, and how
+/// many there are.
+#[derive(Debug)]
+pub struct Graph {
+    graph: UnGraph<NodeId, (InterfaceId, InterfaceId, u32)>,
+    parts: Vec<usize>,
+}
+
+impl Graph {
+    /// The graph of a fleet.
+    #[must_use]
+    pub fn new(inventory: &Inventory, topology: &Topology) -> Self {
+        let mut graph: UnGraph<NodeId, (InterfaceId, InterfaceId, u32)> = UnGraph::default();
+        let mut known: HashMap<(usize, usize), EdgeIndex> = HashMap::new();
+        let nodes: Vec<_> =
+            (0..).map(NodeId).take(topology.nodes.len()).map(|id| graph.add_node(id)).collect();
+        let mut parts = UnionFind::new(nodes.len());
+        for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
+            for peer in interface.peers.iter().filter(|peer| id < peer.remote) {
+                if session(inventory, topology, id, peer) != Session::Never {
+                    let a = interface.node.0 as usize;
+                    let b = topology.interface(peer.remote).node.0 as usize;
+                    parts.union(a, b);
+                    // petgraph takes parallel edges for bridges.
+                    let edge = *known.entry((a.min(b), a.max(b))).or_insert_with(|| {
+                        graph.add_edge(nodes[a], nodes[b], (id, peer.remote, 0))
+                    });
+                    graph[edge].2 += 1;
+                }
+            }
+        }
+        Self { graph, parts: parts.into_labeling() }
+    }
+
+    /// How many parts there are that no session joins.
+    #[must_use]
+    pub fn components(&self) -> usize {
+        connected_components(&self.graph)
+    }
+
+    /// Whether some chain of sessions joins two nodes.
+    #[must_use]
+    pub fn joined(&self, a: NodeId, b: NodeId) -> bool {
+        self.parts.get(a.0 as usize) == self.parts.get(b.0 as usize)
+    }
+
+    /// The links without which the fleet falls apart, in order.
+    #[must_use]
+    pub fn bridges(&self) -> Vec<(InterfaceId, InterfaceId)> {
+        let mut links: Vec<_> = bridges(&self.graph)
+            .map(|edge| *edge.weight())
+            .filter(|(_, _, links)| *links == 1)
+            .map(|(a, b, _)| (a, b))
+            .collect();
+        links.sort_unstable();
+        links
+    }
+
+    /// The nodes without which the fleet falls apart, in order.
+    #[must_use]
+    pub fn articulation_points(&self) -> Vec<NodeId> {
+        let points = articulation_points(&self.graph);
+        let mut nodes: Vec<NodeId> = points.into_iter().map(|node| self.graph[node]).collect();
+        nodes.sort_unstable();
+        nodes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::IpAddr;
+    use std::path::PathBuf;
+
+    fn graph(links: &str) -> (Graph, Topology) {
+        let mut text = format!(
+            "fleet: g\nnetworks:\n  a: {{ prefixes: 10.1.0.0/24, links: {links} }}\nhosts:\n"
+        );
+        for host in ["h0", "h1", "h2", "h3"] {
+            text += &format!("  {host}: {{ ssh: x, endpoint: \"{host}.example.com:5\" }}\n");
+        }
+        let inventory = crate::inventory::parse(PathBuf::from("fleet.yaml"), text)
+            .inventory
+            .expect("the file is valid");
+        let topology =
+            crate::topology::build(&inventory, &|_: &_, _: &_| -> Vec<IpAddr> { Vec::new() });
+        (Graph::new(&inventory, &topology), topology)
+    }
+
+    #[test]
+    fn a_chain_hangs_on_each_link_and_a_ring_on_none() {
+        let (chain, _) = graph("[[h0, h1], [h1, h2], [h2, h3]]");
+        assert_eq!(chain.components(), 1);
+        assert_eq!(chain.bridges().len(), 3);
+        assert_eq!(chain.articulation_points(), [NodeId(1), NodeId(2)]);
+        let (ring, _) = graph("[[h0, h1], [h1, h2], [h2, h3], [h3, h0]]");
+        assert_eq!(ring.bridges(), []);
+        assert_eq!(ring.articulation_points(), []);
+        let (parts, _) = graph("[[h0, h1], [h2, h3]]");
+        assert_eq!(parts.components(), 2);
+        assert!(parts.joined(NodeId(0), NodeId(1)) && !parts.joined(NodeId(1), NodeId(2)));
+    }
+
+    #[test]
+    fn the_end_without_endpoint_is_reached_while_it_keeps_alive() {
+        let text = "fleet: g\nnetworks:\n  a: { prefixes: 10.1.0.0/24, links: mesh }\nhosts:\n  \
+                    h0: { ssh: x, endpoint: \"h0.example.com:5\" }\n  h1: { ssh: x, nat: true }\n";
+        let inventory = crate::inventory::parse(PathBuf::from("fleet.yaml"), text.to_owned())
+            .inventory
+            .expect("the file is valid");
+        let mut topology =
+            crate::topology::build(&inventory, &|_: &_, _: &_| -> Vec<IpAddr> { Vec::new() });
+        let (hub, spoke) = (InterfaceId(0), InterfaceId(1));
+        let of = |topology: &Topology, id: InterfaceId| {
+            session(&inventory, topology, id, &topology.interface(id).peers[0])
+        };
+        assert_eq!((of(&topology, hub), of(&topology, spoke)), (Session::Ready, Session::Ready));
+        topology.interfaces[1].peers[0].keepalive = None;
+        assert_eq!((of(&topology, hub), of(&topology, spoke)), (Session::Asleep, Session::Ready));
+        topology.interfaces[1].peers[0].endpoint = None;
+        assert_eq!((of(&topology, hub), of(&topology, spoke)), (Session::Never, Session::Never));
+    }
+}

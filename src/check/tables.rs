@@ -1,0 +1,409 @@
+//! Longest matches over the whole fleet: `AllowedIPs` of every interface, routes of every node.
+//!
+//! A fleet has few prefixes and many interfaces that hold them, so there is one trie of all
+//! prefixes, and each prefix knows which interfaces give it to which peer. The chain from the
+//! longest prefix of an address to the shortest decides every lookup on every node.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use prefix_trie::joint::JointPrefixMap;
+
+use crate::inventory::Inventory;
+use crate::model::{Family, RouteTable, covers, host_net};
+use crate::topology::{InterfaceId, NodeId, Topology};
+
+/// Blocks that the Internet does not route: each is a boundary of equivalence classes.
+const PRIVATE: &[&str] = &[
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "224.0.0.0/3",
+];
+/// The block of IPv6 that the Internet routes.
+const GLOBAL_V6: &str = "2000::/3";
+
+/// Where a node's kernel sends a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Out {
+    /// Onto a LAN of the node.
+    Lan,
+    /// Into a tunnel interface.
+    Tunnel(InterfaceId),
+}
+
+/// What a lookup found: the prefix that decided, and what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Match<T> {
+    /// The prefix.
+    pub net: IpNet,
+    /// What it leads to.
+    pub to: T,
+}
+
+/// Addresses that no lookup on any node tells apart, by one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Class {
+    /// The longest prefix that holds the class.
+    pub net: IpNet,
+    /// An address of the class; one that a host can have where there is any.
+    pub addr: IpAddr,
+}
+
+/// One prefix of the fleet.
+#[derive(Debug)]
+struct Entry {
+    net: IpNet,
+    /// The next shorter prefix that holds it.
+    parent: Option<usize>,
+    /// Interfaces whose `AllowedIPs` have it and the peer that gets it, in order of interface.
+    peers: Vec<(InterfaceId, InterfaceId)>,
+    /// Nodes that deliver to it as a LAN, in order.
+    lans: Vec<NodeId>,
+    /// Interfaces that have it as an address, in order.
+    addresses: Vec<InterfaceId>,
+    /// Whether something of the fleet is there: a LAN or a network.
+    inside: bool,
+}
+
+/// All prefixes of a fleet, and who does what with them.
+#[derive(Debug)]
+pub struct Tables<'t> {
+    topology: &'t Topology,
+    trie: JointPrefixMap<IpNet, usize>,
+    /// In order of [`IpNet`]: a prefix stands before all that it holds.
+    entries: Vec<Entry>,
+    global_v6: Option<IpNet>,
+    private: Vec<IpNet>,
+}
+
+impl<'t> Tables<'t> {
+    /// Builds the tables of a fleet.
+    #[must_use]
+    pub fn new(inventory: &Inventory, topology: &'t Topology) -> Self {
+        let private: Vec<IpNet> = PRIVATE.iter().filter_map(|net| net.parse().ok()).collect();
+        let global_v6: Option<IpNet> = GLOBAL_V6.parse().ok();
+        let mut nets: Vec<IpNet> = private.clone();
+        nets.extend(global_v6);
+        nets.extend([IpNet::V4(ipnet::Ipv4Net::default()), IpNet::V6(ipnet::Ipv6Net::default())]);
+        let networks = inventory.networks.iter().flat_map(|network| &network.prefixes);
+        let sites = inventory.sites.iter().flat_map(|site| &site.subnets);
+        let own = topology.nodes.iter().flat_map(|node| &node.subnets);
+        let inside: Vec<IpNet> =
+            networks.chain(sites).chain(own).map(|net| net.value.trunc()).collect();
+        nets.extend(&inside);
+        nets.extend(topology.nodes.iter().flat_map(|node| &node.masquerade));
+        // Lists are shared between interfaces; each is looked at once.
+        let mut lists: HashMap<(*const IpNet, usize), Vec<usize>> = HashMap::new();
+        for interface in &topology.interfaces {
+            for addr in &interface.addresses {
+                nets.extend([addr.value.trunc(), host_net(addr.value.addr())]);
+            }
+            for peer in &interface.peers {
+                let key = (peer.allowed_ips.as_ptr(), peer.allowed_ips.len());
+                lists.entry(key).or_insert_with(|| {
+                    nets.extend(peer.allowed_ips.iter().map(IpNet::trunc));
+                    Vec::new()
+                });
+            }
+        }
+        nets.sort_unstable();
+        nets.dedup();
+        let entries = chained(&nets);
+        let trie = nets.iter().copied().zip(0..).collect();
+        let mut tables = Self { topology, trie, entries, global_v6, private };
+        for net in inside {
+            if let Some(index) = tables.index(&net) {
+                tables.entries[index].inside = true;
+            }
+        }
+        tables.fill(&mut lists);
+        tables
+    }
+
+    fn index(&self, net: &IpNet) -> Option<usize> {
+        self.entries.binary_search_by(|entry| entry.net.cmp(net)).ok()
+    }
+
+    fn fill(&mut self, lists: &mut HashMap<(*const IpNet, usize), Vec<usize>>) {
+        let topology = self.topology;
+        for (id, node) in (0..).map(NodeId).zip(&topology.nodes) {
+            for subnet in &node.subnets {
+                if let Some(index) = self.index(&subnet.value.trunc()) {
+                    let lans = &mut self.entries[index].lans;
+                    if lans.last() != Some(&id) {
+                        lans.push(id);
+                    }
+                }
+            }
+        }
+        for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
+            for addr in topology.tunnel_addresses(id) {
+                if let Some(index) = self.index(&host_net(addr)) {
+                    self.entries[index].addresses.push(id);
+                }
+            }
+            for peer in &interface.peers {
+                let key = (peer.allowed_ips.as_ptr(), peer.allowed_ips.len());
+                let list = lists.entry(key).or_default();
+                if list.is_empty() {
+                    let found = peer.allowed_ips.iter().filter_map(|net| self.index(&net.trunc()));
+                    *list = found.collect();
+                }
+                for index in list.iter() {
+                    let peers = &mut self.entries[*index].peers;
+                    match peers.last_mut() {
+                        // The same prefix on two peers: the last one silently gets it.
+                        Some((holder, to)) if *holder == id => *to = peer.remote,
+                        _ => peers.push((id, peer.remote)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The fleet that the tables are of.
+    #[must_use]
+    pub fn topology(&self) -> &'t Topology {
+        self.topology
+    }
+
+    /// Every prefix that holds an address, longest first.
+    fn chain(&self, addr: IpAddr) -> impl Iterator<Item = &Entry> {
+        let longest = self.trie.get_lpm(&host_net(addr)).map(|(_, index)| *index);
+        std::iter::successors(longest.map(|index| &self.entries[index]), |entry| {
+            entry.parent.map(|index| &self.entries[index])
+        })
+    }
+
+    /// The peer that an interface sends an address to and accepts it from.
+    #[must_use]
+    pub fn peer(&self, interface: InterfaceId, addr: IpAddr) -> Option<Match<InterfaceId>> {
+        self.chain(addr).find_map(|entry| {
+            let to = entry.peer_on(interface)?;
+            Some(Match { net: entry.net, to })
+        })
+    }
+
+    /// Where the kernel of a node sends an address that is not its own: LANs and connected tunnel
+    /// prefixes first, then the routes that wg-quick(8) adds, the longest prefix above all.
+    #[must_use]
+    pub fn route(&self, node: NodeId, addr: IpAddr) -> Option<Match<Out>> {
+        let interfaces = &self.topology.node(node).interfaces;
+        let connected = |net: &IpNet| {
+            interfaces.iter().find(|id| {
+                let addresses = &self.topology.interface(**id).addresses;
+                addresses.iter().any(|addr| addr.value.trunc() == *net)
+            })
+        };
+        self.chain(addr).find_map(|entry| {
+            let to = if entry.lans.binary_search(&node).is_ok() {
+                Out::Lan
+            } else if let Some(id) = connected(&entry.net) {
+                Out::Tunnel(*id)
+            } else {
+                let routed =
+                    |id: &&InterfaceId| self.in_main(**id) && entry.peer_on(**id).is_some();
+                // The policy rule of the interface that came up last stands first.
+                let default = entry.net.prefix_len() == 0;
+                let found = if default {
+                    interfaces.iter().rev().find(routed)
+                } else {
+                    interfaces.iter().find(routed)
+                };
+                Out::Tunnel(*found?)
+            };
+            Some(Match { net: entry.net, to })
+        })
+    }
+
+    /// An interface whose routes the operator sets and whose `AllowedIPs` hold an address.
+    #[must_use]
+    pub fn route_elsewhere(&self, node: NodeId, addr: IpAddr) -> Option<Match<InterfaceId>> {
+        let interfaces = &self.topology.node(node).interfaces;
+        interfaces.iter().find_map(|id| {
+            let found = self.peer(*id, addr).filter(|_| !self.in_main(*id))?;
+            Some(Match { net: found.net, to: *id })
+        })
+    }
+
+    /// Whether the routes of an interface are added to what every packet of its host meets.
+    fn in_main(&self, id: InterfaceId) -> bool {
+        matches!(self.topology.interface(id).table, RouteTable::Auto | RouteTable::Number(254))
+    }
+
+    /// The nodes that deliver to an address as a LAN: those of the longest prefix.
+    #[must_use]
+    pub fn gateways(&self, addr: IpAddr) -> &[NodeId] {
+        let longest = self.trie.get_lpm(&host_net(addr)).map(|(_, index)| *index);
+        let mut at = longest;
+        while let Some(index) = at {
+            if !self.entries[index].lans.is_empty() {
+                return &self.entries[index].lans;
+            }
+            at = self.entries[index].parent;
+        }
+        &[]
+    }
+
+    /// The interfaces that have a tunnel address.
+    #[must_use]
+    pub fn holders(&self, addr: IpAddr) -> &[InterfaceId] {
+        self.index(&host_net(addr)).map_or(&[], |index| &self.entries[index].addresses)
+    }
+
+    /// Whether an address is of the Internet: routed there, and no part of the fleet.
+    #[must_use]
+    pub fn is_internet(&self, addr: IpAddr) -> bool {
+        let routed = match addr {
+            IpAddr::V4(_) => !self.private.iter().any(|net| net.contains(&addr)),
+            IpAddr::V6(_) => self.global_v6.is_some_and(|net| net.contains(&addr)),
+        };
+        routed && !self.chain(addr).any(|entry| entry.inside)
+    }
+
+    /// One address for each class of `within`: addresses of a class are in the same prefixes, so
+    /// every node does the same with them.
+    #[must_use]
+    pub fn classes(&self, within: IpNet) -> Vec<Class> {
+        let within = within.trunc();
+        let first = self.entries.partition_point(|entry| entry.net < within);
+        let inner: Vec<IpNet> = self.entries[first..]
+            .iter()
+            .map(|entry| entry.net)
+            .take_while(|net| covers(&within, net))
+            .filter(|net| *net != within)
+            .collect();
+        let mut classes = Vec::new();
+        for (index, net) in std::iter::once(within).chain(inner.iter().copied()).enumerate() {
+            if let Some(addr) = uncovered(&net, &inner[index..]) {
+                classes.push(Class { net, addr });
+            }
+        }
+        classes
+    }
+}
+
+impl Entry {
+    fn peer_on(&self, interface: InterfaceId) -> Option<InterfaceId> {
+        let found = self.peers.binary_search_by_key(&interface, |(holder, _)| *holder).ok()?;
+        Some(self.peers[found].1)
+    }
+}
+
+/// Entries in order, each with the next shorter one that holds it.
+fn chained(nets: &[IpNet]) -> Vec<Entry> {
+    let mut open: Vec<usize> = Vec::new();
+    let mut entries: Vec<Entry> = Vec::with_capacity(nets.len());
+    for (index, net) in nets.iter().enumerate() {
+        while open.last().is_some_and(|last| !covers(&nets[*last], net)) {
+            open.pop();
+        }
+        entries.push(Entry {
+            net: *net,
+            parent: open.last().copied(),
+            peers: Vec::new(),
+            lans: Vec::new(),
+            addresses: Vec::new(),
+            inside: false,
+        });
+        open.push(index);
+    }
+    entries
+}
+
+/// The address as a number, and back.
+fn number(addr: IpAddr) -> u128 {
+    match addr {
+        IpAddr::V4(addr) => u128::from(u32::from(addr)),
+        IpAddr::V6(addr) => u128::from(addr),
+    }
+}
+
+fn address(family: Family, number: u128) -> Option<IpAddr> {
+    match family {
+        Family::V4 => u32::try_from(number).ok().map(|number| IpAddr::V4(number.into())),
+        Family::V6 => Some(IpAddr::V6(number.into())),
+    }
+}
+
+/// The smallest address of `net` that none of `inner` holds, one that a host can have where there
+/// is any; `inner` is in order, and begins with what `net` holds.
+fn uncovered(net: &IpNet, inner: &[IpNet]) -> Option<IpAddr> {
+    let family = Family::of(net);
+    let (low, high) = (number(net.network()), number(net.broadcast()));
+    // Neither the network's own address nor, in IPv4, one that looks like it.
+    let plain = |at: u128| {
+        let looks = family == Family::V6 || at & 0xff != 0;
+        net.prefix_len() + 1 >= net.max_prefix_len() || (at != low && at != high && looks)
+    };
+    let mut spare: Option<u128> = None;
+    let mut at = low;
+    let mut inner = inner.iter().take_while(|other| covers(net, other));
+    loop {
+        let taken = inner.next();
+        let end = taken.map_or(high.saturating_add(1), |other| number(other.network()));
+        // The gap from `at` up to `end`: its first address, or the one after the network's.
+        for candidate in [at, at.saturating_add(1)] {
+            if candidate < end && candidate <= high {
+                if plain(candidate) {
+                    return address(family, candidate);
+                }
+                spare.get_or_insert(candidate);
+            }
+        }
+        let Some(other) = taken else { break };
+        let past = number(other.broadcast());
+        if past >= high {
+            break;
+        }
+        at = at.max(past + 1);
+    }
+    spare.and_then(|at| address(family, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn net(addr: u8, length: u8) -> IpNet {
+        IpNet::V4(ipnet::Ipv4Net::new(u32::from(addr).into(), 24 + length).unwrap().trunc())
+    }
+
+    proptest! {
+        /// Over all 256 addresses of a universe: a class is there where an address is, and its
+        /// address is in the very prefixes that the class has.
+        #[test]
+        fn classes_hold_every_address(
+            raw in proptest::collection::vec((any::<u8>(), 0_u8..=8), 0..12)
+        ) {
+            let within = net(0, 0);
+            let mut nets: Vec<IpNet> = raw.iter().map(|(addr, length)| net(*addr, *length)).collect();
+            nets.push(within);
+            nets.sort_unstable();
+            nets.dedup();
+            let topology = Topology::default();
+            let trie = nets.iter().copied().zip(0..).collect();
+            let tables = Tables {
+                topology: &topology, trie, entries: chained(&nets), global_v6: None, private: vec![],
+            };
+            let of = |addr: IpAddr| -> Vec<IpNet> {
+                nets.iter().filter(|net| net.contains(&addr)).copied().collect()
+            };
+            let mut wanted: Vec<Vec<IpNet>> =
+                (0..=255_u32).map(|addr| of(IpAddr::V4(addr.into()))).collect();
+            wanted.sort();
+            wanted.dedup();
+            let mut found: Vec<Vec<IpNet>> =
+                tables.classes(within).iter().map(|class| of(class.addr)).collect();
+            found.sort();
+            prop_assert_eq!(found, wanted);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Walks in words: hops for people, and what mends a cause.
+
+use super::expect::Broken;
+use super::walk::{Act, Cause, Place, Step, Walk};
+use crate::finding::Hop;
+use crate::topology::{InterfaceId, NodeId, Topology};
+
+/// The hops of a flow: the packet's, then those of the reply that is lost.
+pub(super) fn hops(topology: &Topology, broken: &Broken) -> Vec<Hop> {
+    let mut hops: Vec<Hop> = walked(topology, &broken.out, "").collect();
+    if let Some(back) = &broken.back {
+        if broken.cause == Some(Cause::NoWayBack) {
+            hops.extend(back.steps.last().map(|step| Hop {
+                host: topology.node(step.node).name.clone(),
+                interface: None,
+                matched: None,
+                action: format!("the reply: {}", why(topology, step.node, Cause::NoWayBack)),
+            }));
+        } else {
+            hops.extend(walked(topology, back, "the reply: "));
+        }
+    }
+    if broken.cause == Some(Cause::Elsewhere)
+        && let Some(last) = hops.last_mut()
+    {
+        last.action.push_str(", which is not where it was to go");
+    }
+    hops
+}
+
+fn walked<'a>(
+    topology: &'a Topology,
+    walk: &'a Walk,
+    what: &'a str,
+) -> impl Iterator<Item = Hop> + 'a {
+    walk.steps.iter().map(move |step| Hop {
+        host: topology.node(step.node).name.clone(),
+        interface: step.interface.map(|id| topology.interface(id).name.clone()),
+        matched: step.matched,
+        action: format!("{what}{}", action(topology, step)),
+    })
+}
+
+fn action(topology: &Topology, step: &Step) -> String {
+    match step.act {
+        Act::Send(remote) => format!("sends it to `{}`", peer(topology, remote)),
+        Act::Deliver(Place::Node(_)) => "takes it: the address is its own".to_owned(),
+        Act::Deliver(Place::Lan(_) | Place::OwnLan(_)) => "delivers it to its LAN".to_owned(),
+        Act::Deliver(Place::Internet(_)) => "sends it on to the Internet".to_owned(),
+        Act::Drop(cause) => why(topology, step.node, cause),
+    }
+}
+
+fn peer(topology: &Topology, id: InterfaceId) -> &str {
+    topology.node(topology.interface(id).node).name.as_str()
+}
+
+/// What a node does with the packet that it loses.
+pub(super) fn why(topology: &Topology, node: NodeId, cause: Cause) -> String {
+    let interface = |id: InterfaceId| topology.interface(id).name.as_str();
+    match cause {
+        Cause::NoRoute => "has no tunnel that leads there".to_owned(),
+        Cause::RouteElsewhere(id) => {
+            format!("routes of {} are not wgfleet's: `table` says so", interface(id))
+        }
+        Cause::NoPeer(id) => format!("no peer of {} has the address", interface(id)),
+        Cause::NoSession(id) => {
+            format!("cannot have a session with `{}`: neither can begin it", peer(topology, id))
+        }
+        Cause::Asleep(id) => {
+            format!(
+                "waits for `{}` to begin the session, which nothing makes it do",
+                peer(topology, id)
+            )
+        }
+        Cause::SourceRefused(_) => {
+            "drops it: the source is not in the AllowedIPs of the peer that sent it".to_owned()
+        }
+        Cause::NoForwarding => "drops it: it does not forward the family".to_owned(),
+        Cause::NoExit => "drops it: it is no exit to the Internet".to_owned(),
+        Cause::Loop => {
+            format!("has seen it before: it goes round through `{}`", topology.node(node).name)
+        }
+        Cause::NoWayBack => "nothing leads back: the source is not masqueraded".to_owned(),
+        Cause::Elsewhere => "delivers it, but not where it was to go".to_owned(),
+        Cause::NoStart => "no node sends it into a tunnel".to_owned(),
+    }
+}
+
+/// What to write instead, where a cause has a mend of its own.
+pub(super) fn mend(topology: &Topology, cause: Cause) -> Option<String> {
+    Some(match cause {
+        Cause::Asleep(id) => format!("give `{}` a `keepalive: 25`", peer(topology, id)),
+        Cause::SourceRefused(_) => {
+            "link the two ends directly, or make the host between them a hub or `transit: true`"
+                .to_owned()
+        }
+        Cause::NoForwarding => {
+            "make the host a `gateway`, a hub or `transit: true`, with a tunnel address of the family"
+                .to_owned()
+        }
+        Cause::NoExit => "say `exit: true` on the host that leads to the Internet".to_owned(),
+        Cause::RouteElsewhere(_) => {
+            "the rule can be proven where `table` is auto; with routes of your own, prove it with \
+             a packet"
+                .to_owned()
+        }
+        Cause::NoWayBack => {
+            "say `exit: true` or `masquerade: true` where it leaves the tunnels".to_owned()
+        }
+        Cause::NoSession(_) => "give one of them an `endpoint:`".to_owned(),
+        Cause::NoRoute | Cause::NoPeer(_) => {
+            "tunnels lead to the members of their own network: link the two ends in one, and look \
+             at overrides of `allowed_ips`"
+                .to_owned()
+        }
+        Cause::Loop | Cause::Elsewhere | Cause::NoStart => return None,
+    })
+}

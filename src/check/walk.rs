@@ -1,0 +1,358 @@
+//! One packet through the fleet, hop by hop, and the way back of its reply.
+//!
+//! At each node: its own address, or the kernel's route → interface → the longest match of its
+//! `AllowedIPs` → peer → session → the receiver's check of the inner source, which must lead back
+//! to the very peer that sent it → forwarding of the family → the next node, or delivery. Reverse
+//! path filters and rules that hooks add are not seen.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::session::{Session, entry, session};
+use super::tables::{Match, Out, Tables};
+use crate::inventory::Inventory;
+use crate::model::{Family, covers, host_net};
+use crate::topology::{InterfaceId, NodeId, NodeKind, Topology};
+
+/// The inner addresses of a packet, both of one family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet {
+    /// Where it says that it is from.
+    pub source: IpAddr,
+    /// Where it is to go.
+    pub destination: IpAddr,
+}
+
+/// Where a packet enters the fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Start {
+    /// A node sends it itself.
+    Node(NodeId),
+    /// It comes to a node from a LAN, or from the Internet as the reply to what it masqueraded.
+    Through(NodeId),
+}
+
+/// Where a packet ends that is not lost, and which node it reaches last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A tunnel address of the node itself.
+    Node(NodeId),
+    /// A LAN behind the node.
+    Lan(NodeId),
+    /// A LAN that the node is on without being a gateway of it.
+    OwnLan(NodeId),
+    /// The Internet behind the node.
+    Internet(NodeId),
+}
+
+/// Why a packet is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// No tunnel leads to the destination.
+    NoRoute,
+    /// The routes of the interface that could lead there are the operator's own.
+    RouteElsewhere(InterfaceId),
+    /// The interface has no peer for the destination (ENOKEY).
+    NoPeer(InterfaceId),
+    /// Neither end can begin the session.
+    NoSession(InterfaceId),
+    /// Only the peer can begin the session, and nothing makes it do so (EDESTADDRREQ).
+    Asleep(InterfaceId),
+    /// The receiver has the source on another peer of the interface, or on none.
+    SourceRefused(InterfaceId),
+    /// The node does not forward the family.
+    NoForwarding,
+    /// The node is no exit to the Internet.
+    NoExit,
+    /// The packet comes back to a node that it has been at.
+    Loop,
+    /// It arrives, but the reply is lost outside: nothing masquerades the source.
+    NoWayBack,
+    /// It ends where it was not to go.
+    Elsewhere,
+    /// No node has the source.
+    NoStart,
+}
+
+/// One decision on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The node that decides.
+    pub node: NodeId,
+    /// The interface that the packet takes or arrives on.
+    pub interface: Option<InterfaceId>,
+    /// The prefix that decided.
+    pub matched: Option<IpNet>,
+    /// What happens.
+    pub act: Act,
+}
+
+/// What a node does with a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Sends it to the peer on this interface.
+    Send(InterfaceId),
+    /// Hands it over.
+    Deliver(Place),
+    /// Loses it.
+    Drop(Cause),
+}
+
+/// A packet's whole way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Walk {
+    /// The packet.
+    pub packet: Packet,
+    /// Each decision; the last one ends it.
+    pub steps: Vec<Step>,
+    /// How it ends.
+    pub end: Result<Place, Cause>,
+    /// Whether it counts on something that the file does not say.
+    pub assumed: bool,
+}
+
+/// What is taken for granted where the file does not decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// What is not certain does not work: for flows that must exist.
+    Fails,
+    /// What is not ruled out works: for flows that must not exist.
+    Works,
+}
+
+/// Walks packets through one fleet.
+#[derive(Debug)]
+pub struct Walker<'t> {
+    inventory: &'t Inventory,
+    topology: &'t Topology,
+    tables: &'t Tables<'t>,
+    doubt: Doubt,
+}
+
+impl<'t> Walker<'t> {
+    /// A walker over the fleet of `tables`.
+    #[must_use]
+    pub fn new(inventory: &'t Inventory, tables: &'t Tables<'t>, doubt: Doubt) -> Self {
+        Self { inventory, topology: tables.topology(), tables, doubt }
+    }
+
+    /// The address that a node's kernel gives to what it sends to `destination`: one of the
+    /// interface that the route takes, otherwise any other of the family.
+    #[must_use]
+    pub fn source(&self, node: NodeId, destination: IpAddr) -> Option<IpAddr> {
+        let family = Family::of_addr(&destination);
+        let of = |id: InterfaceId| {
+            self.topology.tunnel_addresses(id).find(|addr| Family::of_addr(addr) == family)
+        };
+        let routed = match self.tables.route(node, destination).map(|found| found.to) {
+            Some(Out::Tunnel(id)) => of(id),
+            _ => None,
+        };
+        routed.or_else(|| self.topology.node(node).interfaces.iter().find_map(|id| of(*id)))
+    }
+
+    /// Follows a packet. `open` are the links that sessions are known to be up on.
+    #[must_use]
+    pub fn walk(&self, start: Start, packet: Packet, open: &[Step]) -> Walk {
+        let mut walk = Walk { packet, steps: Vec::new(), end: Err(Cause::Loop), assumed: false };
+        let (mut node, mut forwarded) = match start {
+            Start::Node(node) => (node, false),
+            Start::Through(node) => (node, true),
+        };
+        let mut arrived: Option<InterfaceId> = None;
+        loop {
+            let step = self.decide(node, arrived, forwarded, packet, open, &mut walk.assumed);
+            // Forwarding depends on the destination alone: a node met twice is met for ever.
+            let again = walk.steps.iter().any(|step| step.node == node);
+            let step = if again && matches!(step.act, Act::Send(_)) {
+                Step { act: Act::Drop(Cause::Loop), ..step }
+            } else {
+                step
+            };
+            walk.steps.push(step);
+            match step.act {
+                Act::Deliver(place) => walk.end = Ok(place),
+                Act::Drop(cause) => walk.end = Err(cause),
+                Act::Send(remote) => {
+                    if let Some(refused) = self.refuses(remote, step.interface, packet.source) {
+                        walk.steps.push(refused);
+                        walk.end = Err(Cause::SourceRefused(remote));
+                        return walk;
+                    }
+                    node = self.topology.interface(remote).node;
+                    (arrived, forwarded) = (Some(remote), true);
+                    continue;
+                }
+            }
+            return walk;
+        }
+    }
+
+    /// The receiver's check of the inner source.
+    fn refuses(
+        &self,
+        receiver: InterfaceId,
+        sender: Option<InterfaceId>,
+        source: IpAddr,
+    ) -> Option<Step> {
+        let found = self.tables.peer(receiver, source);
+        if sender.is_some() && found.map(|found| found.to) == sender {
+            return None;
+        }
+        Some(Step {
+            node: self.topology.interface(receiver).node,
+            interface: Some(receiver),
+            matched: found.map(|found| found.net),
+            act: Act::Drop(Cause::SourceRefused(receiver)),
+        })
+    }
+
+    fn decide(
+        &self,
+        node: NodeId,
+        arrived: Option<InterfaceId>,
+        forwarded: bool,
+        packet: Packet,
+        open: &[Step],
+        assumed: &mut bool,
+    ) -> Step {
+        let to = packet.destination;
+        let step = |interface, matched, act| Step { node, interface, matched, act };
+        let own = self.tables.holders(to).iter().copied();
+        if let Some(id) = own.into_iter().find(|id| self.topology.interface(*id).node == node) {
+            return step(Some(arrived.unwrap_or(id)), None, Act::Deliver(Place::Node(node)));
+        }
+        let forwards = !forwarded || self.forwards(node, to, arrived.is_some());
+        match self.tables.route(node, to) {
+            Some(Match { net, to: Out::Lan }) => {
+                // What lies behind an unmanaged peer is its owner's affair: taken to work.
+                let forwards = forwards || !self.managed(node);
+                let act = if forwards {
+                    Act::Deliver(Place::Lan(node))
+                } else {
+                    Act::Drop(Cause::NoForwarding)
+                };
+                step(arrived, Some(net), act)
+            }
+            Some(Match { net, to: Out::Tunnel(id) }) if !forwards => {
+                step(Some(id), Some(net), Act::Drop(Cause::NoForwarding))
+            }
+            Some(Match { net, to: Out::Tunnel(id) }) => self.send(node, id, net, to, open),
+            None => self.outside(node, arrived, forwards, packet, open, assumed),
+        }
+    }
+
+    /// Nothing in the main table leads there.
+    fn outside(
+        &self,
+        node: NodeId,
+        arrived: Option<InterfaceId>,
+        forwards: bool,
+        packet: Packet,
+        open: &[Step],
+        assumed: &mut bool,
+    ) -> Step {
+        let to = packet.destination;
+        let here = self.topology.node(node);
+        let step = |matched, act| Step { node, interface: arrived, matched, act };
+        let site = here.site.map(|site| &self.inventory.sites[site]);
+        let lan = site.and_then(|site| {
+            site.subnets.iter().map(|net| net.value.trunc()).find(|net| net.contains(&to))
+        });
+        if lan.is_some() && arrived.is_none() {
+            return step(lan, Act::Deliver(Place::OwnLan(node)));
+        }
+        if arrived.is_some() && here.exit && self.tables.is_internet(to) {
+            let act = if forwards {
+                Act::Deliver(Place::Internet(node))
+            } else {
+                Act::Drop(Cause::NoForwarding)
+            };
+            return step(None, act);
+        }
+        if let Some(Match { net, to: id }) = self.tables.route_elsewhere(node, to) {
+            if self.doubt == Doubt::Fails {
+                let act = Act::Drop(Cause::RouteElsewhere(id));
+                return Step { interface: Some(id), ..step(Some(net), act) };
+            }
+            *assumed = true;
+            if !forwards {
+                return step(Some(net), Act::Drop(Cause::NoForwarding));
+            }
+            return self.send(node, id, net, to, open);
+        }
+        let exit = arrived.is_some() && self.tables.is_internet(to);
+        step(None, Act::Drop(if exit { Cause::NoExit } else { Cause::NoRoute }))
+    }
+
+    /// Into a tunnel: the longest match over its `AllowedIPs`, and the session with that peer.
+    fn send(&self, node: NodeId, id: InterfaceId, net: IpNet, to: IpAddr, open: &[Step]) -> Step {
+        let step = |matched, act| Step { node, interface: Some(id), matched: Some(matched), act };
+        let Some(found) = self.tables.peer(id, to) else {
+            return step(net, Act::Drop(Cause::NoPeer(id)));
+        };
+        let act = match entry(self.topology, id, found.to)
+            .map(|peer| session(self.inventory, self.topology, id, peer))
+        {
+            Some(Session::Ready) => Act::Send(found.to),
+            Some(Session::Asleep) if self.doubt == Doubt::Works => Act::Send(found.to),
+            Some(Session::Asleep) => {
+                // The packet that this one answers came over the link.
+                let up = open.iter().any(|step| {
+                    step.interface == Some(found.to) && step.act == Act::Send(id)
+                        || step.interface == Some(id) && step.act == Act::Send(found.to)
+                });
+                if up { Act::Send(found.to) } else { Act::Drop(Cause::Asleep(found.to)) }
+            }
+            Some(Session::Never) | None => Act::Drop(Cause::NoSession(found.to)),
+        };
+        step(found.net, act)
+    }
+
+    fn managed(&self, node: NodeId) -> bool {
+        matches!(self.topology.node(node).kind, NodeKind::Host(_))
+    }
+
+    /// Whether a node passes the family on; an unmanaged one between its LAN and its tunnel.
+    fn forwards(&self, node: NodeId, to: IpAddr, from_tunnel: bool) -> bool {
+        let forwards = self.topology.node(node).forwards;
+        let family = match Family::of_addr(&to) {
+            Family::V4 => forwards.v4,
+            Family::V6 => forwards.v6,
+        };
+        family || (!self.managed(node) && !from_tunnel)
+    }
+
+    /// Where the reply of a delivered packet begins: at one of these. Empty where nothing brings
+    /// it back.
+    #[must_use]
+    pub fn replies(&self, place: Place, packet: Packet) -> Vec<Start> {
+        match place {
+            Place::Node(node) | Place::OwnLan(node) => vec![Start::Node(node)],
+            Place::Internet(node) => {
+                let masked = self.masquerades(node, packet);
+                masked.then_some(Start::Through(node)).into_iter().collect()
+            }
+            Place::Lan(node) if self.masquerades(node, packet) => vec![Start::Through(node)],
+            Place::Lan(node) => {
+                let site = self.topology.node(node).site;
+                let beside = |other: &NodeId| {
+                    *other == node || (site.is_some() && self.topology.node(*other).site == site)
+                };
+                let gateways = self.tables.gateways(packet.destination).iter().copied();
+                gateways.filter(beside).map(Start::Through).collect()
+            }
+        }
+    }
+
+    /// Whether a packet leaves the tunnels with the node's own address.
+    fn masquerades(&self, node: NodeId, packet: Packet) -> bool {
+        let here = self.topology.node(node);
+        let NodeKind::Host(host) = here.kind else { return false };
+        let kept = !self.inventory.hosts[host].masquerade
+            && here.subnets.iter().any(|net| net.value.contains(&packet.destination));
+        let source = host_net(packet.source);
+        !kept && here.masquerade.iter().any(|net| covers(net, &source))
+    }
+}

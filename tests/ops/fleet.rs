@@ -1,0 +1,188 @@
+//! A fleet with a lab and a vault of its own, for the length of one test.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::twin::{Twin, WGFLEET};
+
+/// An inventory in a folder of its own, its vault, and the lab that is its twin.
+pub(crate) struct Fleet {
+    pub(crate) twin: Twin,
+    folder: TempDir,
+}
+
+impl Fleet {
+    /// Raises the lab of an inventory and makes all keys; `options` go to `wgfleet lab up`.
+    pub(crate) fn up(inventory: &str, options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("fleet.yaml");
+        fs::write(&file, inventory).unwrap();
+        let fleet = Self { twin: Twin::up(&file, options), folder };
+        fleet.done(&["vault", "init", "--fleet", "ops"]);
+        fleet.done(&["vault", "keygen"]);
+        fleet
+    }
+
+    /// The folder of the inventory.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// `wgfleet` against this fleet, with nothing of the user's.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.command_through(&self.twin.ssh_config(), args)
+    }
+
+    /// The same with another ssh configuration.
+    pub(crate) fn command_through(&self, ssh_config: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(WGFLEET);
+        command.arg("--file").arg(self.folder().join("fleet.yaml"));
+        command.arg("--ssh-config").arg(ssh_config).args(args).stdin(Stdio::null());
+        command.env("XDG_CONFIG_HOME", self.folder().join("config"));
+        for name in ["WGFLEET_IDENTITY", "WGFLEET_SSH_CONFIG", "WGFLEET_BINARIES"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Runs `wgfleet`, expects an exit code, and gives everything that it said.
+    pub(crate) fn ends(&self, code: i32, args: &[&str]) -> String {
+        ends(&self.command(args).output().unwrap(), code, args)
+    }
+
+    /// Runs `wgfleet` and expects it to succeed.
+    pub(crate) fn done(&self, args: &[&str]) -> String {
+        self.ends(0, args)
+    }
+
+    /// Applies, and expects that nothing is left to do.
+    pub(crate) fn apply(&self) {
+        self.done(&["apply", "--yes"]);
+        self.in_order();
+    }
+
+    /// Expects an empty plan.
+    pub(crate) fn in_order(&self) {
+        self.done(&["plan", "--detailed-exitcode"]);
+    }
+
+    /// The plan as JSON, with the exit code.
+    pub(crate) fn plan(&self, args: &[&str]) -> (i32, Value) {
+        let mut all = vec!["plan", "--format", "json"];
+        all.extend(args);
+        let output = self.command(&all).output().unwrap();
+        let plan = serde_json::from_slice(&output.stdout);
+        (output.status.code().unwrap(), plan.unwrap_or_else(|_| panic!("{output:?}")))
+    }
+
+    /// The kinds of changes that the plan has, by host.
+    pub(crate) fn changes(&self) -> BTreeMap<String, Vec<String>> {
+        let (_, plan) = self.plan(&[]);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let hosts = plan["hosts"].as_array().unwrap().iter();
+        hosts
+            .map(|host| {
+                let changes = host["changes"].as_array().unwrap().iter();
+                (text(&host["host"]), changes.map(|change| text(&change["change"])).collect())
+            })
+            .collect()
+    }
+
+    /// Replaces text in the inventory; it must be there.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let path = self.folder().join("fleet.yaml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "the inventory has no {from:?}");
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+
+    /// Runs shell text in a node and gives what it printed, without the last newline.
+    pub(crate) fn sh(&self, node: &str, script: &str) -> String {
+        self.twin.ok(node, &["sh", "-c", script]).trim_end().to_owned()
+    }
+
+    /// Waits until shell text succeeds in a node.
+    pub(crate) fn until(&self, node: &str, limit: Duration, script: &str) {
+        let end = Instant::now() + limit;
+        loop {
+            let output = self.twin.exec(node, &["sh", "-c", script]);
+            if output.status.success() {
+                return;
+            }
+            assert!(Instant::now() < end, "{node} within {limit:?}: {script}: {output:?}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Starts to wait in a node until shell text succeeds, looking every few milliseconds.
+    pub(crate) fn watch(&self, node: &str, script: &str) -> std::process::Child {
+        let text = format!("until {script}; do sleep 0.01; done");
+        self.twin.spawn(node, &["sh", "-c", &text])
+    }
+
+    /// Waits until an address answers, which takes a handshake.
+    pub(crate) fn reaches(&self, from: &str, to: &str) {
+        let limit = Duration::from_secs(20);
+        self.until(from, limit, &format!("ping -n -c 1 -W 1 {to} >/dev/null"));
+    }
+
+    /// What the lab says of a node.
+    fn node(&self, name: &str) -> Value {
+        let args = ["lab", "status", "--format", "json", "--name", self.twin.name()];
+        let output = self.command(&args).output().unwrap();
+        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let nodes = status["nodes"].as_array().unwrap();
+        nodes.iter().find(|node| node["name"] == name).unwrap().clone()
+    }
+
+    /// An underlay address of a node, or that of a LAN client.
+    pub(crate) fn address(&self, node: &str) -> String {
+        self.node(node)["addresses"][0].as_str().unwrap().to_owned()
+    }
+
+    /// The process id of a host's PID 1, seen from here.
+    pub(crate) fn pid(&self, host: &str) -> u32 {
+        u32::try_from(self.node(host)["pid"].as_u64().unwrap()).unwrap()
+    }
+
+    /// The root folder of a host, seen from here.
+    pub(crate) fn root(&self, host: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.pid(host)))
+    }
+
+    /// What a host's tunnel, routes, rules, files and packet filter are: for comparing.
+    pub(crate) fn state(&self, host: &str) -> String {
+        let script = "exec 2>/dev/null
+            for i in $(wg show interfaces); do echo \"$i\"
+                wg showconf \"$i\" | grep -v ^Endpoint | sort
+                ip -o link show dev \"$i\" | grep -o 'mtu [0-9]*'
+                ip -o addr show dev \"$i\" | awk '$4 !~ /^fe80/ { print $4 }' | sort
+            done
+            ip route show table all | grep -v 'proto kernel' | sort
+            ip -6 route show table all | grep -v 'proto kernel\\|fe80\\|multicast' | sort
+            ip rule; ip -6 rule
+            find /etc/wireguard /etc/systemd/system /etc/sysctl.d -type f -exec stat -c '%a %u %n' {} + | sort
+            find /etc/wireguard /etc/systemd/system /etc/sysctl.d -type f -exec sha256sum {} + | sort
+            nft list ruleset
+            cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
+            ls /run/wgfleet/armed /run/wgfleet/c* || :";
+        self.sh(host, script)
+    }
+}
+
+/// Expects an exit code and gives everything that was said.
+pub(crate) fn ends(output: &Output, code: i32, args: &[&str]) -> String {
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(output.status.code(), Some(code), "wgfleet {args:?} said:\n{text}");
+    text
+}

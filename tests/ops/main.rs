@@ -1,0 +1,19 @@
+//! The main job where it gets rough: other users, jump hosts, lost power, lost ways in, new keys
+//! under traffic, and what others can see meanwhile.
+//!
+//! Each test raises a lab of its own with the real ssh, systemd, wg-quick and wireguard-go. Needs
+//! root, /dev/net/tun, openssh-server, sudo, doas, systemd, wireguard-tools, wireguard-go,
+//! nftables, iproute2, iputils-ping and age.
+
+mod back;
+mod bare;
+mod fleet;
+mod full_tunnel;
+mod phone;
+mod rotation;
+mod secrets;
+mod systemd;
+#[path = "../twin/mod.rs"]
+mod twin;
+mod users;
+mod watch;
