@@ -83,7 +83,9 @@ impl Payload {
         out
     }
 
-    fn file(&mut self, name: String, text: Zeroizing<String>) -> String {
+    /// Stages a file under a number and a word, never under a name out of the inventory.
+    fn file(&mut self, word: &str, text: Zeroizing<String>) -> String {
+        let name = format!("f{}.{word}", self.files.len());
         self.files.push((name.clone(), text));
         name
     }
@@ -153,7 +155,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
                 Change::Firewall { digest: Some(_) } => {
                     if let Some((_, text)) = &self.target.firewall {
                         let text = Zeroizing::new(text.clone());
-                        let file = self.payload.file("wgfleet.nft".to_owned(), text);
+                        let file = self.payload.file("nft", text);
                         self.op(format!("nft {file}"));
                     }
                 }
@@ -261,13 +263,13 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             whole.push_str(peer);
         }
         std::mem::swap(&mut text, &mut whole);
-        let file = self.payload.file(format!("{name}.set"), text);
+        let file = self.payload.file("set", text);
         let mut batch = String::new();
         for address in &desired.addresses {
             let _ = writeln!(batch, "address add {address} dev {name}");
         }
         let _ = writeln!(batch, "link set dev {name} mtu {} up", desired.mtu);
-        let batch = self.payload.file(format!("{name}.up"), Zeroizing::new(batch));
+        let batch = self.payload.file("up", Zeroizing::new(batch));
         self.op(format!("create {name} {}", backend_word(backend)));
         self.op(format!("setconf {name} {file}"));
         self.op(format!("batch {batch}"));
@@ -286,7 +288,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
                         .expose_base64();
                     let mut text = Zeroizing::new(String::with_capacity(48));
                     let _ = writeln!(text, "{}", key.as_str());
-                    let file = self.payload.file(format!("{name}.key"), text);
+                    let file = self.payload.file("key", text);
                     self.op(format!("private {name} {file}"));
                 }
                 "listen port" => {
@@ -307,14 +309,14 @@ impl<'a, S: Secrets> Compiler<'a, S> {
                 _ => {}
             }
         }
-        self.batch("batch", format!("{name}.link"), batch);
+        self.batch("batch", "link", batch);
         Ok(())
     }
 
     /// Adds a batch of ip(8) commands, where there is any.
-    fn batch(&mut self, verb: &str, name: String, batch: String) {
+    fn batch(&mut self, verb: &str, word: &str, batch: String) {
         if !batch.is_empty() {
-            let file = self.payload.file(name, Zeroizing::new(batch));
+            let file = self.payload.file(word, Zeroizing::new(batch));
             self.op(format!("{verb} {file}"));
         }
     }
@@ -378,7 +380,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             for section in &sections {
                 text.push_str(section);
             }
-            let file = self.payload.file(format!("{name}.add"), text);
+            let file = self.payload.file("add", text);
             self.op(format!("addconf {name} {file}"));
         }
         // Adding moves AllowedIPs from the old peer at once, so removing comes after.
@@ -414,8 +416,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
                     let psk = psk.expose_base64();
                     let mut text = Zeroizing::new(String::with_capacity(48));
                     let _ = writeln!(text, "{}", psk.as_str());
-                    let file = format!("{name}.psk{}", self.payload.files.len());
-                    let file = self.payload.file(file, text);
+                    let file = self.payload.file("psk", text);
                     self.op(format!("psk {name} {key} {file}"));
                 }
                 ("preshared key", _, None) => self.op(format!("no-psk {name} {key}")),
@@ -444,7 +445,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         }
         // An address takes younger ones of its prefix along, and the last one all routes. What
         // went along cannot be removed once more, so failures are no matter here.
-        self.batch("drop", format!("{name}.drop"), batch);
+        self.batch("drop", "drop", batch);
     }
 
     fn add_addresses_and_routes(&mut self, name: &InterfaceName) {
@@ -484,8 +485,8 @@ impl<'a, S: Secrets> Compiler<'a, S> {
                 let _ = writeln!(again, "{line}");
             }
         }
-        self.batch("drop", format!("{name}.again"), again);
-        self.batch("batch", format!("{name}.net"), batch);
+        self.batch("drop", "again", again);
+        self.batch("batch", "net", batch);
     }
 
     /// Installs the files that `which` picks; it is given each path and those of interfaces that
@@ -525,8 +526,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
                 None => Some(Zeroizing::new(file.public_text.clone())),
             };
             let Some(content) = content else { continue };
-            let name = format!("f{}", self.payload.files.len());
-            let name = self.payload.file(name, content);
+            let name = self.payload.file("file", content);
             self.payload.ops.push(format!("file {name} {:o} {path}", file.mode));
         }
         if reload {

@@ -32,7 +32,10 @@ pub enum SettingError {
         found: String,
     },
     /// A hook that could end its line in the rendered file.
-    #[error("a hook is one line without control characters, at most 4096 bytes")]
+    #[error(
+        "a hook is one line of at most 4096 bytes without control characters and without '#', where \
+         wg-quick(8) begins a comment whatever the quotes; put more into a script and call that"
+    )]
     Hook,
 }
 
@@ -275,7 +278,8 @@ impl FromStr for Hook {
 
     fn from_str(text: &str) -> Result<Self, SettingError> {
         let text = text.trim();
-        if text.is_empty() || text.len() > 4096 || text.chars().any(char::is_control) {
+        if text.is_empty() || text.len() > 4096 || text.chars().any(|c| c.is_control() || c == '#')
+        {
             return Err(SettingError::Hook);
         }
         Ok(Self(text.into()))

@@ -298,6 +298,28 @@ mod tests {
         }
 
         #[test]
+        fn no_mixture_of_sound_and_unsound_words_panics(lines in proptest::collection::vec(
+            proptest::collection::vec(proptest::sample::select(vec![
+                "interface", "device", "address", "route", "peer", "file", "unit", "|", "| ", "wg0", "wg1", "kernel",
+                "userspace", "yes", "no", "1420", "0", "-1", "4294967296", "600", "off", "(none)", "0x77", "0xfffffffff",
+                "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=", "10.0.0.1/24", "10.0.0.1/33", "fd00::/64", "default",
+                "4", "6", "main", "local", "table", "as-file", "other", "none", "1.2.3.4:0", "1.2.3.4:5", "[::1]:7",
+                "10.0.0.0/8,fd00::/8", ",", "\t", "end", "now", "armed", "firewall", "tool", "é", "\u{0}", "/etc/x",
+                "abababababababababababababababababababababababababababababababab",
+            ]), 0..11),
+            0..12,
+        ), blank in proptest::sample::select(vec![" ", "\t", "  "])) {
+            let text: String = lines.iter().map(|words| words.join(blank) + "\n").collect();
+            if let Ok(host) = parse(&(text + "end\n")) {
+                // What was accepted can be shown.
+                let shown = host.facts.tools.iter().chain(host.units.keys()).chain(host.files.keys());
+                for text in shown.chain(&host.armed).chain(&host.firewall) {
+                    prop_assert!(!text.chars().any(char::is_control));
+                }
+            }
+        }
+
+        #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = parse(&String::from_utf8_lossy(&bytes));
         }

@@ -258,8 +258,13 @@ impl InterfaceDiff<'_> {
 
     /// Why wg-quick has to stop and start it: what it did is not what it would do by the new file.
     fn quick_anew(&self) -> Option<&'static str> {
-        if self.wanted_policy() != self.live_policy() {
-            return Some("only wg-quick begins and ends the policy routing of a full tunnel");
+        let policy = self.wanted_policy();
+        let mark = self.interface.desired.fwmark.map(|mark| mark.0);
+        let marked = policy.is_empty() || mark.is_none_or(|mark| mark == self.live.fwmark);
+        if policy != self.live_policy() || !marked {
+            return Some(
+                "only wg-quick begins, changes and ends the policy routing of a full tunnel",
+            );
         }
         let path = self.path();
         let (want, seen) = (self.target.files.get(&path)?, self.observed.files.get(&path)?);

@@ -96,6 +96,15 @@ pub fn resolve<'a>(
             target.blocked.get_or_insert_with(|| reason.clone());
         }
         let backend = backend.unwrap_or(LiveBackend::Embedded);
+        if facts.systemd && interface.name.as_str().contains(['=', '+']) {
+            target.blocked.get_or_insert_with(|| {
+                format!(
+                    "systemd takes no unit for the interface name {}; use letters, digits, '_', \
+                     '.' and '-'",
+                    interface.name
+                )
+            });
+        }
         let hooks = &interface.hooks;
         let hooked = [&hooks.pre_up, &hooks.post_up].iter().any(|lines| !lines.is_empty());
         let quick = hooked || interface.full_tunnel() || !interface.dns.is_empty();

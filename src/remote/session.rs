@@ -169,11 +169,7 @@ impl Host {
         read?;
         complained?;
         let status = child.wait().await.map_err(RemoteError::Broken)?;
-        Ok(Reply {
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-            stderr: clean(&String::from_utf8_lossy(&stderr)),
-            status,
-        })
+        Ok(Reply { stdout: text(stdout), stderr: clean(&String::from_utf8_lossy(&stderr)), status })
     }
 
     /// Ends the connection and its master.
@@ -181,6 +177,12 @@ impl Host {
         // The master ends by its idle limit where it cannot be told to.
         let _ = self.session.close().await;
     }
+}
+
+/// Text of any bytes, without a second copy of those that are text already.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// Text of a host that can be shown to a person: no control characters, a few lines.

@@ -1,0 +1,179 @@
+//! What happens to a machine behind wgfleet's back.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use wgfleet::model::{Fingerprint, InterfaceName, PublicKey};
+use wgfleet::observed::{ObservedPeer, ObservedPsk, UnitState};
+
+use crate::vault::bytes;
+use crate::world::World;
+
+/// Something that happened behind wgfleet's back.
+#[derive(Debug, Clone)]
+pub(crate) enum Drift {
+    LosePeer(Index),
+    ForeignPeer(u8),
+    StealPrefix(Index),
+    Psk(Index),
+    Keepalive(Index),
+    NoEndpoint(Index),
+    LoseAddress,
+    ForeignAddress,
+    LoseRoutes,
+    ForeignRoute,
+    Mtu,
+    Down,
+    Port,
+    Mark,
+    OwnKey,
+    NoFile,
+    FileMode,
+    FileText,
+    NoInterface,
+    Unit,
+    Firewall,
+    NoForward,
+}
+
+pub(crate) fn drift() -> impl Strategy<Value = Drift> {
+    let peer = any::<Index>;
+    prop_oneof![
+        peer().prop_map(Drift::LosePeer),
+        any::<u8>().prop_map(Drift::ForeignPeer),
+        peer().prop_map(Drift::StealPrefix),
+        peer().prop_map(Drift::Psk),
+        peer().prop_map(Drift::Keepalive),
+        peer().prop_map(Drift::NoEndpoint),
+        proptest::sample::select(vec![
+            Drift::LoseAddress,
+            Drift::ForeignAddress,
+            Drift::LoseRoutes,
+            Drift::ForeignRoute,
+            Drift::Mtu,
+            Drift::Down,
+            Drift::Port,
+            Drift::Mark,
+            Drift::OwnKey,
+            Drift::NoFile,
+            Drift::FileMode,
+            Drift::FileText,
+            Drift::NoInterface,
+            Drift::Unit,
+            Drift::Firewall,
+            Drift::NoForward,
+        ]),
+    ]
+}
+
+impl World {
+    pub(crate) fn drift(&mut self, drift: &Drift) {
+        let name: InterfaceName = "wg0".parse().expect("a name");
+        let path = "/etc/wireguard/wg0.conf";
+        match drift {
+            Drift::NoFile => {
+                self.host.files.remove(path);
+                self.file.retain(|(own, _), _| *own != name);
+            }
+            Drift::FileMode => {
+                self.host.files.values_mut().for_each(|file| file.mode = 0o640);
+            }
+            Drift::FileText => {
+                if let Some(file) = self.host.files.get_mut(path) {
+                    file.public_text.push_str("# by hand\n");
+                    file.fingerprint = Fingerprint::from_bytes([9; 32]);
+                }
+            }
+            Drift::NoInterface => {
+                self.host.interfaces.remove(&name);
+                self.live.retain(|(own, _), _| *own != name);
+            }
+            Drift::Unit => {
+                self.host.units.values_mut().for_each(|unit| *unit = UnitState::default())
+            }
+            Drift::Firewall => self.host.firewall = Some("0123".to_owned()),
+            Drift::NoForward => (self.host.forward_v4, self.host.forward_v6) = (false, false),
+            _ => {}
+        }
+        let Some(live) = self.host.interfaces.get_mut(&name) else { return };
+        let keys: Vec<PublicKey> = live.peers.keys().copied().collect();
+        let pick = |index: &Index| (!keys.is_empty()).then(|| keys[index.index(keys.len())]);
+        match drift {
+            Drift::LosePeer(index) => {
+                if let Some(key) = pick(index) {
+                    live.peers.remove(&key);
+                    self.live.remove(&(name, key));
+                }
+            }
+            Drift::ForeignPeer(seed) => {
+                let key = PublicKey::from_bytes(bytes(&["foreign", &seed.to_string()]));
+                let peer = ObservedPeer {
+                    psk: ObservedPsk::None,
+                    endpoint: None,
+                    allowed_ips: BTreeSet::new(),
+                    latest_handshake: 0,
+                    received: 0,
+                    sent: 0,
+                    keepalive: None,
+                };
+                live.peers.insert(key, peer);
+                self.set_allowed(&name, &key, &["10.1.0.2/32".parse().expect("a prefix")]);
+            }
+            Drift::StealPrefix(index) => {
+                if let Some(key) = pick(index) {
+                    self.set_allowed(
+                        &name,
+                        &key,
+                        &[
+                            "10.1.0.1/32".parse().expect("a prefix"),
+                            "172.31.0.0/24".parse().expect("a prefix"),
+                        ],
+                    );
+                }
+            }
+            Drift::Psk(index) => {
+                if let Some(key) = pick(index) {
+                    self.live.insert((name, key), "by hand".to_owned());
+                }
+            }
+            Drift::Keepalive(index) => {
+                if let Some(key) = pick(index) {
+                    live.peers.get_mut(&key).expect("a peer").keepalive =
+                        wgfleet::model::Keepalive::new(99);
+                }
+            }
+            Drift::NoEndpoint(index) => {
+                if let Some(key) = pick(index) {
+                    live.peers.get_mut(&key).expect("a peer").endpoint = None;
+                }
+            }
+            Drift::LoseAddress => live.addresses.clear(),
+            Drift::ForeignAddress => {
+                live.addresses.insert("10.77.0.1/24".parse().expect("an address"));
+            }
+            Drift::LoseRoutes => live.routes.clear(),
+            Drift::ForeignRoute => {
+                live.routes.insert((254, "10.78.0.0/16".parse().expect("a prefix")));
+            }
+            Drift::Mtu => live.mtu = 1000,
+            Drift::Down => live.up = false,
+            Drift::Port => live.listen_port = 1,
+            Drift::Mark => live.fwmark = 5,
+            Drift::OwnKey => live.public_key = None,
+            _ => {}
+        }
+    }
+}
+
+/// Handshakes, traffic, and endpoints that roam: what running sessions do by themselves.
+pub(crate) fn live(world: &mut World) {
+    for interface in world.host.interfaces.values_mut() {
+        for (number, peer) in interface.peers.values_mut().enumerate() {
+            peer.latest_handshake = 1_700_000_000;
+            peer.received += 100;
+            peer.endpoint =
+                Some(std::net::SocketAddr::from(([100, 64, 0, number as u8 + 1], 40000)));
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Laws of what is pure: plans, payloads, rendered files and observations, for any fleet.
+
+mod drift;
+mod fleet;
+mod payload;
+mod plan;
+mod template;
+mod vault;
+mod world;

@@ -1,0 +1,146 @@
+//! What is sent to a host: plain words, secrets in staged files alone, and the real awk takes it
+//! apart as it was put together.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use proptest::prelude::*;
+use wgfleet::apply::Payload;
+use wgfleet::plan::{HostState, diff_host, resolve};
+
+use crate::drift::{drift, live};
+use crate::fleet::{Spec, spec};
+use crate::plan::config;
+use crate::vault::{leaks, render, secrets};
+use crate::world::{World, agents, facts, plan};
+
+/// The files of a payload by name, as this side reads them.
+fn sections(text: &str) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    let mut name = None;
+    for line in text.lines() {
+        match (line.strip_prefix("=== "), line.strip_prefix(' '), &name) {
+            (Some("end"), ..) => return all,
+            (Some(next), ..) => {
+                all.insert(next.to_owned(), String::new());
+                name = Some(next.to_owned());
+            }
+            (None, Some(line), Some(name)) => {
+                let file: &mut String = all.get_mut(name).expect("it was begun");
+                file.push_str(line);
+                file.push('\n');
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("no end: {text}");
+}
+
+/// The payloads of all hosts that lead from one fleet to another.
+fn payloads(
+    old: &Spec,
+    new: &Spec,
+    facts: &wgfleet::observed::Facts,
+    drifts: &[crate::drift::Drift],
+) -> Vec<Payload> {
+    let (before, after) = (old.desired(), new.desired());
+    let mut names = (*before.names).clone();
+    names.extend((*after.names).clone());
+    let mut all = Vec::new();
+    for index in 0..after.hosts.len() {
+        let mut world = World::new(facts.clone());
+        if index < before.hosts.len() {
+            world = plan(&before, index, &old.vault, &world, &before.names).1;
+            live(&mut world);
+            drifts.iter().for_each(|drift| world.drift(drift));
+        }
+        let host = &after.hosts[index];
+        let rendered = render(&after, host, &new.vault);
+        let observed = world.observe();
+        let target = resolve(host, &rendered, &observed);
+        let plan = diff_host(&target, &observed, &agents(), &names);
+        if plan.state == HostState::Ready {
+            let payload = Payload::compile(&plan, &target, &rendered, &observed, &new.vault);
+            all.push(payload.expect("nothing is missing"));
+        }
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn every_word_of_an_operation_is_plain(
+        old in spec(), new in spec(), facts in facts(), drifts in proptest::collection::vec(drift(), 0..3),
+    ) {
+        let mut all = secrets(&old.desired(), &old.vault);
+        all.extend(secrets(&new.desired(), &new.vault));
+        for payload in payloads(&old, &new, &facts, &drifts) {
+            let sections = sections(&payload.encode());
+            prop_assert_eq!(sections["ops"].lines().collect::<Vec<_>>(), payload.ops());
+            for (name, text) in &sections {
+                prop_assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.'), "{}", name);
+                if name != "ops" && name != "undo" {
+                    continue;
+                }
+                prop_assert!(!leaks(text, &all), "{}", text);
+                for line in text.lines() {
+                    let words: Vec<&str> = line.split(' ').collect();
+                    for word in &words {
+                        let plain = |b: u8| b.is_ascii_alphanumeric() || b"/:.,=+@_-".contains(&b)
+                            // The host's side turns patterns off; an IPv6 endpoint needs its brackets.
+                            || (words[0] == "endpoint" && b"[]".contains(&b));
+                        prop_assert!(!word.is_empty() && word.bytes().all(plain), "{}", line);
+                    }
+                    let staged = match words[0] {
+                        "setconf" | "addconf" | "private" => words.get(2),
+                        "psk" => words.get(3),
+                        "batch" | "drop" | "file" | "nft" => words.get(1),
+                        _ => None,
+                    };
+                    prop_assert!(staged.is_none_or(|name| sections.contains_key(*name)), "{}", line);
+                }
+            }
+            let shown = format!("{payload:?}");
+            prop_assert!(!leaks(&shown, &all));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_awk_takes_it_apart(old in spec(), new in spec(), facts in facts()) {
+        let script = include_str!("../../src/remote/host.sh");
+        let (_, program) = script.split_once("awk -v folder=\"$stage\" '").expect("the program is there");
+        let program = program.split_once("'").expect("it ends").0;
+        for payload in payloads(&old, &new, &facts, &[]) {
+            let text = payload.encode();
+            let wanted = sections(&text);
+            for awk in [&["mawk"][..], &["busybox", "awk"]] {
+                let folder = tempfile::tempdir().expect("a folder");
+                let mut child = Command::new(awk[0])
+                    .args(&awk[1..])
+                    .arg("-v")
+                    .arg(format!("folder={}", folder.path().display()))
+                    .arg(program)
+                    .stdin(Stdio::piped())
+                    .spawn()
+                    .unwrap_or_else(|error| panic!("this test needs {awk:?}: {error}"));
+                let mut stdin = child.stdin.take().expect("a pipe");
+                stdin.write_all(text.as_bytes()).expect("it reads");
+                drop(stdin);
+                prop_assert!(child.wait().expect("it ends").success());
+                let files: BTreeMap<String, String> = std::fs::read_dir(folder.path()).expect("a folder").map(|entry| {
+                    let entry = entry.expect("a file");
+                    let text = std::fs::read_to_string(entry.path()).expect("text");
+                    (entry.file_name().into_string().expect("a name"), text)
+                }).collect();
+                prop_assert_eq!(&files, &wanted, "{:?}", awk);
+            }
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! A machine that plans are carried out on, and which preshared key is really where: an observation
+//! tells that only in words.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+use proptest::prelude::*;
+use wgfleet::desired::{DesiredInterface, DesiredPeer, DesiredState, Secrets as _};
+use wgfleet::model::{Family, Fingerprint, HostName, InterfaceName, PublicKey};
+use wgfleet::observed::{
+    Facts, LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
+};
+use wgfleet::plan::{AgentSource, Change, FileAction, HostPlan, Target, diff_host, resolve};
+
+use crate::vault::{Vault, bytes, render};
+
+pub(crate) type Pair = (InterfaceName, PublicKey);
+
+/// A machine, and which preshared keys it really has.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct World {
+    pub(crate) host: ObservedHost,
+    pub(crate) live: BTreeMap<Pair, String>,
+    pub(crate) file: BTreeMap<Pair, String>,
+}
+
+impl World {
+    pub(crate) fn new(facts: Facts) -> Self {
+        let host = ObservedHost { facts, now: 1_700_000_000, ..ObservedHost::default() };
+        Self { host, live: BTreeMap::new(), file: BTreeMap::new() }
+    }
+
+    /// What a look at it tells.
+    pub(crate) fn observe(&self) -> ObservedHost {
+        let mut host = self.host.clone();
+        for (name, interface) in &mut host.interfaces {
+            for (key, peer) in &mut interface.peers {
+                let pair = (name.clone(), *key);
+                peer.psk = match (self.live.get(&pair), self.file.get(&pair)) {
+                    (None, _) => ObservedPsk::None,
+                    (Some(live), Some(file)) if live == file => ObservedPsk::AsFile,
+                    (Some(_), _) => ObservedPsk::Other,
+                };
+            }
+        }
+        host
+    }
+
+    pub(crate) fn set_allowed(&mut self, name: &InterfaceName, key: &PublicKey, nets: &[IpNet]) {
+        let interface = self.host.interfaces.get_mut(name).expect("it is there");
+        for (other, peer) in &mut interface.peers {
+            if other != key {
+                peer.allowed_ips.retain(|net| !nets.contains(net));
+            }
+        }
+        interface.peers.get_mut(key).expect("a peer").allowed_ips = nets.iter().copied().collect();
+    }
+
+    pub(crate) fn set_psk(
+        &mut self,
+        vault: &Vault,
+        interface: &DesiredInterface,
+        key: &PublicKey,
+        peer: &DesiredPeer,
+    ) {
+        let pair = (interface.name.clone(), *key);
+        match peer.psk_epoch {
+            Some(epoch) => self.live.insert(pair, psk(vault, interface, key, epoch)),
+            None => self.live.remove(&pair),
+        };
+    }
+
+    pub(crate) fn add_peer(
+        &mut self,
+        vault: &Vault,
+        interface: &DesiredInterface,
+        key: &PublicKey,
+        peer: &DesiredPeer,
+    ) {
+        let live = self.host.interfaces.get_mut(&interface.name).expect("it is there");
+        let seen = ObservedPeer {
+            psk: ObservedPsk::None,
+            endpoint: peer
+                .endpoint
+                .as_ref()
+                .map(|e| e.socket_addr().unwrap_or_else(|| resolved(&e.to_string()))),
+            allowed_ips: BTreeSet::new(),
+            latest_handshake: 0,
+            received: 0,
+            sent: 0,
+            keepalive: peer.keepalive,
+        };
+        live.peers.insert(*key, seen);
+        self.set_allowed(&interface.name, key, &peer.allowed_ips);
+        self.set_psk(vault, interface, key, peer);
+    }
+
+    pub(crate) fn start(
+        &mut self,
+        vault: &Vault,
+        interface: &DesiredInterface,
+        backend: LiveBackend,
+    ) {
+        let mut routes = interface.routes();
+        let mut mark = interface.fwmark.map_or(0, |mark| mark.0);
+        if interface.full_tunnel() {
+            mark = if mark == 0 { 51820 } else { mark };
+            let whole = interface
+                .peers
+                .values()
+                .flat_map(|p| p.allowed_ips.iter())
+                .filter(|n| n.prefix_len() == 0);
+            routes.extend(whole.map(|net| (mark, *net)));
+        }
+        let live = ObservedInterface {
+            backend,
+            up: true,
+            mtu: interface.mtu.get().into(),
+            public_key: Some(interface.public_key),
+            listen_port: interface.listen_port.map_or(41234, |port| port.get()),
+            fwmark: mark,
+            addresses: interface.addresses.iter().copied().collect(),
+            routes,
+            peers: BTreeMap::new(),
+        };
+        self.host.interfaces.insert(interface.name.clone(), live);
+        self.live.retain(|(name, _), _| *name != interface.name);
+        for (key, peer) in &interface.peers {
+            self.add_peer(vault, interface, key, peer);
+        }
+    }
+
+    /// Does what a plan says, field by field and nothing else.
+    pub(crate) fn apply(&mut self, plan: &HostPlan, target: &Target<'_>, vault: &Vault) {
+        let desired = |name: &InterfaceName| {
+            target
+                .interfaces
+                .iter()
+                .find(|i| i.desired.name == *name)
+                .expect("it is wanted")
+                .desired
+        };
+        for change in &plan.changes {
+            match change {
+                Change::PushAgent { digest, .. } => self.host.facts.agent = Some(*digest),
+                Change::File { path, action: FileAction::Remove, .. } => {
+                    self.host.files.remove(path);
+                }
+                Change::File { path, action, .. } => {
+                    let file = &target.files[path];
+                    let old = self.host.files.get(path).cloned();
+                    let mut new = ObservedFile {
+                        mode: file.mode,
+                        root: true,
+                        fingerprint: file.fingerprint,
+                        public_text: file.public_text.clone(),
+                    };
+                    if *action == FileAction::Protect {
+                        let old = old.expect("it is there");
+                        new.fingerprint = old.fingerprint;
+                        new.public_text = old.public_text;
+                    } else if let Some(name) = &file.conf {
+                        let interface = desired(name);
+                        self.file.retain(|(own, _), _| own != name);
+                        for (key, peer) in &interface.peers {
+                            if let Some(epoch) = peer.psk_epoch {
+                                self.file.insert(
+                                    (name.clone(), *key),
+                                    psk(vault, interface, key, epoch),
+                                );
+                            }
+                        }
+                    }
+                    self.host.files.insert(path.clone(), new);
+                }
+                Change::Forward { family: Family::V4, on } => self.host.forward_v4 = *on,
+                Change::Forward { family: Family::V6, on } => self.host.forward_v6 = *on,
+                Change::Firewall { digest } => self.host.firewall.clone_from(digest),
+                Change::Create { interface, backend, .. }
+                | Change::Restart { interface, backend, .. } => {
+                    self.start(vault, desired(interface), *backend);
+                }
+                Change::Delete { interface } => {
+                    self.host.interfaces.remove(interface);
+                }
+                Change::Device { interface, fields } => {
+                    let wanted = desired(interface);
+                    let live = self.host.interfaces.get_mut(interface).expect("it is there");
+                    for field in fields {
+                        match field.field {
+                            "public key" => live.public_key = Some(wanted.public_key),
+                            "listen port" => {
+                                live.listen_port = wanted.listen_port.expect("a port").get()
+                            }
+                            "fwmark" => live.fwmark = wanted.fwmark.map_or(0, |mark| mark.0),
+                            "mtu" => live.mtu = wanted.mtu.get().into(),
+                            "link" => live.up = true,
+                            other => panic!("field {other}"),
+                        }
+                    }
+                }
+                Change::AddPeer { interface, peer, .. } => {
+                    let wanted = desired(interface);
+                    self.add_peer(vault, wanted, &peer.key, &wanted.peers[&peer.key]);
+                }
+                Change::ChangePeer { interface, peer, fields } => {
+                    let wanted = desired(interface);
+                    let want = &wanted.peers[&peer.key];
+                    for field in fields {
+                        let live = self.host.interfaces.get_mut(interface).expect("it is there");
+                        let live = live.peers.get_mut(&peer.key).expect("it is there");
+                        match field.field {
+                            "allowed ips" => {
+                                self.set_allowed(interface, &peer.key, &want.allowed_ips)
+                            }
+                            "endpoint" => {
+                                let endpoint = want.endpoint.as_ref().expect("an endpoint");
+                                live.endpoint = Some(
+                                    endpoint
+                                        .socket_addr()
+                                        .unwrap_or_else(|| resolved(&endpoint.to_string())),
+                                );
+                            }
+                            "persistent keepalive" => live.keepalive = want.keepalive,
+                            "preshared key" => self.set_psk(vault, wanted, &peer.key, want),
+                            other => panic!("field {other}"),
+                        }
+                    }
+                }
+                Change::RemovePeer { interface, peer } => {
+                    self.host
+                        .interfaces
+                        .get_mut(interface)
+                        .expect("it is there")
+                        .peers
+                        .remove(&peer.key);
+                    self.live.remove(&(interface.clone(), peer.key));
+                }
+                Change::AddAddress { interface, address } => {
+                    self.host
+                        .interfaces
+                        .get_mut(interface)
+                        .expect("it is there")
+                        .addresses
+                        .insert(*address);
+                }
+                Change::RemoveAddress { interface, address } => {
+                    self.host
+                        .interfaces
+                        .get_mut(interface)
+                        .expect("it is there")
+                        .addresses
+                        .remove(address);
+                }
+                Change::AddRoute { interface, table, prefix } => {
+                    self.host
+                        .interfaces
+                        .get_mut(interface)
+                        .expect("it is there")
+                        .routes
+                        .insert((*table, *prefix));
+                }
+                Change::RemoveRoute { interface, table, prefix } => {
+                    self.host
+                        .interfaces
+                        .get_mut(interface)
+                        .expect("it is there")
+                        .routes
+                        .remove(&(*table, *prefix));
+                }
+                Change::Unit { unit, to, .. } => {
+                    self.host.units.insert(unit.clone(), *to);
+                }
+            }
+        }
+    }
+}
+
+pub(crate) fn psk(
+    vault: &Vault,
+    interface: &DesiredInterface,
+    key: &PublicKey,
+    epoch: u32,
+) -> String {
+    vault
+        .preshared_key(&interface.public_key, key, epoch)
+        .expect("made up")
+        .expose_base64()
+        .to_string()
+}
+
+pub(crate) fn resolved(name: &str) -> std::net::SocketAddr {
+    std::net::SocketAddr::from(([203, 0, 113, bytes(&[name])[0]], 51820))
+}
+
+pub(crate) fn agents() -> AgentSource {
+    let builds = BTreeMap::from([("x86_64".to_owned(), Fingerprint::from_bytes([7; 32]))]);
+    AgentSource { builds, hint: "no build".to_owned() }
+}
+
+pub(crate) fn facts() -> impl Strategy<Value = Facts> {
+    (any::<(bool, bool)>(), any::<[bool; 2]>()).prop_map(
+        |((systemd, kernel_wireguard), [wg, quick])| {
+            let mut tools: BTreeSet<String> =
+                ["ip", "nft", "wireguard-go", "resolvconf"].map(str::to_owned).into();
+            tools.extend(wg.then(|| "wg".to_owned()));
+            tools.extend((wg && quick).then(|| "wg-quick".to_owned()));
+            Facts {
+                machine: "x86_64".into(),
+                kernel: "6.1".into(),
+                systemd,
+                kernel_wireguard,
+                tun: true,
+                tools,
+                agent: None,
+            }
+        },
+    )
+}
+
+pub(crate) fn plan(
+    state: &DesiredState,
+    index: usize,
+    vault: &Vault,
+    world: &World,
+    names: &BTreeMap<PublicKey, HostName>,
+) -> (HostPlan, World) {
+    let host = &state.hosts[index];
+    let rendered = render(state, host, vault);
+    let observed = world.observe();
+    let target = resolve(host, &rendered, &observed);
+    let plan = diff_host(&target, &observed, &agents(), names);
+    let mut after = world.clone();
+    after.apply(&plan, &target, vault);
+    (plan, after)
+}
