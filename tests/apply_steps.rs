@@ -253,8 +253,7 @@ fn assert_same(now: &str, before: &str, what: &str) {
 fn encode(files: &[(&str, String)], ops: &[String], undo: &[&str]) -> String {
     let mut out = String::new();
     let ops = ops.join("\n") + "\n";
-    let mut undo = undo.join("\n");
-    undo.push('\n');
+    let undo = undo.join("\n");
     let lists = [("ops", ops), ("undo", undo)];
     for (name, text) in
         files.iter().map(|(name, text)| (*name, text)).chain(lists.iter().map(|(n, t)| (*n, t)))
@@ -539,7 +538,7 @@ fn every_shell_sees_the_same() {
                 .filter(|line| !line.starts_with("now ") && !line.contains("fe80:"))
                 .collect();
             lines.sort_unstable();
-            lines.join("\n") + "\n"
+            lines.join("\n")
         })
         .collect();
     assert!(

@@ -2,12 +2,16 @@
 //!
 //! Each shape of an answer is read in a process of its own, which is what is measured.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
 use wgfleet::observed::parse;
 
 const SIZE: usize = 32 << 20;
+
+/// What it is called, its head, and its lines by number.
+type Shape<'a> = (&'a str, &'a str, &'a dyn Fn(usize) -> String);
 
 /// A line of `/proc/self/status` in bytes.
 fn status(key: &str) -> usize {
@@ -24,7 +28,7 @@ fn an_answer_costs_a_few_times_its_size() {
         bytes[..8].copy_from_slice(&number.to_le_bytes());
         wgfleet::model::PublicKey::from_bytes(bytes)
     };
-    let shapes: [(&str, &str, &dyn Fn(usize) -> String); 7] = [
+    let shapes: [Shape<'_>; 7] = [
         ("prefixes of one peer", "", &|n| {
             let a = u32::try_from(n).unwrap_or(0);
             format!("{}/32,", std::net::Ipv4Addr::from(a))
@@ -63,7 +67,7 @@ fn an_answer_costs_a_few_times_its_size() {
         text.push_str(head);
         if one_line {
             text.push_str("interface wg0 kernel yes 1420\n");
-            text.push_str(&format!("peer\twg0\t{}\tnone\t(none)\t", key(0)));
+            let _ = write!(text, "peer\twg0\t{}\tnone\t(none)\t", key(0));
         }
         let mut number = 0;
         while text.len() < SIZE {
@@ -74,14 +78,8 @@ fn an_answer_costs_a_few_times_its_size() {
         // Resets the peak.
         fs::write("/proc/self/clear_refs", "5").expect("it is ours");
         let before = status("VmRSS:");
-        let parsed = parse(&text);
+        let _host = parse(&text);
         let peak = status("VmHWM:").saturating_sub(before);
-        println!(
-            "{what}: {} MiB for {} MiB, read: {}",
-            peak >> 20,
-            text.len() >> 20,
-            parsed.is_ok()
-        );
         // Twice its size would do for most; the shortest lines cost an allocation each, but there are
         // never more than two million of them.
         assert!(peak < 10 * SIZE, "{what}: {} MiB for {} MiB", peak >> 20, text.len() >> 20);

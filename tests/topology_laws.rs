@@ -648,12 +648,7 @@ fn large_fleets() {
             let _ = writeln!(transit, "  h-{index}: {{}}");
         }
     }
-    for (text, peers) in [
-        (mesh, 999),
-        (transit, 999),
-        (plain, 2001),
-        (hub, 2001),
-    ] {
+    for (text, peers) in [(mesh, 999), (transit, 999), (plain, 2001), (hub, 2001)] {
         let inventory = inventory(&text);
         let (lock, _) =
             wgfleet::inventory::allocate(&inventory, &wgfleet::inventory::Lock::default());

@@ -4,7 +4,6 @@
 //! is zeroed. So the same text without secrets exists for people and diffs.
 
 use std::collections::BTreeSet;
-
 use std::fmt::Write as _;
 
 use minijinja::syntax::SyntaxConfig;

@@ -90,7 +90,7 @@ impl World {
                 self.live.retain(|(own, _), _| *own != name);
             }
             Drift::Unit => {
-                self.host.units.values_mut().for_each(|unit| *unit = UnitState::default())
+                self.host.units.values_mut().for_each(|unit| *unit = UnitState::default());
             }
             Drift::Firewall => self.host.firewall = Some("0123".to_owned()),
             Drift::NoForward => (self.host.forward_v4, self.host.forward_v6) = (false, false),
@@ -169,11 +169,12 @@ impl World {
 /// Handshakes, traffic, and endpoints that roam: what running sessions do by themselves.
 pub(crate) fn live(world: &mut World) {
     for interface in world.host.interfaces.values_mut() {
-        for (number, peer) in interface.peers.values_mut().enumerate() {
+        for (number, peer) in
+            interface.peers.values_mut().zip(0_u8..).map(|(peer, number)| (number, peer))
+        {
             peer.latest_handshake = 1_700_000_000;
             peer.received += 100;
-            peer.endpoint =
-                Some(std::net::SocketAddr::from(([100, 64, 0, number as u8 + 1], 40000)));
+            peer.endpoint = Some(std::net::SocketAddr::from(([100, 64, 0, number + 1], 40000)));
         }
     }
 }

@@ -22,6 +22,7 @@ pub(crate) struct Spec {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the file format")]
 pub(crate) struct HostSpec {
     /// 0: none, 1: an address, 2: another address, 3: a name, 4: another name.
     pub(crate) endpoint: u8,

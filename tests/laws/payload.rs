@@ -53,7 +53,9 @@ fn payloads(
         if index < before.hosts.len() {
             world = plan(&before, index, &old.vault, &world, &before.names).1;
             live(&mut world);
-            drifts.iter().for_each(|drift| world.drift(drift));
+            for drift in drifts {
+                world.drift(drift);
+            }
         }
         let host = &after.hosts[index];
         let rendered = render(&after, host, &new.vault);
@@ -116,7 +118,7 @@ proptest! {
     fn every_awk_takes_it_apart(old in spec(), new in spec(), facts in facts()) {
         let script = include_str!("../../src/remote/host.sh");
         let (_, program) = script.split_once("awk -v folder=\"$stage\" '").expect("the program is there");
-        let program = program.split_once("'").expect("it ends").0;
+        let program = program.split_once('\'').expect("it ends").0;
         for payload in payloads(&old, &new, &facts, &[]) {
             let text = payload.encode();
             let wanted = sections(&text);

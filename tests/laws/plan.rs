@@ -92,7 +92,9 @@ proptest! {
             let mut hosts = Vec::new();
             for index in 0..before.hosts.len().min(after.hosts.len()) {
                 let (_, mut world) = plan(&before, index, &old.vault, &World::new(facts.clone()), &before.names);
-                drifts.iter().for_each(|drift| world.drift(drift));
+                for drift in &drifts {
+                    world.drift(drift);
+                }
                 hosts.push(plan(&after, index, &new.vault, &world, &after.names).0);
             }
             let plan = Plan { version: 1, fleet: after.fleet.clone(), hosts };

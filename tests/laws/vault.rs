@@ -9,7 +9,7 @@ use wgfleet::plan::RenderedHost;
 use zeroize::Zeroizing;
 
 /// A vault that makes everything up from names and a generation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Vault {
     pub(crate) generation: u8,
     pub(crate) epoch: u32,
@@ -20,7 +20,7 @@ pub(crate) fn bytes(parts: &[&str]) -> [u8; 32] {
 }
 
 impl Vault {
-    pub(crate) fn private(self, name: &HostName) -> PrivateKey {
+    pub(crate) fn private(&self, name: &HostName) -> PrivateKey {
         PrivateKey::from_random(Zeroizing::new(bytes(&[
             "key",
             name.as_str(),

@@ -10,7 +10,9 @@ use wgfleet::model::{Family, Fingerprint, HostName, InterfaceName, PublicKey};
 use wgfleet::observed::{
     Facts, LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
 };
-use wgfleet::plan::{AgentSource, Change, FileAction, HostPlan, Target, diff_host, resolve};
+use wgfleet::plan::{
+    AgentSource, Change, FieldChange, FileAction, HostPlan, Target, TargetFile, diff_host, resolve,
+};
 
 use crate::vault::{Vault, bytes, render};
 
@@ -117,7 +119,7 @@ impl World {
             up: true,
             mtu: interface.mtu.get().into(),
             public_key: Some(interface.public_key),
-            listen_port: interface.listen_port.map_or(41234, |port| port.get()),
+            listen_port: interface.listen_port.map_or(41234, wgfleet::model::Port::get),
             fwmark: mark,
             addresses: interface.addresses.iter().copied().collect(),
             routes,
@@ -127,6 +129,72 @@ impl World {
         self.live.retain(|(name, _), _| *name != interface.name);
         for (key, peer) in &interface.peers {
             self.add_peer(vault, interface, key, peer);
+        }
+    }
+
+    /// The preshared keys that a new boot-time file has.
+    fn write_keys(&mut self, vault: &Vault, interface: &DesiredInterface) {
+        self.file.retain(|(own, _), _| *own != interface.name);
+        for (key, peer) in &interface.peers {
+            if let Some(epoch) = peer.psk_epoch {
+                let pair = (interface.name.clone(), *key);
+                self.file.insert(pair, psk(vault, interface, key, epoch));
+            }
+        }
+    }
+
+    fn write_file(&mut self, path: &str, action: FileAction, file: &TargetFile) {
+        let old = self.host.files.get(path).cloned();
+        let mut new = ObservedFile {
+            mode: file.mode,
+            root: true,
+            fingerprint: file.fingerprint,
+            public_text: file.public_text.clone(),
+        };
+        if action == FileAction::Protect {
+            let old = old.expect("it is there");
+            new.fingerprint = old.fingerprint;
+            new.public_text = old.public_text;
+        }
+        self.host.files.insert(path.to_owned(), new);
+    }
+
+    fn change_device(&mut self, wanted: &DesiredInterface, fields: &[FieldChange]) {
+        let live = self.host.interfaces.get_mut(&wanted.name).expect("it is there");
+        for field in fields {
+            match field.field {
+                "public key" => live.public_key = Some(wanted.public_key),
+                "listen port" => live.listen_port = wanted.listen_port.expect("a port").get(),
+                "fwmark" => live.fwmark = wanted.fwmark.map_or(0, |mark| mark.0),
+                "mtu" => live.mtu = wanted.mtu.get().into(),
+                "link" => live.up = true,
+                other => panic!("field {other}"),
+            }
+        }
+    }
+
+    fn change_peer(
+        &mut self,
+        vault: &Vault,
+        wanted: &DesiredInterface,
+        key: &PublicKey,
+        fields: &[FieldChange],
+    ) {
+        let want = &wanted.peers[key];
+        for field in fields {
+            let live = self.host.interfaces.get_mut(&wanted.name).expect("it is there");
+            let live = live.peers.get_mut(key).expect("it is there");
+            match field.field {
+                "allowed ips" => self.set_allowed(&wanted.name, key, &want.allowed_ips),
+                "endpoint" => {
+                    let endpoint = want.endpoint.as_ref().expect("an endpoint");
+                    let known = endpoint.socket_addr();
+                    live.endpoint = Some(known.unwrap_or_else(|| resolved(&endpoint.to_string())));
+                }
+                "persistent keepalive" => live.keepalive = want.keepalive,
+                "preshared key" => self.set_psk(vault, wanted, key, want),
+                other => panic!("field {other}"),
+            }
         }
     }
 
@@ -148,30 +216,12 @@ impl World {
                 }
                 Change::File { path, action, .. } => {
                     let file = &target.files[path];
-                    let old = self.host.files.get(path).cloned();
-                    let mut new = ObservedFile {
-                        mode: file.mode,
-                        root: true,
-                        fingerprint: file.fingerprint,
-                        public_text: file.public_text.clone(),
-                    };
-                    if *action == FileAction::Protect {
-                        let old = old.expect("it is there");
-                        new.fingerprint = old.fingerprint;
-                        new.public_text = old.public_text;
-                    } else if let Some(name) = &file.conf {
-                        let interface = desired(name);
-                        self.file.retain(|(own, _), _| own != name);
-                        for (key, peer) in &interface.peers {
-                            if let Some(epoch) = peer.psk_epoch {
-                                self.file.insert(
-                                    (name.clone(), *key),
-                                    psk(vault, interface, key, epoch),
-                                );
-                            }
-                        }
+                    if let Some(name) =
+                        file.conf.as_ref().filter(|_| *action != FileAction::Protect)
+                    {
+                        self.write_keys(vault, desired(name));
                     }
-                    self.host.files.insert(path.clone(), new);
+                    self.write_file(path, *action, file);
                 }
                 Change::Forward { family: Family::V4, on } => self.host.forward_v4 = *on,
                 Change::Forward { family: Family::V6, on } => self.host.forward_v6 = *on,
@@ -184,48 +234,14 @@ impl World {
                     self.host.interfaces.remove(interface);
                 }
                 Change::Device { interface, fields } => {
-                    let wanted = desired(interface);
-                    let live = self.host.interfaces.get_mut(interface).expect("it is there");
-                    for field in fields {
-                        match field.field {
-                            "public key" => live.public_key = Some(wanted.public_key),
-                            "listen port" => {
-                                live.listen_port = wanted.listen_port.expect("a port").get()
-                            }
-                            "fwmark" => live.fwmark = wanted.fwmark.map_or(0, |mark| mark.0),
-                            "mtu" => live.mtu = wanted.mtu.get().into(),
-                            "link" => live.up = true,
-                            other => panic!("field {other}"),
-                        }
-                    }
+                    self.change_device(desired(interface), fields);
                 }
                 Change::AddPeer { interface, peer, .. } => {
                     let wanted = desired(interface);
                     self.add_peer(vault, wanted, &peer.key, &wanted.peers[&peer.key]);
                 }
                 Change::ChangePeer { interface, peer, fields } => {
-                    let wanted = desired(interface);
-                    let want = &wanted.peers[&peer.key];
-                    for field in fields {
-                        let live = self.host.interfaces.get_mut(interface).expect("it is there");
-                        let live = live.peers.get_mut(&peer.key).expect("it is there");
-                        match field.field {
-                            "allowed ips" => {
-                                self.set_allowed(interface, &peer.key, &want.allowed_ips)
-                            }
-                            "endpoint" => {
-                                let endpoint = want.endpoint.as_ref().expect("an endpoint");
-                                live.endpoint = Some(
-                                    endpoint
-                                        .socket_addr()
-                                        .unwrap_or_else(|| resolved(&endpoint.to_string())),
-                                );
-                            }
-                            "persistent keepalive" => live.keepalive = want.keepalive,
-                            "preshared key" => self.set_psk(vault, wanted, &peer.key, want),
-                            other => panic!("field {other}"),
-                        }
-                    }
+                    self.change_peer(vault, desired(interface), &peer.key, fields);
                 }
                 Change::RemovePeer { interface, peer } => {
                     self.host
