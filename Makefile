@@ -3,7 +3,7 @@
 
 SHELL = /bin/bash
 .DEFAULT_GOAL = build
-.PHONY: build demo test test-quick bench bench-plan docs lint install uninstall
+.PHONY: build demo test test-quick bench bench-plan bench-check docs lint install uninstall
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -46,6 +46,11 @@ bench-plan:
 	@scripts/privileges.sh
 	$(CARGO) build --locked --quiet
 	@WGFLEET=$(abspath $(DEBUG)) benches/plan.sh
+
+# check and render of a mesh of 1,000 and of 10,000 spokes on two hubs. Needs no root.
+bench-check:
+	@scripts/setup.sh build
+	$(CARGO) bench --locked --profile dev --bench mesh
 
 # The JSON Schema in the repository; man pages and completions under target/docs.
 docs: build

@@ -11,6 +11,10 @@ use super::{CommandError, CommandResult, Exit, Global};
 use crate::desired::DesiredHost;
 use crate::sys::{Mode, write_atomic};
 
+/// Hosts that are rendered before any of their files is written: a mesh's files together would not
+/// fit into memory.
+const AT_ONCE: usize = 64;
+
 /// Write each host's wg0.conf into a folder: DIR/HOST/wg0.conf, 0600 from the first instant.
 ///
 /// Unmanaged peers without a public key of their own get theirs too: hand it to them and run
@@ -30,14 +34,14 @@ impl RenderArgs {
         let (vault, secrets) = Fleet::unlock(global)?;
         let state = fleet.desired(&VaultKeys { vault: &vault })?;
         let hosts: Vec<&DesiredHost> = state.hosts.iter().chain(&state.issued).collect();
-        let rendered = fleet.render(&hosts, &secrets)?;
         let folder = |path: &std::path::Path| {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
         };
         folder(&self.output)?;
-        let written = rendered
-            .par_iter()
-            .map(|(name, host)| {
+        let mut written = 0;
+        for some in hosts.chunks(AT_ONCE) {
+            let rendered = fleet.render(some, &secrets)?;
+            rendered.par_iter().try_for_each(|(name, host)| {
                 let folder_of = self.output.join(name.as_str());
                 folder(&folder_of)?;
                 for (interface, file) in &host.files {
@@ -45,12 +49,12 @@ impl RenderArgs {
                     write_atomic(&path, file.content.as_bytes(), Mode::Private)
                         .map_err(|error| CommandError::new(Exit::Failed, &error))?;
                 }
-                Ok(host.files.len())
-            })
-            .collect::<Result<Vec<usize>, CommandError>>()?;
+                Ok::<(), CommandError>(())
+            })?;
+            written += rendered.values().map(|host| host.files.len()).sum::<usize>();
+        }
         if !global.quiet {
-            let files = written.iter().sum();
-            anstream::eprintln!("wrote {} into {}", count(files, "file"), self.output.display());
+            anstream::eprintln!("wrote {} into {}", count(written, "file"), self.output.display());
         }
         Ok(Exit::Done)
     }

@@ -1,0 +1,125 @@
+//! Whole-process figures of `check` and `render`: a mesh of 1,000 gateways with a LAN each, and
+//! 10,000 spokes on two hubs. `WGFLEET` names another binary than the one just built, `ROUNDS` how
+//! often each command runs.
+
+#![expect(clippy::print_stdout, reason = "the figures are what a benchmark prints")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Kernel ticks per second in `/proc/PID/stat` (`USER_HZ`, 100 on every Linux).
+const TICKS: f64 = 100.0;
+
+/// One run of one command.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    wall: f64,
+    cpu: f64,
+    /// Peak resident memory in MiB.
+    peak: f64,
+}
+
+fn mesh(hosts: usize) -> String {
+    let mut text = String::from(
+        "fleet: bench\nnetworks:\n  backbone: { prefixes: 10.64.0.0/16, links: mesh, psk: pairwise }\nsites:\n",
+    );
+    for host in 0..hosts {
+        let (high, low) = (16 + host / 256, host % 256);
+        let _ = writeln!(
+            text,
+            "  site-{host}:\n    subnets: 172.{high}.{low}.0/24\n    hosts:\n      gw-{host}: {{ \
+             ssh: gw-{host}, endpoint: \"gw-{host}.example.com:51820\", gateway: true }}"
+        );
+    }
+    let _ = writeln!(text, "expect:\n  - allow: {{ from: site-0, to: site-{} }}", hosts - 1);
+    text
+}
+
+fn hubs(spokes: usize) -> String {
+    let mut text = String::from(
+        "fleet: bench\nnetworks:\n  wan: { prefixes: 10.64.0.0/16, links: { hub: [hub-0, hub-1] }, psk: pairwise }\nhosts:\n",
+    );
+    for hub in 0..2 {
+        let _ = writeln!(
+            text,
+            "  hub-{hub}: {{ ssh: hub-{hub}, endpoint: \"hub-{hub}.example.com:51820\" }}"
+        );
+    }
+    for spoke in 0..spokes {
+        let _ = writeln!(text, "  spoke-{spoke}: {{ ssh: spoke-{spoke}, nat: true }}");
+    }
+    let _ = writeln!(text, "expect:\n  - allow: {{ from: spoke-0, to: spoke-{} }}", spokes - 1);
+    text
+}
+
+/// Runs the binary in a folder and watches it until it ends.
+fn run(binary: &Path, folder: &Path, arguments: &[&str]) -> Run {
+    let begin = Instant::now();
+    let mut child = Command::new(binary)
+        .args(["--identity", "identity.txt", "--quiet"])
+        .args(arguments)
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let process = Path::new("/proc").join(child.id().to_string());
+    let (mut cpu, mut peak) = (0.0_f64, 0.0_f64);
+    let status = loop {
+        // The peak never falls, so the last look before the end has it to within 2 ms.
+        if let Ok(text) = fs::read_to_string(process.join("status")) {
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+            peak = peak.max(kib.unwrap_or_default() / 1024.0);
+        }
+        if let Ok(text) = fs::read_to_string(process.join("stat")) {
+            let after = text.rsplit(')').next().unwrap_or_default();
+            let ticks = after.split_whitespace().skip(11).take(2);
+            cpu = cpu.max(ticks.filter_map(|tick| tick.parse::<f64>().ok()).sum::<f64>() / TICKS);
+        }
+        if let Some(status) = child.try_wait().expect("the child is ours") {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    assert!(status.success(), "{arguments:?} ended with {status}");
+    Run { wall: begin.elapsed().as_secs_f64(), cpu, peak }
+}
+
+fn median(runs: &[Run], of: impl Fn(&Run) -> f64) -> f64 {
+    let mut values: Vec<f64> = runs.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn report(what: &str, runs: &[Run]) {
+    println!(
+        "{what:<28} {:>8.2} s wall {:>8.2} s CPU {:>7.0} MiB   (median of {})",
+        median(runs, |run| run.wall),
+        median(runs, |run| run.cpu),
+        median(runs, |run| run.peak),
+        runs.len()
+    );
+}
+
+fn main() {
+    let built = env!("CARGO_BIN_EXE_wgfleet");
+    let binary = std::env::var_os("WGFLEET").map_or_else(|| built.into(), std::path::PathBuf::from);
+    let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
+    for (name, text) in [("mesh of 1,000", mesh(1_000)), ("10,000 spokes, 2 hubs", hubs(10_000))] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = folder.path();
+        fs::write(folder.join("fleet.yaml"), text).expect("the inventory is written");
+        // Addresses are pinned, and keys are made, before anything is measured.
+        run(&binary, folder, &["check"]);
+        let several = |arguments: &[&str]| -> Vec<Run> {
+            (0..rounds).map(|_| run(&binary, folder, arguments)).collect()
+        };
+        report(&format!("check, {name}"), &several(&["check"]));
+        run(&binary, folder, &["vault", "init", "--fleet", "bench"]);
+        run(&binary, folder, &["vault", "keygen"]);
+        report(&format!("render, {name}"), &several(&["render", "-o", "out"]));
+    }
+}
