@@ -73,9 +73,6 @@ pub fn diff_host(
             ))
         });
     }
-    if changes.is_empty() {
-        blocked = None;
-    }
     if observed.facts.agent.is_some()
         && changes.iter().any(|c| matches!(c, Change::PushAgent { .. }))
     {

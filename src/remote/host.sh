@@ -98,7 +98,7 @@ observe() {
 	[ "$f" = 0 ] || f=1
 	echo "forward6 $f"
 	! armed_id || ! timer_runs "$d" || echo "armed $d"
-	for f in $run/reverting.*; do # on its way back
+	for f in "$run"/reverting.*; do # on its way back
 		d=${f#"$run"/reverting.}
 		! timer_runs "$d" || echo "armed $d"
 	done

@@ -140,9 +140,15 @@ impl<'a> Derivation<'a> {
             .into_iter()
             .flat_map(|exit| families.iter().map(move |family| (everything_of(*family), exit)))
             .collect();
-        // What the end delivers to itself is never another's: two gateways of one site.
+        // What the end delivers to itself is never another's: two gateways of one site. Two members
+        // with one tunnel address are for the checker to tell; here each keeps its own.
+        let tunnel = |id: InterfaceId, net: &IpNet| {
+            self.topology.tunnel_addresses(id).any(|addr| host_net(addr) == *net)
+        };
         let mine = &self.own[&from];
-        let others = table.iter().filter(|(net, _)| mine.binary_search(net).is_err());
+        let others = table
+            .iter()
+            .filter(|(net, next)| mine.binary_search(net).is_err() || tunnel(*next, net));
         let mut entries = everything;
         entries.extend(others.copied());
         entries.sort_unstable();

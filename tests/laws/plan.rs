@@ -129,7 +129,11 @@ proptest! {
                     Change::ChangePeer { peer, .. } => {
                         peer.name.as_ref() == Some(name) || (spec.hub && peer.name.as_ref().is_some_and(|n| n.as_str() == "h0"))
                     }
-                    Change::AddRoute { .. } | Change::RemoveRoute { .. } | Change::File { .. } => true,
+                    // A gateway that masquerades names the sources.
+                    Change::AddRoute { .. }
+                    | Change::RemoveRoute { .. }
+                    | Change::File { .. }
+                    | Change::Firewall { .. } => true,
                     _ => false,
                 };
                 prop_assert!(allowed, "{change:#?}\n{}", spec.yaml());
@@ -154,6 +158,7 @@ proptest! {
                 }
             }
             let mut text = String::from("[Interface]\nPrivateKey = (hidden)\n");
+            let _ = writeln!(text, "Table = {}", wanted.table);
             for hook in &wanted.hooks.post_up {
                 let _ = writeln!(text, "PostUp = {hook}");
             }

@@ -1,0 +1,236 @@
+//! What must hold of every derived topology, against a slow and obvious reference.
+//!
+//! Fleets are written as text and parsed, so that the parser takes part. The reference knows the
+//! links from the generated specification alone and follows single packets hop by hop.
+
+mod fabric;
+mod spec;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use fabric::{Fabric, holds, reachable};
+use ipnet::IpNet;
+use proptest::prelude::*;
+use spec::spec;
+use wgfleet::inventory::{Inventory, parse};
+use wgfleet::model::{HostName, NetworkName};
+use wgfleet::topology::{self, InterfaceId, NodeKind, Topology};
+
+fn inventory(text: &str) -> Inventory {
+    let parsed = parse(PathBuf::from("fleet.yaml"), text.to_owned());
+    parsed.inventory.unwrap_or_else(|| panic!("{text}\n{:?}", parsed.findings))
+}
+
+fn topology(text: &str) -> Topology {
+    topology::build(&inventory(text), &|_: &NetworkName, _: &HostName| Vec::new())
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn every_wanted_packet_arrives_and_so_does_its_answer(spec in spec()) {
+        let order: Vec<usize> = (0..spec.hosts.len()).collect();
+        let topology = topology(&spec.yaml(&order));
+        for network in 0..spec.networks.len() {
+            let fabric = Fabric::new(&topology, network);
+            let (links, transit) = spec.graph(network);
+            for from in &fabric.members {
+                let peers: BTreeSet<(String, String)> = topology.interface(*from).peers.iter()
+                    .map(|peer| (fabric.name(*from).to_owned(), fabric.name(peer.remote).to_owned()))
+                    .collect();
+                let wanted = links.iter().filter(|(a, _)| a == fabric.name(*from)).cloned().collect();
+                prop_assert_eq!(peers, wanted, "links of {}", fabric.name(*from));
+                for (to, hops) in reachable(&links, &transit, fabric.name(*from)) {
+                    let to = fabric.find(&to);
+                    for source in fabric.probes(*from) {
+                        for target in fabric.probes(to) {
+                            if source.is_ipv4() != target.is_ipv4()
+                                || fabric.owner(source) != Some(*from)
+                                || fabric.owner(target) != Some(to)
+                            {
+                                continue;
+                            }
+                            let there = fabric.follow(*from, source, target);
+                            let told = format!("{source} -> {target}: {there:?}\n{}", spec.yaml(&order));
+                            let there = there.map_err(|_| TestCaseError::fail(told.clone()))?;
+                            let mut back = fabric.follow(to, target, source)
+                                .map_err(|why| TestCaseError::fail(format!("back: {why}; {told}")))?;
+                            back.reverse();
+                            prop_assert_eq!(&there, &back, "{}", told);
+                            prop_assert_eq!(there.len(), hops + 1, "the shortest way: {}", told);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_packet_goes_in_circles(spec in spec()) {
+        let order: Vec<usize> = (0..spec.hosts.len()).collect();
+        let topology = topology(&spec.yaml(&order));
+        for network in 0..spec.networks.len() {
+            let fabric = Fabric::new(&topology, network);
+            let mut targets: BTreeSet<IpAddr> = fabric.members.iter().flat_map(|id| fabric.probes(*id)).collect();
+            targets.extend(["10.1.0.200", "10.1.0.70", "10.2.0.200", "fd10::99", "203.0.113.9"].map(|a| a.parse::<IpAddr>().unwrap()));
+            for from in &fabric.members {
+                let sources = topology.tunnel_addresses(*from);
+                let packets: Vec<_> = sources.flat_map(|s| targets.iter().map(move |t| (s, t))).collect();
+                for (source, target) in packets {
+                    let (mut at, mut steps) = (*from, 0);
+                    while !fabric.own(at).iter().any(|net| holds(net, *target)) {
+                        let Some(next) = fabric.lookup(at, *target) else { break };
+                        if fabric.lookup(next, source) != Some(at) {
+                            break;
+                        }
+                        at = next;
+                        steps += 1;
+                        prop_assert!(steps <= fabric.members.len(), "{} from {}\n{}", target, fabric.name(*from), spec.yaml(&order));
+                        // Only a host passes on what is not its own.
+                        if matches!(topology.node(topology.interface(at).node).kind, NodeKind::Unmanaged(_)) {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lists_hold_nothing_that_contradicts(spec in spec()) {
+        let order: Vec<usize> = (0..spec.hosts.len()).collect();
+        let text = spec.yaml(&order);
+        let topology = topology(&text);
+        for network in 0..spec.networks.len() {
+            let fabric = Fabric::new(&topology, network);
+            for id in &fabric.members {
+                let own = fabric.own(*id);
+                let mut seen: BTreeMap<IpNet, InterfaceId> = BTreeMap::new();
+                for peer in &topology.interface(*id).peers {
+                    let within: BTreeSet<&IpNet> = peer.allowed_ips.iter().collect();
+                    prop_assert_eq!(within.len(), peer.allowed_ips.len(), "twice in one list");
+                    for net in peer.allowed_ips.iter() {
+                        prop_assert!(!own.contains(net), "{} has {net} itself\n{text}", fabric.name(*id));
+                        if let Some(other) = seen.insert(*net, peer.remote) {
+                            let owners = fabric.members.iter().filter(|id| fabric.own(**id).contains(net)).count();
+                            prop_assert!(owners > 1, "{}: {net} on {} and {}\n{text}", fabric.name(*id), fabric.name(other), fabric.name(peer.remote));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_hosts_means_nothing(spec in spec(), seed in any::<u64>()) {
+        let order: Vec<usize> = (0..spec.hosts.len()).collect();
+        let mut other = order.clone();
+        other.sort_by_key(|index| (*index as u64 + 1).wrapping_mul(seed | 1) >> 7);
+        let (one, two) = (spec.yaml(&order), spec.yaml(&other));
+        prop_assert_eq!(by_name(&topology(&one)), by_name(&topology(&two)), "{}\n{}", one, two);
+    }
+
+    #[test]
+    fn everything_else_goes_to_the_exit(spec in spec()) {
+        let order: Vec<usize> = (0..spec.hosts.len()).collect();
+        let text = spec.yaml(&order);
+        let topology = topology(&text);
+        for host in 0..spec.hosts.len() {
+            let Some((network, exit)) = spec.exit_of(host) else { continue };
+            let fabric = Fabric::new(&topology, network);
+            let (from, exit) = (fabric.find(&format!("h{host}")), fabric.find(&format!("h{exit}")));
+            let outside: IpAddr = "203.0.113.9".parse().unwrap();
+            prop_assert_eq!(fabric.lookup(from, outside), Some(exit));
+            let source = topology.tunnel_addresses(from).find(IpAddr::is_ipv4).unwrap();
+            if fabric.owner(source) == Some(from) {
+                prop_assert_eq!(fabric.lookup(exit, source), Some(from));
+            }
+            let node = topology.node(topology.interface(exit).node);
+            prop_assert!(node.exit && node.forwards.v4 && !node.masquerade.is_empty());
+        }
+    }
+}
+
+/// Everything that is derived, without the numbers that the order gives.
+fn by_name(topology: &Topology) -> BTreeMap<(String, usize), String> {
+    let mut all = BTreeMap::new();
+    for interface in &topology.interfaces {
+        let node = topology.node(interface.node);
+        let mut text = format!(
+            "{:?} {:?} {:?} {} {:?} {:?}",
+            interface.addresses.iter().map(|a| a.value).collect::<Vec<_>>(),
+            interface.listen_port,
+            node.forwards,
+            interface.mtu,
+            node.masquerade,
+            node.exit,
+        );
+        let peers: BTreeMap<&str, String> = interface
+            .peers
+            .iter()
+            .map(|peer| {
+                let what = format!(
+                    "{:?} {:?} {:?} {}",
+                    peer.allowed_ips, peer.endpoint, peer.keepalive, peer.psk
+                );
+                (topology.remote(peer).name.as_str(), what)
+            })
+            .collect();
+        let _ = write!(text, " {peers:#?}");
+        all.insert((node.name.to_string(), interface.network), text);
+    }
+    all
+}
+
+#[expect(clippy::print_stdout, reason = "a figure for whoever looks")]
+fn print(text: &str) {
+    print!("{text}");
+}
+
+/// Prints how long large fleets take; nothing is asserted about time.
+#[test]
+fn large_fleets() {
+    let mut mesh = String::from(
+        "fleet: m\nnetworks: { n: { prefixes: [10.0.0.0/16], links: mesh } }\nhosts:\n",
+    );
+    let mut transit = String::from(
+        "fleet: m\nnetworks: { n: { prefixes: [10.0.0.0/16], links: mesh } }\ndefaults: { transit: true }\nhosts:\n",
+    );
+    let mut hub = String::from(
+        "fleet: h\nnetworks: { n: { prefixes: [10.0.0.0/16], links: { hub: [hub-0, hub-1] } } }\nhosts:\n  hub-0: {}\n  hub-1: {}\n",
+    );
+    let mut plain = hub.clone();
+    for index in 0..2000 {
+        let (high, low) = (index / 256, index % 256);
+        let _ = writeln!(hub, "  s-{index}: {{ subnets: 172.{}.{low}.0/24 }}", 16 + high);
+        let _ = writeln!(plain, "  s-{index}: {{}}");
+        if index < 1000 {
+            let _ = writeln!(mesh, "  h-{index}: {{ subnets: 172.{}.{low}.0/24 }}", 16 + high);
+            let _ = writeln!(transit, "  h-{index}: {{}}");
+        }
+    }
+    for (what, text, peers) in [
+        ("mesh of 1,000", mesh, 999),
+        ("mesh of 1,000, all transit", transit, 999),
+        ("2 hubs, 2,000 spokes", plain, 2001),
+        ("2 hubs, 2,000 spokes with a subnet each", hub, 2001),
+    ] {
+        let inventory = inventory(&text);
+        let (lock, _) =
+            wgfleet::inventory::allocate(&inventory, &wgfleet::inventory::Lock::default());
+        let addresses =
+            |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
+        let begin = std::time::Instant::now();
+        let topology = topology::build(&inventory, &addresses);
+        print(&format!("{what}: {:?}\n", begin.elapsed()));
+        assert_eq!(topology.interfaces[0].peers.len(), peers);
+    }
+}
