@@ -56,7 +56,7 @@ fn the_command_line_makes_a_vault_from_nothing() {
     assert_eq!((code, output.as_str()), (0, ""), "{errors}");
     insta::assert_snapshot!(errors, @r"
     made the identity …/home/.config/wgfleet/identity-acme.txt: keep a backup of it
-    made the vault ./vault for 1 recipient(s); commit it, then run `wgfleet vault keygen HOST…`
+    made the vault ./vault for 1 recipient(s)
     ");
     let identity = root.path().join("home/.config/wgfleet/identity-acme.txt");
     assert_eq!(fs::metadata(identity).unwrap().permissions().mode() & 0o777, 0o600);
