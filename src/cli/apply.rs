@@ -15,7 +15,7 @@ use super::survey::{Survey, SurveyArgs};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::apply::{Job, Outcome, apply_all};
 use crate::model::HostName;
-use crate::plan::{Change, HostState, Plan, resolve};
+use crate::plan::{Change, HostPlan, HostState, Plan, resolve};
 
 /// Make the hosts what the file says, with the smallest operations.
 ///
@@ -47,13 +47,7 @@ pub(super) struct ApplyArgs {
 
 impl ApplyArgs {
     pub(super) fn run(self, global: &Global) -> CommandResult {
-        if !self.yes && !std::io::stdin().is_terminal() {
-            return Err(CommandError::message(
-                Exit::Usage,
-                "nobody can be asked: stdin is not a terminal",
-            )
-            .hint("add --yes"));
-        }
+        can_ask(self.yes)?;
         let _lock = FleetLock::take(global)?;
         let fleet = Fleet::load(global)?;
         runtime()?.block_on(async {
@@ -130,6 +124,15 @@ fn fresh(path: &std::path::Path, plan: &Plan) -> Result<(), CommandError> {
     .hint("run `wgfleet plan --out` again and review it"))
 }
 
+/// Refuses to wait for an answer that nobody can give.
+pub(super) fn can_ask(yes: bool) -> Result<(), CommandError> {
+    if yes || std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    Err(CommandError::message(Exit::Usage, "nobody can be asked: stdin is not a terminal")
+        .hint("add --yes"))
+}
+
 pub(super) fn ask(changing: usize) -> Result<bool, CommandError> {
     anstream::eprint!("Change {changing} hosts? [y/N] ");
     std::io::stderr().flush()?;
@@ -167,21 +170,8 @@ pub(super) async fn carry_out(
             }
             HostState::Ready => {}
         }
-        let desired = survey.state.hosts.iter().find(|host| host.name == *name);
-        let parts = (desired, survey.rendered.get(name), observed.get(name));
-        let (Some(desired), Some(rendered), Some(seen)) = parts else { continue };
-        let (Some(look), Some(host)) = (survey.looks.get(name), hosts.remove(name)) else {
-            continue;
-        };
-        let job = Job {
-            id: change_id()?,
-            plan: host_plan,
-            target: resolve(desired, rendered, seen),
-            rendered,
-            observed: seen,
-            look: look.clone(),
-            agents: Arc::clone(&agents),
-        };
+        let Some(job) = job(&survey, &observed, host_plan, &agents)? else { continue };
+        let Some(host) = hosts.remove(name) else { continue };
         jobs.push((job, host));
     }
     futures_util::future::join_all(hosts.into_values().map(crate::remote::Host::close)).await;
@@ -192,6 +182,30 @@ pub(super) async fn carry_out(
     let place = |name: &HostName| plan.hosts.iter().position(|host| host.host == *name);
     outcomes.sort_by_key(|(name, _)| place(name));
     Ok(outcomes)
+}
+
+/// One host's share of a plan; `None` where the survey did not bring what it needs.
+pub(super) fn job<'a>(
+    survey: &'a Survey,
+    observed: &'a BTreeMap<HostName, crate::observed::ObservedHost>,
+    plan: &'a HostPlan,
+    agents: &Arc<BTreeMap<String, Vec<u8>>>,
+) -> Result<Option<Job<'a>>, CommandError> {
+    let name = &plan.host;
+    let desired = survey.state.hosts.iter().find(|host| host.name == *name);
+    let parts = (desired, survey.rendered.get(name), observed.get(name), survey.looks.get(name));
+    let (Some(desired), Some(rendered), Some(observed), Some(look)) = parts else {
+        return Ok(None);
+    };
+    Ok(Some(Job {
+        id: change_id()?,
+        plan,
+        target: resolve(desired, rendered, observed),
+        rendered,
+        observed,
+        look: look.clone(),
+        agents: Arc::clone(agents),
+    }))
 }
 
 /// The binaries that a plan pushes, by machine; none are read where it pushes none.

@@ -1,21 +1,20 @@
 //! `wgfleet rotate`: new keys without lost traffic.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::apply::{ask, change_id, exit, read_agents, summarise};
+use super::apply::{ask, can_ask, exit, job, read_agents, summarise};
 use super::fleet::{Fleet, VaultKeys};
 use super::lock::FleetLock;
 use super::survey::{Survey, SurveyArgs};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
-use crate::apply::{Job, Outcome, Rotation, rotate};
+use crate::apply::{Outcome, Rotation, rotate};
 use crate::desired::PublicKeys;
 use crate::model::{HostName, PublicKey};
-use crate::plan::{HostPlan, HostState, Plan, resolve};
+use crate::plan::{HostState, Plan};
 use crate::sys::{Clock as _, SystemClock};
 use crate::topology::NodeKind;
 use crate::vault::Vault;
@@ -79,13 +78,7 @@ impl PublicKeys for TurnKeys<'_> {
 
 impl RotateArgs {
     pub(super) fn run(self, global: &Global) -> CommandResult {
-        if !self.yes && !std::io::stdin().is_terminal() {
-            return Err(CommandError::message(
-                Exit::Usage,
-                "nobody can be asked: stdin is not a terminal",
-            )
-            .hint("add --yes"));
-        }
+        can_ask(self.yes)?;
         let _lock = FleetLock::take(global)?;
         let fleet = Fleet::load(global)?;
         let mut vault = Vault::open(&super::vault::folder(&global.file))?;
@@ -282,29 +275,6 @@ impl RotateArgs {
         outcomes.extend(rotate(connector, rotation, secrets, deadline, sink).await);
         Ok(outcomes)
     }
-}
-
-fn job<'a>(
-    survey: &'a Survey,
-    observed: &'a BTreeMap<HostName, crate::observed::ObservedHost>,
-    plan: &'a HostPlan,
-    agents: &Arc<BTreeMap<String, Vec<u8>>>,
-) -> Result<Option<Job<'a>>, CommandError> {
-    let name = &plan.host;
-    let desired = survey.state.hosts.iter().find(|host| host.name == *name);
-    let parts = (desired, survey.rendered.get(name), observed.get(name), survey.looks.get(name));
-    let (Some(desired), Some(rendered), Some(observed), Some(look)) = parts else {
-        return Ok(None);
-    };
-    Ok(Some(Job {
-        id: change_id()?,
-        plan,
-        target: resolve(desired, rendered, observed),
-        rendered,
-        observed,
-        look: look.clone(),
-        agents: Arc::clone(agents),
-    }))
 }
 
 /// The hosts and all their managed neighbours.
