@@ -81,7 +81,7 @@ pub(super) fn wait(lab: &Lab, hosts: &[usize]) -> Result<(), LabError> {
         each(hosts, |index| {
             let host = &lab.spec.hosts[*index];
             let patience = match host.init {
-                Init::Plain => Duration::from_secs(30),
+                Init::Plain => Duration::from_secs(90),
                 Init::Systemd => Duration::from_secs(90),
             };
             let deadline = Instant::now() + patience;
@@ -110,7 +110,7 @@ fn answers(lab: &Lab, index: usize, host: &HostSpec) -> bool {
         return false;
     };
     let mut banner = [0; 4];
-    stream.set_read_timeout(Some(Duration::from_secs(2))).is_ok()
+    stream.set_read_timeout(Some(Duration::from_secs(5))).is_ok()
         && stream.read_exact(&mut banner).is_ok()
         && &banner == b"SSH-"
 }
