@@ -6,16 +6,30 @@
 
 mod addresses;
 mod allowed;
+mod dns;
+mod endpoints;
+mod exits;
 mod expect;
 mod flows;
+mod keepalives;
 mod keys;
 mod lans;
+mod listening;
+mod mtus;
+mod nested;
+mod points;
 mod ports;
+mod roaming;
+mod routes;
 pub mod session;
 mod sessions;
 pub mod tables;
 mod trace;
 pub mod walk;
+mod written;
+mod zones;
+
+pub use keys::against_vault;
 
 use rayon::prelude::*;
 
@@ -39,14 +53,29 @@ pub const RULES: &[Rule] = &[
     Rule { name: "overlapping-networks", check: addresses::networks },
     Rule { name: "equal-lans", check: lans::equal },
     Rule { name: "lans-over-networks", check: lans::over_networks },
+    Rule { name: "roaming-lans", check: roaming::lans },
     Rule { name: "duplicate-allowed-ips", check: allowed::duplicates },
     Rule { name: "missing-tunnel-addresses", check: allowed::missing },
+    Rule { name: "endpoints-in-tunnels", check: nested::endpoints },
+    Rule { name: "routes-twice", check: routes::twice },
+    Rule { name: "lans-taken", check: routes::lans },
+    Rule { name: "families-of-full-tunnels", check: exits::families },
+    Rule { name: "full-tunnels-without-exit", check: exits::dead_ends },
+    Rule { name: "split-gateways", check: lans::split },
+    Rule { name: "dns-servers", check: dns::servers },
     Rule { name: "no-initiator", check: sessions::initiators },
     Rule { name: "port-clashes", check: ports::ports },
     Rule { name: "equal-endpoints", check: ports::endpoints },
     Rule { name: "interface-clashes", check: ports::interfaces },
+    Rule { name: "private-endpoints", check: endpoints::private_across },
+    Rule { name: "hairpins", check: endpoints::hairpins },
+    Rule { name: "keepalives", check: keepalives::sleepers },
+    Rule { name: "listen-ports", check: listening::ports },
     Rule { name: "duplicate-keys", check: keys::duplicates },
     Rule { name: "expectations", check: expect::rules },
+    Rule { name: "points-of-failure", check: points::single },
+    Rule { name: "zones", check: zones::transit },
+    Rule { name: "mtus", check: mtus::sizes },
 ];
 
 /// Runs every rule; findings in the order of the file.

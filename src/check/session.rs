@@ -1,6 +1,6 @@
 //! Sessions: who can begin them, and what their graph falls apart into.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use petgraph::algo::articulation_points::articulation_points;
 use petgraph::algo::{bridges, connected_components};
@@ -126,6 +126,36 @@ impl Graph {
         let mut nodes: Vec<NodeId> = points.into_iter().map(|node| self.graph[node]).collect();
         nodes.sort_unstable();
         nodes
+    }
+
+    /// The hosts without which other hosts lose touch, in order: unlike
+    /// [`Self::articulation_points`], what hangs on a host without being managed does not count.
+    #[must_use]
+    pub fn hubs_of_hosts(&self, topology: &Topology) -> Vec<NodeId> {
+        Self { graph: self.managed(topology), parts: Vec::new() }.articulation_points()
+    }
+
+    /// The bridges between two parts that each have several hosts, in order.
+    #[must_use]
+    pub fn bridges_between_hosts(&self, topology: &Topology) -> Vec<(InterfaceId, InterfaceId)> {
+        let graph = self.managed(topology);
+        let leaves: HashSet<NodeId> = graph
+            .node_indices()
+            .filter(|at| graph.neighbors(*at).take(2).count() < 2)
+            .map(|at| graph[at])
+            .collect();
+        let leaf = |id: InterfaceId| leaves.contains(&topology.interface(id).node);
+        let links = Self { graph, parts: Vec::new() }.bridges();
+        links.into_iter().filter(|(a, b)| !leaf(*a) && !leaf(*b)).collect()
+    }
+
+    /// The graph of the managed hosts alone.
+    fn managed(&self, topology: &Topology) -> UnGraph<NodeId, (InterfaceId, InterfaceId, u32)> {
+        let mut graph = self.graph.clone();
+        graph.retain_nodes(|graph, at| {
+            matches!(topology.node(graph[at]).kind, NodeKind::Host(_))
+        });
+        graph
     }
 }
 
