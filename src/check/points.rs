@@ -27,9 +27,9 @@ fn hosts(topology: &Topology, graph: &Graph) -> Option<Finding> {
     let (first, rest) = points.split_first()?;
     let name = |id: &NodeId| topology.node(*id).name.as_str();
     let title = if rest.is_empty() {
-        format!("without `{}` the fleet falls apart", name(first))
+        format!("`{}` is a single point of failure", name(first))
     } else {
-        format!("without any one of {} hosts the fleet falls apart", points.len())
+        format!("{} hosts are single points of failure", points.len())
     };
     let mut finding = Finding::new(Code::SinglePoint, title, topology.node(*first).at)
         .label("every way between some hosts goes through it");
@@ -47,9 +47,9 @@ fn links(topology: &Topology, graph: &Graph) -> Option<Finding> {
     let ((a, b), rest) = bridges.split_first()?;
     let name = |id| topology.node(topology.interface(id).node).name.as_str();
     let title = if rest.is_empty() {
-        format!("only the link between `{}` and `{}` holds the fleet together", name(*a), name(*b))
+        format!("the link between `{}` and `{}` is a single point of failure", name(*a), name(*b))
     } else {
-        format!("without any one of {} links the fleet falls apart", bridges.len())
+        format!("{} links are single points of failure", bridges.len())
     };
     let at = super::session::entry(topology, *a, *b).map_or(topology.interface(*a).at, |peer| peer.at);
     let mut finding =
