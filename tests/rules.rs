@@ -112,16 +112,15 @@ fn what_is_legal_has_no_finding() {
 #[test]
 fn every_code_has_its_inventories() {
     let pairs: BTreeSet<String> = folder("fails").into_iter().map(|(name, _)| name).collect();
-    let of_files: BTreeSet<String> = fs::read_dir(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/findings/snapshots"),
-    )
-    .expect("the snapshots are there")
-    .filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok())
-    .flat_map(|text| {
-        let codes = text.split("error[").chain(text.split("warning[")).skip(1);
-        codes.filter_map(|rest| rest.get(..6).map(str::to_owned)).collect::<Vec<_>>()
-    })
-    .collect();
+    let of_files: BTreeSet<String> =
+        fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/findings/snapshots"))
+            .expect("the snapshots are there")
+            .filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok())
+            .flat_map(|text| {
+                let codes = text.split("error[").chain(text.split("warning[")).skip(1);
+                codes.filter_map(|rest| rest.get(..6).map(str::to_owned)).collect::<Vec<_>>()
+            })
+            .collect();
     let mut missing = Vec::new();
     for code in Code::ALL {
         let number = code.number();
@@ -133,5 +132,9 @@ fn every_code_has_its_inventories() {
             missing.push(name);
         }
     }
-    assert_eq!(missing, Vec::<String>::new(), "add tests/rules/fails/CODE.yaml and passes/CODE.yaml");
+    assert_eq!(
+        missing,
+        Vec::<String>::new(),
+        "add tests/rules/fails/CODE.yaml and passes/CODE.yaml"
+    );
 }

@@ -80,12 +80,10 @@ fn duplicate(
     let node = |id: InterfaceId| topology.node(topology.interface(id).node);
     let (one, two) = (node(first), node(last));
     // An override is what is to change; otherwise the second peer.
-    let swapped =
-        override_of(interface, last).is_none() && override_of(interface, first).is_some();
+    let swapped = override_of(interface, last).is_none() && override_of(interface, first).is_some();
     let (here, there) = if swapped { (first, last) } else { (last, first) };
-    let place = |remote| {
-        written::allowed(inventory, topology, interface, topology.interface(remote), &net)
-    };
+    let place =
+        |remote| written::allowed(inventory, topology, interface, topology.interface(remote), &net);
     let says = |remote, entry: Option<IpNet>| {
         let name = &node(remote).name;
         match entry {
@@ -112,9 +110,11 @@ fn duplicate(
             let winner = if a < b { two } else { one };
             format!("and `{}`, whose key is written last, silently gets the prefix", winner.name)
         }
-        _ => "and silently gives the prefix to the peer that is set last: in the rendered file that \
+        _ => {
+            "and silently gives the prefix to the peer that is set last: in the rendered file that \
               is the one whose public key sorts last, which a rotation may change"
-            .to_owned(),
+                .to_owned()
+        }
     };
     let mend = if net.prefix_len() == 0 {
         "let only one peer be the way to everything"

@@ -12,7 +12,11 @@ use crate::model::{Family, Located, Location};
 use crate::topology::{Interface, Node, NodeId, Topology};
 
 /// Where the DNS servers of an interface are written.
-fn declared<'i>(inventory: &'i Inventory, node: &Node, interface: &Interface) -> &'i [Located<String>] {
+fn declared<'i>(
+    inventory: &'i Inventory,
+    node: &Node,
+    interface: &Interface,
+) -> &'i [Located<String>] {
     if let Some((_, own)) = written::own(inventory, node.kind, interface.network) {
         return &own.dns;
     }
@@ -48,9 +52,8 @@ pub(super) fn servers(inventory: &Inventory, topology: &Topology) -> Vec<Finding
                 }
                 causes.insert(server.at, findings.len());
                 let title = format!("`{}` cannot ask the DNS server {addr}", node.name);
-                let mut finding = Finding::new(Code::DnsUnreachable, title, server.at)
-                    .label(lost)
-                    .help(format!(
+                let mut finding =
+                    Finding::new(Code::DnsUnreachable, title, server.at).label(lost).help(format!(
                         "name a server that the tunnel leads to (the tunnel address of a host that \
                          answers DNS, or one in the `subnets` of a gateway that is linked to `{}`)",
                         node.name

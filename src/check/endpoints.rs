@@ -29,7 +29,8 @@ fn nowhere(addr: IpAddr) -> bool {
 
 /// Whether two nodes may be on one private net: one site, one named underlay, or no word on it.
 fn together(inventory: &Inventory, a: &Node, b: &Node) -> bool {
-    let underlay = |site: usize| inventory.sites[site].underlay.name.as_ref().map(|name| &name.value);
+    let underlay =
+        |site: usize| inventory.sites[site].underlay.name.as_ref().map(|name| &name.value);
     match (a.site, b.site) {
         (Some(a), Some(b)) => a == b || (underlay(a).is_some() && underlay(a) == underlay(b)),
         (None, None) => true,
@@ -139,7 +140,9 @@ pub(super) fn hairpins(inventory: &Inventory, topology: &Topology) -> Vec<Findin
                 continue;
             }
             let Some(endpoint) = &peer.endpoint else { continue };
-            let Some((_, own)) = written::own(inventory, far.kind, remote.network) else { continue };
+            let Some((_, own)) = written::own(inventory, far.kind, remote.network) else {
+                continue;
+            };
             let outer = own.endpoint.as_ref().is_some_and(|outer| outer.value == *endpoint);
             if !outer || own.local_endpoint.is_some() || literal(peer).is_some_and(private) {
                 continue;

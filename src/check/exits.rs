@@ -15,9 +15,9 @@ const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 /// Whether prefixes are everything of a family, or everything of it that the Internet routes.
 fn whole(nets: &[IpNet], family: Family) -> bool {
     let global = IpNet::V6(ipnet::Ipv6Net::new_assert((0x2000_u128 << 112).into(), 3));
-    nets.iter().filter(|net| Family::of(net) == family).any(|net| {
-        net.prefix_len() == 0 || (family == Family::V6 && covers(net, &global))
-    })
+    nets.iter()
+        .filter(|net| Family::of(net) == family)
+        .any(|net| net.prefix_len() == 0 || (family == Family::V6 && covers(net, &global)))
 }
 
 /// The families that an interface sends all of.
@@ -83,7 +83,12 @@ pub(super) fn families(inventory: &Inventory, topology: &Topology) -> Vec<Findin
 }
 
 /// The override that makes a full tunnel, or the file's `full_tunnel`.
-fn declared(inventory: &Inventory, interface: &Interface, node: &Node, family: Family) -> (Location, bool) {
+fn declared(
+    inventory: &Inventory,
+    interface: &Interface,
+    node: &Node,
+    family: Family,
+) -> (Location, bool) {
     if let Some(at) = exit_of(interface, family).and_then(|peer| peer.allowed_ips_at) {
         return (at, true);
     }
@@ -103,8 +108,7 @@ fn leak(
     let network = &inventory.networks[interface.network];
     let (at, overridden) = declared(inventory, interface, node, other);
     let everything = if family == Family::V4 { "0.0.0.0/0" } else { "::/0" };
-    let title =
-        format!("{family} of `{}` leaves beside its full tunnel", node.name);
+    let title = format!("{family} of `{}` leaves beside its full tunnel", node.name);
     let has = holds(interface, family);
     // Whoever shares the network leaks for the same reason.
     let primary = if has || overridden { at } else { network.name.at };
@@ -180,7 +184,8 @@ pub(super) fn dead_ends(inventory: &Inventory, topology: &Topology) -> Vec<Findi
             .filter_map(|(family, _)| Some((family, exit_of(interface, family)?)));
         let Some((family, peer)) = peers.find(|(_, peer)| {
             let far = topology.remote(peer);
-            let onward = far.interfaces.iter().any(|id| full(topology.interface(*id)) != [false; 2]);
+            let onward =
+                far.interfaces.iter().any(|id| full(topology.interface(*id)) != [false; 2]);
             matches!(far.kind, NodeKind::Host(_)) && !far.exit && !onward
         }) else {
             continue;

@@ -69,8 +69,10 @@ fn finding(
         let of_host = written::own(inventory, node.kind, interface.network)
             .and_then(|(_, own)| own.keepalive.as_ref());
         let place = overridden.or(of_host).map_or(interface.at, |keepalive| keepalive.at);
-        let title =
-            format!("`{}` keeps the session with `{}` alive, and has no NAT to keep open", node.name, far.name);
+        let title = format!(
+            "`{}` keeps the session with `{}` alive, and has no NAT to keep open",
+            node.name, far.name
+        );
         return Finding::new(Code::KeepaliveWrongSide, title, place)
             .label("this side is reached anyway")
             .also(at, format!("`{}` is behind NAT and sends none", far.name))

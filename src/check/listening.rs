@@ -28,7 +28,13 @@ fn own(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
             continue;
         }
         let said = own.listen_port.as_ref().map_or(interface.at, |port| port.at);
-        findings.push(mismatch(&host.name.value, port.get(), endpoint.value.port.get(), endpoint.at, said));
+        findings.push(mismatch(
+            &host.name.value,
+            port.get(),
+            endpoint.value.port.get(),
+            endpoint.at,
+            said,
+        ));
     }
     findings
 }
@@ -74,7 +80,10 @@ fn overridden(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
                 let asked = endpoint.value.port.get();
                 match topology.interface(there).listen_port {
                     None => {
-                        let title = format!("`{}` has no fixed port for `{}` to reach", node.name, host.name.value);
+                        let title = format!(
+                            "`{}` has no fixed port for `{}` to reach",
+                            node.name, host.name.value
+                        );
                         let mut finding = Finding::new(Code::NoListenPort, title, endpoint.at)
                             .label(format!("expects it on UDP port {asked}"))
                             .also(node.at, "the kernel chooses another port at each start")
@@ -90,7 +99,13 @@ fn overridden(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
                         findings.push(finding);
                     }
                     Some(port) if port.get() != asked && !node.nat => {
-                        findings.push(mismatch(&node.name, port.get(), asked, endpoint.at, node.at));
+                        findings.push(mismatch(
+                            &node.name,
+                            port.get(),
+                            asked,
+                            endpoint.at,
+                            node.at,
+                        ));
                     }
                     Some(_) => {}
                 }

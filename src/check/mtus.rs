@@ -95,11 +95,11 @@ fn underlay(
         let broken = mtu > least.0.saturating_sub(OVER_V4) || (sure && mtu > fits);
         (mtu > fits).then_some((fits, !broken, bytes, least, far))
     });
-    let (fits, only_v6, bytes, (least, place), far) = worst.min_by_key(|worst| (worst.0, worst.1))?;
+    let (fits, only_v6, bytes, (least, place), far) =
+        worst.min_by_key(|worst| (worst.0, worst.1))?;
     let title = format!("MTU {mtu} of `{}` does not fit the way to `{}`", node.name, far.name);
-    let mut finding = Finding::new(Code::MtuTooLarge, title, at)
-        .label(format!("at most {fits}"))
-        .help(format!(
+    let mut finding =
+        Finding::new(Code::MtuTooLarge, title, at).label(format!("at most {fits}")).help(format!(
             "{least} bytes of underlay, less {bytes} for the encryption{}: write `mtu: {fits}`, or \
              leave it out to have it derived",
             if only_v6 { " over IPv6" } else { "" }
@@ -130,7 +130,10 @@ fn nested(
         if std::ptr::eq(outer, interface) || mtu <= fits {
             return None;
         }
-        let title = format!("{} of `{}` is carried by {}, and its MTU {mtu} does not fit", interface.name, node.name, outer.name);
+        let title = format!(
+            "{} of `{}` is carried by {}, and its MTU {mtu} does not fit",
+            interface.name, node.name, outer.name
+        );
         Some(
             Finding::new(Code::MtuNested, title, declared.unwrap_or(interface.at))
                 .label(format!("at most {fits}"))
@@ -156,10 +159,17 @@ fn small(
     let nodes = interface.peers.iter().map(|peer| topology.remote(peer));
     let ways = std::iter::once(node).chain(nodes).map(|node| way_out(inventory, node));
     let least = ways.min_by_key(|way| way.0).and_then(|way| way.1);
-    let title = format!("IPv6 on {} of `{}`, whose MTU is {}", interface.name, node.name, interface.mtu);
-    let finding = Finding::new(Code::MtuBelowIpv6, title, declared.or(least).unwrap_or(interface.at))
-        .label(if declared.is_some() { "below 1280" } else { "leaves less than 1280 for the tunnel" });
-    let finding = if v6.at == finding.primary.at { finding } else { finding.also(v6.at, "has an IPv6 address there") };
+    let title =
+        format!("IPv6 on {} of `{}`, whose MTU is {}", interface.name, node.name, interface.mtu);
+    let finding =
+        Finding::new(Code::MtuBelowIpv6, title, declared.or(least).unwrap_or(interface.at)).label(
+            if declared.is_some() { "below 1280" } else { "leaves less than 1280 for the tunnel" },
+        );
+    let finding = if v6.at == finding.primary.at {
+        finding
+    } else {
+        finding.also(v6.at, "has an IPv6 address there")
+    };
     Some(finding.help(
         "the kernel turns IPv6 off on interfaces below 1280 bytes, and the address cannot be added: \
          write at least `mtu: 1280` (an underlay of 1360), or leave the network without an IPv6 \

@@ -55,7 +55,11 @@ impl<'a> Nesting<'a> {
     }
 
     /// The interface of a node that an encrypted packet of `interface` is routed into.
-    pub(super) fn carrier(&self, interface: &Interface, addr: IpAddr) -> Option<Match<InterfaceId>> {
+    pub(super) fn carrier(
+        &self,
+        interface: &Interface,
+        addr: IpAddr,
+    ) -> Option<Match<InterfaceId>> {
         let many = self.topology.node(interface.node).interfaces.len() > 1;
         (many || self.inside(addr)).then(|| self.into(interface.node, addr)).flatten()
     }
@@ -66,9 +70,10 @@ impl<'a> Nesting<'a> {
         let Out::Tunnel(to) = to else { return None };
         // A LAN of the site that is as close is on the wire.
         let site = self.topology.node(node).site.map(|site| &self.inventory.sites[site].subnets);
-        let near = site.into_iter().flatten().any(|lan| {
-            lan.value.contains(&addr) && lan.value.prefix_len() >= net.prefix_len()
-        });
+        let near = site
+            .into_iter()
+            .flatten()
+            .any(|lan| lan.value.contains(&addr) && lan.value.prefix_len() >= net.prefix_len());
         (!near).then_some(Match { net, to })
     }
 
@@ -93,7 +98,8 @@ impl<'a> Nesting<'a> {
                 return Err(sides);
             }
             nodes.push(node);
-            let own = tables.holders(addr).iter().any(|id| self.topology.interface(*id).node == node);
+            let own =
+                tables.holders(addr).iter().any(|id| self.topology.interface(*id).node == node);
             at = if own { None } else { self.into(node, addr) };
         }
         Ok(sides)
@@ -230,7 +236,11 @@ impl Findings<'_> {
         let topology = self.topology;
         let (node, remote) = (topology.node(interface.node), topology.remote(peer));
         let entries = interface.peers.iter().flat_map(|holder| {
-            holder.allowed_ips.iter().filter(|net| net.contains(&addr)).map(move |net| (holder, net))
+            holder
+                .allowed_ips
+                .iter()
+                .filter(|net| net.contains(&addr))
+                .map(move |net| (holder, net))
         });
         let best = entries.max_by_key(|(_, net)| net.prefix_len());
         let at = self.endpoint(interface, peer);
@@ -274,23 +284,27 @@ impl Findings<'_> {
 
     /// A name, and prefixes that together are everything.
     fn named(&mut self, interface: &Interface, peer: &Peer, families: [bool; 2]) {
-        let (node, remote) =
-            (self.topology.node(interface.node), self.topology.remote(peer));
+        let (node, remote) = (self.topology.node(interface.node), self.topology.remote(peer));
         let Some(endpoint) = &peer.endpoint else { return };
         let short = |net: &&IpNet| (1..=8).contains(&net.prefix_len());
-        let holder = interface.peers.iter().find(|peer| peer.allowed_ips.iter().any(|net| short(&net)));
+        let holder =
+            interface.peers.iter().find(|peer| peer.allowed_ips.iter().any(|net| short(&net)));
         let place = holder.and_then(|holder| holder.allowed_ips_at).unwrap_or(interface.at);
         let title = format!(
             "`{}` sends what it encrypts for `{}` into {} itself",
             node.name, remote.name, interface.name
         );
-        let mut finding = Finding::new(Code::EndpointInTunnel, title, self.endpoint(interface, peer))
-            .label(format!("whatever address {endpoint} has"))
-            .also(place, "these prefixes together are every address")
-            .help(
-                "write 0.0.0.0/0 and ::/0 instead of their halves: wg-quick gives only a literal \
+        let mut finding = Finding::new(
+            Code::EndpointInTunnel,
+            title,
+            self.endpoint(interface, peer),
+        )
+        .label(format!("whatever address {endpoint} has"))
+        .also(place, "these prefixes together are every address")
+        .help(
+            "write 0.0.0.0/0 and ::/0 instead of their halves: wg-quick gives only a literal \
                  /0 a way around the tunnel",
-            );
+        );
         if families != [true, true] {
             // An address of the other family would pass by.
             finding.severity = Severity::Warning;
@@ -310,14 +324,12 @@ impl Findings<'_> {
         let interface = topology.interface(first.0);
         let Some(peer) = super::session::entry(topology, first.0, first.1) else { return };
         let (node, remote) = (topology.node(interface.node), topology.remote(peer));
-        let path: Vec<String> =
-            rest.iter().chain(std::iter::once(&first)).map(describe).collect();
-        let title = format!(
-            "the tunnel from `{}` to `{}` is carried by itself",
-            node.name, remote.name
-        );
-        let mut finding = Finding::new(Code::EndpointInTunnel, title, self.endpoint(interface, peer))
-            .label(format!("the endpoint of `{}`", remote.name));
+        let path: Vec<String> = rest.iter().chain(std::iter::once(&first)).map(describe).collect();
+        let title =
+            format!("the tunnel from `{}` to `{}` is carried by itself", node.name, remote.name);
+        let mut finding =
+            Finding::new(Code::EndpointInTunnel, title, self.endpoint(interface, peer))
+                .label(format!("the endpoint of `{}`", remote.name));
         for side in rest {
             let carrier = topology.interface(side.0);
             let Some(inner) = super::session::entry(topology, side.0, side.1) else { continue };

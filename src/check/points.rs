@@ -51,7 +51,8 @@ fn links(topology: &Topology, graph: &Graph) -> Option<Finding> {
     } else {
         format!("{} links are single points of failure", bridges.len())
     };
-    let at = super::session::entry(topology, *a, *b).map_or(topology.interface(*a).at, |peer| peer.at);
+    let at =
+        super::session::entry(topology, *a, *b).map_or(topology.interface(*a).at, |peer| peer.at);
     let mut finding =
         Finding::new(Code::SinglePoint, title, at).label("the only way between two parts of it");
     for (a, b) in rest.iter().take(NAMED - 1) {

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::finding::{Code, Finding};
 use super::written;
+use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
 use crate::model::{Endpoint, HostName, Location};
 use crate::topology::Topology;

@@ -38,7 +38,9 @@ pub(super) fn lans(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let mut all: Vec<&Located<IpNet>> = Vec::new();
     for node in &topology.nodes {
         for lan in &node.subnets {
-            if common.iter().any(|net| covers(net, &lan.value) || covers(&lan.value, net) && lan.value.prefix_len() >= 20) {
+            if common.iter().any(|net| {
+                covers(net, &lan.value) || covers(&lan.value, net) && lan.value.prefix_len() >= 20
+            }) {
                 all.push(lan);
             }
         }
@@ -64,10 +66,14 @@ pub(super) fn lans(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
                 continue;
             }
             let issued = written::ours(inventory, node.kind);
-            let title = format!("`{}` cannot reach {} from a network of that prefix", node.name, lan.value);
+            let title =
+                format!("`{}` cannot reach {} from a network of that prefix", node.name, lan.value);
             let finding = Finding::new(Code::RoamingLan, title, lan.at)
                 .label("a prefix that many home and hotel networks have")
-                .also(node.at, if issued { "sits in such networks" } else { "may sit in such networks" })
+                .also(
+                    node.at,
+                    if issued { "sits in such networks" } else { "may sit in such networks" },
+                )
                 .help(
                     "the network that a device sits in wins over its tunnel; where that will hurt, \
                      renumber the LAN to something rarer, such as a /24 of 10.64.0.0/10 or of \

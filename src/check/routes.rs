@@ -82,28 +82,30 @@ fn clash(
     let network = |interface: &Interface| &inventory.networks[interface.network].name;
     let far = |interface: &Interface, peer: usize| topology.remote(&interface.peers[peer]);
     let title = format!("{} and {} of `{}` both route {net}", one.name, two.name, node.name);
-    let mut finding = Finding::new(Code::RouteTwice, title, at_two)
-        .label(format!("through {} by `{}`", two.name, far(two, second).name));
+    let mut finding = Finding::new(Code::RouteTwice, title, at_two).label(format!(
+        "through {} by `{}`",
+        two.name,
+        far(two, second).name
+    ));
     finding = if at_one == at_two {
-        finding
-            .also(network(one).at, "one way to it")
-            .also(network(two).at, "the other")
+        finding.also(network(one).at, "one way to it").also(network(two).at, "the other")
     } else {
         finding.also(at_one, format!("through {} by `{}`", one.name, far(one, first).name))
     };
     finding = finding.also(node.at, "is in both networks");
     if net.prefix_len() == 0 {
         finding.severity = Severity::Warning;
-        return finding.help(
-            "whichever comes up last gets everything: let one of them be the full tunnel",
-        );
+        return finding
+            .help("whichever comes up last gets everything: let one of them be the full tunnel");
     }
     finding.help(format!(
         "the kernel has one route for a prefix: the second `ip route add` says \"File exists\" and \
          wg-quick deletes the interface. Let one network lead there: take one end out of `{}` or \
          `{}`, or set `table: off` for one of them under `networks:` of `{}` and add the route \
          that you want with a metric in `post_up`",
-        network(one).value, network(two).value, node.name
+        network(one).value,
+        network(two).value,
+        node.name
     ))
 }
 
@@ -134,8 +136,10 @@ pub(super) fn lans(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
                 }
                 causes.insert((primary, second), findings.len());
                 let far = &topology.remote(peer).name;
-                let title =
-                    format!("`{}` is on {net}, and {} takes it to `{far}`", node.name, interface.name);
+                let title = format!(
+                    "`{}` is on {net}, and {} takes it to `{far}`",
+                    node.name, interface.name
+                );
                 let (label, other) = if entry.is_some() {
                     ("its own LAN".to_owned(), "the LAN".to_owned())
                 } else {

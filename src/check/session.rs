@@ -152,9 +152,7 @@ impl Graph {
     /// The graph of the managed hosts alone.
     fn managed(&self, topology: &Topology) -> UnGraph<NodeId, (InterfaceId, InterfaceId, u32)> {
         let mut graph = self.graph.clone();
-        graph.retain_nodes(|graph, at| {
-            matches!(topology.node(graph[at]).kind, NodeKind::Host(_))
-        });
+        graph.retain_nodes(|graph, at| matches!(topology.node(graph[at]).kind, NodeKind::Host(_)));
         graph
     }
 }

@@ -81,8 +81,9 @@ fn finding(
 /// A host of the network that both ends could reach: a neighbour of both, otherwise any that says
 /// where it is.
 fn relay(topology: &Topology, interface: &Interface, other: InterfaceId) -> Option<InterfaceId> {
-    let managed =
-        |id: InterfaceId| matches!(topology.node(topology.interface(id).node).kind, NodeKind::Host(_));
+    let managed = |id: InterfaceId| {
+        matches!(topology.node(topology.interface(id).node).kind, NodeKind::Host(_))
+    };
     let near = |peers: &[Peer]| -> Vec<InterfaceId> {
         peers.iter().filter(|peer| peer.endpoint.is_some()).map(|peer| peer.remote).collect()
     };

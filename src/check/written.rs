@@ -89,7 +89,8 @@ pub(super) fn allowed(
 
 /// Where an interface's MTU is declared, and whether it is for this interface alone.
 pub(super) fn mtu(inventory: &Inventory, node: &Node, interface: &Interface) -> Option<Location> {
-    let of_host = own(inventory, node.kind, interface.network).and_then(|(_, own)| own.mtu.as_ref());
+    let of_host =
+        own(inventory, node.kind, interface.network).and_then(|(_, own)| own.mtu.as_ref());
     let of_peer = unmanaged(inventory, node.kind).and_then(|peer| peer.mtu.as_ref());
     let of_network = inventory.networks[interface.network].mtu.as_ref();
     of_host.or(of_peer).or(of_network).map(|mtu| mtu.at)

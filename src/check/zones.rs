@@ -114,8 +114,9 @@ fn stands_for(
             NodeKind::Host(index) => inventory.hosts[index].groups.contains(name),
             NodeKind::Unmanaged(_) => false,
         },
-        Selector::Network(name) => interfaces()
-            .any(|interface| inventory.networks[interface.network].name.value == *name),
+        Selector::Network(name) => {
+            interfaces().any(|interface| inventory.networks[interface.network].name.value == *name)
+        }
         Selector::Net(net) => interfaces()
             .flat_map(|interface| &interface.addresses)
             .any(|addr| net.contains(&addr.value.addr())),

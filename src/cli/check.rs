@@ -1,10 +1,14 @@
 //! `wgfleet check`: what is wrong with the file, without touching a host.
 
+use std::fmt::Write as _;
+
 use clap::Args;
+use serde::Serialize;
 
 use super::fleet::Fleet;
-use super::{CommandResult, Exit, Format, Global};
-use crate::finding;
+use super::{CommandError, CommandResult, Exit, Format, Global};
+use crate::finding::{self, Finding, Severity};
+use crate::model::SourceMap;
 use crate::report;
 
 /// Check the inventory: its form, its addresses, its sessions. Touches no host, needs no key.
@@ -12,24 +16,27 @@ use crate::report;
 #[command(after_help = "Examples:
   wgfleet check
   wgfleet check --file inventories/demo.yaml
-  wgfleet check --format json | jq -r '.findings[].code'")]
-pub(super) struct CheckArgs {}
+  wgfleet check --explain WG0301
+  wgfleet check --format json | jq -r '.findings[].code'
+  wgfleet check --format sarif > wgfleet.sarif")]
+pub(super) struct CheckArgs {
+    /// Print what a code means, why, and what to do; read no inventory
+    #[arg(long, value_name = "CODE")]
+    explain: Option<String>,
+}
 
-pub(super) fn run(_args: &CheckArgs, global: &Global) -> CommandResult {
+pub(super) fn run(args: &CheckArgs, global: &Global) -> CommandResult {
+    if let Some(code) = &args.explain {
+        return explain(code);
+    }
     let reading = Fleet::read(global)?;
     let findings = &reading.findings;
     if let Some(loaded) = reading.loaded() {
         let text = match global.format {
-            Format::Json => {
-                let json = report::findings::json(findings, &loaded.sources);
-                format!("{}\n", serde_json::to_string_pretty(&json).unwrap_or_default())
-            }
-            Format::Human => {
-                let mut text = report::findings::human(findings, &loaded.sources, true);
-                text.push_str(&report::findings::summary(findings));
-                text.push('\n');
-                text
-            }
+            Format::Json => pretty(&report::findings::json(findings, &loaded.sources)),
+            Format::Sarif => pretty(&report::sarif::log(findings, &loaded.sources)),
+            Format::Junit => report::junit::report(findings, &loaded.sources),
+            Format::Human => human(findings, &loaded.sources),
         };
         super::write_stdout(text.as_bytes())?;
     }
@@ -39,5 +46,35 @@ pub(super) fn run(_args: &CheckArgs, global: &Global) -> CommandResult {
     if let Some(fleet) = &reading.fleet {
         fleet.pin(global)?;
     }
+    Ok(Exit::Done)
+}
+
+fn human(findings: &[Finding], sources: &SourceMap) -> String {
+    let mut text = report::findings::human(findings, sources, true);
+    text.push_str(&report::findings::summary(findings));
+    text.push('\n');
+    let worst = findings.iter().max_by_key(|finding| finding.severity);
+    if let Some(worst) = worst.filter(|worst| worst.severity > Severity::Info) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "`wgfleet check --explain {}` says more", worst.code);
+    }
+    text
+}
+
+fn pretty(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn explain(text: &str) -> CommandResult {
+    let Some(code) = report::explain::find(text) else {
+        return Err(CommandError::message(
+            Exit::Usage,
+            format!("no finding has the code {text:?}"),
+        )
+        .hint("docs/findings.md lists them; they look like WG0301"));
+    };
+    super::write_stdout(report::explain::page(code).as_bytes())?;
     Ok(Exit::Done)
 }

@@ -68,6 +68,13 @@ enum Command {
 impl Cli {
     fn run(self) -> CommandResult {
         let Self { global, command } = self;
+        if global.format.is_of_check() && !matches!(command, Command::Check(_)) {
+            return Err(CommandError::message(
+                Exit::Usage,
+                "only `wgfleet check` prints findings as sarif or junit",
+            )
+            .hint("use --format human or json"));
+        }
         match command {
             Command::Init(args) => init::run(&args, &global),
             Command::Check(args) => check::run(&args, &global),

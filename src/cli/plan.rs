@@ -73,7 +73,7 @@ pub(super) fn encode(plan: &Plan) -> Result<Vec<u8>, CommandError> {
 /// Shows a plan on stdout.
 pub(super) fn show(global: &Global, plan: &Plan) -> Result<(), CommandError> {
     let bytes = match global.format {
-        Format::Human => report::plan::human(plan).into_bytes(),
+        Format::Human | Format::Sarif | Format::Junit => report::plan::human(plan).into_bytes(),
         Format::Json => encode(plan)?,
     };
     super::write_stdout(&bytes)

@@ -2,7 +2,10 @@
 //!
 //! It returns text; the command line prints it.
 
+pub mod explain;
 pub mod findings;
+pub mod junit;
 pub mod plan;
 pub mod progress;
+pub mod sarif;
 pub mod status;
