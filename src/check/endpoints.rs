@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::nested::{Nesting, literal};
+use super::nested::{Memo, Nesting, literal};
 use super::written;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
@@ -41,7 +41,7 @@ fn together(inventory: &Inventory, a: &Node, b: &Node) -> bool {
 /// A private endpoint that is told to hosts of other sites.
 pub(super) fn private_across(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let nesting = Nesting::new(inventory, topology);
-    let mut kinds: HashMap<IpAddr, Kind> = HashMap::new();
+    let mut kinds = Memo::new(topology);
     let mut findings: Vec<Finding> = Vec::new();
     let mut causes: HashMap<Location, usize> = HashMap::new();
     for interface in &topology.interfaces {
@@ -51,7 +51,7 @@ pub(super) fn private_across(inventory: &Inventory, topology: &Topology) -> Vec<
         }
         for peer in &interface.peers {
             let Some(addr) = literal(peer) else { continue };
-            let kind = *kinds.entry(addr).or_insert_with(|| Kind::of(addr, &nesting));
+            let kind = kinds.of(peer.remote, addr, || Kind::of(addr, &nesting));
             let remote = topology.interface(peer.remote);
             let far = topology.node(remote.node);
             if kind == Kind::Public || (kind == Kind::Private && together(inventory, node, far)) {

@@ -25,33 +25,18 @@ pub(super) struct Nesting<'a> {
     inventory: &'a Inventory,
     topology: &'a Topology,
     /// Every prefix of `AllowedIPs` but /0, and every connected one.
-    inner: JointPrefixSet<IpNet>,
+    inner: OnceCell<JointPrefixSet<IpNet>>,
     tables: OnceCell<Tables<'a>>,
 }
 
 impl<'a> Nesting<'a> {
     pub(super) fn new(inventory: &'a Inventory, topology: &'a Topology) -> Self {
-        let mut inner = JointPrefixSet::new();
-        let mut seen: HashSet<(*const IpNet, usize)> = HashSet::new();
-        for interface in &topology.interfaces {
-            for addr in &interface.addresses {
-                inner.insert(addr.value.trunc());
-            }
-            for peer in &interface.peers {
-                if seen.insert((peer.allowed_ips.as_ptr(), peer.allowed_ips.len())) {
-                    let nets = peer.allowed_ips.iter().filter(|net| net.prefix_len() > 0);
-                    for net in nets {
-                        inner.insert(net.trunc());
-                    }
-                }
-            }
-        }
-        Self { inventory, topology, inner, tables: OnceCell::new() }
+        Self { inventory, topology, inner: OnceCell::new(), tables: OnceCell::new() }
     }
 
     /// Whether some tunnel of the fleet leads to an address otherwise than by /0.
     pub(super) fn inside(&self, addr: IpAddr) -> bool {
-        self.inner.get_lpm(&host_net(addr)).is_some()
+        self.inner.get_or_init(|| prefixes(self.topology)).get_lpm(&host_net(addr)).is_some()
     }
 
     /// The interface of a node that an encrypted packet of `interface` is routed into.
@@ -106,6 +91,44 @@ impl<'a> Nesting<'a> {
     }
 }
 
+/// Every prefix that some interface has or gives to a peer, but /0.
+fn prefixes(topology: &Topology) -> JointPrefixSet<IpNet> {
+    let mut inner = JointPrefixSet::new();
+    let mut seen: HashSet<(*const IpNet, usize)> = HashSet::new();
+    for interface in &topology.interfaces {
+        for addr in &interface.addresses {
+            inner.insert(addr.value.trunc());
+        }
+        for peer in &interface.peers {
+            if seen.insert((peer.allowed_ips.as_ptr(), peer.allowed_ips.len())) {
+                for net in peer.allowed_ips.iter().filter(|net| net.prefix_len() > 0) {
+                    inner.insert(net.trunc());
+                }
+            }
+        }
+    }
+    inner
+}
+
+/// What is known of addresses by the interface that they are an endpoint of, which nearly always
+/// has but one.
+#[derive(Debug)]
+pub(super) struct Memo<T>(Vec<Option<(IpAddr, T)>>);
+
+impl<T: Copy> Memo<T> {
+    pub(super) fn new(topology: &Topology) -> Self {
+        Self(vec![None; topology.interfaces.len()])
+    }
+
+    pub(super) fn of(&mut self, remote: InterfaceId, addr: IpAddr, find: impl FnOnce() -> T) -> T {
+        let slot = &mut self.0[remote.0 as usize];
+        match slot {
+            Some((known, value)) if *known == addr => *value,
+            _ => slot.insert((addr, find())).1,
+        }
+    }
+}
+
 /// The literal address that a peer entry sends to.
 pub(super) fn literal(peer: &Peer) -> Option<IpAddr> {
     match peer.endpoint.as_ref()?.host {
@@ -117,7 +140,7 @@ pub(super) fn literal(peer: &Peer) -> Option<IpAddr> {
 /// Endpoints that a tunnel's own routes lead to, in one step or around a cycle of tunnels.
 pub(super) fn endpoints(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let nesting = Nesting::new(inventory, topology);
-    let mut known: HashMap<IpAddr, bool> = HashMap::new();
+    let mut known = Memo::new(topology);
     // The sides whose packets go into a tunnel at all, with what carries them.
     let mut carried: BTreeMap<Side, Vec<Side>> = BTreeMap::new();
     let mut findings = Findings { inventory, topology, all: Vec::new(), causes: HashMap::new() };
@@ -134,7 +157,7 @@ pub(super) fn endpoints(inventory: &Inventory, topology: &Topology) -> Vec<Findi
                 }
                 continue;
             };
-            let inside = *known.entry(addr).or_insert_with(|| nesting.inside(addr));
+            let inside = known.of(peer.remote, addr, || nesting.inside(addr));
             if !inside && node.interfaces.len() < 2 {
                 continue;
             }

@@ -1,18 +1,23 @@
 //! Single points of failure: hosts and links without which the fleet falls apart.
 
-use super::session::Graph;
+use std::collections::HashSet;
+
+use super::session::{Graph, Session, session};
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
-use crate::topology::{NodeId, NodeKind, Topology};
+use crate::topology::{Node, NodeId, NodeKind, Topology};
 
 /// Places that one finding names.
 const NAMED: usize = 4;
+/// Hosts that are asked whether they know all others.
+const TRIED: usize = 16;
 
 /// One finding for all hosts, one for all links: information, never more. What hangs on a host as
 /// a mere leaf without being managed (a phone on its gateway) is not counted.
 pub(super) fn single(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let managed = topology.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Host(_)));
-    if managed.count() < 3 {
+    let count = managed.count();
+    if count < 3 || two_know_all(inventory, topology, count) {
         return Vec::new();
     }
     let graph = Graph::new(inventory, topology);
@@ -20,6 +25,32 @@ pub(super) fn single(inventory: &Inventory, topology: &Topology) -> Vec<Finding>
     findings.extend(hosts(topology, &graph));
     findings.extend(links(topology, &graph));
     findings
+}
+
+/// Whether two hosts can have a session with every other host: then nothing is a single point, and
+/// the graph of a mesh, which is by far the largest, need not be made.
+fn two_know_all(inventory: &Inventory, topology: &Topology, count: usize) -> bool {
+    let peers = |node: &Node| -> usize {
+        node.interfaces.iter().map(|id| topology.interface(*id).peers.len()).sum()
+    };
+    let knows_all = |node: &&Node| {
+        let mut known: HashSet<NodeId> = HashSet::new();
+        for id in &node.interfaces {
+            for peer in &topology.interface(*id).peers {
+                let far = topology.interface(peer.remote).node;
+                let host = matches!(topology.node(far).kind, NodeKind::Host(_));
+                if host && session(inventory, topology, *id, peer) != Session::Never {
+                    known.insert(far);
+                }
+            }
+        }
+        known.len() + 1 == count
+    };
+    let candidates = topology
+        .nodes
+        .iter()
+        .filter(|node| matches!(node.kind, NodeKind::Host(_)) && peers(node) + 1 >= count);
+    candidates.take(TRIED).filter(knows_all).take(2).count() == 2
 }
 
 fn hosts(topology: &Topology, graph: &Graph) -> Option<Finding> {

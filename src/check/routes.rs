@@ -116,14 +116,18 @@ pub(super) fn lans(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     for interface in topology.interfaces.iter().filter(|interface| in_main(interface)) {
         let node = topology.node(interface.node);
         let site = node.site.map(|site| inventory.sites[site].subnets.as_slice());
-        let own: Vec<&Located<IpNet>> =
-            node.subnets.iter().chain(site.into_iter().flatten()).collect();
+        let own: Vec<Located<IpNet>> = node
+            .subnets
+            .iter()
+            .chain(site.into_iter().flatten())
+            .map(|lan| lan.clone().map(|net| net.trunc()))
+            .collect();
         if own.is_empty() || !written::ours(inventory, node.kind) {
             continue;
         }
         for peer in &interface.peers {
             for net in peer.allowed_ips.iter() {
-                let Some(lan) = own.iter().find(|lan| lan.value.trunc() == net.trunc()) else {
+                let Some(lan) = own.iter().find(|lan| lan.value == *net) else {
                     continue;
                 };
                 let remote = topology.interface(peer.remote);

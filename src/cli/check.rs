@@ -1,6 +1,7 @@
 //! `wgfleet check`: what is wrong with the file, without touching a host.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
@@ -18,11 +19,15 @@ use crate::report;
   wgfleet check --file inventories/demo.yaml
   wgfleet check --explain WG0301
   wgfleet check --format json | jq -r '.findings[].code'
-  wgfleet check --format sarif > wgfleet.sarif")]
+  wgfleet check --format sarif > wgfleet.sarif
+  wgfleet check --html report.html")]
 pub(super) struct CheckArgs {
     /// Print what a code means, why, and what to do; read no inventory
     #[arg(long, value_name = "CODE")]
     explain: Option<String>,
+    /// Also write a page with the topology drawn and every finding; it needs nothing from outside
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &CheckArgs, global: &Global) -> CommandResult {
@@ -39,6 +44,12 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> CommandResult {
             Format::Human => human(findings, &loaded.sources),
         };
         super::write_stdout(text.as_bytes())?;
+        if let Some(path) = &args.html {
+            let fleet = reading.fleet.as_ref().map(|fleet| (fleet.inventory(), &fleet.topology));
+            let page = report::html::page(fleet, findings, &loaded.sources);
+            crate::sys::write_atomic(path, page.as_bytes(), crate::sys::Mode::Public)
+                .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+        }
     }
     if finding::any_error(findings) {
         return Ok(Exit::Findings);

@@ -4,6 +4,7 @@
 
 pub mod explain;
 pub mod findings;
+pub mod html;
 pub mod junit;
 pub mod plan;
 pub mod progress;
