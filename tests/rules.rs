@@ -138,24 +138,3 @@ fn every_code_has_its_inventories() {
         "add tests/rules/fails/CODE.yaml and passes/CODE.yaml"
     );
 }
-
-#[test]
-fn tmp_times() {
-    let mut text = String::from(
-        "fleet: bench\nnetworks:\n  backbone: { prefixes: 10.64.0.0/16, links: mesh, psk: pairwise }\nsites:\n",
-    );
-    for host in 0..1000 {
-        let (high, low) = (16 + host / 256, host % 256);
-        text.push_str(&format!("  site-{host}:\n    subnets: 172.{high}.{low}.0/24\n    hosts:\n      gw-{host}: {{ ssh: gw-{host}, endpoint: \"198.18.{}.{}:51820\", gateway: true }}\n", host / 250, host % 250 + 1));
-    }
-    let parsed = inventory::parse(PathBuf::from("fleet.yaml"), text);
-    let inventory = parsed.inventory.unwrap();
-    let (lock, _) = allocate(&inventory, &Lock::default());
-    let addresses = |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
-    let topology = topology::build(&inventory, &addresses);
-    for rule in check::RULES {
-        let begin = std::time::Instant::now();
-        let n = (rule.check)(&inventory, &topology).len();
-        println!("TIME {:30} {:?} {n}", rule.name, begin.elapsed());
-    }
-}

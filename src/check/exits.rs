@@ -199,7 +199,7 @@ pub(super) fn dead_ends(inventory: &Inventory, topology: &Topology) -> Vec<Findi
         causes.insert((at, far.at), findings.len());
         let title = format!("`{}` sends everything to `{}`, which is no exit", node.name, far.name);
         findings.push(
-            Finding::new(Code::NoExit, title, at)
+            Finding::new(Code::DeadEnd, title, at)
                 .label(format!("all of {family}"))
                 .also(far.at, "neither sends it on nor masquerades it: replies would not come back")
                 .help(format!(

@@ -96,7 +96,7 @@ codes! {
     /// A full tunnel that takes in an address family which it cannot carry.
     FamilyBlackhole = 308, Warning;
     /// Everything is sent to a host that does not send it on.
-    NoExit = 309, Warning;
+    DeadEnd = 309, Warning;
     /// A LAN whose replies may leave through another gateway than the one they answer.
     SplitGateways = 310, Warning;
     /// A DNS server that the tunnels do not lead to.

@@ -17,6 +17,10 @@ pub(super) const COLUMN: f64 = 172.0;
 pub(super) const HEAD: f64 = 40.0;
 const MARGIN: f64 = 8.0;
 const GAP: f64 = 56.0;
+/// Between two boxes of one row.
+const CLOSE: f64 = 36.0;
+/// Width of a drawing in rows by its height.
+const ASPECT: f64 = 1.35;
 /// Hosts of a box in one column.
 const TALL: usize = 10;
 
@@ -122,46 +126,43 @@ impl Layout {
         }
     }
 
-    /// Rows, every second one shifted so that lines pass between boxes; hubs near the middle.
+    /// Rows as long as one another, each centred; hubs in the middle of the sequence, so that they
+    /// stand in the middle of the drawing.
     fn rows(&mut self, inner: &[usize]) {
-        let count = self.blocks.len();
-        let (wide, high) = self.blocks.iter().fold((0.0_f64, 0.0_f64), |(wide, high), block| {
-            (wide.max(block.width), high.max(block.height))
-        });
-        let (cell, line) = (wide + GAP, high.min(160.0) + GAP);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the root of a small count"
-        )]
-        let columns = ((number(count) * line * 1.7 / cell).sqrt().ceil() as usize).clamp(3, 24);
-        let lines = count.div_ceil(columns);
-        let middle = (number(columns - 1) / 2.0, number(lines - 1) / 2.0);
-        let mut cells: Vec<(usize, usize)> =
-            (0..count).map(|index| (index % columns, index / columns)).collect();
-        let far = |(column, row): &(usize, usize)| {
-            let (x, y) = (number(*column) - middle.0, number(*row) - middle.1);
-            (x.mul_add(x, y * y) * 100.0).round()
-        };
-        let mut near = cells.clone();
-        near.sort_by(|a, b| far(a).total_cmp(&far(b)));
-        let central: Vec<(usize, usize)> = near.into_iter().take(inner.len()).collect();
-        cells.retain(|cell| !central.contains(cell));
-        let others = (0..count).filter(|index| !inner.contains(index));
-        let placed: Vec<(usize, (usize, usize))> =
-            inner.iter().copied().zip(central).chain(others.zip(cells)).collect();
-        let mut heights = vec![0.0_f64; lines];
-        for (index, (_, row)) in &placed {
-            heights[*row] = heights[*row].max(self.blocks[*index].height);
+        let others: Vec<usize> =
+            (0..self.blocks.len()).filter(|index| !inner.contains(index)).collect();
+        let (first, second) = others.split_at(others.len() / 2);
+        let order: Vec<usize> = first.iter().chain(inner).chain(second).copied().collect();
+        let area: f64 =
+            self.blocks.iter().map(|block| (block.width + CLOSE) * (block.height + GAP)).sum();
+        let widest = self.blocks.iter().map(|block| block.width).fold(0.0, f64::max);
+        let most = (area * ASPECT).sqrt().max(widest);
+        let mut rows: Vec<Vec<usize>> = vec![Vec::new()];
+        let mut filled = 0.0;
+        for index in order {
+            let width = self.blocks[index].width + CLOSE;
+            if filled + width > most + CLOSE {
+                rows.push(Vec::new());
+                filled = 0.0;
+            }
+            filled += width;
+            if let Some(row) = rows.last_mut() {
+                row.push(index);
+            }
         }
-        let mut tops = vec![0.0_f64; lines];
-        for row in 1..lines {
-            tops[row] = tops[row - 1] + f64::midpoint(heights[row - 1], heights[row]) + GAP;
-        }
-        for (index, (column, row)) in placed {
-            let shift = if row % 2 == 1 { cell / 2.0 } else { 0.0 };
-            self.blocks[index].x = number(column).mul_add(cell, shift);
-            self.blocks[index].y = tops[row];
+        let mut top = 0.0;
+        for (at, row) in rows.iter().enumerate() {
+            let length: f64 = row.iter().map(|index| self.blocks[*index].width + CLOSE).sum();
+            let height = row.iter().map(|index| self.blocks[*index].height).fold(0.0, f64::max);
+            // Rows of equal boxes are shifted against one another: lines pass between them.
+            let mut left = -length / 2.0 + if at % 2 == 0 { 0.0 } else { COLUMN / 3.0 };
+            for index in row {
+                let block = &mut self.blocks[*index];
+                block.x = left + block.width / 2.0;
+                block.y = top + height / 2.0;
+                left += block.width + CLOSE;
+            }
+            top += height + GAP;
         }
     }
 

@@ -149,6 +149,7 @@ each("[data-host]", (host) => {
     if (event.key === "Enter" || event.key === " ") { event.preventDefault(); go(); }
   });
 });
-if (map && Number(map.dataset.width) > 1600) map.style.minWidth = `${Math.min(Number(map.dataset.width) * 0.62, 2400)}px`;
+// A drawing that would be too small to read is scrolled instead.
+if (map) map.style.minWidth = `${Math.round(Number(map.dataset.width) * 0.78)}px`;
 addEventListener("hashchange", follow);
 follow();
