@@ -3,7 +3,7 @@
 
 SHELL = /bin/bash
 .DEFAULT_GOAL = build
-.PHONY: build demo test test-quick bench bench-plan bench-check docs lint install uninstall
+.PHONY: build demo test test-kernel test-quick bench bench-plan bench-check docs lint install uninstall
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -29,6 +29,11 @@ test:
 	@scripts/setup.sh test
 	@scripts/privileges.sh
 	@scripts/test.sh all
+
+# Fleets on kernel WireGuard, in an emulated machine with Debian's cloud kernel. Needs root.
+test-kernel:
+	@scripts/setup.sh kernel
+	@scripts/test-kernel.sh $(FILTER)
 
 # What needs no root: unit, property and snapshot tests.
 test-quick:

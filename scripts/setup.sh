@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Installs what wgfleet's demo and tests run, where it is missing, from Debian or Ubuntu packages.
 #
-#   scripts/setup.sh build|demo|test|lint
+#   scripts/setup.sh build|demo|test|kernel|lint
 #
 # It says what it installs, starts no service and changes nothing where nothing is missing.
 set -euo pipefail
 
 purpose=${1:-test}
-folders="/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin /lib/systemd /usr/lib/systemd"
+folders="/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin /lib/systemd /usr/lib/systemd /usr/lib/qemu /usr/libexec"
 
 # A program and the Debian package that has it, for each purpose; the later ones include the earlier.
 build="gcc=gcc"
@@ -16,15 +16,21 @@ demo="ip=iproute2 tc=iproute2 ssh=openssh-client ssh-keygen=openssh-client sshd=
 	modprobe=kmod ps=procps unshare=util-linux nsenter=util-linux"
 tests="wireguard-go=wireguard-go age=age age-keygen=age sudo=sudo doas=opendoas
 	busybox=busybox setsid=util-linux script=bsdutils systemd=systemd systemctl=systemd dbus-daemon=dbus"
+kernel="qemu-system-x86_64=qemu-system-x86 virtiofsd=virtiofsd cpio=cpio depmod=kmod"
 lint="shellcheck=shellcheck"
 
 case $purpose in
 build) wanted=$build ;;
 demo) wanted="$build $demo" ;;
 test) wanted="$build $demo $tests" ;;
+kernel)
+	# Until qemu 8 it was a part of it.
+	apt-cache show virtiofsd >/dev/null 2>&1 || kernel=${kernel/=virtiofsd/=qemu-system-common}
+	wanted="$build $demo $tests $kernel"
+	;;
 lint) wanted="$build $lint" ;;
 *)
-	echo "usage: scripts/setup.sh build|demo|test|lint" >&2
+	echo "usage: scripts/setup.sh build|demo|test|kernel|lint" >&2
 	exit 64
 	;;
 esac

@@ -250,11 +250,10 @@ fn assert_same(now: &str, before: &str, what: &str) {
     panic!("{what}: {first:?}\n{}", gone.chain(new).collect::<String>());
 }
 
-fn encode(files: &[(&str, String)], ops: &[String], undo: &[&str]) -> String {
+fn encode(files: &[(&str, String)], ops: &[String]) -> String {
     let mut out = String::new();
     let ops = ops.join("\n") + "\n";
-    let undo = undo.join("\n");
-    let lists = [("ops", ops), ("undo", undo)];
+    let lists = [("ops", ops), ("keep", KEEP.join("\n")), ("undo", String::new())];
     for (name, text) in
         files.iter().map(|(name, text)| (*name, text)).chain(lists.iter().map(|(n, t)| (*n, t)))
     {
@@ -317,17 +316,29 @@ fn ops() -> Vec<String> {
         "create wg2 userspace",
         "setconf wg2 wg2.set",
         "batch wg2.up",
-        "file f0 600 /etc/wireguard/wg0.conf",
-        "remove /etc/wireguard/old.conf",
+        "prepare f0 600 /etc/wireguard/wg0.conf",
+        "prepare f0 600 /etc/wireguard/deep/new.conf",
+        "file f0 600 /etc/wireguard/wg1.conf",
         "remove /etc/wireguard/link.conf",
         "protect 600 /etc/wireguard/loose.conf",
         "file f1 644 /etc/systemd/system/wg-quick@wg2.service.d/wgfleet.conf",
-        "file f1 644 /etc/sysctl.d/60-wgfleet.conf",
+        "prepare f1 644 /etc/sysctl.d/60-wgfleet.conf",
         "remove /etc/systemd/system/kept.service.d/none.conf",
     ]
     .map(str::to_owned)
     .to_vec()
 }
+
+/// What is done with the confirmation.
+const KEEP: [&str; 4] = [
+    "remove /etc/wireguard/old.conf",
+    "keep f0 600 /etc/wireguard/wg0.conf",
+    "keep f0 600 /etc/wireguard/deep/new.conf",
+    "keep f1 644 /etc/sysctl.d/60-wgfleet.conf",
+];
+
+/// What the next boot would read of all that [`KEEP`] changes.
+const NEXT_BOOT: &str = "cd /etc/wireguard; sha256sum wg0.conf old.conf deep/new.conf /etc/sysctl.d/60-wgfleet.conf 2>&1";
 
 /// Puts an operation that fails at every place in turn.
 fn fail_everywhere(shell: &'static str, every: usize) {
@@ -338,7 +349,7 @@ fn fail_everywhere(shell: &'static str, every: usize) {
             let mut ops = ops();
             ops.insert(step, bad.to_owned());
             let id = format!("s{number}-{step}");
-            let said = sandbox.host("apply", &[&id, "60"], &encode(&files(), &ops, &[]));
+            let said = sandbox.host("apply", &[&id, "60"], &encode(&files(), &ops));
             let lines: Vec<&str> = said.lines().collect();
             let name = bad.split(' ').next().unwrap_or_default();
             assert!(
@@ -371,7 +382,7 @@ fn also_with_bash() {
 fn what_is_not_confirmed_goes_back_by_itself() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
-    assert_eq!(sandbox.host("apply", &["a1", "2"], &encode(&files(), &ops(), &[])), "done\n");
+    assert_eq!(sandbox.host("apply", &["a1", "2"], &encode(&files(), &ops())), "done\n");
     assert_ne!(sandbox.state(), before);
     sandbox.wait_for_state(&before, 6);
     assert_eq!(sandbox.host("confirm", &["a1"], ""), "gone\n");
@@ -383,8 +394,8 @@ fn what_is_not_confirmed_goes_back_by_itself() {
 fn what_is_confirmed_stays() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
-    assert_eq!(sandbox.host("apply", &["a1", "2"], &encode(&files(), &ops(), &[])), "done\n");
-    let payload = encode(&files(), &ops(), &[]);
+    assert_eq!(sandbox.host("apply", &["a1", "2"], &encode(&files(), &ops())), "done\n");
+    let payload = encode(&files(), &ops());
     assert_eq!(sandbox.host("apply", &["a2", "2"], &payload), "busy a1\n");
     assert_eq!(sandbox.host("confirm", &["a2"], ""), "gone\n");
     assert_eq!(sandbox.host("confirm", &["a1"], ""), "confirmed\n");
@@ -401,10 +412,47 @@ fn what_is_confirmed_stays() {
 }
 
 #[test]
+fn the_next_boot_changes_with_the_confirmation_and_not_before() {
+    let sandbox = Sandbox::new("dash");
+    let boot = || String::from_utf8(sandbox.sh(NEXT_BOOT).stdout).expect("text");
+    let before = boot();
+    assert_eq!(sandbox.host("apply", &["a1", "60"], &encode(&files(), &ops())), "done\n");
+    assert_same(&boot(), &before, "a power cut now");
+    assert_eq!(sandbox.host("confirm", &["a1"], ""), "confirmed\n");
+    let after = boot();
+    assert!(after.contains("old.conf: No such file"), "{after}");
+    assert_eq!(after.matches("No such file").count(), 1, "{after}");
+    assert!(!after.contains(before.lines().next().expect("wg0.conf")), "{after}");
+    let left = sandbox.sh("find /etc -name '.*.wgfleet*'").stdout;
+    assert_eq!(String::from_utf8_lossy(&left), "");
+
+    // A confirmation that was killed half-way is finished by the next apply.
+    let sandbox = Sandbox::new("busybox sh");
+    let boot = || String::from_utf8(sandbox.sh(NEXT_BOOT).stdout).expect("text");
+    assert_eq!(sandbox.host("apply", &["b1", "60"], &encode(&files(), &ops())), "done\n");
+    sandbox.sh(
+        "cd /run/wgfleet; read pid <timer.b1; kill -9 -$pid; mv armed confirmed.b1; rm timer.b1",
+    );
+    assert_same(&boot(), &before, "killed before the first file");
+    let none = encode(&[], &["sysctl net/ipv4/ip_forward 1".to_owned()]);
+    assert_eq!(sandbox.host("apply", &["b2", "60"], &none), "done\n");
+    assert_same(&boot(), &after, "after the next apply");
+
+    // What cannot be kept is said.
+    let sandbox = Sandbox::new("dash");
+    assert_eq!(sandbox.host("apply", &["c1", "60"], &encode(&files(), &ops())), "done\n");
+    sandbox.sh("rm /etc/sysctl.d/.60-wgfleet.conf.wgfleet; mount -o remount,ro /etc/sysctl.d");
+    assert_eq!(
+        sandbox.host("confirm", &["c1"], ""),
+        "confirmed, but not for the next boot: /etc/sysctl.d/60-wgfleet.conf\n"
+    );
+}
+
+#[test]
 fn a_change_is_taken_back_when_asked() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
-    assert_eq!(sandbox.host("apply", &["a1", "60"], &encode(&files(), &ops(), &[])), "done\n");
+    assert_eq!(sandbox.host("apply", &["a1", "60"], &encode(&files(), &ops())), "done\n");
     assert_eq!(sandbox.host("revert", &["a1"], ""), "reverted\n");
     assert_same(&sandbox.state(), &before, "after revert");
     sandbox.wait_until_quiet();
@@ -414,7 +462,7 @@ fn a_change_is_taken_back_when_asked() {
 fn a_payload_that_is_cut_short_touches_nothing() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
-    let payload = encode(&files(), &ops(), &[]);
+    let payload = encode(&files(), &ops());
     for cut in [0, 1, 40, payload.len() / 2, payload.len() - 9, payload.len() - 2] {
         let child = sandbox.start("apply", &["a1", "60"], &payload[..cut]);
         let said = child.wait_with_output().expect("it ends").stdout;
@@ -440,7 +488,7 @@ fn hanging() -> Vec<String> {
 fn a_killed_apply_goes_back_by_itself() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
-    let mut child = sandbox.start("apply", &["a1", "3"], &encode(&files(), &hanging(), &[]));
+    let mut child = sandbox.start("apply", &["a1", "3"], &encode(&files(), &hanging()));
     let end = Instant::now() + Duration::from_secs(3);
     while !sandbox.state().contains("wg3") && Instant::now() < end {
         sleep(Duration::from_millis(50));
@@ -459,7 +507,7 @@ fn a_killed_apply_goes_back_by_itself() {
 fn a_deadline_in_the_midst_of_an_operation_ends_it() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
-    let child = sandbox.start("apply", &["a1", "2"], &encode(&files(), &hanging(), &[]));
+    let child = sandbox.start("apply", &["a1", "2"], &encode(&files(), &hanging()));
     let said = child.wait_with_output().expect("it ends").stdout;
     let said = String::from_utf8(said).expect("text");
     assert_eq!(said, "failed - the operations were cut short\n");
@@ -473,7 +521,7 @@ fn a_deadline_in_the_midst_of_an_operation_ends_it() {
 fn the_next_apply_finishes_what_a_killed_timer_did_not() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
-    let payload = encode(&files(), &ops(), &[]);
+    let payload = encode(&files(), &ops());
     assert_eq!(sandbox.host("apply", &["a1", "60"], &payload), "done\n");
     let key = "00".repeat(32) + "\n";
     assert!(sandbox.host("observe", &[], &key).contains("\narmed a1\n"));
@@ -504,7 +552,7 @@ fn the_next_apply_finishes_what_a_killed_timer_did_not() {
 fn of_two_at_the_same_time_one_wins() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
-    let payload = encode(&files(), &ops(), &[]);
+    let payload = encode(&files(), &ops());
     for round in 0..4 {
         let ids: Vec<String> = (0..3).map(|index| format!("r{round}-{index}")).collect();
         let children: Vec<Child> =

@@ -23,8 +23,11 @@ use vault::{Vault, render};
 const TAKE: &str = r#"
 set -eu
 cd "$1"
-mount --bind hosts /etc/hosts
 mount -t tmpfs none /run
+# Not over the file itself: a bare system may have none.
+mkdir /run/upper /run/work
+mount -t overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work none /etc
+cp hosts /etc/hosts
 mkdir -p /run/wireguard
 export WG_ENDPOINT_RESOLUTION_RETRIES=1
 wireguard-go probe0 2>/dev/null

@@ -11,10 +11,8 @@ use zeroize::Zeroizing;
 use super::conf::{self, PeerParts};
 use crate::desired::{DesiredInterface, DesiredPeer, Secrets};
 use crate::model::{Family, InterfaceName, PublicKey};
-use crate::observed::{LiveBackend, ObservedHost, UnitState};
-use crate::plan::{
-    Change, FieldChange, FileAction, HostPlan, PeerRef, RenderedHost, Target, TargetInterface,
-};
+use crate::observed::{LiveBackend, ObservedHost};
+use crate::plan::{Change, FieldChange, HostPlan, PeerRef, RenderedHost, Target, TargetInterface};
 
 /// Most peers whose values are set one by one: each costs the host a process.
 const ALONE_AT_MOST: usize = 50;
@@ -26,6 +24,9 @@ const FORGET_AT_ONCE: usize = 500;
 pub struct Payload {
     files: Vec<(String, Zeroizing<String>)>,
     ops: Vec<String>,
+    /// What concerns the next boot only: done with the confirmation, so that a power cut before it
+    /// brings up what ran before.
+    keep: Vec<String>,
     undo: Vec<String>,
 }
 
@@ -47,7 +48,8 @@ impl Payload {
         observed: &ObservedHost,
         secrets: &S,
     ) -> Result<Self, S::Error> {
-        let payload = Self { files: Vec::new(), ops: Vec::new(), undo: Vec::new() };
+        let payload =
+            Self { files: Vec::new(), ops: Vec::new(), keep: Vec::new(), undo: Vec::new() };
         let mut compiler = Compiler { payload, plan, target, rendered, observed, secrets };
         compiler.run()?;
         Ok(compiler.payload)
@@ -59,11 +61,17 @@ impl Payload {
         &self.ops
     }
 
+    /// The operations that wait for the confirmation, in order.
+    #[must_use]
+    pub fn keep(&self) -> &[String] {
+        &self.keep
+    }
+
     /// The bytes for the host's stdin: each line of a file behind a blank, so that no content can
     /// look like a head line.
     #[must_use]
     pub fn encode(&self) -> Zeroizing<String> {
-        let lists = [("ops", &self.ops), ("undo", &self.undo)];
+        let lists = [("ops", &self.ops), ("keep", &self.keep), ("undo", &self.undo)];
         let size: usize = self.files.iter().map(|(name, text)| name.len() + text.len() * 2).sum();
         let listed: usize = lists.iter().flat_map(|(_, l)| l.iter()).map(|l| l.len() + 2).sum();
         let mut out = Zeroizing::new(String::with_capacity(size + listed + 256));
@@ -84,25 +92,29 @@ impl Payload {
     }
 
     /// Stages a file under a number and a word, never under a name out of the inventory.
-    fn file(&mut self, word: &str, text: Zeroizing<String>) -> String {
+    pub(super) fn file(&mut self, word: &str, text: Zeroizing<String>) -> String {
         let name = format!("f{}.{word}", self.files.len());
         self.files.push((name.clone(), text));
         name
     }
 }
 
-struct Compiler<'a, S> {
-    payload: Payload,
-    plan: &'a HostPlan,
-    target: &'a Target<'a>,
-    rendered: &'a RenderedHost,
+pub(super) struct Compiler<'a, S> {
+    pub(super) payload: Payload,
+    pub(super) plan: &'a HostPlan,
+    pub(super) target: &'a Target<'a>,
+    pub(super) rendered: &'a RenderedHost,
     observed: &'a ObservedHost,
     secrets: &'a S,
 }
 
 impl<'a, S: Secrets> Compiler<'a, S> {
-    fn op(&mut self, op: String) {
+    pub(super) fn op(&mut self, op: String) {
         self.payload.ops.push(op);
+    }
+
+    pub(super) fn keep(&mut self, op: String) {
+        self.payload.keep.push(op);
     }
 
     fn undo(&mut self, op: String) {
@@ -133,13 +145,14 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         for name in &touched {
             self.add_addresses_and_routes(name);
         }
-        self.install(|path, quick| !quick.contains(path));
+        self.install_now();
         self.units(true);
         self.units_anew();
+        self.install_for_boot();
         Ok(())
     }
 
-    fn wanted(&self, name: &InterfaceName) -> Option<&'a TargetInterface<'a>> {
+    pub(super) fn wanted(&self, name: &InterfaceName) -> Option<&'a TargetInterface<'a>> {
         self.target.interfaces.iter().find(|interface| interface.desired.name == *name)
     }
 
@@ -172,10 +185,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             if (to.enabled || to.active) != up {
                 continue;
             }
-            let UnitState { enabled, active } = *to;
-            if from.enabled != enabled {
-                self.op(format!("{} {unit}", if enabled { "enable" } else { "disable" }));
-            }
+            let active = to.active;
             if from.active != active {
                 self.op(format!("{} {unit}", if active { "start" } else { "stop" }));
             }
@@ -244,7 +254,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         if quick {
             // wg-quick reads its own file, so that goes first; under systemd its unit starts it.
             let file = format!("/etc/wireguard/{name}.conf");
-            self.install(|path, _| path == file);
+            self.install(|path| path == file);
             if self.observed.facts.systemd {
                 return Ok(());
             }
@@ -487,51 +497,6 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         }
         self.batch("drop", "again", again);
         self.batch("batch", "net", batch);
-    }
-
-    /// Installs the files that `which` picks; it is given each path and those of interfaces that
-    /// are started through wg-quick now.
-    fn install(&mut self, which: impl Fn(&str, &BTreeSet<&str>) -> bool) {
-        let started: BTreeSet<String> = self
-            .plan
-            .changes
-            .iter()
-            .filter_map(|change| match change {
-                Change::Create { interface, .. } | Change::Restart { interface, .. } => {
-                    let quick = self.wanted(interface).is_some_and(|wanted| wanted.quick);
-                    quick.then(|| format!("/etc/wireguard/{interface}.conf"))
-                }
-                _ => None,
-            })
-            .collect();
-        let started: BTreeSet<&str> = started.iter().map(String::as_str).collect();
-        let mut reload = false;
-        let mut staged: BTreeSet<&str> = BTreeSet::new();
-        for change in &self.plan.changes {
-            let Change::File { path, action, .. } = change else { continue };
-            if !which(path, &started) || !staged.insert(path) {
-                continue;
-            }
-            reload |= path.starts_with("/etc/systemd/");
-            let Some(file) = self.target.files.get(path) else {
-                self.payload.ops.push(format!("remove {path}"));
-                continue;
-            };
-            if *action == FileAction::Protect {
-                self.payload.ops.push(format!("protect {:o} {path}", file.mode));
-                continue;
-            }
-            let content = match &file.conf {
-                Some(name) => self.rendered.files.get(name).map(|file| file.content.clone()),
-                None => Some(Zeroizing::new(file.public_text.clone())),
-            };
-            let Some(content) = content else { continue };
-            let name = self.payload.file("file", content);
-            self.payload.ops.push(format!("file {name} {:o} {path}", file.mode));
-        }
-        if reload {
-            self.op("reload".to_owned());
-        }
     }
 }
 

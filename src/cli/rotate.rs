@@ -19,6 +19,12 @@ use crate::sys::{Clock as _, SystemClock};
 use crate::topology::NodeKind;
 use crate::vault::Vault;
 
+/// How often hosts are looked at while they take an unconfirmed change back.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Seconds beyond its deadline that a host may take for the way back.
+const SLACK: u64 = 20;
+
 /// Give hosts new keys, one host after the other, without dropping traffic.
 ///
 /// The new key goes into the vault first; the old one is kept until the new one has shaken hands
@@ -135,7 +141,7 @@ impl RotateArgs {
         names: &[HostName],
     ) -> CommandResult {
         let begun = vault.begin_rotation(names, SystemClock.now())?;
-        let survey = self.survey(global, fleet, vault, &BTreeSet::new(), names).await;
+        let survey = self.settled(global, fleet, vault, names).await;
         let review = match survey {
             Ok(survey) => {
                 let plan = survey.plan();
@@ -213,6 +219,41 @@ impl RotateArgs {
             return Err(CommandError::message(Exit::Done, "nothing was touched"));
         }
         Ok(())
+    }
+
+    /// All hosts, once those that a cut-short run has left armed have gone back by themselves.
+    async fn settled(
+        &self,
+        global: &Global,
+        fleet: &Fleet,
+        vault: &Vault,
+        names: &[HostName],
+    ) -> Result<Survey, CommandError> {
+        let mut told = BTreeSet::new();
+        let rounds = (self.deadline + SLACK).div_ceil(POLL.as_secs());
+        for _ in 0..rounds {
+            let survey = self.survey(global, fleet, vault, &BTreeSet::new(), names).await?;
+            let armed: BTreeSet<HostName> = survey
+                .seen
+                .iter()
+                .filter(|(_, (seen, _))| seen.armed.is_some())
+                .map(|(name, _)| name.clone())
+                .collect();
+            if armed.is_empty() {
+                return Ok(survey);
+            }
+            survey.close().await;
+            for name in armed {
+                if !global.quiet && !told.contains(&name) {
+                    anstream::eprintln!(
+                        "{name}: waiting until it has taken an unconfirmed change back"
+                    );
+                }
+                told.insert(name);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        self.survey(global, fleet, vault, &BTreeSet::new(), names).await
     }
 
     async fn survey(

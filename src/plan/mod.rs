@@ -12,7 +12,7 @@ mod target;
 pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
 pub use change::{Change, DiffLine, FieldChange, FileAction, PeerRef};
 pub use diff::diff_host;
-pub use target::{RenderedHost, Target, TargetFile, TargetInterface, resolve};
+pub use target::{FIREWALL_FILE, RenderedHost, Target, TargetFile, TargetInterface, resolve};
 
 use serde::Serialize;
 

@@ -190,8 +190,8 @@ fn files(target: &mut Target<'_>, rendered: &RenderedHost, observed: &ObservedHo
     }
 }
 
-/// Where the rules are kept for the next boot.
-pub(super) const FIREWALL_FILE: &str = "/etc/wireguard/wgfleet.nft";
+/// Where the rules are kept: units load it after they have started their interface.
+pub const FIREWALL_FILE: &str = "/etc/wireguard/wgfleet.nft";
 
 fn firewall(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
     if target.desired.masquerade.is_empty() {

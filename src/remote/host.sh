@@ -4,8 +4,8 @@
 #
 #   observe              stdin: fingerprint key, then "interface NAME" lines; stdout: see observed/parse.rs
 #   agent MACHINE SHA    stdin: the binary
-#   apply ID SECONDS     stdin: payload (files, "ops" and "undo"); arms the timer, then does the ops
-#   confirm ID           keeps what `apply` did
+#   apply ID SECONDS     stdin: payload (files, "ops", "keep" and "undo"); arms the timer, then does the ops
+#   confirm ID           keeps what `apply` did: only now, with "keep", does the next boot change
 #   revert ID            takes it back now
 #   expire ID SECONDS    the timer's own verb
 #   work ID              does the operations of an armed change, in a session of its own
@@ -210,10 +210,21 @@ make_dir() { # PATH: only what holds keys is closed
 	case $1 in /etc/wireguard) mkdir -p "$1" ;; *) (umask 022 && mkdir -p "$1") ;; esac
 }
 
-install_file() { # STAGED MODE PATH
+beside() { tmp=${1%/*}/.${1##*/}.wgfleet; } # PATH: sets the name under which its next content waits
+
+prepare_file() { # STAGED MODE PATH: all that can fail, a full disk above all
 	make_dir "${3%/*}"
-	tmp=${3%/*}/.${3##*/}.wgfleet
-	cp "$1" "$tmp" && chmod "$2" "$tmp" && chown 0:0 "$tmp" && { sync "$tmp" 2>/dev/null || sync; } && mv -f "$tmp" "$3"
+	beside "$3"
+	cp "$1" "$tmp" && chmod "$2" "$tmp" && chown 0:0 "$tmp" && { sync "$tmp" 2>/dev/null || sync; }
+}
+
+install_file() { # STAGED MODE PATH
+	prepare_file "$@" && mv -f "$tmp" "$3"
+}
+
+keep_file() { # STAGED MODE PATH: what was prepared
+	beside "$3"
+	if [ -e "$tmp" ]; then mv -f "$tmp" "$3"; else install_file "$@"; fi
 }
 
 op() { # one operation, its words already split
@@ -243,6 +254,8 @@ op() { # one operation, its words already split
 	quick-up) backend_env "$2"; quick up "$1" </dev/null ;;
 	quick-down) quick down "$1" </dev/null; if link "$1"; then op delete "$1"; else wait_gone "$1"; fi ;;
 	file) install_file "$stage/$1" "$2" "$3" ;;
+	prepare) prepare_file "$stage/$1" "$2" "$3" ;;
+	keep) keep_file "$stage/$1" "$2" "$3" ;;
 	protect) chmod "$1" "$2" && chown 0:0 "$2" ;;
 	remove) rm -f "$1"; case $1 in *.service.d/*) rmdir "${1%/*}" 2>/dev/null ;; esac; : ;;
 	sysctl) echo "$2" >"/proc/sys/$1" ;;
@@ -325,6 +338,7 @@ snapshot() {
 			fi
 			;;
 		file) old_file "$c" || return 1 ;;
+		prepare) old_folder "$c"; echo "$c" >>"$stage/old/prepared" ;;
 		remove) old_file "$a" || return 1 ;;
 		protect) old_file "$b" || return 1 ;;
 		sysctl) old=$(cat "/proc/sys/$a") && echo "$a $old" >>"$stage/old/sysctls" ;; # read(1) stops after one byte there
@@ -339,18 +353,20 @@ snapshot() {
 
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 
+old_folder() { [ -d "${1%/*}" ] || echo "${1%/*}" >>"$stage/old/dirs"; } # PATH
+
 old_file() { # PATH
 	files=$((${files:-0} + 1))
-	[ -d "${1%/*}" ] || echo "${1%/*}" >>"$stage/old/dirs"
+	old_folder "$1"
 	if there "$1"; then cp -pP "$1" "$stage/old/file.$files" && echo "$files $1" >>"$stage/old/files"; else echo "- $1" >>"$stage/old/files"; fi
 }
 
 same_rules() { nft list table inet wgfleet 2>/dev/null | cmp -s - "$stage/old/nft"; }
 
 old_files() { # puts files, and folders that were not there, back
-	[ -e "$stage/old/files" ] || return 0
-	while read -r n path; do
-		rm -f "${path%/*}/.${path##*/}.wgfleet"
+	[ ! -e "$stage/old/prepared" ] || while read -r path; do beside "$path"; rm -f "$tmp"; done <"$stage/old/prepared"
+	[ ! -e "$stage/old/files" ] || while read -r n path; do
+		beside "$path"; rm -f "$tmp"
 		make_dir "${path%/*}"
 		if [ "$n" = - ]; then rm -f "$path"; ! there "$path" || bad="$bad $path"
 		else
@@ -459,6 +475,17 @@ claim() { # ID WORD: only one of all who try succeeds
 	armed_id && [ "$d" = "$1" ] && mv $armed "$run/$2.$1"
 } 2>/dev/null
 
+# What was confirmed is done for the next boot too; can be done again, where a kill came between.
+keep() { # ID
+	stage=$run/$1 bad=
+	[ ! -e "$stage/keep" ] || while read -r line; do
+		# shellcheck disable=SC2086 # the words hold no blanks and no patterns
+		(set -f; op $line) >/dev/null 2>&1 </dev/null || bad="$bad ${line##* }"
+	done <"$stage/keep"
+	finish "$1"
+	if [ -z "$bad" ]; then echo confirmed; else echo "confirmed, but not for the next boot:$bad"; fi
+}
+
 finish() { rm -rf "${run:?}/$1" "$run/timer.$1" "$run/reverting.$1" "$run/confirmed.$1"; } # ID
 
 runs() { tr '\0' ' ' <"/proc/$1/cmdline" | grep -q "host.sh  $2 "; } 2>/dev/null # PID VERB
@@ -500,18 +527,22 @@ clean_up() { # what a kill or a crash left behind
 		echo "failed 0 an unconfirmed change ($id) without a timer was taken back only now ($(revert "$id")); plan again"
 		return 1
 	fi
-	for f in "$run"/*/ops "$run"/confirmed.*; do
+	for f in "$run"/confirmed.*; do
+		[ ! -e "$f" ] || keep "${f#"$run"/confirmed.}" >/dev/null
+	done
+	for f in "$run"/*/ops; do
 		[ -e "$f" ] || continue
-		id=${f%/ops} id=${id##*/} id=${id#confirmed.}
+		id=${f%/ops} id=${id##*/}
 		# Another apply may be about to arm it.
 		timer_runs "$id" || { [ -e "$run/$id/apply" ] && read -r p <"$run/$id/apply" && [ -d "/proc/$p" ]; } || finish "$id"
 	done
 }
 
 apply() { # ID SECONDS
-	stage=$run/$1
 	mkdir -p $run && chmod 700 $run
 	clean_up || return 0
+	stage=$run/$1
+	rm -f /etc/wireguard/.*.wgfleet /etc/sysctl.d/.*.wgfleet # prepared before a power cut
 	if ! { rm -rf "$stage" && mkdir "$stage" && echo $$ >"$stage/apply"; }; then echo "failed 0 stage: cannot write $run"; return 1; fi
 	awk -v folder="$stage" '
 		/^=== end$/ { whole = 1; exit }
@@ -529,6 +560,7 @@ apply() { # ID SECONDS
 	rm -f "$run/arming.$1"
 	if [ "$won" = no ]; then stop_timer "$1"; finish "$1"; armed_id || d=another; echo "busy $d"; return 0; fi
 	if ! snapshot; then
+		rm -f "$stage/keep"
 		! claim "$1" confirmed || { stop_timer "$1"; finish "$1"; }
 		echo "failed 0 snapshot: the present state cannot be saved"
 		return 1
@@ -561,7 +593,7 @@ case $verb in
 observe) observe ;;
 agent) push_agent "$@" ;;
 apply) apply "$@" ;;
-confirm) if claim "$1" confirmed; then stop_timer "$1"; finish "$1"; echo confirmed; else echo gone; fi ;;
+confirm) if claim "$1" confirmed; then stop_timer "$1"; keep "$1"; else echo gone; fi ;;
 revert) if claim "$1" reverting; then stop_timer "$1"; revert "$1"; else echo gone; fi ;;
 work) work "$1" ;;
 expire) expire "$@" ;;

@@ -1,0 +1,142 @@
+//! Files and units: what a running system needs at once, and what only its next boot reads.
+
+use std::collections::BTreeSet;
+
+use zeroize::Zeroizing;
+
+use super::payload::Compiler;
+use crate::desired::Secrets;
+use crate::plan::{Change, FIREWALL_FILE, FileAction, TargetFile};
+
+/// Where units and their drop-ins are.
+const UNITS: &str = "/etc/systemd/";
+
+/// What the path of a drop-in has.
+const DROP_IN: &str = ".service.d/";
+
+impl<'a, S: Secrets> Compiler<'a, S> {
+    /// Writes what units and wg-quick read in the course of this very change.
+    pub(super) fn install_now(&mut self) {
+        let now = self.read_now();
+        self.install(|path| now.contains(path));
+        if now.iter().any(|path| path.starts_with(UNITS)) {
+            self.op("reload".to_owned());
+        }
+    }
+
+    /// Writes the files that `which` picks, at once.
+    pub(super) fn install(&mut self, which: impl Fn(&str) -> bool) {
+        for (path, action) in self.files() {
+            if !which(path) {
+                continue;
+            }
+            if action == FileAction::Remove {
+                self.op(format!("remove {path}"));
+            } else if let Some((name, file)) = self.stage(path) {
+                self.op(format!("file {name} {:o} {path}", file.mode));
+            }
+        }
+    }
+
+    /// Prepares the rest, so that nothing of it can fail any more, and leaves it to the
+    /// confirmation.
+    pub(super) fn install_for_boot(&mut self) {
+        let now = self.read_now();
+        let units: Vec<(&str, bool)> = self
+            .plan
+            .changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Unit { unit, from, to } if from.enabled != to.enabled => {
+                    Some((unit.as_str(), to.enabled))
+                }
+                _ => None,
+            })
+            .collect();
+        // A unit is known by its file, so that goes after it and comes before it.
+        for (unit, _) in units.iter().filter(|(_, on)| !on) {
+            self.keep(format!("disable {unit}"));
+        }
+        let mut reload = false;
+        for (path, action) in self.files() {
+            if now.contains(path) {
+                continue;
+            }
+            if action == FileAction::Remove {
+                reload |= path.starts_with(UNITS);
+                self.keep(format!("remove {path}"));
+            } else if let Some((name, file)) = self.stage(path) {
+                self.op(format!("prepare {name} {:o} {path}", file.mode));
+                self.keep(format!("keep {name} {:o} {path}", file.mode));
+            }
+        }
+        if reload {
+            self.keep("reload".to_owned());
+        }
+        for (unit, _) in units.iter().filter(|(_, on)| *on) {
+            self.keep(format!("enable {unit}"));
+        }
+        for change in &self.plan.changes {
+            // Who may read a file does not wait.
+            if let Change::File { path, action: FileAction::Protect, .. } = change
+                && let Some(file) = self.target.files.get(path)
+            {
+                self.op(format!("protect {:o} {path}", file.mode));
+            }
+        }
+    }
+
+    /// The paths whose new content the change itself depends on.
+    fn read_now(&self) -> BTreeSet<&'a str> {
+        let mut started = BTreeSet::new();
+        let mut runs_unit = false;
+        for change in &self.plan.changes {
+            match change {
+                Change::Create { interface, .. } | Change::Restart { interface, .. } => {
+                    runs_unit = true;
+                    if self.wanted(interface).is_some_and(|wanted| wanted.quick) {
+                        started.insert(format!("/etc/wireguard/{interface}.conf"));
+                    }
+                }
+                Change::Unit { to, .. } => runs_unit |= to.active,
+                _ => {}
+            }
+        }
+        self.files()
+            .into_iter()
+            .filter(|(path, action)| {
+                // A unit's own file has to outlast the unit.
+                let shapes_unit = path.starts_with(UNITS)
+                    && (*action != FileAction::Remove || path.contains(DROP_IN));
+                started.contains(*path) || shapes_unit || (runs_unit && *path == FIREWALL_FILE)
+            })
+            .map(|(path, _)| path)
+            .collect()
+    }
+
+    /// The files that change in content, each once.
+    fn files(&self) -> Vec<(&'a str, FileAction)> {
+        let mut seen = BTreeSet::new();
+        let changes = self.plan.changes.iter();
+        changes
+            .filter_map(|change| match change {
+                Change::File { path, action, .. } if *action != FileAction::Protect => {
+                    Some((path.as_str(), *action))
+                }
+                _ => None,
+            })
+            .filter(|(path, _)| seen.insert(*path))
+            .collect()
+    }
+
+    /// Sends a file's content along, unless that was done already.
+    fn stage(&mut self, path: &str) -> Option<(String, &'a TargetFile)> {
+        let target = self.target;
+        let file = target.files.get(path)?;
+        let content = match &file.conf {
+            Some(name) => self.rendered.files.get(name)?.content.clone(),
+            None => Zeroizing::new(file.public_text.clone()),
+        };
+        Some((self.payload.file("file", content), file))
+    }
+}
