@@ -6,19 +6,35 @@
 
 mod addresses;
 mod allowed;
+mod broken;
+mod difference;
+mod edit;
+mod ends;
 mod expect;
+mod flow;
 mod flows;
 mod keys;
 mod lans;
+mod mend;
 mod ports;
+mod proof;
+mod reach;
 pub mod session;
 mod sessions;
 pub mod tables;
 mod trace;
 pub mod walk;
+mod wanted;
+mod why;
+
+pub use difference::{Difference, Moved, difference};
+pub use mend::Mend;
+pub use reach::{Cell, Fault, MapLink, MapNode, Place, Reachability, reachability};
+pub use why::{Outcome, Why, why};
 
 use rayon::prelude::*;
 
+use self::tables::Tables;
 use crate::finding::{self, Finding};
 use crate::inventory::Inventory;
 use crate::topology::Topology;
@@ -32,7 +48,7 @@ pub struct Rule {
     pub check: fn(&Inventory, &Topology) -> Vec<Finding>,
 }
 
-/// Every rule.
+/// Every rule but the proofs, which share their tables.
 pub const RULES: &[Rule] = &[
     Rule { name: "addresses-of-members", check: addresses::members },
     Rule { name: "duplicate-addresses", check: addresses::duplicates },
@@ -46,7 +62,6 @@ pub const RULES: &[Rule] = &[
     Rule { name: "equal-endpoints", check: ports::endpoints },
     Rule { name: "interface-clashes", check: ports::interfaces },
     Rule { name: "duplicate-keys", check: keys::duplicates },
-    Rule { name: "expectations", check: expect::rules },
 ];
 
 /// Runs every rule; findings in the order of the file.
@@ -54,6 +69,12 @@ pub const RULES: &[Rule] = &[
 pub fn check(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         RULES.par_iter().flat_map_iter(|rule| (rule.check)(inventory, topology)).collect();
+    let tables = Tables::new(inventory, topology);
+    let (rules, flows) = rayon::join(
+        || expect::rules(inventory, &tables),
+        || broken::flows(inventory, &tables, &findings),
+    );
+    findings.extend(rules.into_iter().chain(flows));
     finding::sort(&mut findings);
     findings
 }

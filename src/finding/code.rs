@@ -83,12 +83,30 @@ codes! {
     MissingTunnelAddress = 302, Warning;
     /// A flow that is wanted cannot flow.
     Unreachable = 303, Error;
+    /// No route, or no peer of the interface, leads to an end of a wanted flow.
+    NoWay = 350, Error;
+    /// A host that drops a wanted flow's packets: it expects their source from another peer.
+    SourceRefused = 351, Error;
+    /// A host on the way of a wanted flow that does not forward the family.
+    NotForwarded = 352, Error;
+    /// A wanted flow that goes in a circle.
+    Loop = 353, Error;
+    /// A wanted flow that ends at another place.
+    Misdelivered = 354, Error;
+    /// A full tunnel through a host that is no exit.
+    NoExit = 355, Error;
+    /// A wanted flow whose reply nothing leads back.
+    NoWayBack = 356, Error;
     /// Two ends of a link neither of which can begin a session.
     NoInitiator = 401, Error;
     /// Two interfaces of one host on one UDP port, or two hosts reached at one endpoint.
     PortClash = 402, Error;
     /// One interface name for two networks of one host.
     InterfaceClash = 403, Error;
+    /// A wanted flow over a link that can have no session.
+    NoSession = 450, Error;
+    /// A wanted flow that waits for a host which nothing makes begin the session.
+    Asleep = 451, Warning;
     /// One public key on two hosts or peers.
     DuplicateKey = 501, Error;
     /// A host or peer whose public key nobody knows.

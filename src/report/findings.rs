@@ -88,7 +88,8 @@ fn one(finding: &Finding, sources: &SourceMap, renderer: &Renderer) -> String {
     renderer.render(&[group])
 }
 
-fn describe(hop: &Hop) -> String {
+/// One hop on one line.
+pub(super) fn describe(hop: &Hop) -> String {
     let mut text = hop.host.to_string();
     if let Some(interface) = &hop.interface {
         let _ = write!(text, " ({interface})");

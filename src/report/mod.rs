@@ -5,4 +5,6 @@
 pub mod findings;
 pub mod plan;
 pub mod progress;
+pub mod reach;
 pub mod status;
+pub mod why;
