@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::flows::Member;
 use super::tables::Tables;
-use super::walk::{Cause, Packet, Walk, Walker};
+use super::walk::{Cause, Packet, Start, Walk, Walker};
 use crate::model::Family;
 use crate::topology::Topology;
 
@@ -79,7 +79,7 @@ impl Flow<'_> {
     fn allow(&self, sources: &[IpAddr], targets: &[IpAddr]) -> Result<Trip, Box<Broken>> {
         let mut furthest: Option<Box<Broken>> = None;
         for start in self.from.starts(self.tables) {
-            for destination in targets {
+            for destination in targets.iter().filter(|to| self.sends(start, **to)) {
                 // The kernel chooses the source of what a node sends.
                 let source = match self.from {
                     Member::Node(node) => self.walker.source(*node, *destination),
@@ -105,6 +105,16 @@ impl Flow<'_> {
             let out = Walk { packet, steps: Vec::new(), end, assumed: false };
             self.broken(out, None, Some(Cause::NoStart))
         }))
+    }
+
+    /// Whether a packet gets to where flows of a LAN begin.
+    fn sends(&self, start: Start, destination: IpAddr) -> bool {
+        match (start, self.from) {
+            (Start::Through(gateway), Member::Lan { addr, .. }) => {
+                !self.walker.on_link(gateway, *addr, destination)
+            }
+            _ => true,
+        }
     }
 
     /// Whether a packet arrived, and its reply comes back.
@@ -141,7 +151,7 @@ impl Flow<'_> {
     fn deny(&self, sources: &[IpAddr], targets: &[IpAddr]) -> Result<(), Box<Broken>> {
         for start in self.from.starts(self.tables) {
             for source in sources {
-                for destination in targets {
+                for destination in targets.iter().filter(|to| self.sends(start, **to)) {
                     let packet = Packet { source: *source, destination: *destination };
                     let out = self.walker.walk(start, packet, &[]);
                     if out.end.is_ok_and(|place| self.to.takes(self.topology, place)) {

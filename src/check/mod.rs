@@ -16,6 +16,7 @@ mod flows;
 mod keys;
 mod lans;
 mod mend;
+mod pairs;
 mod ports;
 mod proof;
 mod reach;
@@ -29,6 +30,7 @@ mod why;
 
 pub use difference::{Difference, Moved, difference};
 pub use mend::Mend;
+pub use pairs::{Pair, Point, pairs, proves};
 pub use reach::{Cell, Fault, MapLink, MapNode, Place, Reachability, reachability};
 pub use why::{Outcome, Why, why};
 

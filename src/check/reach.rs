@@ -111,7 +111,7 @@ pub struct Cell {
 /// Wanted flows that fail alike.
 #[derive(Debug, Clone, Serialize)]
 pub struct Fault {
-    /// The code of the cause; absent where the file means it so.
+    /// The code of the cause.
     pub code: Option<String>,
     /// Where one of them begins.
     pub from: String,
@@ -133,7 +133,7 @@ pub fn reachability(inventory: &Inventory, topology: &Topology) -> Reachability 
     let tables = Tables::new(inventory, topology);
     let proof = Proof::new(inventory, &tables, Scope::All);
     let rows = Rows::places(inventory, topology, &proof.ends);
-    let networks = Rows::networks(topology, inventory.networks.len(), &proof.ends);
+    let networks = Rows::networks(topology, &proof.ends);
     let (mut cells, mut network_cells) = (Cells::default(), Cells::default());
     let mut faults = Vec::new();
     let mut all = Reachability {
@@ -151,17 +151,22 @@ pub fn reachability(inventory: &Inventory, topology: &Topology) -> Reachability 
     };
     for verdict in &proof.verdicts {
         let works = verdict.result.is_ok();
+        // That a phone sleeps is as the file says.
+        let excused = verdict.result.as_ref().is_err_and(|broken| {
+            broken.cause.is_some_and(|cause| broken::code(topology, cause).is_none())
+        });
+        let wanted = verdict.wanted && !excused;
         all.flows += verdict.flows;
         all.reachable += if works { verdict.flows } else { 0 };
-        all.wanted += if verdict.wanted { verdict.flows } else { 0 };
+        all.wanted += if wanted { verdict.flows } else { 0 };
         let mut fault = None;
-        if let (true, Err(broken)) = (verdict.wanted, &verdict.result) {
+        if let (true, Err(broken)) = (wanted, &verdict.result) {
             all.broken += verdict.flows;
             fault = Some(faults.len());
             faults.push(self::fault(topology, verdict.flows, broken));
         }
-        cells.add(&rows, &proof.ends, verdict, fault);
-        network_cells.add(&networks, &proof.ends, verdict, fault);
+        cells.add(&rows, &proof.ends, verdict, wanted, fault);
+        network_cells.add(&networks, &proof.ends, verdict, wanted, fault);
     }
     all.cells = cells.finish();
     all.network_cells = network_cells.finish();
@@ -242,7 +247,7 @@ impl Rows {
         Self { places: Vec::new(), crowds: crowds.collect() }
     }
 
-    fn networks(topology: &Topology, _count: usize, ends: &Ends) -> Self {
+    fn networks(topology: &Topology, ends: &Ends) -> Self {
         Self::new(topology, ends, |end| ends.all[end].network)
     }
 
@@ -295,7 +300,14 @@ impl Rows {
 struct Cells(BTreeMap<(usize, usize), Cell>);
 
 impl Cells {
-    fn add(&mut self, rows: &Rows, ends: &Ends, verdict: &Verdict, fault: Option<usize>) {
+    fn add(
+        &mut self,
+        rows: &Rows,
+        ends: &Ends,
+        verdict: &Verdict,
+        wanted: bool,
+        fault: Option<usize>,
+    ) {
         let (Some(from), Some(to)) = (verdict.from, verdict.to) else { return };
         let lan = |class: usize| ends.all[ends.classes[class][0]].is_lan();
         let with_lan = lan(from) || lan(to);
@@ -310,7 +322,7 @@ impl Cells {
                 (cell.from, cell.to) = (*row, *column);
                 cell.flows += flows;
                 cell.reachable += if works { flows } else { 0 };
-                cell.wanted += if verdict.wanted { flows } else { 0 };
+                cell.wanted += if wanted { flows } else { 0 };
                 if let Some(fault) = fault {
                     cell.broken += flows;
                     cell.fault.get_or_insert(fault);

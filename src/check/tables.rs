@@ -214,8 +214,11 @@ impl<'t> Tables<'t> {
             } else if let Some(id) = connected(&entry.net) {
                 Out::Tunnel(*id)
             } else {
-                let routed =
-                    |id: &&InterfaceId| self.in_main(**id) && entry.peer_on(**id).is_some();
+                let routed = |id: &&InterfaceId| {
+                    self.in_main(**id)
+                        && entry.peer_on(**id).is_some()
+                        && !self.is_connected(**id, &entry.net)
+                };
                 // The policy rule of the interface that came up last stands first.
                 let default = entry.net.prefix_len() == 0;
                 let found = if default {
@@ -227,6 +230,12 @@ impl<'t> Tables<'t> {
             };
             Some(Match { net: entry.net, to })
         })
+    }
+
+    /// Whether an interface has a connected route that holds a prefix: wg-quick(8) adds none then.
+    fn is_connected(&self, id: InterfaceId, net: &IpNet) -> bool {
+        let addresses = &self.topology.interface(id).addresses;
+        addresses.iter().any(|addr| covers(&addr.value.trunc(), net))
     }
 
     /// An interface whose routes the operator sets and whose `AllowedIPs` hold an address.

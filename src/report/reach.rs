@@ -36,7 +36,7 @@ pub fn human(reach: &Reachability) -> String {
         matrix(&mut out, "network", &reach.networks, &reach.network_cells);
     }
     for (index, fault) in reach.faults.iter().enumerate().take(LISTED) {
-        let code = fault.code.as_deref().unwrap_or("as the file says");
+        let code = fault.code.as_deref().unwrap_or("-");
         let _ = writeln!(
             out,
             "\n{}. {} to {} ({}, {}): {}",
