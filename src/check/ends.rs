@@ -284,31 +284,55 @@ impl<'a> Marks<'a> {
 
     /// What the fleet does with an end; `None` where nothing can be like it.
     fn end(&self, end: &End, with_self: bool) -> Option<u128> {
-        let entry: &Entry = &self.tables.entries()[end.leaf];
-        self.owners[end.leaf].filter(|owner| *owner == end.node)?;
-        let mut sum = 0_u128;
-        for (holder, to) in &entry.peers {
-            let network = self.topology.interface(*holder).network as u64;
-            let to =
-                if self.topology.interface(*to).node == end.node { SELF } else { u64::from(to.0) };
-            sum = sum.wrapping_add(mix([5, u64::from(holder.0), to, network]));
-        }
-        if with_self {
-            for id in &self.topology.node(end.node).interfaces {
-                let network = self.topology.interface(*id).network;
-                if end.network.is_none_or(|own| own == network) {
-                    sum = sum.wrapping_add(mix([5, u64::from(id.0), SELF, network as u64]));
-                }
-            }
-        }
-        let parent = entry.parent.map_or(SELF, |parent| parent as u64);
         let kind = match end.member {
             Member::Lan { site, .. } => 1 + u64::from(site.is_some()),
             _ => 0,
         };
         let network = end.network.map_or(SELF, |network| network as u64);
-        let shape = mix([6, parent, kind << 1 | u64::from(entry.inside), network]);
-        Some(fold(&[sum, shape, self.nodes[end.node.0 as usize]]))
+        let shape = mix([6, kind, network, 0]);
+        let mut parts = vec![shape, self.nodes[end.node.0 as usize]];
+        parts.push(self.known(end.node, end.network, end.leaf, with_self)?);
+        if kind == 0 {
+            // The kernel may choose another of the node's addresses to send from.
+            for id in &self.topology.node(end.node).interfaces {
+                let network = self.topology.interface(*id).network;
+                for addr in self.topology.tunnel_addresses(*id) {
+                    let alike = Family::of_addr(&addr) == end.family() && addr != end.addr;
+                    if let Some(leaf) = self.tables.index(&host_net(addr)).filter(|_| alike) {
+                        parts.push(self.known(end.node, Some(network), leaf, with_self)?);
+                    }
+                }
+            }
+        }
+        Some(fold(&parts))
+    }
+
+    /// Who knows a prefix of a node, in a network or in all.
+    fn known(
+        &self,
+        node: NodeId,
+        own: Option<usize>,
+        leaf: usize,
+        with_self: bool,
+    ) -> Option<u128> {
+        let entry: &Entry = &self.tables.entries()[leaf];
+        self.owners[leaf].filter(|owner| *owner == node)?;
+        let mut sum = 0_u128;
+        for (holder, to) in &entry.peers {
+            let network = self.topology.interface(*holder).network as u64;
+            let to = if self.topology.interface(*to).node == node { SELF } else { u64::from(to.0) };
+            sum = sum.wrapping_add(mix([5, u64::from(holder.0), to, network]));
+        }
+        if with_self {
+            for id in &self.topology.node(node).interfaces {
+                let network = self.topology.interface(*id).network;
+                if own.is_none_or(|own| own == network) {
+                    sum = sum.wrapping_add(mix([5, u64::from(id.0), SELF, network as u64]));
+                }
+            }
+        }
+        let parent = entry.parent.map_or(SELF, |parent| parent as u64);
+        Some(fold(&[sum, mix([8, parent, u64::from(entry.inside), 0])]))
     }
 }
 
