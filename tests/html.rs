@@ -155,12 +155,11 @@ impl Browser {
     }
 
     /// A picture of the page below target/, for people to look at.
-    fn picture(&mut self, name: &str) -> Vec<u8> {
+    fn picture(&mut self, name: &str) {
         let shot = self.call("Page.captureScreenshot", &json!({ "format": "png" }));
         let bytes = decode(shot["data"].as_str().expect("a picture"));
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
         fs::write(folder.join(name), &bytes).expect("it can be written");
-        bytes
     }
 }
 
@@ -255,10 +254,18 @@ fn a_page_is_clicked_through() {
     assert_eq!(browser.text("#detail h2"), "turin-db");
     assert!(browser.text("#detail table").contains("hub-east"));
     assert_eq!(browser.count("#way *"), 0, "the way of the finding is gone");
-    browser.click("#detail a");
+    browser.eval("[...document.querySelectorAll('#detail a')].find((a) => a.textContent.includes('DNS')).id = 'dns'");
+    browser.click("#dns");
     assert!(browser.text("#detail h2").contains("DNS"), "{}", browser.text("#detail h2"));
     let hash = browser.eval("location.hash");
     assert!(hash.as_str().is_some_and(|hash| hash.starts_with("#finding-")));
+
+    // The matrix: a cell that fails says why.
+    assert!(browser.count("#reach td.all") >= 10);
+    browser.click("#reach [data-fault]");
+    assert!(browser.text("#detail h2").contains("does not reach"));
+    assert!(browser.count("#detail .trace li") >= 1 && browser.count("#way circle") == 1);
+    browser.picture("page-matrix.png");
 
     browser.open(&page, (1500, 900), "dark");
     assert_ne!(browser.colour(), light);

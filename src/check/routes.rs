@@ -101,11 +101,9 @@ fn clash(
     finding.help(format!(
         "the kernel has one route for a prefix: the second `ip route add` says \"File exists\" and \
          wg-quick deletes the interface. Let one network lead there: take one end out of `{}` or \
-         `{}`, or set `table: off` for one of them under `networks:` of `{}` and add the route \
-         that you want with a metric in `post_up`",
+         `{}`",
         network(one).value,
-        network(two).value,
-        node.name
+        network(two).value
     ))
 }
 

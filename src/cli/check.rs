@@ -10,7 +10,7 @@ use super::fleet::Fleet;
 use super::{CommandError, CommandResult, Exit, Format, Global};
 use crate::finding::{self, Finding, Severity};
 use crate::model::SourceMap;
-use crate::report;
+use crate::{check, report};
 
 /// Check the inventory: its form, its addresses, its sessions. Touches no host, needs no key.
 #[derive(Debug, Args)]
@@ -18,6 +18,7 @@ use crate::report;
   wgfleet check
   wgfleet check --file inventories/demo.yaml
   wgfleet check --explain WG0301
+  wgfleet check --reachability                    # who reaches whom, site by site
   wgfleet check --format json | jq -r '.findings[].code'
   wgfleet check --format sarif > wgfleet.sarif
   wgfleet check --html report.html")]
@@ -25,6 +26,9 @@ pub(super) struct CheckArgs {
     /// Print what a code means, why, and what to do; read no inventory
     #[arg(long, value_name = "CODE")]
     explain: Option<String>,
+    /// Show who reaches whom instead: site by site, network by network
+    #[arg(long)]
+    reachability: bool,
     /// Also write a page with the topology drawn and every finding; it needs nothing from outside
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -36,7 +40,21 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> CommandResult {
     }
     let reading = Fleet::read(global)?;
     let findings = &reading.findings;
-    if let Some(loaded) = reading.loaded() {
+    if let (true, Some(fleet)) = (args.reachability, &reading.fleet) {
+        let reach = check::reachability(fleet.inventory(), &fleet.topology);
+        let text = match global.format {
+            Format::Json => pretty(&reach),
+            Format::Human => report::reach::human(&reach),
+            Format::Sarif | Format::Junit => {
+                return Err(CommandError::message(
+                    Exit::Usage,
+                    "a matrix is neither sarif nor junit: these are for findings",
+                )
+                .hint("use --format human or json, or --html FILE"));
+            }
+        };
+        super::write_stdout(text.as_bytes())?;
+    } else if let Some(loaded) = reading.loaded() {
         let text = match global.format {
             Format::Json => pretty(&report::findings::json(findings, &loaded.sources)),
             Format::Sarif => pretty(&report::sarif::log(findings, &loaded.sources)),
@@ -44,12 +62,20 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> CommandResult {
             Format::Human => human(findings, &loaded.sources),
         };
         super::write_stdout(text.as_bytes())?;
-        if let Some(path) = &args.html {
-            let fleet = reading.fleet.as_ref().map(|fleet| (fleet.inventory(), &fleet.topology));
-            let page = report::html::page(fleet, findings, &loaded.sources);
-            crate::sys::write_atomic(path, page.as_bytes(), crate::sys::Mode::Public)
-                .map_err(|error| CommandError::new(Exit::Failed, &error))?;
-        }
+    }
+    if let (Some(path), Some(loaded)) = (&args.html, reading.loaded()) {
+        let proved = reading.fleet.as_ref().map(|fleet| {
+            let (inventory, topology) = (fleet.inventory(), &fleet.topology);
+            (inventory, topology, check::reachability(inventory, topology))
+        });
+        let shown = proved.as_ref().map(|(inventory, topology, reach)| report::html::Shown {
+            inventory,
+            topology,
+            reach,
+        });
+        let page = report::html::page(shown, findings, &loaded.sources);
+        crate::sys::write_atomic(path, page.as_bytes(), crate::sys::Mode::Public)
+            .map_err(|error| CommandError::new(Exit::Failed, &error))?;
     }
     if finding::any_error(findings) {
         return Ok(Exit::Findings);

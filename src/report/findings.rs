@@ -93,7 +93,8 @@ pub(super) fn notes(finding: &Finding) -> Vec<String> {
     notes
 }
 
-fn describe(hop: &Hop) -> String {
+/// One hop on one line.
+pub(super) fn describe(hop: &Hop) -> String {
     let mut text = hop.host.to_string();
     if let Some(interface) = &hop.interface {
         let _ = write!(text, " ({interface})");

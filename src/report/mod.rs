@@ -8,5 +8,7 @@ pub mod html;
 pub mod junit;
 pub mod plan;
 pub mod progress;
+pub mod reach;
 pub mod sarif;
 pub mod status;
+pub mod why;

@@ -5,11 +5,13 @@
 
 mod drawing;
 mod layout;
+mod matrix;
 mod text;
 
 use serde_json::{Value, json};
 
 use super::{explain, findings};
+use crate::check::Reachability;
 use crate::finding::{Finding, Severity};
 use crate::inventory::Inventory;
 use crate::model::{Location, SourceMap};
@@ -27,31 +29,40 @@ const SHOWN: usize = 500;
 const PEERS: usize = 60;
 const PREFIXES: usize = 8;
 
-/// The page. Without a topology (the file itself is wrong) it has the findings alone.
+/// What a page shows of a fleet, with who reaches whom in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// What the file says.
+    pub inventory: &'a Inventory,
+    /// What it means.
+    pub topology: &'a Topology,
+    /// What was proved of it.
+    pub reach: &'a Reachability,
+}
+
+/// The page. Without a fleet (the file itself is wrong) it has the findings alone.
 #[must_use]
-pub fn page(
-    fleet: Option<(&Inventory, &Topology)>,
-    found: &[Finding],
-    sources: &SourceMap,
-) -> String {
+pub fn page(fleet: Option<Shown<'_>>, found: &[Finding], sources: &SourceMap) -> String {
     let shown = &found[..found.len().min(SHOWN)];
-    let places = fleet.map(|(inventory, topology)| Places::new(inventory, topology));
+    let places = fleet.map(|fleet| Places::new(fleet.inventory, fleet.topology));
     let hosts: Vec<Vec<NodeId>> = shown
         .iter()
         .map(|finding| places.as_ref().map(|places| places.hosts(finding)).unwrap_or_default())
         .collect();
-    let mut codes: Vec<_> = shown.iter().map(|finding| finding.code).collect();
+    let faults = fleet.iter().flat_map(|fleet| &fleet.reach.faults);
+    let faults = faults.filter_map(|fault| explain::find(fault.code.as_deref()?));
+    let mut codes: Vec<_> = shown.iter().map(|finding| finding.code).chain(faults).collect();
     codes.sort_unstable();
     codes.dedup();
     let pages: serde_json::Map<String, Value> =
         codes.iter().map(|code| (code.to_string(), json!(explain::page(*code)))).collect();
     let list: Vec<Value> =
         shown.iter().zip(&hosts).map(|(finding, hosts)| one(finding, hosts, sources)).collect();
-    let mut data = json!({ "findings": list, "pages": pages, "hosts": {} });
+    let mut data = json!({ "findings": list, "pages": pages, "hosts": {}, "faults": [] });
     let mut drawn = String::from("<p class=\"empty\">The file makes no fleet yet.</p>");
-    let mut legend = String::new();
+    let (mut legend, mut reached) = (String::new(), String::new());
     let mut title = "wgfleet check".to_owned();
-    if let Some((inventory, topology)) = fleet {
+    if let Some(Shown { inventory, topology, reach }) = fleet {
         let layout = Layout::new(inventory, topology);
         drawn = drawing::svg(inventory, topology, &layout, &Marks::new(shown, &hosts));
         if layout.left_out > 0 {
@@ -64,6 +75,8 @@ pub fn page(
         let described =
             anchors.iter().map(|(id, at)| (id.0.to_string(), host(inventory, topology, *id, *at)));
         data["hosts"] = Value::Object(described.collect());
+        data["faults"] = Value::Array(matrix::faults(reach));
+        reached = matrix::tables(reach);
         legend = networks(inventory);
         title = format!("{} · wgfleet check", inventory.fleet.value);
     }
@@ -89,7 +102,7 @@ pub fn page(
          <h1>{title}</h1><span id=\"summary\" class=\"chip {state}\">{summary}</span>{legend}\
          </header>\n<main>\n<section id=\"drawing\">\n{drawn}</section>\n<section id=\"list\" \
          aria-label=\"findings\">\n{buttons}{empty}{more}</section>\n<section id=\"detail\" \
-         aria-live=\"polite\" hidden></section>\n</main>\n<script type=\"application/json\" \
+         aria-live=\"polite\" hidden></section>\n{reached}</main>\n<script type=\"application/json\" \
          id=\"data\">{data}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         title = escape(&title),
         data = text::json(&data),

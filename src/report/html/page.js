@@ -65,8 +65,21 @@ function showFinding(index) {
   if (!finding) return;
   clear();
   each(`[data-finding="${index}"]`, (button) => button.setAttribute("aria-current", "true"));
+  describe(finding);
+}
+
+function showFault(index) {
+  const fault = data.faults[index];
+  if (!fault) return;
+  clear();
+  fault.hosts = fault.trace.map((hop) => byName.get(hop.host)).filter((id) => id !== undefined);
+  describe(fault);
+  detail.scrollIntoView({ block: "nearest" });
+}
+
+function describe(finding) {
   const heading = add(detail, "h2");
-  add(heading, "span", finding.code, `chip ${finding.severity}`);
+  if (finding.code) add(heading, "span", finding.code, `chip ${finding.severity}`);
   heading.append(` ${finding.title}`);
   if (finding.help) {
     add(detail, "h3", "What to do");
@@ -86,14 +99,18 @@ function showFinding(index) {
       item.textContent = `${hop.host}${interfaceName}: ${hop.action}${matched}`;
     });
   }
-  add(detail, "h3", finding.count > 1 ? `Where (one of ${finding.count})` : "Where");
+  const place = finding.labels.length ? "Where" : "";
+  const several = finding.count > 1 ? `one of ${finding.count}` : "";
+  if (place || several) add(detail, "h3", [place, several].filter(Boolean).join(", "));
   for (const label of finding.labels) {
     add(detail, "div", label.text ? `${label.place}: ${label.text}` : label.place, "place");
     if (label.line) add(detail, "pre", label.line);
   }
-  const more = add(detail, "details");
-  add(more, "summary", `What ${finding.code} means`);
-  add(more, "pre", data.pages[finding.code]);
+  if (data.pages[finding.code]) {
+    const more = add(detail, "details");
+    add(more, "summary", `What ${finding.code} means`);
+    add(more, "pre", data.pages[finding.code]);
+  }
   choose(finding.hosts, (a, b) => a && b);
   draw(finding.trace);
   detail.scrollTop = 0;
@@ -137,10 +154,14 @@ function follow() {
   const [kind, id] = location.hash.slice(1).split("-");
   if (kind === "finding") showFinding(Number(id));
   else if (kind === "host") showHost(id);
+  else if (kind === "fault") showFault(Number(id));
 }
 
 each("[data-finding]", (button) => {
   button.addEventListener("click", () => { location.hash = `finding-${button.dataset.finding}`; });
+});
+each("[data-fault]", (button) => {
+  button.addEventListener("click", () => { location.hash = `fault-${button.dataset.fault}`; });
 });
 each("[data-host]", (host) => {
   const go = () => { location.hash = `host-${host.dataset.host}`; };
