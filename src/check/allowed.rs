@@ -99,9 +99,7 @@ fn duplicate(
     )
     .label(says(here, entry))
     .also(other_at, says(there, other));
-    if let [Some(_), None] | [None, None] = [entry, other]
-        && other_at == at
-    {
+    if other.is_none() && other_at == at {
         // Two gateways of one site: the LAN is one place, so point at them too.
         finding = finding.also(one.at, "one peer that has it").also(two.at, "the other");
     }

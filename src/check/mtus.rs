@@ -59,13 +59,12 @@ struct Folded {
 impl Folded {
     fn add(&mut self, finding: Option<Finding>) {
         let Some(finding) = finding else { return };
-        match self.causes.get(&(finding.code, finding.primary.at)) {
-            Some(index) => self.findings[*index].count += 1,
-            None => {
-                self.causes.insert((finding.code, finding.primary.at), self.findings.len());
-                self.findings.push(finding);
-            }
+        if let Some(index) = self.causes.get(&(finding.code, finding.primary.at)) {
+            self.findings[*index].count += 1;
+            return;
         }
+        self.causes.insert((finding.code, finding.primary.at), self.findings.len());
+        self.findings.push(finding);
     }
 }
 

@@ -238,13 +238,12 @@ struct Findings<'a> {
 impl Findings<'_> {
     fn add(&mut self, finding: Finding) {
         let second = finding.others.first().map_or(finding.primary.at, |label| label.at);
-        match self.causes.get(&(finding.primary.at, second)) {
-            Some(index) => self.all[*index].count += 1,
-            None => {
-                self.causes.insert((finding.primary.at, second), self.all.len());
-                self.all.push(finding);
-            }
+        if let Some(index) = self.causes.get(&(finding.primary.at, second)) {
+            self.all[*index].count += 1;
+            return;
         }
+        self.causes.insert((finding.primary.at, second), self.all.len());
+        self.all.push(finding);
     }
 
     fn endpoint(&self, interface: &Interface, peer: &Peer) -> Location {

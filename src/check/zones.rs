@@ -58,14 +58,14 @@ fn between(
     let source = address(sender.remote)?;
     let accepts = |theirs: &Peer| theirs.allowed_ips.iter().any(|net| net.contains(&source));
     let takes = |(peer, theirs): &(&Peer, &Peer)| accepts(theirs) && address(peer.remote).is_some();
-    let mut takers = entries(topology, to).filter(takes);
-    let (taker, _) = takers.next()?;
-    let destination = address(taker.remote)?;
-    let (one, two) = (topology.remote(sender), topology.remote(taker));
+    let mut receivers = entries(topology, to).filter(takes);
+    let (receiver, _) = receivers.next()?;
+    let destination = address(receiver.remote)?;
+    let (one, two) = (topology.remote(sender), topology.remote(receiver));
     if asked(inventory, topology, one, two) || one.name == two.name {
         return None;
     }
-    let count = (1 + senders.count()) * (1 + takers.count());
+    let count = (1 + senders.count()) * (1 + receivers.count());
     let name = |id: InterfaceId| &inventory.networks[topology.interface(id).network].name;
     let title = format!(
         "`{}` lets network `{}` into network `{}`",

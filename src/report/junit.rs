@@ -1,4 +1,4 @@
-//! Findings as a JUnit report: one case for each code, failed where it has an error.
+//! Findings as a `JUnit` report: one case for each code, failed where it has an error.
 
 use std::fmt::Write as _;
 

@@ -14,7 +14,8 @@ const ROWS: usize = 40;
 pub(super) fn tables(reach: &Reachability) -> String {
     let mut text = format!(
         "<section id=\"reach\"><h2>Who reaches whom</h2><p>{} of {} flows work, there and back; the \
-         file implies {}, of which {} fail. A row sends to a column.</p>",
+         file implies {}, of which {} fail. A row sends to a column: ● all, ◐ some, · none, ✗ something that \
+         is implied fails.</p>",
         reach.reachable, reach.flows, reach.wanted, reach.broken
     );
     let places: Vec<String> = reach
@@ -51,7 +52,7 @@ fn table(text: &mut String, names: &[String], cells: &[Cell]) {
     text.push_str("</tr></thead><tbody>\n");
     for (from, name) in names.iter().enumerate() {
         let _ = write!(text, "<tr><th scope=\"row\">{}</th>", escape(name));
-        for to in 0..names.len() {
+        for (to, other) in names.iter().enumerate() {
             let found = cells.iter().find(|cell| cell.from == from && cell.to == to);
             let Some(cell) = found.filter(|cell| cell.flows > 0) else {
                 text.push_str("<td class=\"none\"></td>");
@@ -68,7 +69,7 @@ fn table(text: &mut String, names: &[String], cells: &[Cell]) {
             };
             let title = format!(
                 "{name} to {}: {} of {} flows work, {} of {} that are implied fail",
-                names[to], cell.reachable, cell.flows, cell.broken, cell.wanted
+                other, cell.reachable, cell.flows, cell.broken, cell.wanted
             );
             let title = escape(&title);
             let _ = match cell.fault.filter(|_| cell.broken > 0) {

@@ -8,6 +8,8 @@ mod layout;
 mod matrix;
 mod text;
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::{explain, findings};
@@ -66,10 +68,10 @@ pub fn page(fleet: Option<Shown<'_>>, found: &[Finding], sources: &SourceMap) ->
         let layout = Layout::new(inventory, topology);
         drawn = drawing::svg(inventory, topology, &layout, &Marks::new(shown, &hosts));
         if layout.left_out > 0 {
-            drawn.push_str(&format!(
-                "<p class=\"empty\">{} more sites and hosts are not drawn.</p>",
-                layout.left_out
-            ));
+            let more = layout.left_out;
+            // Writing to a String cannot fail.
+            let _ =
+                write!(drawn, "<p class=\"empty\">{more} more sites and hosts are not drawn.</p>");
         }
         let anchors = drawing::anchors(&layout);
         let described =
