@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use rayon::prelude::*;
 
 use super::flows::Member;
-use super::session::{Session, entry, session};
+use super::session::{Session, between, entry};
 use super::tables::{Entry, Tables};
 use crate::inventory::Inventory;
 use crate::model::{Family, RouteTable, host_net};
@@ -141,15 +141,26 @@ fn ends(tables: &Tables<'_>) -> Vec<End> {
 
 /// A number that depends on all words and, in sums, not on their order.
 fn mix(words: [u64; 4]) -> u128 {
-    let stir = |seed: u64| {
-        words.iter().fold(seed, |state, word| {
-            let mut state = (state ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
-            state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            state ^ (state >> 31)
-        })
+    let lane = |keys: [u64; 4]| {
+        let joined = words.iter().zip(keys).fold(0_u64, |state, (word, key)| {
+            (state.rotate_left(23) ^ word.wrapping_add(key)).wrapping_mul(key | 1)
+        });
+        let state = (joined ^ (joined >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        state ^ (state >> 29)
     };
-    (u128::from(stir(0x243f_6a88_85a3_08d3)) << 64) | u128::from(stir(0x1319_8a2e_0370_7344))
+    let high = lane([
+        0x9e37_79b9_7f4a_7c15,
+        0xbf58_476d_1ce4_e5b9,
+        0x94d0_49bb_1331_11eb,
+        0x2545_f491_4f6c_dd1d,
+    ]);
+    let low = lane([
+        0x243f_6a88_85a3_08d3,
+        0x1319_8a2e_0370_7344,
+        0xa409_3822_299f_31d0,
+        0x082e_fa98_ec4e_6c89,
+    ]);
+    (u128::from(high) << 64) | u128::from(low)
 }
 
 fn fold(parts: &[u128]) -> u128 {
@@ -165,6 +176,8 @@ struct Marks<'a> {
     tables: &'a Tables<'a>,
     /// The only node that has a prefix as its own.
     owners: Vec<Option<NodeId>>,
+    /// Who knows each prefix.
+    known: Vec<u128>,
     nodes: Vec<u128>,
 }
 
@@ -174,7 +187,13 @@ impl<'a> Marks<'a> {
     fn new(inventory: &Inventory, tables: &'a Tables<'a>) -> Self {
         let topology = tables.topology();
         let (owners, alone) = owners(tables);
-        let mut marks = Self { topology, tables, owners, nodes: Vec::new() };
+        let known = tables
+            .entries()
+            .par_iter()
+            .zip(&owners)
+            .map(|(entry, owner)| knowers(topology, entry, *owner))
+            .collect();
+        let mut marks = Self { topology, tables, owners, known, nodes: Vec::new() };
         let interfaces = marks.interfaces(inventory, &alone);
         marks.nodes = (0..)
             .map(NodeId)
@@ -216,10 +235,11 @@ impl<'a> Marks<'a> {
             .map(|(index, interface)| {
                 let id = InterfaceId(u32::try_from(index).unwrap_or(u32::MAX));
                 interface.peers.iter().fold(0_u128, |sum, peer| {
-                    let there = session(inventory, topology, id, peer);
-                    let back = entry(topology, peer.remote, id).map_or(Session::Never, |back| {
-                        session(inventory, topology, peer.remote, back)
-                    });
+                    let Some(answer) = entry(topology, peer.remote, id) else {
+                        return sum.wrapping_add(link(peer.remote, Session::Never, Session::Never));
+                    };
+                    let there = between(inventory, topology, peer, answer);
+                    let back = between(inventory, topology, answer, peer);
                     sum.wrapping_add(link(peer.remote, there, back))
                 })
             })
@@ -317,12 +337,7 @@ impl<'a> Marks<'a> {
     ) -> Option<u128> {
         let entry: &Entry = &self.tables.entries()[leaf];
         self.owners[leaf].filter(|owner| *owner == node)?;
-        let mut sum = 0_u128;
-        for (holder, to) in &entry.peers {
-            let network = self.topology.interface(*holder).network as u64;
-            let to = if self.topology.interface(*to).node == node { SELF } else { u64::from(to.0) };
-            sum = sum.wrapping_add(mix([5, u64::from(holder.0), to, network]));
-        }
+        let mut sum = self.known[leaf];
         if with_self {
             for id in &self.topology.node(node).interfaces {
                 let network = self.topology.interface(*id).network;
@@ -334,6 +349,16 @@ impl<'a> Marks<'a> {
         let parent = entry.parent.map_or(SELF, |parent| parent as u64);
         Some(fold(&[sum, mix([8, parent, u64::from(entry.inside), 0])]))
     }
+}
+
+/// Who sends a prefix to whom, its owner left open.
+fn knowers(topology: &Topology, entry: &Entry, owner: Option<NodeId>) -> u128 {
+    entry.peers.iter().fold(0, |sum, (holder, to)| {
+        let network = topology.interface(*holder).network as u64;
+        let own = Some(topology.interface(*to).node) == owner;
+        let to = if own { SELF } else { u64::from(to.0) };
+        sum.wrapping_add(mix([5, u64::from(holder.0), to, network]))
+    })
 }
 
 fn link(remote: InterfaceId, there: Session, back: Session) -> u128 {

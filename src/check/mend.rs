@@ -117,6 +117,9 @@ fn proposals(
         }
         _ => {}
     }
+    if let (Some(Cause::NoSession(_)), Some(step)) = (broken.cause, last) {
+        all.extend(step.interface.map(|id| maker.hubs(id)).unwrap_or_default());
+    }
     all.extend(maker.gateways(broken));
     all.extend(maker.links(broken));
     // A host in between that could pass the packets on.
@@ -303,6 +306,47 @@ impl Maker<'_> {
             }
         }
         all
+    }
+
+    /// For a mesh that holds hosts without an endpoint: those become spokes of one that has one.
+    fn hubs(&self, near: InterfaceId) -> Vec<Proposal> {
+        let network = self.topology.interface(near).network;
+        let settings = &self.inventory.networks[network];
+        if !settings
+            .links
+            .iter()
+            .any(|shape| matches!(shape, LinkShape::Mesh { members: None, .. }))
+        {
+            return Vec::new();
+        }
+        let (mut found, mut hidden) = (Vec::new(), Vec::new());
+        for host in &self.inventory.hosts {
+            let own = host.interfaces.iter().find(|own| own.network == network);
+            let Some(own) = own else { continue };
+            let list = if own.endpoint.is_some() { &mut found } else { &mut hidden };
+            list.push(host.name.value.as_str());
+        }
+        let kept = settings
+            .links
+            .iter()
+            .filter(|shape| !matches!(shape, LinkShape::Mesh { members: None, .. }));
+        let kept: Vec<String> = kept.map(shape).collect();
+        let proposal = |hub: &&str| {
+            let mut shapes = kept.clone();
+            if found.len() > 1 {
+                shapes.push(format!("{{ mesh: [{}] }}", found.join(", ")));
+            }
+            shapes.push(format!("{{ hub: {hub}, spokes: [{}] }}", hidden.join(", ")));
+            let value = match shapes.as_slice() {
+                [one] => one.clone(),
+                several => format!("[{}]", several.join(", ")),
+            };
+            let edits = vec![Edit { within: settings.name.at, key: "links", value }];
+            let title =
+                format!("link hosts without an endpoint to `{hub}`, which passes their packets on");
+            Proposal { title, edits }
+        };
+        found.iter().take(3).map(proposal).collect()
     }
 
     /// The links of a network with more of them.

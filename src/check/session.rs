@@ -29,7 +29,17 @@ pub fn session(
     from: InterfaceId,
     peer: &Peer,
 ) -> Session {
-    let Some(back) = entry(topology, peer.remote, from) else { return Session::Never };
+    entry(topology, peer.remote, from)
+        .map_or(Session::Never, |back| between(inventory, topology, peer, back))
+}
+
+/// What one end of a link can have, by its entry for the other end and the other's for it.
+pub(super) fn between(
+    inventory: &Inventory,
+    topology: &Topology,
+    peer: &Peer,
+    back: &Peer,
+) -> Session {
     if peer.endpoint.is_some() {
         return Session::Ready;
     }

@@ -75,7 +75,7 @@ pub(crate) fn of(seed: u64) -> Fleet {
         let mut topology =
             topology::build(&inventory, &|_: &_, _: &_| -> Vec<IpAddr> { Vec::new() });
         let mut mutations = Vec::new();
-        for _ in 0..dice.below(4) {
+        for _ in 0..dice.below(6) {
             mutations.extend(mutate(&mut topology, &mut dice));
         }
         if comes_up(&topology) {

@@ -10,6 +10,8 @@ use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use fleet::Fleet;
@@ -18,7 +20,7 @@ use wgfleet::check::{self, pairs};
 use wgfleet::inventory::Selector;
 use wgfleet::lab::{Lab, Spec};
 use wgfleet::model::{FleetName, PrivateKey, host_net};
-use wgfleet::topology::{Interface, InterfaceId, NodeId, Topology};
+use wgfleet::topology::{Interface, InterfaceId, NodeId};
 use zeroize::Zeroizing;
 
 /// Fleets of a run that chooses none.
@@ -28,7 +30,13 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// Pings at a time.
 const PARALLEL: usize = 24;
 
-const WGFLEET: &str = env!("CARGO_BIN_EXE_wgfleet");
+/// Labs at a time: most of the time goes by in waiting.
+const LABS: usize = 3;
+
+/// The binary under test, or that of `WGFLEET`.
+fn wgfleet() -> String {
+    std::env::var("WGFLEET").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wgfleet").to_owned())
+}
 
 /// A lab that goes when the test does.
 struct Raised {
@@ -58,7 +66,7 @@ fn key(interface: usize) -> PrivateKey {
     PrivateKey::from_random(bytes)
 }
 
-fn conf(topology: &Topology, id: InterfaceId, interface: &Interface) -> String {
+fn conf(id: InterfaceId, interface: &Interface) -> String {
     let private = key(id.0 as usize).expose_base64();
     let mut text = format!("[Interface]\nPrivateKey = {}\nMTU = 1380\n", &*private);
     for addr in &interface.addresses {
@@ -78,7 +86,6 @@ fn conf(topology: &Topology, id: InterfaceId, interface: &Interface) -> String {
             let _ = writeln!(text, "PersistentKeepalive = {}", keepalive.get());
         }
     }
-    let _ = topology;
     text
 }
 
@@ -119,13 +126,14 @@ fn script(fleet: &Fleet, node: NodeId) -> String {
         );
     }
     text.push_str("mkdir -p /etc/wireguard\numask 077\n");
+    let program = wgfleet();
     for id in &here.interfaces {
         let interface = topology.interface(*id);
         let name = interface.name.as_str();
         let _ = write!(
             text,
-            "cat >/etc/wireguard/{name}.conf <<'END'\n{}END\n{WGFLEET} quick up {name} >/dev/null 2>/run/{name}.log || {{ cat /run/{name}.log >&2; exit 1; }}\n",
-            conf(topology, *id, interface)
+            "cat >/etc/wireguard/{name}.conf <<'END'\n{}END\n{program} quick up {name} >/dev/null 2>/run/{name}.log || {{ cat /run/{name}.log >&2; exit 1; }}\n",
+            conf(*id, interface)
         );
     }
     text
@@ -134,7 +142,8 @@ fn script(fleet: &Fleet, node: NodeId) -> String {
 fn raise(fleet: &Fleet, seed: u64) -> Raised {
     let name: FleetName = format!("p{}-{seed}", std::process::id()).parse().expect("a name");
     let spec = Spec::from_inventory(&fleet.inventory).expect("the fleet has a twin");
-    let lab = Lab::up(spec.named(name.clone()), Path::new(WGFLEET)).expect("a lab can be raised");
+    let lab =
+        Lab::up(spec.named(name.clone()), Path::new(&wgfleet())).expect("a lab can be raised");
     let raised = Raised { lab, name };
     std::thread::scope(|scope| {
         for (node, there) in (0..).map(NodeId).zip(&fleet.topology.nodes) {
@@ -284,11 +293,25 @@ fn every_packet_does_what_the_proof_says() {
     let begin = Instant::now();
     let seeds = seeds();
     let fleets = seeds.end - seeds.start;
-    for seed in seeds {
-        let (some, others, more) = compare(seed);
-        (reachable, lost) = (reachable + some, lost + others);
-        wrong.extend(more);
-    }
+    let next = AtomicU64::new(seeds.start);
+    let done = Mutex::new((&mut reachable, &mut lost, &mut wrong));
+    std::thread::scope(|scope| {
+        for _ in 0..LABS {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        break;
+                    }
+                    let (some, others, more) = compare(seed);
+                    let mut done = done.lock().expect("no other fleet has failed");
+                    *done.0 += some;
+                    *done.1 += others;
+                    done.2.extend(more);
+                }
+            });
+        }
+    });
     let took = begin.elapsed().as_secs();
     eprintln!("{fleets} fleets: {reachable} packets answered, {lost} lost as predicted, {took} s");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
