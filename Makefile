@@ -3,7 +3,7 @@
 
 SHELL = /bin/bash
 .DEFAULT_GOAL = build
-.PHONY: build demo test test-kernel test-quick bench bench-plan bench-check docs lint install uninstall
+.PHONY: build demo test test-quick bench bench-plan bench-check test-kernel test-packets docs lint install uninstall
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -38,6 +38,12 @@ test-kernel:
 # What needs no root: unit, property and snapshot tests.
 test-quick:
 	@scripts/test.sh quick
+
+# The proof against packets over 500 random fleets, or SEEDS=FROM..TO. Needs root; takes half an hour.
+test-packets:
+	@scripts/setup.sh test
+	@scripts/privileges.sh
+	WGFLEET_SEEDS=$(or $(SEEDS),0..500) $(CARGO) test --locked --test packets -- --nocapture
 
 # Whole-process ratios, each taken in one run. Needs root.
 bench:

@@ -96,7 +96,7 @@ fn median(runs: &[Run], of: impl Fn(&Run) -> f64) -> f64 {
 
 fn report(what: &str, runs: &[Run]) {
     println!(
-        "{what:<28} {:>8.2} s wall {:>8.2} s CPU {:>7.0} MiB   (median of {})",
+        "{what:<36} {:>8.2} s wall {:>8.2} s CPU {:>7.0} MiB   (median of {})",
         median(runs, |run| run.wall),
         median(runs, |run| run.cpu),
         median(runs, |run| run.peak),
@@ -104,10 +104,39 @@ fn report(what: &str, runs: &[Run]) {
     );
 }
 
+/// The proof of every flow as a fleet grows, and one broken entry among half a thousand hosts.
+fn grow(binary: &Path, rounds: usize) {
+    let broken = {
+        let plain = "gw-250.example.com:51820\", gateway: true";
+        let with = format!("{plain}, peers: {{ gw-3: {{ allowed_ips: 10.64.255.9/32 }} }}");
+        mesh(500).replace(plain, &with)
+    };
+    let sizes = [100, 300, 1_000, 3_000].map(|hosts| (format!("mesh of {hosts}"), mesh(hosts)));
+    let broken = ("mesh of 500, one broken entry".to_owned(), broken);
+    for (name, text) in sizes.into_iter().chain([broken]) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = folder.path();
+        fs::write(folder.join("fleet.yaml"), text).expect("the inventory is written");
+        run(binary, folder, &["check"]);
+        let runs: Vec<Run> = (0..rounds).map(|_| run(binary, folder, &["check"])).collect();
+        report(&format!("proof, {name}"), &runs);
+        if name.contains("broken") {
+            let output = Command::new(binary)
+                .args(["check", "--format", "json"])
+                .current_dir(folder)
+                .output()
+                .expect("the binary runs");
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            println!("  findings: {}", text.matches("\"code\"").count());
+        }
+    }
+}
+
 fn main() {
     let built = env!("CARGO_BIN_EXE_wgfleet");
     let binary = std::env::var_os("WGFLEET").map_or_else(|| built.into(), std::path::PathBuf::from);
     let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
+    grow(&binary, rounds);
     for (name, text) in [("mesh of 1,000", mesh(1_000)), ("10,000 spokes, 2 hubs", hubs(10_000))] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let folder = folder.path();

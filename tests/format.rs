@@ -50,7 +50,9 @@ fn every_example_is_without_findings() {
 fn the_documentation_has_every_code() {
     let text = fs::read_to_string(root().join("docs/findings.md")).expect("the page is there");
     for code in Code::ALL {
-        let row = format!("| {code} | {:?} | {} |", code.severity(), code.summary()).to_lowercase();
+        let (severity, summary) = (code.severity(), code.summary());
+        let row = format!("| [{code}](findings/{code}.md) | {severity:?} | {summary} |");
+        let row = row.to_lowercase();
         assert!(text.to_lowercase().contains(&row), "{row}");
     }
 }

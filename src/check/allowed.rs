@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use ipnet::IpNet;
 use rayon::prelude::*;
 
+use super::written;
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
 use crate::model::Location;
@@ -15,7 +16,7 @@ type Clash = (IpNet, InterfaceId, InterfaceId);
 
 /// One prefix in the `AllowedIPs` of two peers of one interface: the kernel gives it to the last
 /// one without a word.
-pub(super) fn duplicates(_inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+pub(super) fn duplicates(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let clashes: Vec<(InterfaceId, Vec<Clash>)> = topology
         .interfaces
         .par_iter()
@@ -44,7 +45,7 @@ pub(super) fn duplicates(_inventory: &Inventory, topology: &Topology) -> Vec<Fin
                 continue;
             }
             causes.insert(cause, findings.len());
-            findings.push(duplicate(topology, id, clash));
+            findings.push(duplicate(inventory, topology, id, clash));
         }
     }
     findings
@@ -69,39 +70,69 @@ fn equal_lans(topology: &Topology, (net, first, last): Clash) -> bool {
     (a.site.is_none() || a.site != b.site) && has(a) && has(b)
 }
 
-fn duplicate(topology: &Topology, id: InterfaceId, (net, first, last): Clash) -> Finding {
+fn duplicate(
+    inventory: &Inventory,
+    topology: &Topology,
+    id: InterfaceId,
+    (net, first, last): Clash,
+) -> Finding {
     let interface = topology.interface(id);
     let node = |id: InterfaceId| topology.node(topology.interface(id).node);
     let (one, two) = (node(first), node(last));
     // An override is what is to change; otherwise the second peer.
-    let (changed, other) = match (override_of(interface, last), override_of(interface, first)) {
-        (None, Some(at)) => (at, two.at),
-        (at, theirs) => (at.unwrap_or(two.at), theirs.unwrap_or(one.at)),
+    let swapped = override_of(interface, last).is_none() && override_of(interface, first).is_some();
+    let (here, there) = if swapped { (first, last) } else { (last, first) };
+    let place =
+        |remote| written::allowed(inventory, topology, interface, topology.interface(remote), &net);
+    let says = |remote, entry: Option<IpNet>| {
+        let name = &node(remote).name;
+        match entry {
+            Some(entry) if entry != net => format!("`{name}`: {entry} is {net}"),
+            _ => format!("`{name}`"),
+        }
     };
-    let (here, there) =
-        if override_of(interface, last).is_none() && override_of(interface, first).is_some() {
-            (one, two)
-        } else {
-            (two, one)
-        };
+    let ((at, entry), (other_at, other)) = (place(here), place(there));
     let mut finding = Finding::new(
         Code::DuplicateAllowedIp,
         format!("on `{}`, {net} belongs to both `{}` and `{}`", node(id).name, one.name, two.name),
-        changed,
+        at,
     )
-    .label(format!("`{}`", here.name))
-    .also(other, format!("`{}`", there.name))
-    .help(format!(
-        "AllowedIPs of one interface are one routing table, and `{}` silently gets the prefix: \
-         let only one of them have it",
-        two.name
-    ));
+    .label(says(here, entry))
+    .also(other_at, says(there, other));
+    if other.is_none() && other_at == at {
+        // Two gateways of one site: the LAN is one place, so point at them too.
+        finding = finding.also(one.at, "one peer that has it").also(two.at, "the other");
+    }
+    let winner = match (key(inventory, one), key(inventory, two)) {
+        (Some(a), Some(b)) => {
+            let winner = if a < b { two } else { one };
+            format!("and `{}`, whose key is written last, silently gets the prefix", winner.name)
+        }
+        _ => {
+            "and silently gives the prefix to the peer that is set last: in the rendered file that \
+              is the one whose public key sorts last, which a rotation may change"
+                .to_owned()
+        }
+    };
+    let mend = if net.prefix_len() == 0 {
+        "let only one peer be the way to everything"
+    } else {
+        "let only one of them have it, or give one a longer prefix: the longest match wins"
+    };
+    let mut finding = finding
+        .help(format!("AllowedIPs of one interface are one routing table, {winner}: {mend}"));
     let target = net.hosts().next().unwrap_or_else(|| net.network());
     let source = interface.addresses.iter().map(|addr| addr.value.addr());
     if let Some(source) = source.filter(|addr| addr.is_ipv4() == target.is_ipv4()).min() {
         finding = finding.witness(source, target);
     }
     finding
+}
+
+/// The key that a peer brought.
+fn key(inventory: &Inventory, node: &Node) -> Option<[u8; 32]> {
+    let peer = written::unmanaged(inventory, node.kind)?;
+    peer.public_key.as_ref().map(|key| *key.value.as_bytes())
 }
 
 fn of(interface: &Interface) -> Vec<Clash> {

@@ -8,30 +8,18 @@ use std::cell::OnceCell;
 
 use rayon::prelude::*;
 
+use super::flow::{Broken, Flow};
 use super::flows::{Member, expand};
 use super::session::Graph;
 use super::tables::Tables;
 use super::trace;
-use super::walk::{Cause, Doubt, Packet, Walk, Walker};
+use super::walk::{Cause, Doubt, Packet, Walker};
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::{Expect, Index, Inventory, Selector};
 use crate::model::Family;
 use crate::topology::{NodeId, Topology};
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
-
-/// A flow that breaks a rule.
-#[derive(Debug, Clone)]
-pub(super) struct Broken {
-    from: Member,
-    to: Member,
-    /// The packet's way.
-    pub(super) out: Walk,
-    /// The reply's, where it is what fails.
-    pub(super) back: Option<Walk>,
-    /// Why an allowed flow fails; `None`: a denied one arrives.
-    pub(super) cause: Option<Cause>,
-}
 
 /// What the flows of one rule come to.
 #[derive(Debug, Default)]
@@ -56,13 +44,12 @@ impl Tally {
 }
 
 /// Every rule that the fleet does not keep: one finding each, counting its flows.
-pub(super) fn rules(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+pub(super) fn rules(inventory: &Inventory, tables: &Tables<'_>) -> Vec<Finding> {
     if inventory.expects.is_empty() {
         return Vec::new();
     }
-    let tables = Tables::new(inventory, topology);
-    let index = inventory.index();
-    let prover = Prover { inventory, topology, tables: &tables, index, graph: OnceCell::new() };
+    let (topology, index) = (tables.topology(), inventory.index());
+    let prover = Prover { inventory, topology, tables, index, graph: OnceCell::new() };
     inventory.expects.iter().filter_map(|rule| prover.prove(rule)).collect()
 }
 
@@ -99,7 +86,7 @@ impl Prover<'_> {
                     tally.pairs += 1;
                     for family in FAMILIES {
                         let flow = Flow { topology, tables, walker: &walker, from, to, family };
-                        let Some(result) = flow.prove(rule.allow) else { continue };
+                        let Some(result) = flow.keeps(rule.allow) else { continue };
                         tally.flows += 1;
                         if let Err(broken) = result {
                             tally.broken = tally.broken.saturating_add(1);
@@ -205,114 +192,5 @@ fn name(selector: &Selector) -> String {
         Selector::Network(name) => format!("network `{name}`"),
         Selector::Net(net) => net.to_string(),
         Selector::Internet => "the Internet".to_owned(),
-    }
-}
-
-/// One source and one destination in one family.
-struct Flow<'a> {
-    topology: &'a Topology,
-    tables: &'a Tables<'a>,
-    walker: &'a Walker<'a>,
-    from: &'a Member,
-    to: &'a Member,
-    family: Family,
-}
-
-impl Flow<'_> {
-    /// `None` where the two share no family; otherwise whether the flow keeps the rule.
-    fn prove(&self, allow: bool) -> Option<Result<(), Box<Broken>>> {
-        let sources = self.from.addresses(self.topology, self.family);
-        let targets = self.to.addresses(self.topology, self.family);
-        if sources.is_empty() || targets.is_empty() {
-            return None;
-        }
-        Some(if allow { self.allow(&sources, &targets) } else { self.deny(&sources, &targets) })
-    }
-
-    fn broken(&self, out: Walk, back: Option<Walk>, cause: Option<Cause>) -> Box<Broken> {
-        Box::new(Broken { from: *self.from, to: *self.to, out, back, cause })
-    }
-
-    /// One of the destination's addresses is reached and answers; the failure that came furthest.
-    fn allow(
-        &self,
-        sources: &[std::net::IpAddr],
-        targets: &[std::net::IpAddr],
-    ) -> Result<(), Box<Broken>> {
-        let mut furthest: Option<Box<Broken>> = None;
-        for start in self.from.starts(self.tables) {
-            for destination in targets {
-                // The kernel chooses the source of what a node sends.
-                let source = match self.from {
-                    Member::Node(node) => self.walker.source(*node, *destination),
-                    _ => None,
-                };
-                let source = source.unwrap_or(sources[0]);
-                let packet = Packet { source, destination: *destination };
-                let Err(broken) = self.round(self.walker.walk(start, packet, &[])) else {
-                    return Ok(());
-                };
-                let length = |broken: &Broken| {
-                    broken.out.steps.len() + broken.back.as_ref().map_or(0, |back| back.steps.len())
-                };
-                if furthest.as_ref().is_none_or(|known| length(known) < length(&broken)) {
-                    furthest = Some(broken);
-                }
-            }
-        }
-        Err(furthest.unwrap_or_else(|| {
-            let packet = Packet { source: sources[0], destination: targets[0] };
-            let end = Err(Cause::NoStart);
-            let out = Walk { packet, steps: Vec::new(), end, assumed: false };
-            self.broken(out, None, Some(Cause::NoStart))
-        }))
-    }
-
-    /// Whether a packet arrived, and its reply comes back.
-    fn round(&self, out: Walk) -> Result<(), Box<Broken>> {
-        let place = match out.end {
-            Ok(place) if self.to.takes(self.topology, place) => place,
-            Ok(_) => return Err(self.broken(out, None, Some(Cause::Elsewhere))),
-            Err(cause) => return Err(self.broken(out, None, Some(cause))),
-        };
-        let Packet { source, destination } = out.packet;
-        let reply = Packet { source: destination, destination: source };
-        let mut lost: Option<(Walk, Cause)> = None;
-        for start in self.walker.replies(place, out.packet) {
-            let back = self.walker.walk(start, reply, &out.steps);
-            let cause = match back.end {
-                Ok(place) if self.from.takes(self.topology, place) => return Ok(()),
-                Ok(_) => Cause::Elsewhere,
-                Err(cause) => cause,
-            };
-            lost.get_or_insert((back, cause));
-        }
-        Err(if let Some((back, cause)) = lost {
-            self.broken(out, Some(back), Some(cause))
-        } else {
-            let end = Err(Cause::NoWayBack);
-            let steps = out.steps.last().copied().into_iter().collect();
-            let back = Walk { packet: reply, steps, end, assumed: false };
-            self.broken(out, Some(back), Some(Cause::NoWayBack))
-        })
-    }
-
-    fn deny(
-        &self,
-        sources: &[std::net::IpAddr],
-        targets: &[std::net::IpAddr],
-    ) -> Result<(), Box<Broken>> {
-        for start in self.from.starts(self.tables) {
-            for source in sources {
-                for destination in targets {
-                    let packet = Packet { source: *source, destination: *destination };
-                    let out = self.walker.walk(start, packet, &[]);
-                    if out.end.is_ok_and(|place| self.to.takes(self.topology, place)) {
-                        return Err(self.broken(out, None, None));
-                    }
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::model::Family;
 use crate::topology::{NodeId, NodeKind, Topology};
 
 /// One end of a flow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Member {
     /// A node, by whichever of its tunnel addresses.
     Node(NodeId),

@@ -28,3 +28,50 @@ pub(super) fn duplicates(inventory: &Inventory, _topology: &Topology) -> Vec<Fin
     }
     findings
 }
+
+/// Unmanaged peers that have the key of a host or of another peer, by what the vault holds: the
+/// names and all their keys, those of rotations under way too.
+#[must_use]
+pub fn against_vault<'v>(
+    inventory: &Inventory,
+    keys: impl IntoIterator<Item = (&'v HostName, PublicKey)>,
+) -> Vec<Finding> {
+    let mut owners: HashMap<PublicKey, &HostName> = HashMap::new();
+    for (name, key) in keys {
+        owners.entry(key).or_insert(name);
+    }
+    let places: HashMap<&HostName, Location> = inventory
+        .hosts
+        .iter()
+        .map(|host| (&host.name.value, host.name.at))
+        .chain(inventory.peers.iter().map(|peer| (&peer.name.value, peer.name.at)))
+        .collect();
+    let mut findings = Vec::new();
+    for peer in &inventory.peers {
+        let Some(key) = &peer.public_key else { continue };
+        // A peer that once had its key made here and now brings the same one is still itself.
+        let Some(owner) = owners.get(&key.value).filter(|owner| **owner != &peer.name.value) else {
+            continue;
+        };
+        let name = &peer.name.value;
+        let via = peer.via.iter().any(|via| via.value == **owner);
+        let (code, title, help) = if via {
+            let title = format!("`{name}` has the public key of `{owner}`, which it is linked to");
+            let help = "an interface ignores a peer with its own key without a word: write the key \
+                        of the device (`wg show` there), or leave `public_key` out to have one made";
+            (Code::OwnKey, title, help)
+        } else {
+            let title = format!("`{owner}` and `{name}` have one public key");
+            let help = "each device needs a key of its own: write the one of the device, or leave \
+                        `public_key` out to have one made";
+            (Code::DuplicateKey, title, help)
+        };
+        let mut finding =
+            Finding::new(code, title, key.at).label(format!("of `{owner}`, says the vault"));
+        if let Some(at) = places.get(owner) {
+            finding = finding.also(*at, "whose key it is");
+        }
+        findings.push(finding.help(help));
+    }
+    findings
+}

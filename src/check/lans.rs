@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
 use crate::model::{Located, covers};
-use crate::topology::{Node, Topology};
+use crate::topology::{Node, NodeKind, Topology};
 
 /// One prefix that nodes of two sites deliver to: one of the two LANs is never reached.
 pub(super) fn equal(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
@@ -66,6 +66,52 @@ fn share(topology: &Topology, a: &Node, b: &Node) -> bool {
     };
     let theirs = networks(b);
     networks(a).iter().any(|network| theirs.contains(network))
+}
+
+/// A site with several gateways that share no network: its hosts answer through one of them,
+/// whichever the packet came through, and the other one's peers never hear it.
+pub(super) fn split(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let mut gateways: Vec<Vec<&Node>> = vec![Vec::new(); inventory.sites.len()];
+    for node in &topology.nodes {
+        let NodeKind::Host(index) = node.kind else { continue };
+        let host = &inventory.hosts[index];
+        if let Some(site) = node.site.filter(|_| host.gateway && !host.masquerade) {
+            gateways[site].push(node);
+        }
+    }
+    let mut findings = Vec::new();
+    for (site, nodes) in inventory.sites.iter().zip(&gateways) {
+        let Some(lan) = site.subnets.first() else { continue };
+        // Gateways of one network clash there, which is a finding of its own.
+        let apart = nodes.iter().enumerate().find_map(|(index, a)| {
+            nodes[index + 1..].iter().find(|b| !share(topology, a, b)).map(|b| (*a, *b))
+        });
+        let Some((a, b)) = apart else { continue };
+        let networks = |node: &Node| {
+            let mut names = node.interfaces.iter().map(|id| {
+                let network = &inventory.networks[topology.interface(*id).network];
+                format!("`{}`", network.name.value)
+            });
+            names.next().unwrap_or_default()
+        };
+        let title = format!(
+            "replies from site `{}` may leave by another gateway than the one they answer",
+            site.name.value
+        );
+        findings.push(
+            Finding::new(Code::SplitGateways, title, b.at)
+                .label(format!("the way to network {}", networks(b)))
+                .also(a.at, format!("the way to network {}", networks(a)))
+                .also(lan.at, "has one default router")
+                .help(format!(
+                    "either give the LAN's router a route to each network through its gateway, or \
+                     write `masquerade: true` under `{}` and `{}`, so that replies come back to \
+                     the one that was asked",
+                    a.name, b.name
+                )),
+        );
+    }
+    findings
 }
 
 /// A LAN that overlaps a tunnel network: packets to one end up in the other.

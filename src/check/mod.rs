@@ -6,20 +6,52 @@
 
 mod addresses;
 mod allowed;
+mod broken;
+mod difference;
+mod dns;
+mod edit;
+mod endpoints;
+mod ends;
+mod exits;
 mod expect;
+mod flow;
 mod flows;
+mod keepalives;
 mod keys;
 mod lans;
+mod listening;
+mod mend;
+mod mtus;
+mod nested;
+mod pairs;
+mod points;
 mod ports;
+mod proof;
+mod reach;
+mod roaming;
+mod routes;
 pub mod session;
 mod sessions;
 pub mod tables;
 mod trace;
 pub mod walk;
+mod written;
+mod zones;
+
+pub use keys::against_vault;
+mod wanted;
+mod why;
+
+pub use difference::{Difference, Moved, difference};
+pub use mend::Mend;
+pub use pairs::{Pair, Point, pairs, proves};
+pub use reach::{Cell, Fault, MapLink, MapNode, Place, Reachability, reachability};
+pub use why::{Outcome, Why, why};
 
 use rayon::prelude::*;
 
-use crate::finding::{self, Finding};
+use self::tables::Tables;
+use crate::finding::{self, Code, Finding, Severity};
 use crate::inventory::Inventory;
 use crate::topology::Topology;
 
@@ -32,21 +64,35 @@ pub struct Rule {
     pub check: fn(&Inventory, &Topology) -> Vec<Finding>,
 }
 
-/// Every rule.
+/// Every rule but the proofs, which share their tables.
 pub const RULES: &[Rule] = &[
     Rule { name: "addresses-of-members", check: addresses::members },
     Rule { name: "duplicate-addresses", check: addresses::duplicates },
     Rule { name: "overlapping-networks", check: addresses::networks },
     Rule { name: "equal-lans", check: lans::equal },
     Rule { name: "lans-over-networks", check: lans::over_networks },
+    Rule { name: "roaming-lans", check: roaming::lans },
     Rule { name: "duplicate-allowed-ips", check: allowed::duplicates },
     Rule { name: "missing-tunnel-addresses", check: allowed::missing },
+    Rule { name: "endpoints-in-tunnels", check: nested::endpoints },
+    Rule { name: "routes-twice", check: routes::twice },
+    Rule { name: "lans-taken", check: routes::lans },
+    Rule { name: "families-of-full-tunnels", check: exits::families },
+    Rule { name: "full-tunnels-without-exit", check: exits::dead_ends },
+    Rule { name: "split-gateways", check: lans::split },
+    Rule { name: "dns-servers", check: dns::servers },
     Rule { name: "no-initiator", check: sessions::initiators },
     Rule { name: "port-clashes", check: ports::ports },
     Rule { name: "equal-endpoints", check: ports::endpoints },
     Rule { name: "interface-clashes", check: ports::interfaces },
+    Rule { name: "private-endpoints", check: endpoints::private_across },
+    Rule { name: "hairpins", check: endpoints::hairpins },
+    Rule { name: "keepalives", check: keepalives::sleepers },
+    Rule { name: "listen-ports", check: listening::ports },
     Rule { name: "duplicate-keys", check: keys::duplicates },
-    Rule { name: "expectations", check: expect::rules },
+    Rule { name: "points-of-failure", check: points::single },
+    Rule { name: "zones", check: zones::transit },
+    Rule { name: "mtus", check: mtus::sizes },
 ];
 
 /// Runs every rule; findings in the order of the file.
@@ -54,6 +100,19 @@ pub const RULES: &[Rule] = &[
 pub fn check(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         RULES.par_iter().flat_map_iter(|rule| (rule.check)(inventory, topology)).collect();
+    let tables = Tables::new(inventory, topology);
+    // A note explains no flow that fails.
+    let faults: Vec<Finding> =
+        findings.iter().filter(|found| found.severity > Severity::Info).cloned().collect();
+    let (rules, flows) = rayon::join(
+        || expect::rules(inventory, &tables),
+        || broken::flows(inventory, &tables, &faults),
+    );
+    // Who sleeps is said where its keepalive is missing; each flow that waits for it adds nothing.
+    let sleepers = [Code::NoKeepalive, Code::KeepaliveWrongSide];
+    let said = findings.iter().any(|found| sleepers.contains(&found.code));
+    let flows = flows.into_iter().filter(|found| !(said && found.code == Code::Asleep));
+    findings.extend(rules.into_iter().chain(flows));
     finding::sort(&mut findings);
     findings
 }

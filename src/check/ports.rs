@@ -2,21 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::written;
 use crate::finding::{Code, Finding};
-use crate::inventory::{Host, HostInterface, Inventory};
+use crate::inventory::Inventory;
 use crate::model::{Endpoint, HostName, Location};
-use crate::topology::{NodeKind, Topology};
-
-/// The host of a node with what it says about one network.
-fn written(
-    inventory: &Inventory,
-    kind: NodeKind,
-    network: usize,
-) -> Option<(&Host, &HostInterface)> {
-    let NodeKind::Host(index) = kind else { return None };
-    let host = &inventory.hosts[index];
-    host.interfaces.iter().find(|own| own.network == network).map(|own| (host, own))
-}
+use crate::topology::Topology;
 
 /// Two interfaces of one host on one UDP port: the second one does not come up.
 pub(super) fn ports(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
@@ -26,7 +16,7 @@ pub(super) fn ports(inventory: &Inventory, topology: &Topology) -> Vec<Finding> 
         for id in &node.interfaces {
             let interface = topology.interface(*id);
             let Some(port) = interface.listen_port else { continue };
-            let at = written(inventory, node.kind, interface.network)
+            let at = written::own(inventory, node.kind, interface.network)
                 .and_then(|(_, own)| {
                     let endpoint = || own.endpoint.as_ref().map(|endpoint| endpoint.at);
                     own.listen_port.as_ref().map(|port| port.at).or_else(endpoint)
@@ -94,7 +84,7 @@ pub(super) fn interfaces(inventory: &Inventory, topology: &Topology) -> Vec<Find
         for id in &node.interfaces {
             let interface = topology.interface(*id);
             let network = &inventory.networks[interface.network];
-            let at = written(inventory, node.kind, interface.network)
+            let at = written::own(inventory, node.kind, interface.network)
                 .and_then(|(_, own)| own.interface.as_ref().map(|name| name.at))
                 .unwrap_or(network.interface.at);
             let Some(other) = first.get(interface.name.as_str()) else {

@@ -1,6 +1,6 @@
 //! Sessions: who can begin them, and what their graph falls apart into.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use petgraph::algo::articulation_points::articulation_points;
 use petgraph::algo::{bridges, connected_components};
@@ -29,7 +29,17 @@ pub fn session(
     from: InterfaceId,
     peer: &Peer,
 ) -> Session {
-    let Some(back) = entry(topology, peer.remote, from) else { return Session::Never };
+    entry(topology, peer.remote, from)
+        .map_or(Session::Never, |back| between(inventory, topology, peer, back))
+}
+
+/// What one end of a link can have, by its entry for the other end and the other's for it.
+pub(super) fn between(
+    inventory: &Inventory,
+    topology: &Topology,
+    peer: &Peer,
+    back: &Peer,
+) -> Session {
     if peer.endpoint.is_some() {
         return Session::Ready;
     }
@@ -126,6 +136,34 @@ impl Graph {
         let mut nodes: Vec<NodeId> = points.into_iter().map(|node| self.graph[node]).collect();
         nodes.sort_unstable();
         nodes
+    }
+
+    /// The hosts without which other hosts lose touch, in order: unlike
+    /// [`Self::articulation_points`], what hangs on a host without being managed does not count.
+    #[must_use]
+    pub fn hubs_of_hosts(&self, topology: &Topology) -> Vec<NodeId> {
+        Self { graph: self.managed(topology), parts: Vec::new() }.articulation_points()
+    }
+
+    /// The bridges between two parts that each have several hosts, in order.
+    #[must_use]
+    pub fn bridges_between_hosts(&self, topology: &Topology) -> Vec<(InterfaceId, InterfaceId)> {
+        let graph = self.managed(topology);
+        let leaves: HashSet<NodeId> = graph
+            .node_indices()
+            .filter(|at| graph.neighbors(*at).take(2).count() < 2)
+            .map(|at| graph[at])
+            .collect();
+        let leaf = |id: InterfaceId| leaves.contains(&topology.interface(id).node);
+        let links = Self { graph, parts: Vec::new() }.bridges();
+        links.into_iter().filter(|(a, b)| !leaf(*a) && !leaf(*b)).collect()
+    }
+
+    /// The graph of the managed hosts alone.
+    fn managed(&self, topology: &Topology) -> UnGraph<NodeId, (InterfaceId, InterfaceId, u32)> {
+        let mut graph = self.graph.clone();
+        graph.retain_nodes(|graph, at| matches!(topology.node(graph[at]).kind, NodeKind::Host(_)));
+        graph
     }
 }
 

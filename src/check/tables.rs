@@ -57,18 +57,19 @@ pub struct Class {
 
 /// One prefix of the fleet.
 #[derive(Debug)]
-struct Entry {
-    net: IpNet,
+pub(super) struct Entry {
+    /// The prefix.
+    pub(super) net: IpNet,
     /// The next shorter prefix that holds it.
-    parent: Option<usize>,
+    pub(super) parent: Option<usize>,
     /// Interfaces whose `AllowedIPs` have it and the peer that gets it, in order of interface.
-    peers: Vec<(InterfaceId, InterfaceId)>,
+    pub(super) peers: Vec<(InterfaceId, InterfaceId)>,
     /// Nodes that deliver to it as a LAN, in order.
-    lans: Vec<NodeId>,
+    pub(super) lans: Vec<NodeId>,
     /// Interfaces that have it as an address, in order.
-    addresses: Vec<InterfaceId>,
+    pub(super) addresses: Vec<InterfaceId>,
     /// Whether something of the fleet is there: a LAN or a network.
-    inside: bool,
+    pub(super) inside: bool,
 }
 
 /// All prefixes of a fleet, and who does what with them.
@@ -126,7 +127,13 @@ impl<'t> Tables<'t> {
         tables
     }
 
-    fn index(&self, net: &IpNet) -> Option<usize> {
+    /// Every prefix, in order: one stands before all that it holds.
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry of a prefix.
+    pub(super) fn index(&self, net: &IpNet) -> Option<usize> {
         self.entries.binary_search_by(|entry| entry.net.cmp(net)).ok()
     }
 
@@ -207,8 +214,11 @@ impl<'t> Tables<'t> {
             } else if let Some(id) = connected(&entry.net) {
                 Out::Tunnel(*id)
             } else {
-                let routed =
-                    |id: &&InterfaceId| self.in_main(**id) && entry.peer_on(**id).is_some();
+                let routed = |id: &&InterfaceId| {
+                    self.in_main(**id)
+                        && entry.peer_on(**id).is_some()
+                        && !self.is_connected(**id, &entry.net)
+                };
                 // The policy rule of the interface that came up last stands first.
                 let default = entry.net.prefix_len() == 0;
                 let found = if default {
@@ -220,6 +230,12 @@ impl<'t> Tables<'t> {
             };
             Some(Match { net: entry.net, to })
         })
+    }
+
+    /// Whether an interface has a connected route that holds a prefix: wg-quick(8) adds none then.
+    fn is_connected(&self, id: InterfaceId, net: &IpNet) -> bool {
+        let addresses = &self.topology.interface(id).addresses;
+        addresses.iter().any(|addr| covers(&addr.value.trunc(), net))
     }
 
     /// An interface whose routes the operator sets and whose `AllowedIPs` hold an address.

@@ -1,6 +1,6 @@
 //! Walks in words: hops for people, and what mends a cause.
 
-use super::expect::Broken;
+use super::flow::{Broken, Trip};
 use super::walk::{Act, Cause, Place, Step, Walk};
 use crate::finding::Hop;
 use crate::topology::{InterfaceId, NodeId, Topology};
@@ -26,6 +26,18 @@ pub(super) fn hops(topology: &Topology, broken: &Broken) -> Vec<Hop> {
         last.action.push_str(", which is not where it was to go");
     }
     hops
+}
+
+/// The hops of a flow that fails: the packet's, and the reply's where there is one.
+pub(super) fn there_and_back(topology: &Topology, broken: &Broken) -> (Vec<Hop>, Vec<Hop>) {
+    let mut there = hops(topology, broken);
+    let reply = there.split_off(broken.out.steps.len().min(there.len()));
+    (there, reply)
+}
+
+/// The hops of a flow that works, there and back.
+pub(super) fn whole(topology: &Topology, trip: &Trip) -> (Vec<Hop>, Vec<Hop>) {
+    (walked(topology, &trip.out, "").collect(), walked(topology, &trip.back, "").collect())
 }
 
 fn walked<'a>(

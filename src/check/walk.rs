@@ -341,9 +341,19 @@ impl<'t> Walker<'t> {
                     *other == node || (site.is_some() && self.topology.node(*other).site == site)
                 };
                 let gateways = self.tables.gateways(packet.destination).iter().copied();
-                gateways.filter(beside).map(Start::Through).collect()
+                let sent = |node: &NodeId| !self.on_link(*node, packet.destination, packet.source);
+                gateways.filter(beside).filter(sent).map(Start::Through).collect()
             }
         }
+    }
+
+    /// Whether a machine on a LAN takes an address for one of its own LAN, so that it asks nobody
+    /// to route what it sends there.
+    #[must_use]
+    pub fn on_link(&self, gateway: NodeId, machine: IpAddr, other: IpAddr) -> bool {
+        let subnets = self.topology.node(gateway).subnets.iter();
+        let mut own = subnets.filter(|net| net.value.contains(&machine));
+        own.any(|net| net.value.contains(&other))
     }
 
     /// Whether a packet leaves the tunnels with the node's own address.

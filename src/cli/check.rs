@@ -1,37 +1,81 @@
 //! `wgfleet check`: what is wrong with the file, without touching a host.
 
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
 use clap::Args;
+use serde::Serialize;
 
 use super::fleet::Fleet;
-use super::{CommandResult, Exit, Format, Global};
-use crate::finding;
-use crate::report;
+use super::{CommandError, CommandResult, Exit, Format, Global};
+use crate::finding::{self, Finding, Severity};
+use crate::model::SourceMap;
+use crate::{check, report};
 
 /// Check the inventory: its form, its addresses, its sessions. Touches no host, needs no key.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   wgfleet check
   wgfleet check --file inventories/demo.yaml
-  wgfleet check --format json | jq -r '.findings[].code'")]
-pub(super) struct CheckArgs {}
+  wgfleet check --explain WG0301
+  wgfleet check --reachability                    # who reaches whom, site by site
+  wgfleet check --format json | jq -r '.findings[].code'
+  wgfleet check --format sarif > wgfleet.sarif
+  wgfleet check --html report.html")]
+pub(super) struct CheckArgs {
+    /// Print what a code means, why, and what to do; read no inventory
+    #[arg(long, value_name = "CODE")]
+    explain: Option<String>,
+    /// Show who reaches whom instead: site by site, network by network
+    #[arg(long)]
+    reachability: bool,
+    /// Also write a page with the topology drawn and every finding; it needs nothing from outside
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
 
-pub(super) fn run(_args: &CheckArgs, global: &Global) -> CommandResult {
+pub(super) fn run(args: &CheckArgs, global: &Global) -> CommandResult {
+    if let Some(code) = &args.explain {
+        return explain(code);
+    }
     let reading = Fleet::read(global)?;
     let findings = &reading.findings;
-    if let Some(loaded) = reading.loaded() {
+    if let (true, Some(fleet)) = (args.reachability, &reading.fleet) {
+        let reach = check::reachability(fleet.inventory(), &fleet.topology);
         let text = match global.format {
-            Format::Json => {
-                let json = report::findings::json(findings, &loaded.sources);
-                format!("{}\n", serde_json::to_string_pretty(&json).unwrap_or_default())
-            }
-            Format::Human => {
-                let mut text = report::findings::human(findings, &loaded.sources, true);
-                text.push_str(&report::findings::summary(findings));
-                text.push('\n');
-                text
+            Format::Json => pretty(&reach),
+            Format::Human => report::reach::human(&reach),
+            Format::Sarif | Format::Junit => {
+                return Err(CommandError::message(
+                    Exit::Usage,
+                    "a matrix is neither sarif nor junit: these are for findings",
+                )
+                .hint("use --format human or json, or --html FILE"));
             }
         };
         super::write_stdout(text.as_bytes())?;
+    } else if let Some(loaded) = reading.loaded() {
+        let text = match global.format {
+            Format::Json => pretty(&report::findings::json(findings, &loaded.sources)),
+            Format::Sarif => pretty(&report::sarif::log(findings, &loaded.sources)),
+            Format::Junit => report::junit::report(findings, &loaded.sources),
+            Format::Human => human(findings, &loaded.sources),
+        };
+        super::write_stdout(text.as_bytes())?;
+    }
+    if let (Some(path), Some(loaded)) = (&args.html, reading.loaded()) {
+        let proved = reading.fleet.as_ref().map(|fleet| {
+            let (inventory, topology) = (fleet.inventory(), &fleet.topology);
+            (inventory, topology, check::reachability(inventory, topology))
+        });
+        let shown = proved.as_ref().map(|(inventory, topology, reach)| report::html::Shown {
+            inventory,
+            topology,
+            reach,
+        });
+        let page = report::html::page(shown, findings, &loaded.sources);
+        crate::sys::write_atomic(path, page.as_bytes(), crate::sys::Mode::Public)
+            .map_err(|error| CommandError::new(Exit::Failed, &error))?;
     }
     if finding::any_error(findings) {
         return Ok(Exit::Findings);
@@ -39,5 +83,35 @@ pub(super) fn run(_args: &CheckArgs, global: &Global) -> CommandResult {
     if let Some(fleet) = &reading.fleet {
         fleet.pin(global)?;
     }
+    Ok(Exit::Done)
+}
+
+fn human(findings: &[Finding], sources: &SourceMap) -> String {
+    let mut text = report::findings::human(findings, sources, true);
+    text.push_str(&report::findings::summary(findings));
+    text.push('\n');
+    let worst = findings.iter().max_by_key(|finding| finding.severity);
+    if let Some(worst) = worst.filter(|worst| worst.severity > Severity::Info) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "`wgfleet check --explain {}` says more", worst.code);
+    }
+    text
+}
+
+fn pretty(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn explain(text: &str) -> CommandResult {
+    let Some(code) = report::explain::find(text) else {
+        return Err(CommandError::message(
+            Exit::Usage,
+            format!("no finding has the code {text:?}"),
+        )
+        .hint("docs/findings.md lists them; they look like WG0301"));
+    };
+    super::write_stdout(report::explain::page(code).as_bytes())?;
     Ok(Exit::Done)
 }

@@ -81,6 +81,7 @@ impl Fleet {
             |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
         let topology = topology::build(inventory, &addresses);
         findings.extend(check::check(inventory, &topology));
+        findings.extend(known_keys(global, inventory));
         finding::sort(&mut findings);
         Ok(Reading { fleet: Some(Self { loaded, topology }), findings, loaded: None })
     }
@@ -179,6 +180,20 @@ impl Fleet {
             CommandError::new(Exit::Findings, &error).hint(format!("mend {}", path.display()))
         })
     }
+}
+
+/// What the vault's public keys say about those in the file. They are readable without identity; a
+/// vault that is not there, or that cannot be read, is the affair of the commands that need it.
+fn known_keys(global: &Global, inventory: &Inventory) -> Vec<Finding> {
+    if inventory.peers.iter().all(|peer| peer.public_key.is_none()) {
+        return Vec::new();
+    }
+    let Ok(vault) = Vault::open(&super::vault::folder(&global.file)) else { return Vec::new() };
+    let index = vault.index();
+    let keys = index.names().flat_map(|name| {
+        index.generations(name).iter().map(move |generation| (name, generation.public_key))
+    });
+    check::against_vault(inventory, keys)
 }
 
 /// The keys that hosts use, or get with the rotation under way.

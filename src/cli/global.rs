@@ -32,6 +32,13 @@ pub struct Global {
     pub quiet: bool,
 }
 
+impl Format {
+    /// Whether only `check` can print it.
+    pub(super) const fn is_of_check(self) -> bool {
+        matches!(self, Self::Sarif | Self::Junit)
+    }
+}
+
 /// What a command prints on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -39,4 +46,8 @@ pub enum Format {
     Human,
     /// For machines.
     Json,
+    /// For code scanning: SARIF 2.1.0 (`check` only).
+    Sarif,
+    /// For test reports of CI systems (`check` only).
+    Junit,
 }

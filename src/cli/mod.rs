@@ -26,6 +26,7 @@ mod survey;
 mod tunnel;
 mod vault;
 mod wg;
+mod why;
 
 pub use error::{CommandError, CommandResult};
 pub use exit::Exit;
@@ -50,6 +51,7 @@ struct Cli {
 enum Command {
     Init(init::Args),
     Check(check::CheckArgs),
+    Why(why::WhyArgs),
     Plan(plan::PlanArgs),
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
@@ -68,9 +70,17 @@ enum Command {
 impl Cli {
     fn run(self) -> CommandResult {
         let Self { global, command } = self;
+        if global.format.is_of_check() && !matches!(command, Command::Check(_)) {
+            return Err(CommandError::message(
+                Exit::Usage,
+                "only `wgfleet check` prints findings as sarif or junit",
+            )
+            .hint("use --format human or json"));
+        }
         match command {
             Command::Init(args) => init::run(&args, &global),
             Command::Check(args) => check::run(&args, &global),
+            Command::Why(args) => args.run(&global),
             Command::Plan(args) => args.run(&global),
             Command::Apply(args) => args.run(&global),
             Command::Status(args) => args.run(&global),

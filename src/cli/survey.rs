@@ -9,11 +9,12 @@ use clap::Args;
 
 use super::fleet::{Fleet, VaultKeys, names};
 use super::{CommandError, Exit, Global};
+use crate::check::{Difference, difference};
 use crate::desired::{DesiredHost, DesiredState, PublicKeys};
 use crate::event::Sink;
 use crate::model::{HostName, PublicKey};
 use crate::observed::ObservedHost;
-use crate::plan::{AgentSource, HostPlan, Plan, RenderedHost, diff_host, resolve};
+use crate::plan::{AgentSource, HostPlan, Plan, RenderedHost, diff_host, resolve, running};
 use crate::remote::{Connector, Host, Look, observe_all};
 use crate::report::progress::Progress;
 use crate::sys::read_elf;
@@ -186,6 +187,16 @@ impl Survey {
             fleet: self.state.fleet.clone(),
             hosts: self.hosts().map(|host| self.host_plan(host)).collect(),
         }
+    }
+
+    /// The flows that the plan would make work or stop; `None` unless every host answered.
+    pub(super) fn reachability(&self, fleet: &Fleet) -> Option<Difference> {
+        if self.state.hosts.iter().any(|host| !self.seen.contains_key(&host.name)) {
+            return None;
+        }
+        let seen = |name: &HostName| self.seen.get(name).map(|(host, _)| host);
+        let runs = running(&fleet.topology, &self.names, seen);
+        Some(difference(fleet.inventory(), &runs, &fleet.topology))
     }
 
     /// Ends all connections.

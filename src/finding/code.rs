@@ -77,24 +77,84 @@ codes! {
     LanOverlapsNetwork = 206, Error;
     /// Two networks of one host whose prefixes overlap.
     NetworksOverlap = 207, Error;
+    /// A LAN prefix that the networks of road warriors often have too.
+    RoamingLan = 208, Info;
     /// One prefix in the AllowedIPs of two peers of one interface.
     DuplicateAllowedIp = 301, Error;
     /// AllowedIPs that lack the peer's own tunnel address.
     MissingTunnelAddress = 302, Warning;
     /// A flow that is wanted cannot flow.
     Unreachable = 303, Error;
+    /// An endpoint that the routes of the tunnel itself lead to.
+    EndpointInTunnel = 304, Error;
+    /// One prefix that two interfaces of one host route.
+    RouteTwice = 305, Error;
+    /// A peer that has the very prefix of a LAN that the host is on.
+    LanTaken = 306, Warning;
+    /// A full tunnel that leaves one address family outside.
+    FamilyLeak = 307, Warning;
+    /// A full tunnel that takes in an address family which it cannot carry.
+    FamilyBlackhole = 308, Warning;
+    /// Everything is sent to a host that does not send it on.
+    DeadEnd = 309, Warning;
+    /// A LAN whose replies may leave through another gateway than the one they answer.
+    SplitGateways = 310, Warning;
+    /// A DNS server that the tunnels do not lead to.
+    DnsUnreachable = 311, Warning;
+    /// No route, or no peer of the interface, leads to an end of a wanted flow.
+    NoWay = 350, Error;
+    /// A host that drops a wanted flow's packets: it expects their source from another peer.
+    SourceRefused = 351, Error;
+    /// A host on the way of a wanted flow that does not forward the family.
+    NotForwarded = 352, Error;
+    /// A wanted flow that goes in a circle.
+    Loop = 353, Error;
+    /// A wanted flow that ends at another place.
+    Misdelivered = 354, Error;
+    /// A full tunnel through a host that is no exit.
+    NoExit = 355, Error;
+    /// A wanted flow whose reply nothing leads back.
+    NoWayBack = 356, Error;
     /// Two ends of a link neither of which can begin a session.
     NoInitiator = 401, Error;
     /// Two interfaces of one host on one UDP port, or two hosts reached at one endpoint.
     PortClash = 402, Error;
     /// One interface name for two networks of one host.
     InterfaceClash = 403, Error;
+    /// An endpoint that only its own place can reach.
+    PrivateEndpoint = 404, Warning;
+    /// Two hosts of one site that meet at the outside of its NAT.
+    Hairpin = 405, Warning;
+    /// A host behind NAT that keeps no session open.
+    NoKeepalive = 406, Warning;
+    /// A keepalive on the side that has no NAT to keep open.
+    KeepaliveWrongSide = 407, Warning;
+    /// A host that others are to reach and that has no fixed port.
+    NoListenPort = 408, Error;
+    /// An endpoint whose port is not the one that the host listens on.
+    PortMismatch = 409, Warning;
+    /// A wanted flow over a link that can have no session.
+    NoSession = 450, Error;
+    /// A wanted flow that waits for a host which nothing makes begin the session.
+    Asleep = 451, Warning;
     /// One public key on two hosts or peers.
     DuplicateKey = 501, Error;
     /// A host or peer whose public key nobody knows.
     MissingKeyMaterial = 502, Warning;
+    /// A peer that has the public key of the host that it is linked to.
+    OwnKey = 503, Error;
     /// An `expect` rule that the fleet does not keep.
     ExpectFails = 601, Error;
+    /// A host or a link without which the fleet falls apart.
+    SinglePoint = 602, Info;
+    /// Two networks that meet on one host although nothing asks for it.
+    UnwantedTransit = 603, Warning;
+    /// An MTU whose packets do not fit the underlay.
+    MtuTooLarge = 701, Warning;
+    /// An MTU whose packets do not fit the tunnel that carries them.
+    MtuNested = 702, Warning;
+    /// IPv6 on an interface whose MTU is below 1280 bytes.
+    MtuBelowIpv6 = 703, Error;
 }
 
 impl fmt::Display for Code {

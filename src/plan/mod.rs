@@ -7,11 +7,13 @@ mod change;
 mod diff;
 mod forwarding;
 mod quick;
+mod running;
 mod target;
 
 pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
 pub use change::{Change, DiffLine, FieldChange, FileAction, PeerRef};
 pub use diff::diff_host;
+pub use running::running;
 pub use target::{FIREWALL_FILE, RenderedHost, Target, TargetFile, TargetInterface, resolve};
 
 use serde::Serialize;

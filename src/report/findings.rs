@@ -70,16 +70,8 @@ fn one(finding: &Finding, sources: &SourceMap, renderer: &Renderer) -> String {
     for labels in by_file(finding) {
         snippets(&labels, sources, &mut elements);
     }
-    if finding.count > 1 {
-        let others = finding.count - 1;
-        elements.push(Level::NOTE.message(format!("{others} more of the same cause")).into());
-    }
-    if let Some(Witness { source, destination }) = &finding.witness {
-        let note = format!("a packet from {source} to {destination} shows it");
-        elements.push(Level::NOTE.message(note).into());
-    }
-    for hop in &finding.trace {
-        elements.push(Level::NOTE.message(normalize_untrusted_str(&describe(hop))).into());
+    for note in notes(finding) {
+        elements.push(Level::NOTE.message(normalize_untrusted_str(&note)).into());
     }
     if let Some(help) = &finding.help {
         elements.push(Level::HELP.message(normalize_untrusted_str(help)).into());
@@ -88,7 +80,21 @@ fn one(finding: &Finding, sources: &SourceMap, renderer: &Renderer) -> String {
     renderer.render(&[group])
 }
 
-fn describe(hop: &Hop) -> String {
+/// How often a finding occurs, and its witness hop by hop: a line each.
+pub(super) fn notes(finding: &Finding) -> Vec<String> {
+    let mut notes = Vec::new();
+    if finding.count > 1 {
+        notes.push(format!("{} more of the same cause", finding.count - 1));
+    }
+    if let Some(Witness { source, destination }) = &finding.witness {
+        notes.push(format!("a packet from {source} to {destination} shows it"));
+    }
+    notes.extend(finding.trace.iter().map(describe));
+    notes
+}
+
+/// One hop on one line.
+pub(super) fn describe(hop: &Hop) -> String {
     let mut text = hop.host.to_string();
     if let Some(interface) = &hop.interface {
         let _ = write!(text, " ({interface})");

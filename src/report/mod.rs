@@ -2,7 +2,13 @@
 //!
 //! It returns text; the command line prints it.
 
+pub mod explain;
 pub mod findings;
+pub mod html;
+pub mod junit;
 pub mod plan;
 pub mod progress;
+pub mod reach;
+pub mod sarif;
 pub mod status;
+pub mod why;

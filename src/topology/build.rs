@@ -264,15 +264,15 @@ impl<'a> End<'a> {
         if together { other.local_endpoint.or(other.endpoint) } else { other.endpoint }
     }
 
-    /// Keepalive towards `other`, overrides aside: the side that cannot be found keeps the way
+    /// Keepalive towards `other` at `endpoint`, overrides of it aside: the side that cannot be found keeps the way
     /// open; phones are spared it unless the file asks.
-    fn keepalive_to(&self, other: &End<'a>) -> Option<Keepalive> {
+    fn keepalive_to(&self, other: &End<'a>, endpoint: Option<&Endpoint>) -> Option<Keepalive> {
         if let Some(declared) = self.keepalive {
             return declared.value;
         }
         let hidden = self.nat || other.endpoint_of(self).is_none();
         let together = self.site.is_some() && self.site == other.site;
-        let found = self.endpoint_of(other).is_some();
+        let found = endpoint.is_some();
         let needs = hidden && found && self.managed && !(together && self.local_endpoint.is_some());
         needs.then_some(Keepalive::DEFAULT)
     }
@@ -340,19 +340,19 @@ fn make_peer<'a>(
     let overrides =
         this.interface.and_then(|own| own.peers.iter().find(|p| p.peer.value == *other.name));
     let list = overrides.and_then(|o| o.allowed_ips.as_ref());
+    let endpoint = overrides
+        .and_then(|o| o.endpoint.as_ref())
+        .map(|endpoint| &endpoint.value)
+        .or_else(|| this.endpoint_of(other));
     Peer {
         remote,
         allowed_ips: list
             .map_or(derived, |list| list.iter().map(|net| net.value.trunc()).collect()),
         allowed_ips_at: overrides.filter(|o| o.allowed_ips.is_some()).map(|o| o.peer.at),
-        endpoint: overrides
-            .and_then(|o| o.endpoint.as_ref())
-            .map(|endpoint| &endpoint.value)
-            .or_else(|| this.endpoint_of(other))
-            .cloned(),
+        endpoint: endpoint.cloned(),
         keepalive: overrides
             .and_then(|o| o.keepalive.as_ref())
-            .map_or_else(|| this.keepalive_to(other), |keepalive| keepalive.value),
+            .map_or_else(|| this.keepalive_to(other, endpoint), |keepalive| keepalive.value),
         psk,
         at,
     }

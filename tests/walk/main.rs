@@ -86,7 +86,7 @@ fn spec() -> impl Strategy<Value = Spec> {
         .prop_map(|(kind, interface, peer, value)| Mutation { kind, interface, peer, value });
     (
         any::<[u8; 2]>(),
-        proptest::collection::vec(host, 2..6),
+        proptest::collection::vec(host, 2..8),
         proptest::collection::vec(peer, 0..2),
         proptest::collection::vec(mutation, 0..6),
     )
@@ -95,6 +95,13 @@ fn spec() -> impl Strategy<Value = Spec> {
 
 fn yaml(spec: &Spec) -> String {
     let mut hosts = spec.hosts.clone();
+    // Fleets of like hosts, each at a site of its own: what classes are made of.
+    if spec.shapes[0] & 4 == 4 {
+        let like = hosts[1].clone();
+        for (index, host) in hosts.iter_mut().enumerate().skip(1) {
+            *host = HostSpec { site: like.site.map(|_| index as u8), ..like.clone() };
+        }
+    }
     // The first host is in both networks and is what spokes and peers lead to.
     hosts[0].networks = 3;
     let mut text = String::from("fleet: random\nnetworks:\n");
@@ -105,7 +112,7 @@ fn yaml(spec: &Spec) -> String {
         let _ = writeln!(text, "  {name}: {{ prefixes: {prefixes}, links: {links} }}");
     }
     text.push_str("sites:\n");
-    for site in 0..3 {
+    for site in 0..8 {
         let _ =
             writeln!(text, "  s{site}: {{ subnets: [10.100.{site}.0/29, \"fd64:{site}::/125\"] }}");
     }
@@ -324,6 +331,26 @@ proptest! {
                 finding.code == Code::ExpectFails && !finding.title.contains("share no address")
             });
             prop_assert_eq!(fast, slow, "{:?}\n{:#?}", rule, found);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases(CASES / 2)) })]
+
+    /// One walk for a whole class of flows says what each of them says by itself.
+    #[test]
+    fn classes_of_flows_hold_where_every_single_flow_says_so(spec in spec()) {
+        let (inventory, topology) = fleet(&spec);
+        let reference = Reference { inventory: &inventory, topology: &topology };
+        for pair in check::pairs(&inventory, &topology) {
+            let sited = |point: &check::Point| {
+                point.network.is_some() || topology.node(point.node).site.is_some()
+            };
+            if sited(&pair.from) && sited(&pair.to) {
+                let slow = reference.flow(&pair.from, &pair.to);
+                prop_assert_eq!(pair.cause.is_none(), slow, "{:?}", pair);
+            }
         }
     }
 }

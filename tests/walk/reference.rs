@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use wgfleet::check::Point;
 use wgfleet::check::walk::{Cause, Doubt, Packet, Place, Start};
 use wgfleet::inventory::{Inventory, Selector};
-use wgfleet::model::RouteTable;
+use wgfleet::model::{Located, RouteTable};
 use wgfleet::topology::{InterfaceId, NodeId, NodeKind, Peer, Topology};
 
 /// The fleet, and how doubts are settled.
@@ -53,6 +54,13 @@ impl Reference<'_> {
                 continue;
             }
             for net in interface.peers.iter().flat_map(|peer| peer.allowed_ips.iter()) {
+                let held = |addr: &Located<IpNet>| {
+                    addr.value.contains(&net.network())
+                        && addr.value.prefix_len() <= net.prefix_len()
+                };
+                if interface.addresses.iter().any(held) {
+                    continue;
+                }
                 let rank = if net.prefix_len() == 0 { 1000 - rank } else { 100 + rank };
                 routes.push((*net, rank, Some(id)));
             }
@@ -222,6 +230,11 @@ impl Reference<'_> {
                     let mut any = false;
                     for start in starts {
                         for target in &targets {
+                            if matches!(start, Start::Through(node)
+                                if from.0.is_none() && self.on_link(node, sources[0], *target))
+                            {
+                                continue;
+                            }
                             any |= if allow {
                                 let source = self.chosen(&from, *target).unwrap_or(sources[0]);
                                 self.round(start, source, *target, &from, &to)
@@ -272,6 +285,27 @@ impl Reference<'_> {
             .collect()
     }
 
+    fn on_link(&self, gateway: NodeId, machine: IpAddr, other: IpAddr) -> bool {
+        let subnets = &self.topology.node(gateway).subnets;
+        subnets.iter().any(|net| net.value.contains(&machine) && net.value.contains(&other))
+    }
+
+    /// Whether one flow works, there and back: from an address (of a host, or of a machine on a
+    /// LAN) to an address. A host that sends to a LAN leaves the source to its kernel.
+    pub(crate) fn flow(&self, from: &Point, to: &Point) -> bool {
+        let member = |point: &Point| -> Member {
+            let site = self.topology.node(point.node).site;
+            (point.network.map(|_| point.node), site, vec![point.addr])
+        };
+        let (a, b) = (member(from), member(to));
+        self.starts(&a, from.addr).into_iter().any(|start| {
+            let lan = matches!(start, Start::Through(node)
+                if a.0.is_none() && self.on_link(node, from.addr, to.addr));
+            let chosen = if from.network == to.network { None } else { self.chosen(&a, to.addr) };
+            !lan && self.round(start, chosen.unwrap_or(from.addr), to.addr, &a, &b)
+        })
+    }
+
     fn is(&self, place: Place, end: &Member) -> bool {
         match (place, end.0) {
             (Place::Node(at), Some(node)) => at == node,
@@ -305,6 +339,7 @@ impl Reference<'_> {
                     let gateways = self.gateways(target).into_iter();
                     gateways
                         .filter(|node| self.topology.node(*node).site == here.site)
+                        .filter(|node| !self.on_link(*node, target, source))
                         .map(Start::Through)
                         .collect()
                 }

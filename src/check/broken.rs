@@ -1,0 +1,257 @@
+//! Wanted flows that cannot flow: one finding for each cause.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::flow::Broken;
+use super::flows::Member;
+use super::proof::{Proof, Scope};
+use super::session::entry;
+use super::tables::Tables;
+use super::trace;
+use super::walk::{Act, Cause, Packet, Step, Walk};
+use crate::finding::{Code, Finding, Severity};
+use crate::inventory::Inventory;
+use crate::model::Location;
+use crate::topology::{InterfaceId, NodeId, NodeKind, Topology};
+
+/// Every cause that keeps a wanted flow from flowing and that `others` do not name already.
+pub(super) fn flows(
+    inventory: &Inventory,
+    tables: &Tables<'_>,
+    others: &[Finding],
+) -> Vec<Finding> {
+    let proof = Proof::new(inventory, tables, Scope::Wanted);
+    let topology = tables.topology();
+    let known = Known::new(others);
+    let mut causes: BTreeMap<(Location, Option<Code>), (u64, Packet, &Broken)> = BTreeMap::new();
+    for verdict in proof.verdicts.iter().filter(|verdict| verdict.wanted) {
+        let Err(broken) = &verdict.result else { continue };
+        let Some(code) = broken.cause.and_then(|cause| code(topology, cause)) else { continue };
+        if known.explain(inventory, topology, broken) {
+            continue;
+        }
+        let (at, declared) = blame(topology, broken);
+        if known.at.contains(&at) {
+            continue;
+        }
+        let packet = broken.out.packet;
+        let key = (at, (!declared).then_some(code));
+        let cause = causes.entry(key).or_insert((0, packet, broken));
+        cause.0 += verdict.flows;
+        let order = |packet: Packet| (packet.source, packet.destination);
+        if order(packet) < order(cause.1) {
+            (cause.1, cause.2) = (packet, broken);
+        }
+    }
+    causes
+        .into_iter()
+        .map(|((at, code), (count, _, broken))| finding(tables, broken, at, code.is_none(), count))
+        .collect()
+}
+
+/// The code of a cause; none where the file means it so, or does not say.
+pub(super) fn code(topology: &Topology, cause: Cause) -> Option<Code> {
+    Some(match cause {
+        Cause::NoRoute | Cause::NoPeer(_) => Code::NoWay,
+        Cause::SourceRefused(_) => Code::SourceRefused,
+        Cause::NoForwarding => Code::NotForwarded,
+        Cause::Loop => Code::Loop,
+        Cause::Elsewhere => Code::Misdelivered,
+        Cause::NoExit => Code::NoExit,
+        Cause::NoWayBack => Code::NoWayBack,
+        Cause::NoSession(_) => Code::NoSession,
+        // Phones are spared a keepalive unless the file asks for one.
+        Cause::Asleep(id) => match topology.node(topology.interface(id).node).kind {
+            NodeKind::Host(_) => Code::Asleep,
+            NodeKind::Unmanaged(_) => return None,
+        },
+        Cause::RouteElsewhere(_) | Cause::NoStart => return None,
+    })
+}
+
+/// What other rules have found.
+struct Known {
+    /// Where a finding says that something is to change.
+    at: BTreeSet<Location>,
+    /// Every place that an error is about.
+    errors: BTreeSet<Location>,
+}
+
+impl Known {
+    fn new(others: &[Finding]) -> Self {
+        let rules = |finding: &&Finding| (200..600).contains(&finding.code.number());
+        let told = others.iter().filter(rules).filter(|f| f.severity >= Severity::Warning);
+        let errors = others.iter().filter(rules).filter(|f| f.severity == Severity::Error);
+        Self {
+            at: told.map(|finding| finding.primary.at).collect(),
+            errors: errors
+                .flat_map(|f| std::iter::once(&f.primary).chain(&f.others))
+                .map(|label| label.at)
+                .collect(),
+        }
+    }
+
+    /// Whether an error is about something that a flow depends on.
+    fn explain(&self, inventory: &Inventory, topology: &Topology, broken: &Broken) -> bool {
+        if self.errors.is_empty() {
+            return false;
+        }
+        let nodes = walked(broken).map(|step| step.node).chain(ends(broken));
+        let nodes: BTreeSet<NodeId> = nodes.collect();
+        let links = links(topology, broken).map(|peer| (peer.at, peer.allowed_ips_at));
+        let mut places: Vec<Location> =
+            links.flat_map(|(at, list)| std::iter::once(at).chain(list)).collect();
+        for id in nodes {
+            let node = topology.node(id);
+            places.push(node.at);
+            places.extend(node.subnets.iter().map(|subnet| subnet.at));
+            for interface in node.interfaces.iter().map(|id| topology.interface(*id)) {
+                places.push(interface.at);
+                places.extend(interface.addresses.iter().map(|addr| addr.at));
+                let prefixes = &inventory.networks[interface.network].prefixes;
+                places.extend(prefixes.iter().map(|prefix| prefix.at));
+            }
+        }
+        places.iter().any(|at| self.errors.contains(at))
+    }
+}
+
+fn walked(broken: &Broken) -> impl Iterator<Item = &Step> {
+    broken.out.steps.iter().chain(broken.back.iter().flat_map(|back| &back.steps))
+}
+
+fn ends(broken: &Broken) -> impl Iterator<Item = NodeId> {
+    [broken.from, broken.to].into_iter().filter_map(|end| end.node())
+}
+
+/// The peer entries that a flow used, in both directions.
+fn links<'t>(
+    topology: &'t Topology,
+    broken: &'t Broken,
+) -> impl Iterator<Item = &'t crate::topology::Peer> {
+    walked(broken).flat_map(|step| {
+        let pair = match (step.interface, step.act) {
+            (Some(from), Act::Send(to)) => Some((from, to)),
+            (Some(from), Act::Drop(Cause::NoSession(to) | Cause::Asleep(to))) => Some((from, to)),
+            _ => None,
+        };
+        let both = pair.map(|(a, b)| [entry(topology, a, b), entry(topology, b, a)]);
+        both.into_iter().flatten().flatten()
+    })
+}
+
+/// The walk that fails.
+fn lost(broken: &Broken) -> &Walk {
+    broken.back.as_ref().unwrap_or(&broken.out)
+}
+
+/// The place that is to change, and whether it is an override: the list of the node that loses the
+/// packet, then those that led it there, and at last the node.
+pub(super) fn blame(topology: &Topology, broken: &Broken) -> (Location, bool) {
+    let walk = lost(broken);
+    let Some(last) = walk.steps.last() else {
+        let node = ends(broken).next().unwrap_or(NodeId(0));
+        return (topology.node(node).at, false);
+    };
+    let before = walk.steps.iter().rev().nth(1);
+    let sender = before.and_then(|step| step.interface);
+    let at_fault = match last.act {
+        Act::Drop(Cause::SourceRefused(receiver)) => sender
+            .and_then(|sender| entry(topology, receiver, sender)?.allowed_ips_at)
+            .or_else(|| attracts(topology, receiver, walk.packet.source)),
+        Act::Drop(Cause::NoRoute | Cause::NoPeer(_) | Cause::NoExit) => {
+            lacks(topology, last.node, broken, walk.packet)
+        }
+        _ => None,
+    };
+    let others = broken.back.iter().map(|_| &broken.out);
+    let on_the_way = std::iter::once(walk).chain(others).find_map(|walk| {
+        walk.steps.iter().rev().find_map(|step| match (step.interface, step.act) {
+            (Some(from), Act::Send(to) | Act::Drop(Cause::NoSession(to) | Cause::Asleep(to))) => {
+                entry(topology, from, to)?.allowed_ips_at
+            }
+            _ => None,
+        })
+    });
+    match at_fault.or(on_the_way) {
+        Some(at) => (at, true),
+        None => (topology.node(last.node).at, false),
+    }
+}
+
+/// An override of an interface that has an address.
+fn attracts(topology: &Topology, id: InterfaceId, addr: std::net::IpAddr) -> Option<Location> {
+    let peers = topology.interface(id).peers.iter();
+    let declared = peers.filter(|peer| peer.allowed_ips_at.is_some());
+    let mut holding =
+        declared.filter(|peer| peer.allowed_ips.iter().any(|net| net.contains(&addr)));
+    holding.next()?.allowed_ips_at
+}
+
+/// An override of a node that may lack an address: that of the peer which has it, then any.
+fn lacks(topology: &Topology, node: NodeId, broken: &Broken, packet: Packet) -> Option<Location> {
+    let declared = || {
+        let interfaces = topology.node(node).interfaces.iter();
+        let peers = interfaces.flat_map(|id| &topology.interface(*id).peers);
+        peers.filter(|peer| peer.allowed_ips_at.is_some())
+    };
+    let at_end = |peer: &&crate::topology::Peer| {
+        let remote = topology.interface(peer.remote).node;
+        let has =
+            topology.node(remote).subnets.iter().any(|net| net.value.contains(&packet.destination));
+        has || ends(broken).any(|end| end == remote)
+    };
+    declared().find(at_end).or_else(|| declared().next())?.allowed_ips_at
+}
+
+/// How an end is called.
+pub(super) fn name(topology: &Topology, member: &Member) -> String {
+    match member {
+        Member::Node(node) | Member::Address(node, _) => format!("`{}`", topology.node(*node).name),
+        Member::Lan { addr, .. } => format!("the LAN of {addr}"),
+        Member::Internet(_) => "the Internet".to_owned(),
+        Member::Nowhere(addr) => addr.to_string(),
+    }
+}
+
+fn finding(
+    tables: &Tables<'_>,
+    broken: &Broken,
+    at: Location,
+    declared: bool,
+    count: u64,
+) -> Finding {
+    let topology = tables.topology();
+    let cause = broken.cause.unwrap_or(Cause::NoRoute);
+    let code = code(topology, cause).unwrap_or(Code::NoWay);
+    let (from, to) = (name(topology, &broken.from), name(topology, &broken.to));
+    let title = match (&broken.back, cause) {
+        (None, _) => format!("{from} does not reach {to}"),
+        (Some(_), Cause::NoWayBack) => format!("no reply comes back from {to} to {from}"),
+        (Some(_), _) => format!("the reply from {to} to {from} is lost"),
+    };
+    let Packet { source, destination } = broken.out.packet;
+    let mut finding = Finding::new(code, title, at).witness(source, destination);
+    finding.trace = trace::hops(topology, broken);
+    finding.count = u32::try_from(count).unwrap_or(u32::MAX);
+    if let Some(step) = lost(broken).steps.last() {
+        let why = trace::why(topology, step.node, cause);
+        let node = topology.node(step.node);
+        finding = if declared {
+            finding.label("overrides what would be derived").also(node.at, why)
+        } else {
+            finding.label(why)
+        };
+    }
+    if declared {
+        // Meant so, perhaps; a rule under `expect` makes it an error.
+        finding.severity = Severity::Warning;
+        return finding.help(
+            "remove the override, or give it what it lacks: `wgfleet why` proposes the change",
+        );
+    }
+    match trace::mend(topology, cause) {
+        Some(help) => finding.help(help),
+        None => finding,
+    }
+}

@@ -1,0 +1,102 @@
+//! DNS servers of interfaces: each one has to be reached.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::tables::Tables;
+use super::walk::{Doubt, Packet, Start, Walker};
+use super::written;
+use crate::finding::{Code, Finding};
+use crate::inventory::Inventory;
+use crate::model::{Family, Located, Location};
+use crate::topology::{Interface, Node, NodeId, Topology};
+
+/// Where the DNS servers of an interface are written.
+fn declared<'i>(
+    inventory: &'i Inventory,
+    node: &Node,
+    interface: &Interface,
+) -> &'i [Located<String>] {
+    if let Some((_, own)) = written::own(inventory, node.kind, interface.network) {
+        return &own.dns;
+    }
+    written::unmanaged(inventory, node.kind).map_or(&[], |peer| peer.dns.as_slice())
+}
+
+/// A DNS server that no tunnel and no LAN of the host leads to: while the interface is up, names
+/// are not resolved. Servers of the Internet are left to the host's own way out.
+pub(super) fn servers(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    if topology.interfaces.iter().all(|interface| interface.dns.is_empty()) {
+        return Vec::new();
+    }
+    let tables = Tables::new(inventory, topology);
+    let walker = Walker::new(inventory, &tables, Doubt::Works);
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut causes: HashMap<Location, usize> = HashMap::new();
+    for (id, node) in (0..).map(NodeId).zip(&topology.nodes) {
+        if !written::ours(inventory, node.kind) {
+            continue;
+        }
+        for interface in node.interfaces.iter().map(|id| topology.interface(*id)) {
+            for server in declared(inventory, node, interface) {
+                let Ok(addr) = server.value.parse::<IpAddr>() else { continue };
+                let own = || {
+                    let mut addresses = interface.addresses.iter().map(|own| own.value.addr());
+                    addresses.find(|own| Family::of_addr(own) == Family::of_addr(&addr))
+                };
+                let source = walker.source(id, addr).or_else(own);
+                let Some(lost) = lost(&tables, &walker, id, source, addr) else { continue };
+                if let Some(index) = causes.get(&server.at) {
+                    findings[*index].count += 1;
+                    continue;
+                }
+                causes.insert(server.at, findings.len());
+                let title = format!("`{}` cannot ask the DNS server {addr}", node.name);
+                let mut finding =
+                    Finding::new(Code::DnsUnreachable, title, server.at).label(lost).help(format!(
+                        "name a server that the tunnel leads to (the tunnel address of a host that \
+                         answers DNS, or one in the `subnets` of a gateway that is linked to `{}`)",
+                        node.name
+                    ));
+                if finding.primary.at != node.at {
+                    finding = finding.also(node.at, "uses it while its interface is up");
+                }
+                findings.push(match source {
+                    Some(source) => finding.witness(source, addr),
+                    None => finding,
+                });
+            }
+        }
+    }
+    findings
+}
+
+/// Why a server is not reached; `None` where it is, or where the Internet has it.
+fn lost(
+    tables: &Tables<'_>,
+    walker: &Walker<'_>,
+    node: NodeId,
+    source: Option<IpAddr>,
+    addr: IpAddr,
+) -> Option<String> {
+    if addr.is_loopback() {
+        return None;
+    }
+    let Some(source) = source else {
+        return Some(format!("the tunnel has no {} address", Family::of_addr(&addr)));
+    };
+    let routed = tables.route(node, addr);
+    if routed.is_none() && tables.is_internet(addr) {
+        return None;
+    }
+    let walk = walker.walk(Start::Node(node), Packet { source, destination: addr }, &[]);
+    if walk.end.is_ok() {
+        return None;
+    }
+    Some(if routed.is_none() {
+        "no AllowedIPs hold this private address".to_owned()
+    } else {
+        let last = walk.steps.last().map(|step| &tables.topology().node(step.node).name);
+        last.map_or_else(String::new, |last| format!("what is sent to it ends at `{last}`"))
+    })
+}

@@ -1,0 +1,230 @@
+//! Full tunnels: both address families through them, and out again at the far end.
+
+use std::collections::HashMap;
+
+use ipnet::IpNet;
+
+use super::written;
+use crate::finding::{Code, Finding};
+use crate::inventory::Inventory;
+use crate::model::{Family, Location, RouteTable, covers};
+use crate::topology::{Interface, Node, NodeKind, Peer, Topology};
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// Whether prefixes are everything of a family, or everything of it that the Internet routes.
+fn whole(nets: &[IpNet], family: Family) -> bool {
+    let global = IpNet::V6(ipnet::Ipv6Net::new_assert((0x2000_u128 << 112).into(), 3));
+    nets.iter()
+        .filter(|net| Family::of(net) == family)
+        .any(|net| net.prefix_len() == 0 || (family == Family::V6 && covers(net, &global)))
+}
+
+/// The families that an interface sends all of.
+fn full(interface: &Interface) -> [bool; 2] {
+    let short = |net: &&IpNet| net.prefix_len() <= 8;
+    let nets = interface.peers.iter().flat_map(|peer| peer.allowed_ips.iter().filter(short));
+    let nets: Vec<IpNet> = nets.copied().collect();
+    if nets.is_empty() {
+        return [false, false];
+    }
+    let nets = IpNet::aggregate(&nets);
+    FAMILIES.map(|family| whole(&nets, family))
+}
+
+/// The peer that gets what no other one does, in a family that an interface sends all of.
+fn exit_of(interface: &Interface, family: Family) -> Option<&Peer> {
+    let short = |net: &&IpNet| net.prefix_len() <= 8 && Family::of(net) == family;
+    let width = |peer: &Peer| peer.allowed_ips.iter().filter(short).map(IpNet::prefix_len).min();
+    let widest = interface.peers.iter().filter_map(|peer| Some((width(peer)?, peer)));
+    widest.min_by_key(|(length, _)| *length).map(|(_, peer)| peer)
+}
+
+/// Interfaces that wgfleet configures and that have a full tunnel with routes.
+fn full_tunnels<'t>(
+    inventory: &'t Inventory,
+    topology: &'t Topology,
+) -> impl Iterator<Item = (&'t Interface, &'t Node, [bool; 2])> {
+    topology.interfaces.iter().filter_map(|interface| {
+        let node = topology.node(interface.node);
+        let ours = interface.table == RouteTable::Auto && written::ours(inventory, node.kind);
+        let families = if ours { full(interface) } else { [false, false] };
+        families.contains(&true).then_some((interface, node, families))
+    })
+}
+
+fn holds(interface: &Interface, family: Family) -> bool {
+    interface.addresses.iter().any(|addr| Family::of(&addr.value) == family)
+}
+
+/// A family beside the tunnel, or lost within it.
+pub(super) fn families(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut causes: HashMap<(Code, Family, Location), usize> = HashMap::new();
+    for (interface, node, families) in full_tunnels(inventory, topology) {
+        for (family, whole) in FAMILIES.into_iter().zip(families) {
+            let other = if family == Family::V4 { Family::V6 } else { Family::V4 };
+            let found = if whole {
+                blackhole(inventory, topology, interface, node, family)
+            } else {
+                Some(leak(inventory, topology, interface, node, family, other))
+            };
+            let Some(finding) = found else { continue };
+            let key = (finding.code, family, finding.primary.at);
+            if let Some(index) = causes.get(&key) {
+                findings[*index].count += 1;
+            } else {
+                causes.insert(key, findings.len());
+                findings.push(finding);
+            }
+        }
+    }
+    findings
+}
+
+/// The override that makes a full tunnel, or the file's `full_tunnel`.
+fn declared(
+    inventory: &Inventory,
+    interface: &Interface,
+    node: &Node,
+    family: Family,
+) -> (Location, bool) {
+    if let Some(at) = exit_of(interface, family).and_then(|peer| peer.allowed_ips_at) {
+        return (at, true);
+    }
+    let own = written::own(inventory, node.kind, interface.network);
+    let via = own.and_then(|(_, own)| own.full_tunnel_via.as_ref()).map(|via| via.at);
+    (via.unwrap_or(node.at), false)
+}
+
+fn leak(
+    inventory: &Inventory,
+    _topology: &Topology,
+    interface: &Interface,
+    node: &Node,
+    family: Family,
+    other: Family,
+) -> Finding {
+    let network = &inventory.networks[interface.network];
+    let (at, overridden) = declared(inventory, interface, node, other);
+    let everything = if family == Family::V4 { "0.0.0.0/0" } else { "::/0" };
+    let title = format!("{family} of `{}` leaves beside its full tunnel", node.name);
+    let has = holds(interface, family);
+    // Whoever shares the network leaks for the same reason.
+    let primary = if has || overridden { at } else { network.name.at };
+    let mut finding = Finding::new(Code::FamilyLeak, title, primary);
+    if has || overridden {
+        finding = finding.label(format!("only {other} goes through the tunnel")).help(format!(
+            "add {everything} to the list (and give network `{}` an {family} prefix where it has \
+             none), or turn {family} off on the device",
+            network.name.value
+        ));
+    } else {
+        finding = finding
+            .label(format!("has no {family} prefix"))
+            .also(at, format!("sends all of its {other} through it"))
+            .help(format!(
+                "give the network an {family} prefix, such as {}, so that {everything} goes \
+                 through the tunnel too; or turn {family} off on the device",
+                if family == Family::V4 { "10.30.0.0/24" } else { "fd30::/64" }
+            ));
+    }
+    finding
+}
+
+fn blackhole(
+    inventory: &Inventory,
+    topology: &Topology,
+    interface: &Interface,
+    node: &Node,
+    family: Family,
+) -> Option<Finding> {
+    let peer = exit_of(interface, family)?;
+    let far = topology.remote(peer);
+    let (at, _) = declared(inventory, interface, node, family);
+    let title = format!("{family} of `{}` goes into its full tunnel and is lost", node.name);
+    let finding = Finding::new(Code::FamilyBlackhole, title, at);
+    let network = &inventory.networks[interface.network];
+    if !holds(interface, family) {
+        let help = format!(
+            "give network `{}` an {family} prefix, or leave {family} out of the AllowedIPs of `{}`",
+            network.name.value, far.name
+        );
+        return Some(
+            finding
+                .label(format!("takes all of {family}"))
+                .also(interface.at, format!("has no {family} address in the tunnel"))
+                .help(help),
+        );
+    }
+    let forwards = match family {
+        Family::V4 => far.forwards.v4,
+        Family::V6 => far.forwards.v6,
+    };
+    let managed = matches!(far.kind, NodeKind::Host(_));
+    // An exit that forwards nothing is said by `dead_ends`.
+    let one = far.forwards.v4 || far.forwards.v6;
+    (managed && far.exit && one && !forwards).then(|| {
+        finding
+            .label(format!("takes all of {family}"))
+            .also(far.at, format!("has no {family} in the tunnel to send on"))
+            .help(format!("give `{}` an {family} address in the network", far.name))
+    })
+}
+
+/// Everything is sent to a host that is no exit and sends it no further.
+pub(super) fn dead_ends(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    let mut causes: HashMap<(Location, Location), usize> = HashMap::new();
+    for (interface, node, families) in full_tunnels(inventory, topology) {
+        let mut peers = FAMILIES
+            .into_iter()
+            .zip(families)
+            .filter(|(_, whole)| *whole)
+            .filter_map(|(family, _)| Some((family, exit_of(interface, family)?)));
+        let Some((family, peer)) = peers.find(|(_, peer)| {
+            let far = topology.remote(peer);
+            let onward =
+                far.interfaces.iter().any(|id| full(topology.interface(*id)) != [false; 2]);
+            matches!(far.kind, NodeKind::Host(_)) && !far.exit && !onward
+        }) else {
+            continue;
+        };
+        let far = topology.remote(peer);
+        let (at, _) = declared(inventory, interface, node, family);
+        if let Some(index) = causes.get(&(at, far.at)) {
+            findings[*index].count += 1;
+            continue;
+        }
+        causes.insert((at, far.at), findings.len());
+        let title = format!("`{}` sends everything to `{}`, which is no exit", node.name, far.name);
+        findings.push(
+            Finding::new(Code::DeadEnd, title, at)
+                .label(format!("all of {family}"))
+                .also(far.at, "neither sends it on nor masquerades it: replies would not come back")
+                .help(format!(
+                    "write `exit: true` under `{}`, or only the fleet's own prefixes here",
+                    far.name
+                )),
+        );
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_and_the_routed_part_of_ipv6_are_everything() {
+        let nets = |texts: &[&str]| -> Vec<IpNet> {
+            let nets: Vec<IpNet> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            IpNet::aggregate(&nets)
+        };
+        assert!(whole(&nets(&["0.0.0.0/1", "128.0.0.0/1"]), Family::V4));
+        assert!(whole(&nets(&["2000::/3"]), Family::V6));
+        assert!(whole(&nets(&["::/1", "8000::/1"]), Family::V6));
+        assert!(!whole(&nets(&["0.0.0.0/1", "fc00::/7"]), Family::V4));
+        assert!(!whole(&nets(&["0.0.0.0/0", "fc00::/7"]), Family::V6));
+    }
+}

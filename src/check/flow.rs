@@ -1,0 +1,165 @@
+//! One flow: a packet there, and its reply back.
+
+use std::net::IpAddr;
+
+use super::flows::Member;
+use super::tables::Tables;
+use super::walk::{Cause, Packet, Start, Walk, Walker};
+use crate::model::Family;
+use crate::topology::Topology;
+
+/// A flow that does not keep its rule.
+#[derive(Debug, Clone)]
+pub(super) struct Broken {
+    /// Where it begins.
+    pub(super) from: Member,
+    /// Where it was to go.
+    pub(super) to: Member,
+    /// The packet's way.
+    pub(super) out: Walk,
+    /// The reply's, where it is what fails.
+    pub(super) back: Option<Walk>,
+    /// Why an allowed flow fails; `None`: a denied one arrives.
+    pub(super) cause: Option<Cause>,
+}
+
+/// A flow that works: the packet's way and its reply's.
+#[derive(Debug, Clone)]
+pub(super) struct Trip {
+    /// The packet's way.
+    pub(super) out: Walk,
+    /// The reply's.
+    pub(super) back: Walk,
+}
+
+/// One source and one destination in one family.
+#[derive(Debug)]
+pub(super) struct Flow<'a> {
+    /// The fleet.
+    pub(super) topology: &'a Topology,
+    /// Its tables.
+    pub(super) tables: &'a Tables<'a>,
+    /// What walks packets through it.
+    pub(super) walker: &'a Walker<'a>,
+    /// Where it begins.
+    pub(super) from: &'a Member,
+    /// Where it ends.
+    pub(super) to: &'a Member,
+    /// The family of its addresses.
+    pub(super) family: Family,
+}
+
+impl Flow<'_> {
+    /// `None` where the two share no family; otherwise whether the flow keeps the rule.
+    pub(super) fn keeps(&self, allow: bool) -> Option<Result<(), Box<Broken>>> {
+        if allow {
+            return self.prove().map(|proof| proof.map(drop));
+        }
+        let (sources, targets) = self.addresses()?;
+        Some(self.deny(&sources, &targets))
+    }
+
+    /// `None` where the two share no family; otherwise the ways of a packet and of its reply.
+    pub(super) fn prove(&self) -> Option<Result<Trip, Box<Broken>>> {
+        let (sources, targets) = self.addresses()?;
+        Some(self.allow(&sources, &targets))
+    }
+
+    fn addresses(&self) -> Option<(Vec<IpAddr>, Vec<IpAddr>)> {
+        let sources = self.from.addresses(self.topology, self.family);
+        let targets = self.to.addresses(self.topology, self.family);
+        (!sources.is_empty() && !targets.is_empty()).then_some((sources, targets))
+    }
+
+    fn broken(&self, out: Walk, back: Option<Walk>, cause: Option<Cause>) -> Box<Broken> {
+        Box::new(Broken { from: *self.from, to: *self.to, out, back, cause })
+    }
+
+    /// One of the destination's addresses is reached and answers; the failure that came furthest.
+    fn allow(&self, sources: &[IpAddr], targets: &[IpAddr]) -> Result<Trip, Box<Broken>> {
+        let mut furthest: Option<Box<Broken>> = None;
+        for start in self.from.starts(self.tables) {
+            for destination in targets.iter().filter(|to| self.sends(start, **to)) {
+                // The kernel chooses the source of what a node sends.
+                let source = match self.from {
+                    Member::Node(node) => self.walker.source(*node, *destination),
+                    _ => None,
+                };
+                let source = source.unwrap_or(sources[0]);
+                let packet = Packet { source, destination: *destination };
+                let broken = match self.round(self.walker.walk(start, packet, &[])) {
+                    Ok(trip) => return Ok(trip),
+                    Err(broken) => broken,
+                };
+                let length = |broken: &Broken| {
+                    broken.out.steps.len() + broken.back.as_ref().map_or(0, |back| back.steps.len())
+                };
+                if furthest.as_ref().is_none_or(|known| length(known) < length(&broken)) {
+                    furthest = Some(broken);
+                }
+            }
+        }
+        Err(furthest.unwrap_or_else(|| {
+            let packet = Packet { source: sources[0], destination: targets[0] };
+            let end = Err(Cause::NoStart);
+            let out = Walk { packet, steps: Vec::new(), end, assumed: false };
+            self.broken(out, None, Some(Cause::NoStart))
+        }))
+    }
+
+    /// Whether a packet gets to where flows of a LAN begin.
+    fn sends(&self, start: Start, destination: IpAddr) -> bool {
+        match (start, self.from) {
+            (Start::Through(gateway), Member::Lan { addr, .. }) => {
+                !self.walker.on_link(gateway, *addr, destination)
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether a packet arrived, and its reply comes back.
+    fn round(&self, out: Walk) -> Result<Trip, Box<Broken>> {
+        let place = match out.end {
+            Ok(place) if self.to.takes(self.topology, place) => place,
+            Ok(_) => return Err(self.broken(out, None, Some(Cause::Elsewhere))),
+            Err(cause) => return Err(self.broken(out, None, Some(cause))),
+        };
+        let Packet { source, destination } = out.packet;
+        let reply = Packet { source: destination, destination: source };
+        let mut lost: Option<(Walk, Cause)> = None;
+        for start in self.walker.replies(place, out.packet) {
+            let back = self.walker.walk(start, reply, &out.steps);
+            let cause = match back.end {
+                Ok(place) if self.from.takes(self.topology, place) => {
+                    return Ok(Trip { out, back });
+                }
+                Ok(_) => Cause::Elsewhere,
+                Err(cause) => cause,
+            };
+            lost.get_or_insert((back, cause));
+        }
+        Err(if let Some((back, cause)) = lost {
+            self.broken(out, Some(back), Some(cause))
+        } else {
+            let end = Err(Cause::NoWayBack);
+            let steps = out.steps.last().copied().into_iter().collect();
+            let back = Walk { packet: reply, steps, end, assumed: false };
+            self.broken(out, Some(back), Some(Cause::NoWayBack))
+        })
+    }
+
+    fn deny(&self, sources: &[IpAddr], targets: &[IpAddr]) -> Result<(), Box<Broken>> {
+        for start in self.from.starts(self.tables) {
+            for source in sources {
+                for destination in targets.iter().filter(|to| self.sends(start, **to)) {
+                    let packet = Packet { source: *source, destination: *destination };
+                    let out = self.walker.walk(start, packet, &[]);
+                    if out.end.is_ok_and(|place| self.to.takes(self.topology, place)) {
+                        return Err(self.broken(out, None, None));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

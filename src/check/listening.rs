@@ -1,0 +1,116 @@
+//! Listen ports: fixed where others are to send, and the one that they send to.
+
+use std::collections::HashMap;
+
+use super::session::entry;
+use super::written;
+use crate::finding::{Code, Finding, Severity};
+use crate::inventory::Inventory;
+use crate::model::{HostName, Location};
+use crate::topology::{InterfaceId, NodeId, NodeKind, Topology};
+
+/// Endpoints of hosts without a fixed port, or with another one.
+pub(super) fn ports(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let mut findings = own(inventory, topology);
+    findings.extend(overridden(inventory, topology));
+    findings
+}
+
+/// A host that says it is reached at one port and listens on another, with no NAT in between.
+fn own(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for interface in &topology.interfaces {
+        let node = topology.node(interface.node);
+        let written = written::own(inventory, node.kind, interface.network);
+        let Some((host, own)) = written.filter(|(host, _)| !host.nat) else { continue };
+        let (Some(endpoint), Some(port)) = (&own.endpoint, interface.listen_port) else { continue };
+        if endpoint.value.port == port {
+            continue;
+        }
+        let said = own.listen_port.as_ref().map_or(interface.at, |port| port.at);
+        findings.push(mismatch(
+            &host.name.value,
+            port.get(),
+            endpoint.value.port.get(),
+            endpoint.at,
+            said,
+        ));
+    }
+    findings
+}
+
+fn mismatch(name: &HostName, listens: u16, told: u16, at: Location, said: Location) -> Finding {
+    let title = format!("`{name}` listens on UDP port {listens} and is looked for on {told}");
+    Finding::new(Code::PortMismatch, title, at)
+        .label(format!("port {told}"))
+        .also(said, format!("listens on {listens}"))
+        .help(format!(
+            "write {listens} here, or `listen_port: {told}`; where a router forwards {told} to \
+             {listens}, say so with `nat: true`"
+        ))
+}
+
+/// What hosts are told by overrides about where others listen.
+fn overridden(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let hosts = &inventory.hosts;
+    if hosts.iter().flat_map(|host| &host.interfaces).all(|own| own.peers.is_empty()) {
+        return Vec::new();
+    }
+    let names: HashMap<&HostName, NodeId> =
+        (0..).map(NodeId).zip(&topology.nodes).map(|(id, node)| (&node.name, id)).collect();
+    let in_network = |node: NodeId, network: usize| -> Option<InterfaceId> {
+        let mut ids = topology.node(node).interfaces.iter().copied();
+        ids.find(|id| topology.interface(*id).network == network)
+    };
+    let mut findings: Vec<Finding> = Vec::new();
+    for (host, id) in hosts.iter().zip((0..).map(NodeId)) {
+        for own in &host.interfaces {
+            for told in &own.peers {
+                let Some(endpoint) = &told.endpoint else { continue };
+                let Some(far) = names.get(&told.peer.value).copied() else { continue };
+                let (Some(here), Some(there)) =
+                    (in_network(id, own.network), in_network(far, own.network))
+                else {
+                    continue;
+                };
+                let node = topology.node(far);
+                let NodeKind::Host(_) = node.kind else { continue };
+                // Overrides of peers that nothing links are said elsewhere.
+                let Some(back) = entry(topology, there, here) else { continue };
+                let asked = endpoint.value.port.get();
+                match topology.interface(there).listen_port {
+                    None => {
+                        let title = format!(
+                            "`{}` has no fixed port for `{}` to reach",
+                            node.name, host.name.value
+                        );
+                        let mut finding = Finding::new(Code::NoListenPort, title, endpoint.at)
+                            .label(format!("expects it on UDP port {asked}"))
+                            .also(node.at, "the kernel chooses another port at each start")
+                            .help(format!(
+                                "give `{0}` `listen_port: {asked}`, or write its `endpoint:` there \
+                                 instead of here: then everybody finds it",
+                                node.name
+                            ));
+                        if back.endpoint.is_some() {
+                            // It can begin the session itself.
+                            finding.severity = Severity::Warning;
+                        }
+                        findings.push(finding);
+                    }
+                    Some(port) if port.get() != asked && !node.nat => {
+                        findings.push(mismatch(
+                            &node.name,
+                            port.get(),
+                            asked,
+                            endpoint.at,
+                            node.at,
+                        ));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+    findings
+}

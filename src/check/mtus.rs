@@ -1,0 +1,177 @@
+//! MTUs: an encrypted packet has to fit what carries it.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use super::nested::{Nesting, literal};
+use super::written;
+use crate::finding::{Code, Finding, Severity};
+use crate::inventory::Inventory;
+use crate::model::{Family, Location};
+use crate::topology::{Interface, Node, Peer, Topology};
+
+/// Bytes around an inner packet over IPv4: 20 + 8 + 32.
+const OVER_V4: u16 = 60;
+/// Bytes around an inner packet over IPv6: 40 + 8 + 32.
+const OVER_V6: u16 = 80;
+/// Bytes of an underlay that says nothing else.
+const ETHERNET: u16 = 1500;
+/// What every IPv6 link has to carry (RFC 8200, section 5).
+const LEAST_V6: u16 = 1280;
+
+/// The bytes that encryption adds towards a peer, and whether that is certain.
+fn overhead(peer: &Peer) -> (u16, bool) {
+    match literal(peer) {
+        Some(IpAddr::V4(_)) => (OVER_V4, true),
+        Some(IpAddr::V6(_)) => (OVER_V6, true),
+        None => (OVER_V6, false),
+    }
+}
+
+/// Every interface whose packets do not fit.
+pub(super) fn sizes(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let nesting = Nesting::new(inventory, topology);
+    let mut all = Folded::default();
+    for interface in &topology.interfaces {
+        let node = topology.node(interface.node);
+        if !written::ours(inventory, node.kind) {
+            continue;
+        }
+        let declared = written::mtu(inventory, node, interface);
+        if let Some(at) = declared {
+            all.add(underlay(inventory, topology, node, interface, at));
+        }
+        if node.interfaces.len() > 1 {
+            all.add(nested(topology, &nesting, node, interface, declared));
+        }
+        all.add(small(inventory, topology, node, interface, declared));
+    }
+    all.findings
+}
+
+/// Findings by code and place, counted.
+#[derive(Default)]
+struct Folded {
+    findings: Vec<Finding>,
+    causes: HashMap<(Code, Location), usize>,
+}
+
+impl Folded {
+    fn add(&mut self, finding: Option<Finding>) {
+        let Some(finding) = finding else { return };
+        if let Some(index) = self.causes.get(&(finding.code, finding.primary.at)) {
+            self.findings[*index].count += 1;
+            return;
+        }
+        self.causes.insert((finding.code, finding.primary.at), self.findings.len());
+        self.findings.push(finding);
+    }
+}
+
+/// The underlay of a node: its bytes, and where they are written.
+fn way_out(inventory: &Inventory, node: &Node) -> (u16, Option<Location>) {
+    let mtu = node.site.and_then(|site| inventory.sites[site].underlay.mtu.as_ref());
+    mtu.map_or((ETHERNET, None), |mtu| (mtu.value.get(), Some(mtu.at)))
+}
+
+/// A declared MTU against the underlays of both ends of each link.
+fn underlay(
+    inventory: &Inventory,
+    topology: &Topology,
+    node: &Node,
+    interface: &Interface,
+    at: Location,
+) -> Option<Finding> {
+    let own = way_out(inventory, node);
+    let mtu = interface.mtu.get();
+    // Most interfaces are far below what any link would need.
+    let worst = interface.peers.iter().filter_map(|peer| {
+        let far = topology.remote(peer);
+        let least = own.min(way_out(inventory, far));
+        let (bytes, sure) = overhead(peer);
+        let fits = least.0.saturating_sub(bytes);
+        // Over a name's IPv4 address it might still fit.
+        let broken = mtu > least.0.saturating_sub(OVER_V4) || (sure && mtu > fits);
+        (mtu > fits).then_some((fits, !broken, bytes, least, far))
+    });
+    let (fits, only_v6, bytes, (least, place), far) =
+        worst.min_by_key(|worst| (worst.0, worst.1))?;
+    let title = format!("MTU {mtu} of `{}` does not fit the way to `{}`", node.name, far.name);
+    let mut finding =
+        Finding::new(Code::MtuTooLarge, title, at).label(format!("at most {fits}")).help(format!(
+            "{least} bytes of underlay, less {bytes} for the encryption{}: write `mtu: {fits}`, or \
+             leave it out to have it derived",
+            if only_v6 { " over IPv6" } else { "" }
+        ));
+    if let Some(place) = place {
+        finding = finding.also(place, "what the way out carries");
+    }
+    if only_v6 {
+        finding.severity = Severity::Info;
+    }
+    Some(finding)
+}
+
+/// A tunnel within another one of the same host.
+fn nested(
+    topology: &Topology,
+    nesting: &Nesting<'_>,
+    node: &Node,
+    interface: &Interface,
+    declared: Option<Location>,
+) -> Option<Finding> {
+    let mtu = interface.mtu.get();
+    interface.peers.iter().find_map(|peer| {
+        let addr = literal(peer)?;
+        let carrier = nesting.carrier(interface, addr)?;
+        let outer = topology.interface(carrier.to);
+        let fits = outer.mtu.get().saturating_sub(overhead(peer).0);
+        if std::ptr::eq(outer, interface) || mtu <= fits {
+            return None;
+        }
+        let title = format!(
+            "{} of `{}` is carried by {}, and its MTU {mtu} does not fit",
+            interface.name, node.name, outer.name
+        );
+        Some(
+            Finding::new(Code::MtuNested, title, declared.unwrap_or(interface.at))
+                .label(format!("at most {fits}"))
+                .also(outer.at, format!("{} has an MTU of {}", outer.name, outer.mtu))
+                .also(topology.remote(peer).at, format!("{addr} is reached through {}", outer.name))
+                .help(format!("write `mtu: {fits}` for {}", interface.name)),
+        )
+    })
+}
+
+/// IPv6 on an interface that is too small for it: the kernel has none there.
+fn small(
+    inventory: &Inventory,
+    topology: &Topology,
+    node: &Node,
+    interface: &Interface,
+    declared: Option<Location>,
+) -> Option<Finding> {
+    if interface.mtu.get() >= LEAST_V6 {
+        return None;
+    }
+    let v6 = interface.addresses.iter().find(|addr| Family::of(&addr.value) == Family::V6)?;
+    let nodes = interface.peers.iter().map(|peer| topology.remote(peer));
+    let ways = std::iter::once(node).chain(nodes).map(|node| way_out(inventory, node));
+    let least = ways.min_by_key(|way| way.0).and_then(|way| way.1);
+    let title =
+        format!("IPv6 on {} of `{}`, whose MTU is {}", interface.name, node.name, interface.mtu);
+    let finding =
+        Finding::new(Code::MtuBelowIpv6, title, declared.or(least).unwrap_or(interface.at)).label(
+            if declared.is_some() { "below 1280" } else { "leaves less than 1280 for the tunnel" },
+        );
+    let finding = if v6.at == finding.primary.at {
+        finding
+    } else {
+        finding.also(v6.at, "has an IPv6 address there")
+    };
+    Some(finding.help(
+        "the kernel turns IPv6 off on interfaces below 1280 bytes, and the address cannot be added: \
+         write at least `mtu: 1280` (an underlay of 1360), or leave the network without an IPv6 \
+         prefix",
+    ))
+}

@@ -1,0 +1,97 @@
+//! Single points of failure: hosts and links without which the fleet falls apart.
+
+use std::collections::HashSet;
+
+use super::session::{Graph, Session, session};
+use crate::finding::{Code, Finding};
+use crate::inventory::Inventory;
+use crate::topology::{Node, NodeId, NodeKind, Topology};
+
+/// Places that one finding names.
+const NAMED: usize = 4;
+/// Hosts that are asked whether they know all others.
+const TRIED: usize = 16;
+
+/// One finding for all hosts, one for all links: information, never more. What hangs on a host as
+/// a mere leaf without being managed (a phone on its gateway) is not counted.
+pub(super) fn single(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let managed = topology.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Host(_)));
+    let count = managed.count();
+    if count < 3 || two_know_all(inventory, topology, count) {
+        return Vec::new();
+    }
+    let graph = Graph::new(inventory, topology);
+    let mut findings = Vec::new();
+    findings.extend(hosts(topology, &graph));
+    findings.extend(links(topology, &graph));
+    findings
+}
+
+/// Whether two hosts can have a session with every other host: then nothing is a single point, and
+/// the graph of a mesh, which is by far the largest, need not be made.
+fn two_know_all(inventory: &Inventory, topology: &Topology, count: usize) -> bool {
+    let peers = |node: &Node| -> usize {
+        node.interfaces.iter().map(|id| topology.interface(*id).peers.len()).sum()
+    };
+    let knows_all = |node: &&Node| {
+        let mut known: HashSet<NodeId> = HashSet::new();
+        for id in &node.interfaces {
+            for peer in &topology.interface(*id).peers {
+                let far = topology.interface(peer.remote).node;
+                let host = matches!(topology.node(far).kind, NodeKind::Host(_));
+                if host && session(inventory, topology, *id, peer) != Session::Never {
+                    known.insert(far);
+                }
+            }
+        }
+        known.len() + 1 == count
+    };
+    let candidates = topology
+        .nodes
+        .iter()
+        .filter(|node| matches!(node.kind, NodeKind::Host(_)) && peers(node) + 1 >= count);
+    candidates.take(TRIED).filter(knows_all).take(2).count() == 2
+}
+
+fn hosts(topology: &Topology, graph: &Graph) -> Option<Finding> {
+    let points = graph.hubs_of_hosts(topology);
+    let (first, rest) = points.split_first()?;
+    let name = |id: &NodeId| topology.node(*id).name.as_str();
+    let title = if rest.is_empty() {
+        format!("`{}` is a single point of failure", name(first))
+    } else {
+        format!("{} hosts are single points of failure", points.len())
+    };
+    let mut finding = Finding::new(Code::SinglePoint, title, topology.node(*first).at)
+        .label("every way between some hosts goes through it");
+    for id in rest.iter().take(NAMED - 1) {
+        finding = finding.also(topology.node(*id).at, "so it is here");
+    }
+    Some(finding.help(
+        "nothing is wrong; where that matters, give the network a second hub (`links: { hub: [a, \
+         b] }`) or a link around it",
+    ))
+}
+
+fn links(topology: &Topology, graph: &Graph) -> Option<Finding> {
+    let bridges = graph.bridges_between_hosts(topology);
+    let ((a, b), rest) = bridges.split_first()?;
+    let name = |id| topology.node(topology.interface(id).node).name.as_str();
+    let title = if rest.is_empty() {
+        format!("the link between `{}` and `{}` is a single point of failure", name(*a), name(*b))
+    } else {
+        format!("{} links are single points of failure", bridges.len())
+    };
+    let at =
+        super::session::entry(topology, *a, *b).map_or(topology.interface(*a).at, |peer| peer.at);
+    let mut finding =
+        Finding::new(Code::SinglePoint, title, at).label("the only way between two parts of it");
+    for (a, b) in rest.iter().take(NAMED - 1) {
+        if let Some(peer) = super::session::entry(topology, *a, *b)
+            && peer.at != at
+        {
+            finding = finding.also(peer.at, format!("`{}` and `{}`", name(*a), name(*b)));
+        }
+    }
+    Some(finding.help("nothing is wrong; where that matters, link the two parts a second time"))
+}

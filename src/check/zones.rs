@@ -1,0 +1,125 @@
+//! Networks that meet on one host: what can pass from one to the other though nobody asked.
+
+use super::session::entry;
+use crate::finding::{Code, Finding};
+use crate::inventory::{Inventory, Selector};
+use crate::model::{Family, RouteTable};
+use crate::topology::{Interface, InterfaceId, Node, NodeKind, Peer, Topology};
+
+const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// A full tunnel of one network whose host stands in another one too: it forwards, and the members
+/// of the other network accept it where they send everything there themselves.
+pub(super) fn transit(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for node in topology.nodes.iter().filter(|node| node.interfaces.len() > 1) {
+        let on = node.forwards.v4 || node.forwards.v6;
+        if !on || !matches!(node.kind, NodeKind::Host(_)) {
+            continue;
+        }
+        for from in &node.interfaces {
+            for to in node.interfaces.iter().filter(|to| *to != from) {
+                let table = topology.interface(*to).table;
+                if matches!(table, RouteTable::Auto | RouteTable::Number(254)) {
+                    findings.extend(between(inventory, topology, node, *from, *to));
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// The two entries of a link: the gateway's, and the far end's.
+fn entries(topology: &Topology, id: InterfaceId) -> impl Iterator<Item = (&Peer, &Peer)> {
+    let interface: &Interface = topology.interface(id);
+    interface.peers.iter().filter_map(move |peer| Some((peer, entry(topology, peer.remote, id)?)))
+}
+
+fn between(
+    inventory: &Inventory,
+    topology: &Topology,
+    gate: &Node,
+    from: InterfaceId,
+    to: InterfaceId,
+) -> Option<Finding> {
+    let family = FAMILIES.into_iter().find(|family| match family {
+        Family::V4 => gate.forwards.v4,
+        Family::V6 => gate.forwards.v6,
+    })?;
+    let address = |id: InterfaceId| {
+        topology.tunnel_addresses(id).find(|addr| Family::of_addr(addr) == family)
+    };
+    let everything = |peer: &Peer| {
+        peer.allowed_ips.iter().any(|net| net.prefix_len() <= 1 && Family::of(net) == family)
+    };
+    // Who sends everything to the gateway sends it the other network's packets too.
+    let mut senders = entries(topology, from).filter(|(_, theirs)| everything(theirs));
+    let (sender, _) = senders.next()?;
+    let source = address(sender.remote)?;
+    let accepts = |theirs: &Peer| theirs.allowed_ips.iter().any(|net| net.contains(&source));
+    let takes = |(peer, theirs): &(&Peer, &Peer)| accepts(theirs) && address(peer.remote).is_some();
+    let mut receivers = entries(topology, to).filter(takes);
+    let (receiver, _) = receivers.next()?;
+    let destination = address(receiver.remote)?;
+    let (one, two) = (topology.remote(sender), topology.remote(receiver));
+    if asked(inventory, topology, one, two) || one.name == two.name {
+        return None;
+    }
+    let count = (1 + senders.count()) * (1 + receivers.count());
+    let name = |id: InterfaceId| &inventory.networks[topology.interface(id).network].name;
+    let title = format!(
+        "`{}` lets network `{}` into network `{}`",
+        gate.name,
+        name(from).value,
+        name(to).value
+    );
+    let mut finding = Finding::new(Code::UnwantedTransit, title, gate.at)
+        .label(format!("forwards {family} between its networks"))
+        .also(one.at, format!("sends everything to `{}`", gate.name))
+        .also(two.at, format!("accepts it from `{}`", gate.name))
+        .witness(source, destination)
+        .help(format!(
+            "if that is meant, say so: `expect: [{{ allow: {{ from: {}, to: {} }} }}]`; if not, let \
+             two hosts be the gateways, or drop it in a firewall between {} and {} (`post_up`)",
+            name(from).value,
+            name(to).value,
+            topology.interface(from).name,
+            topology.interface(to).name
+        ));
+    finding.count = u32::try_from(count).unwrap_or(u32::MAX);
+    Some(finding)
+}
+
+/// Whether a rule of `expect` is about flows between two nodes.
+fn asked(inventory: &Inventory, topology: &Topology, from: &Node, to: &Node) -> bool {
+    inventory.expects.iter().any(|rule| {
+        stands_for(inventory, topology, &rule.from.value, from)
+            && stands_for(inventory, topology, &rule.to.value, to)
+    })
+}
+
+fn stands_for(
+    inventory: &Inventory,
+    topology: &Topology,
+    selector: &Selector,
+    node: &Node,
+) -> bool {
+    let interfaces = || node.interfaces.iter().map(|id| topology.interface(*id));
+    match selector {
+        Selector::Host(name) => node.name == *name,
+        Selector::Site(name) => {
+            node.site.is_some_and(|site| inventory.sites[site].name.value == *name)
+        }
+        Selector::Group(name) => match node.kind {
+            NodeKind::Host(index) => inventory.hosts[index].groups.contains(name),
+            NodeKind::Unmanaged(_) => false,
+        },
+        Selector::Network(name) => {
+            interfaces().any(|interface| inventory.networks[interface.network].name.value == *name)
+        }
+        Selector::Net(net) => interfaces()
+            .flat_map(|interface| &interface.addresses)
+            .any(|addr| net.contains(&addr.value.addr())),
+        Selector::Internet => false,
+    }
+}

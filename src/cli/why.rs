@@ -1,0 +1,96 @@
+//! `wgfleet why`: a flow hop by hop, and what mends it.
+
+use std::net::IpAddr;
+
+use clap::Args;
+use ipnet::IpNet;
+
+use super::fleet::Fleet;
+use super::{CommandError, CommandResult, Exit, Format, Global};
+use crate::check::{self, Outcome};
+use crate::inventory::{Inventory, Selector};
+use crate::model::{GroupName, HostName, NetworkName, SiteName, host_net};
+use crate::report;
+
+/// Show a flow hop by hop: why it works, or where it fails and which change mends it.
+///
+/// A flow that does not work exits 3. The change is a unified diff of the inventory that has been
+/// proved: with it the flow works. Touches no host, needs no key.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  wgfleet why paris branch-7
+  wgfleet why 192.168.1.20 192.168.7.30
+  wgfleet why alice-phone internet
+  wgfleet why --format json paris-gw b7 | jq -r '.mend.patch' | patch -p1")]
+pub(super) struct WhyArgs {
+    /// Where the flow begins: an address, a prefix, a host, peer, site, group or network
+    #[arg(value_name = "SRC")]
+    from: String,
+
+    /// Where it ends: the same, or `internet`
+    #[arg(value_name = "DST")]
+    to: String,
+}
+
+impl WhyArgs {
+    pub(super) fn run(self, global: &Global) -> CommandResult {
+        let reading = Fleet::read(global)?;
+        let Some(fleet) = &reading.fleet else {
+            if let Some(loaded) = reading.loaded() {
+                let text = report::findings::human(&reading.findings, &loaded.sources, true);
+                anstream::eprint!("{text}");
+            }
+            return Ok(Exit::Findings);
+        };
+        let inventory = fleet.inventory();
+        let (from, to) = (selector(inventory, &self.from)?, selector(inventory, &self.to)?);
+        let lock = &fleet.loaded.lock;
+        let addresses =
+            |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
+        let why = check::why(inventory, &fleet.topology, &addresses, &from, &to);
+        let text = match global.format {
+            Format::Json => serde_json::to_string_pretty(&why).unwrap_or_default() + "\n",
+            Format::Human | Format::Sarif | Format::Junit => {
+                report::why::human(&why, &self.from, &self.to)
+            }
+        };
+        super::write_stdout(text.as_bytes())?;
+        Ok(match why.outcome {
+            Outcome::Reachable | Outcome::SamePlace => Exit::Done,
+            Outcome::Broken | Outcome::NoFlow => Exit::Findings,
+        })
+    }
+}
+
+/// What an argument stands for.
+fn selector(inventory: &Inventory, text: &str) -> Result<Selector, CommandError> {
+    if text == "internet" {
+        return Ok(Selector::Internet);
+    }
+    if let Ok(addr) = text.parse::<IpAddr>() {
+        return Ok(Selector::Net(host_net(addr)));
+    }
+    if let Ok(net) = text.parse::<IpNet>() {
+        return Ok(Selector::Net(net.trunc()));
+    }
+    let index = inventory.index();
+    let host = text.parse::<HostName>().ok();
+    if let Some(name) = host.filter(|name| index.host(name).or(index.peer(name)).is_some()) {
+        return Ok(Selector::Host(name));
+    }
+    let site = text.parse::<SiteName>().ok();
+    if let Some(name) = site.filter(|name| index.site(name).is_some()) {
+        return Ok(Selector::Site(name));
+    }
+    let group = text.parse::<GroupName>().ok();
+    if let Some(name) = group.filter(|name| inventory.hosts.iter().any(|h| h.groups.contains(name)))
+    {
+        return Ok(Selector::Group(name));
+    }
+    let network = text.parse::<NetworkName>().ok();
+    if let Some(name) = network.filter(|name| index.network(name).is_some()) {
+        return Ok(Selector::Network(name));
+    }
+    Err(CommandError::message(Exit::Usage, format!("nothing in the fleet is called {text:?}"))
+        .hint("name an address, a prefix, a host, peer, site, group or network, or `internet`"))
+}

@@ -1,0 +1,176 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
+const detail = document.getElementById("detail");
+const map = document.getElementById("map");
+const links = document.getElementById("links");
+const byName = new Map(Object.entries(data.hosts).map(([id, host]) => [host.name, id]));
+
+// Every text is set as text: nothing of a file becomes markup.
+function add(parent, tag, text, name) {
+  const element = document.createElement(tag);
+  if (text !== undefined && text !== null) element.textContent = text;
+  if (name) element.className = name;
+  parent.append(element);
+  return element;
+}
+
+function each(selector, act) { document.querySelectorAll(selector).forEach(act); }
+
+function clear() {
+  detail.replaceChildren();
+  detail.hidden = false;
+  each(".chosen", (host) => host.classList.remove("chosen"));
+  each(".lit", (link) => link.classList.remove("lit"));
+  each("[aria-current]", (button) => button.removeAttribute("aria-current"));
+  if (links) links.classList.remove("dimmed");
+  const way = document.getElementById("way");
+  if (way) way.replaceChildren();
+}
+
+function choose(ids, light) {
+  const chosen = new Set(ids.map(String));
+  each(".host", (host) => host.classList.toggle("chosen", chosen.has(host.dataset.host)));
+  if (!links || chosen.size === 0) return;
+  links.classList.add("dimmed");
+  for (const link of links.children) {
+    link.classList.toggle("lit", light(chosen.has(link.dataset.a), chosen.has(link.dataset.b)));
+  }
+}
+
+// The way of the witness: an arrow for each hop that sends, a ring where it is lost.
+function draw(trace) {
+  const way = document.getElementById("way");
+  if (!way) return;
+  const make = (tag, attributes) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    way.append(element);
+  };
+  let last;
+  for (const hop of trace) {
+    const host = data.hosts[byName.get(hop.host)];
+    if (!host) continue;
+    if (last && last !== host) {
+      const [dx, dy] = [host.x - last.x, host.y - last.y];
+      const [cx, cy] = [(last.x + host.x) / 2 - dy * 0.12, (last.y + host.y) / 2 + dx * 0.12];
+      make("path", { d: `M${last.x} ${last.y}Q${cx} ${cy} ${host.x} ${host.y}` });
+    }
+    last = host;
+  }
+  if (last) make("circle", { cx: last.x, cy: last.y, r: 15 });
+}
+
+function showFinding(index) {
+  const finding = data.findings[index];
+  if (!finding) return;
+  clear();
+  each(`[data-finding="${index}"]`, (button) => button.setAttribute("aria-current", "true"));
+  describe(finding);
+}
+
+function showFault(index) {
+  const fault = data.faults[index];
+  if (!fault) return;
+  clear();
+  fault.hosts = fault.trace.map((hop) => byName.get(hop.host)).filter((id) => id !== undefined);
+  describe(fault);
+  detail.scrollIntoView({ block: "nearest" });
+}
+
+function describe(finding) {
+  const heading = add(detail, "h2");
+  if (finding.code) add(heading, "span", finding.code, `chip ${finding.severity}`);
+  heading.append(` ${finding.title}`);
+  if (finding.help) {
+    add(detail, "h3", "What to do");
+    add(detail, "div", finding.help, "help");
+  }
+  if (finding.witness || finding.trace.length) {
+    add(detail, "h3", "A packet that shows it");
+    if (finding.witness) {
+      add(detail, "code", `${finding.witness.source} → ${finding.witness.destination}`);
+    }
+    const list = add(detail, "ol", null, "trace");
+    finding.trace.forEach((hop, at) => {
+      const item = add(list, "li");
+      if (at === finding.trace.length - 1) item.className = "lost";
+      const interfaceName = hop.interface ? ` (${hop.interface})` : "";
+      const matched = hop.matched ? ` [${hop.matched}]` : "";
+      item.textContent = `${hop.host}${interfaceName}: ${hop.action}${matched}`;
+    });
+  }
+  const place = finding.labels.length ? "Where" : "";
+  const several = finding.count > 1 ? `one of ${finding.count}` : "";
+  if (place || several) add(detail, "h3", [place, several].filter(Boolean).join(", "));
+  for (const label of finding.labels) {
+    add(detail, "div", label.text ? `${label.place}: ${label.text}` : label.place, "place");
+    if (label.line) add(detail, "pre", label.line);
+  }
+  if (data.pages[finding.code]) {
+    const more = add(detail, "details");
+    add(more, "summary", `What ${finding.code} means`);
+    add(more, "pre", data.pages[finding.code]);
+  }
+  choose(finding.hosts, (a, b) => a && b);
+  draw(finding.trace);
+  detail.scrollTop = 0;
+}
+
+function showHost(id) {
+  const host = data.hosts[id];
+  if (!host) return;
+  clear();
+  add(detail, "h2", host.name);
+  add(detail, "div", host.facts.join(" · "), "place");
+  for (const own of host.interfaces) {
+    add(detail, "h3", `${own.name}, network ${own.network}`);
+    const port = own.port ? `, UDP port ${own.port}` : "";
+    add(detail, "div", `${own.addresses.join(", ")}, MTU ${own.mtu}${port}`);
+    const table = add(detail, "table");
+    const head = add(table, "tr");
+    for (const name of ["peer", "AllowedIPs", "endpoint", "keepalive"]) add(head, "th", name);
+    for (const peer of own.peers) {
+      const row = add(table, "tr");
+      for (const text of [peer.name, peer.allowed, peer.endpoint || "", peer.keepalive || ""]) {
+        add(row, "td", text);
+      }
+    }
+    if (own.more) add(detail, "div", `and ${own.more} more peers`, "place");
+  }
+  const about = data.findings
+    .map((finding, index) => [finding, index])
+    .filter(([finding]) => finding.hosts.includes(Number(id)));
+  if (about.length) add(detail, "h3", "Findings");
+  for (const [finding, index] of about) {
+    const link = add(add(detail, "div"), "a", `${finding.code} ${finding.title}`);
+    link.href = `#finding-${index}`;
+  }
+  choose([id], (a, b) => a || b);
+  detail.scrollTop = 0;
+}
+
+// What is chosen is in the address, so that it can be bookmarked and stepped back to.
+function follow() {
+  const [kind, id] = location.hash.slice(1).split("-");
+  if (kind === "finding") showFinding(Number(id));
+  else if (kind === "host") showHost(id);
+  else if (kind === "fault") showFault(Number(id));
+}
+
+each("[data-finding]", (button) => {
+  button.addEventListener("click", () => { location.hash = `finding-${button.dataset.finding}`; });
+});
+each("[data-fault]", (button) => {
+  button.addEventListener("click", () => { location.hash = `fault-${button.dataset.fault}`; });
+});
+each("[data-host]", (host) => {
+  const go = () => { location.hash = `host-${host.dataset.host}`; };
+  host.addEventListener("click", go);
+  host.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" || event.key === " ") { event.preventDefault(); go(); }
+  });
+});
+// A drawing that would be too small to read is scrolled instead.
+if (map) map.style.minWidth = `${Math.round(Number(map.dataset.width) * 0.78)}px`;
+addEventListener("hashchange", follow);
+follow();

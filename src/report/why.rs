@@ -1,0 +1,67 @@
+//! The answer of `wgfleet why` for people.
+
+use std::fmt::Write as _;
+
+use crate::check::{Outcome, Why};
+use crate::finding::Hop;
+use crate::model::HostName;
+
+/// The flow, hop by hop, and what mends it.
+#[must_use]
+pub fn human(why: &Why, from: &str, to: &str) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = match why.outcome {
+        Outcome::Reachable if why.flows == 1 => writeln!(out, "{from} reaches {to}"),
+        Outcome::Reachable => writeln!(out, "{from} reaches {to}: all {} flows work", why.flows),
+        Outcome::Broken if why.flows == 1 => writeln!(out, "{from} does not reach {to}"),
+        Outcome::Broken => {
+            writeln!(
+                out,
+                "{from} does not reach {to}: {} of {} flows work",
+                why.reachable, why.flows
+            )
+        }
+        Outcome::SamePlace => {
+            writeln!(out, "{from} and {to} are at one place: no tunnel is between them")
+        }
+        Outcome::NoFlow => {
+            writeln!(
+                out,
+                "no flow can be from {from} to {to}: they share no address family, or one has no address"
+            )
+        }
+    };
+    if let Some(packet) = &why.packet {
+        let flow = why.flow.as_deref().unwrap_or_default();
+        let _ = writeln!(out, "\na packet {flow}, {} to {}", packet.source, packet.destination);
+    }
+    hops(&mut out, &why.trace);
+    if !why.reply.is_empty() {
+        out.push_str("its reply\n");
+        hops(&mut out, &why.reply);
+    }
+    if let Some(cause) = &why.cause {
+        let _ = writeln!(out, "\ncause: {cause}");
+    }
+    if !why.assumed.is_empty() {
+        let names: Vec<&str> = why.assumed.iter().map(HostName::as_str).collect();
+        let _ = writeln!(out, "\nassumed: {} is configured as the file has it", names.join(", "));
+    }
+    match (&why.mend, why.outcome) {
+        (Some(mend), _) => {
+            let _ = write!(out, "\nmend: {}; then it works:\n\n{}", mend.title, mend.patch);
+        }
+        (None, Outcome::Broken) => {
+            out.push_str("\nno single change to the file that wgfleet knows of mends it\n");
+        }
+        (None, _) => {}
+    }
+    out
+}
+
+fn hops(out: &mut String, hops: &[Hop]) {
+    for hop in hops {
+        let _ = writeln!(out, "  {}", super::findings::describe(hop));
+    }
+}
