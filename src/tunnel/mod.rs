@@ -11,6 +11,7 @@ pub mod engine;
 mod kernel;
 mod link;
 mod netlink;
+pub mod offload;
 pub mod quick;
 mod resolve;
 mod show;

@@ -5,6 +5,7 @@
 //! something up, so a change of one peer never stops the packets of another.
 
 use std::collections::HashMap;
+use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -24,13 +25,12 @@ use super::packet::{addresses, total_length};
 use super::peer::{Identity, Peer, PeerState, x25519};
 use super::{AllowedIps, Engine, EngineError, LinkState};
 use crate::model::PublicKey;
-use crate::tunnel::transport::{Bind, Bound, Tun, Udp};
+use crate::tunnel::offload::Offload;
+use crate::tunnel::transport::{Bind, Bound, LARGEST, Tun, Udp};
 use crate::tunnel::{DeviceChange, DeviceSnapshot};
 
 /// How often timers are looked at.
 const TICK: Duration = Duration::from_millis(250);
-/// The largest IP packet, and the largest datagram.
-const LARGEST: usize = 65535;
 /// Header and tag of a data message.
 const OVERHEAD: usize = 32;
 /// How long a thread waits after an error of its socket, so that a lasting one costs nothing.
@@ -163,7 +163,7 @@ impl Core {
         let mut packet = vec![0; LARGEST];
         loop {
             match self.tun.recv(&mut packet) {
-                Ok(Some(length)) => self.take_packet(&packet[..length]),
+                Ok(Some((length, _))) => self.take_packet(&packet[..length]),
                 Ok(None) => return,
                 Err(error) => {
                     // The interface is gone; the daemon learns it from the kernel as well.
@@ -175,10 +175,14 @@ impl Core {
     }
 
     fn read_udp(&self, socket: &dyn Udp) {
-        let mut datagram = vec![0; LARGEST];
+        let mut datagrams = vec![0; LARGEST];
         loop {
-            match socket.recv(&mut datagram) {
-                Ok(Some((length, from))) => self.take_datagram(&datagram[..length], from),
+            match socket.recv(&mut datagrams) {
+                Ok(Some(received)) => {
+                    for datagram in datagrams[..received.length].chunks(received.stride) {
+                        self.take_datagram(datagram, received.from);
+                    }
+                }
                 Ok(None) => return,
                 Err(error) => {
                     tracing::debug!("failed to receive a datagram: {error}");
@@ -289,7 +293,8 @@ impl Core {
     fn send(&self, datagram: &[u8], to: SocketAddr) -> std::io::Result<()> {
         let sockets = self.sockets.read();
         let socket = sockets.as_ref().and_then(|bound| bound.toward(&to));
-        socket.ok_or(std::io::ErrorKind::NotConnected)?.send(datagram, to)
+        let socket = socket.ok_or(std::io::ErrorKind::NotConnected)?;
+        socket.send(datagram, datagram.len(), &to.into())
     }
 
     fn take_datagram(&self, datagram: &[u8], from: SocketAddr) {
@@ -396,7 +401,8 @@ impl Core {
             return;
         }
         let Some(length) = total_length(packet) else { return };
-        if let Err(error) = self.tun.send(&packet[..length]) {
+        let part = [IoSlice::new(&packet[..length])];
+        if let Err(error) = self.tun.send(&part, &Offload::DONE) {
             tracing::debug!("failed to give a packet to the host: {error}");
         }
     }
