@@ -47,7 +47,6 @@ const FENCES: &[(&str, &str)] = &[
     ("blake2", "tunnel/noise/"),
     ("chacha20poly1305", "tunnel/noise/"),
     ("ring", "tunnel/noise/"),
-    ("gotatun", "tunnel/engine"),
     ("x25519_dalek", "model/key.rs"),
     ("hkdf", "vault/derive.rs"),
     ("petgraph", "check/"),

@@ -1,11 +1,12 @@
 //! The TUN interface of a tunnel.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IoSlice, Read as _, Write as _};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::offload::{Accepts, Offload};
 use super::transport::Tun;
 use super::wake::Wake;
 use crate::model::InterfaceName;
@@ -80,23 +81,35 @@ impl SystemTun {
 }
 
 impl Tun for SystemTun {
-    fn recv(&self, packet: &mut [u8]) -> io::Result<Option<usize>> {
+    fn recv(&self, packet: &mut [u8]) -> io::Result<Option<(usize, Offload)>> {
         loop {
-            match (&self.device).read(packet) {
-                Ok(length) => return Ok(Some(length)),
+            match self.try_recv(packet) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !self.wake.readable(&self.device)? {
                         return Ok(None);
                     }
                 }
+                received => return received,
+            }
+        }
+    }
+
+    fn try_recv(&self, packet: &mut [u8]) -> io::Result<Option<(usize, Offload)>> {
+        loop {
+            match (&self.device).read(packet) {
+                Ok(length) => return Ok(Some((length, Offload::DONE))),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    fn send(&self, packet: &[u8]) -> io::Result<()> {
-        (&self.device).write(packet).map(|_| ())
+    fn send(&self, parts: &[IoSlice<'_>], _offload: &Offload) -> io::Result<()> {
+        (&self.device).write_vectored(parts).map(|_| ())
+    }
+
+    fn accepts(&self) -> Accepts {
+        Accepts::default()
     }
 
     fn close(&self) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::transport::{Bind, Bound, Udp};
+use super::transport::{Bind, Bound, Received, Remote, Udp};
 use super::wake::Wake;
 
 /// Bytes that the system may hold for us while we encrypt something else.
@@ -88,10 +88,12 @@ struct SystemSocket {
 }
 
 impl Udp for SystemSocket {
-    fn recv(&self, datagram: &mut [u8]) -> io::Result<Option<(usize, SocketAddr)>> {
+    fn recv(&self, datagrams: &mut [u8]) -> io::Result<Option<Received>> {
         loop {
-            match self.socket.recv_from(datagram) {
-                Ok(received) => return Ok(Some(received)),
+            match self.socket.recv_from(datagrams) {
+                Ok((length, from)) => {
+                    return Ok(Some(Received { length, stride: length.max(1), from, to: None }));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     if !self.wake.readable(&self.socket)? {
                         return Ok(None);
@@ -103,9 +105,12 @@ impl Udp for SystemSocket {
         }
     }
 
-    fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+    fn send(&self, datagrams: &[u8], stride: usize, to: &Remote) -> io::Result<()> {
         // A full send buffer loses the datagram, as it does in the kernel's WireGuard.
-        self.socket.send_to(datagram, to).map(|_| ())
+        for datagram in datagrams.chunks(stride.max(1)) {
+            self.socket.send_to(datagram, to.address)?;
+        }
+        Ok(())
     }
 
     fn set_mark(&self, mark: u32) -> io::Result<()> {
