@@ -175,7 +175,7 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
     let mut interrupted = signal(SignalKind::interrupt()).map_err(system("await signals"))?;
     let mut hung_up = signal(SignalKind::hangup()).map_err(system("await signals"))?;
 
-    let tun = Arc::new(SystemTun::create_plain(interface)?);
+    let tun = Arc::new(SystemTun::create(interface)?);
     let watch = LinkWatch::start(interface).map_err(system("watch the interface"))?;
     watch.set_mtu(Mtu::DEFAULT.get().into()).map_err(system("set the MTU"))?;
     let state = watch.state().map_err(system("look at the interface"))?;

@@ -134,16 +134,14 @@ const MOST_PARTS: usize = 256;
 
 impl Tun for SystemTun {
     fn recv(&self, packet: &mut [u8]) -> io::Result<Option<(usize, Offload)>> {
-        loop {
+        // Who waits has seen that there is nothing.
+        while self.wake.readable(&self.device)? {
             match self.try_recv(packet) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !self.wake.readable(&self.device)? {
-                        return Ok(None);
-                    }
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 received => return received,
             }
         }
+        Ok(None)
     }
 
     fn try_recv(&self, packet: &mut [u8]) -> io::Result<Option<(usize, Offload)>> {

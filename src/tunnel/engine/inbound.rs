@@ -1,7 +1,8 @@
 //! From a peer to the host: which session, whether it is authentic, and whose the source is.
 
 use std::io::IoSlice;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -13,8 +14,11 @@ use super::packet::{addresses, total_length};
 use super::peer::Peer;
 use crate::tunnel::drops::Cause;
 use crate::tunnel::noise::{Kind, Moment, Rejected, Session, kind, receiver};
-use crate::tunnel::offload::Offload;
+use crate::tunnel::offload::{Coalescer, Offload};
 use crate::tunnel::transport::{LARGEST, Local, Received, Udp};
+
+/// Bytes before the plaintext of a message.
+const HEADER: usize = 16;
 
 /// How long a thread waits after an error of its socket, so that a lasting one costs nothing.
 const AFTER_ERROR: Duration = Duration::from_millis(20);
@@ -39,12 +43,32 @@ pub(super) struct Run {
     pub(super) to: Option<Local>,
 }
 
+/// What came out of the messages of one receive.
+struct Arrivals {
+    /// The session of the run that is being opened.
+    inlet: Option<(u32, Inlet)>,
+    /// Bytes of its messages.
+    bytes: u64,
+    /// Whether any of its messages was authentic.
+    is_heard: bool,
+    /// Where its packets lie in the buffer, with their padding.
+    packets: Vec<Range<usize>>,
+    coalescer: Coalescer,
+}
+
 impl Core {
     pub(super) fn read_udp(&self, socket: &dyn Udp) {
-        let mut datagrams = vec![0; LARGEST];
+        let mut buffer = vec![0; LARGEST];
+        let mut arrivals = Arrivals {
+            inlet: None,
+            bytes: 0,
+            is_heard: false,
+            packets: Vec::with_capacity(64),
+            coalescer: Coalescer::new(self.tun.accepts()),
+        };
         loop {
-            match socket.recv(&mut datagrams) {
-                Ok(Some(received)) => self.take_datagrams(&mut datagrams, &received),
+            match socket.recv(&mut buffer) {
+                Ok(Some(received)) => self.take_datagrams(&mut buffer, &received, &mut arrivals),
                 Ok(None) => return,
                 Err(error) => {
                     tracing::debug!("failed to receive a datagram: {error}");
@@ -54,41 +78,77 @@ impl Core {
         }
     }
 
-    fn take_datagrams(&self, datagrams: &mut [u8], received: &Received) {
+    fn take_datagrams(&self, buffer: &mut [u8], received: &Received, arrivals: &mut Arrivals) {
         if !self.is_up() {
             return;
         }
         let now = now();
-        for datagram in datagrams[..received.length].chunks_mut(received.stride.max(1)) {
+        let stride = received.stride.max(1);
+        for at in (0..received.length).step_by(stride) {
+            let place = at..received.length.min(at + stride);
+            let datagram = &mut buffer[place.clone()];
             match kind(datagram) {
-                Some(Kind::Data) => self.take_data(datagram, received, now),
+                Some(Kind::Data) => {
+                    let index = receiver(datagram);
+                    let is_same = arrivals.inlet.as_ref().map(|(of, _)| *of) == index;
+                    if !is_same {
+                        self.end_run(buffer, received, arrivals, now);
+                        let inlet = index.and_then(|index| self.inlet(index, now));
+                        arrivals.inlet = index.zip(inlet);
+                    }
+                    self.open(buffer, place, arrivals);
+                }
                 Some(_) => self.take_handshake(datagram, received),
                 None => self.drops.count(Cause::Malformed),
             }
         }
+        self.end_run(buffer, received, arrivals, now);
+        arrivals.coalescer.finish(buffer, &mut |parts, offload| self.give(parts, offload));
+    }
+
+    /// Opens a message of the run in place.
+    fn open(&self, buffer: &mut [u8], place: Range<usize>, arrivals: &mut Arrivals) {
+        let Some((_, inlet)) = &arrivals.inlet else { return };
+        match inlet.session.open(&mut buffer[place.clone()]) {
+            Ok(text) => {
+                arrivals.is_heard = true;
+                arrivals.bytes += place.len() as u64;
+                if !text.is_empty() {
+                    let begin = place.start + HEADER;
+                    arrivals.packets.push(begin..begin + text.len());
+                }
+            }
+            Err(rejected) => inlet.peer.drops.count(cause(rejected)),
+        }
+    }
+
+    /// Notes the run that ends, and gives its packets to the host.
+    fn end_run(
+        &self,
+        buffer: &mut [u8],
+        received: &Received,
+        arrivals: &mut Arrivals,
+        now: Moment,
+    ) {
+        let (bytes, is_heard) = (arrivals.bytes, arrivals.is_heard);
+        (arrivals.bytes, arrivals.is_heard) = (0, false);
+        let Some((_, inlet)) = arrivals.inlet.take() else { return };
+        let is_empty = arrivals.packets.is_empty();
+        let run = Run { bytes, is_empty, from: received.from, to: received.to };
+        if is_heard && self.heard(&inlet, &run, now) {
+            self.admit_packets(&inlet.peer, buffer, &mut arrivals.packets);
+            for packet in arrivals.packets.drain(..) {
+                let mut send = |parts: &[IoSlice<'_>], offload: &Offload| self.give(parts, offload);
+                arrivals.coalescer.push(buffer, packet, &mut send);
+            }
+        }
+        arrivals.packets.clear();
     }
 
     /// Hands a handshake message to the thread that answers them.
     pub(super) fn take_handshake(&self, message: &[u8], received: &Received) {
         if !self.handshakes.push(message, received) {
             self.drops.count(Cause::HandshakesFull);
-        }
-    }
-
-    fn take_data(&self, message: &mut [u8], received: &Received, now: Moment) {
-        let Some(inlet) = receiver(message).and_then(|index| self.inlet(index, now)) else {
-            return;
-        };
-        let bytes = message.len() as u64;
-        match inlet.session.open(message) {
-            Ok(text) => {
-                let is_empty = text.is_empty();
-                let run = Run { bytes, is_empty, from: received.from, to: received.to };
-                if self.heard(&inlet, &run, now) && !is_empty {
-                    self.give_packet(&inlet.peer, text);
-                }
-            }
-            Err(rejected) => inlet.peer.drops.count(cause(rejected)),
         }
     }
 
@@ -127,24 +187,32 @@ impl Core {
         true
     }
 
-    /// Whether an inner source belongs to a peer.
-    pub(super) fn owns(&self, peer: &Arc<Peer>, source: IpAddr) -> bool {
+    /// Leaves only the IP packets whose source belongs to the peer, without their padding.
+    fn admit_packets(&self, peer: &Arc<Peer>, buffer: &[u8], packets: &mut Vec<Range<usize>>) {
         let tables = self.tables.read();
-        tables.routes.find(source).is_some_and(|owner| Arc::ptr_eq(owner, peer))
+        let mut last = None;
+        packets.retain_mut(|place| {
+            let packet = &buffer[place.clone()];
+            let (Some((source, _)), Some(length)) = (addresses(packet), total_length(packet))
+            else {
+                peer.drops.count(Cause::Malformed);
+                return false;
+            };
+            place.end = place.start + length;
+            if last != Some(source) {
+                let owner = tables.routes.find(source);
+                if !owner.is_some_and(|owner| Arc::ptr_eq(owner, peer)) {
+                    peer.drops.count(Cause::SourceNotAllowed);
+                    return false;
+                }
+                last = Some(source);
+            }
+            true
+        });
     }
 
-    /// Gives a packet to the host, if its source belongs to the peer that sent it.
-    fn give_packet(&self, peer: &Arc<Peer>, packet: &[u8]) {
-        let (Some((source, _)), Some(length)) = (addresses(packet), total_length(packet)) else {
-            peer.drops.count(Cause::Malformed);
-            return;
-        };
-        if !self.owns(peer, source) {
-            peer.drops.count(Cause::SourceNotAllowed);
-            return;
-        }
-        let part = [IoSlice::new(&packet[..length])];
-        if let Err(error) = self.tun.send(&part, &Offload::DONE) {
+    fn give(&self, parts: &[IoSlice<'_>], offload: &Offload) {
+        if let Err(error) = self.tun.send(parts, offload) {
             self.drops.count(Cause::HostRefused);
             tracing::debug!("failed to give a packet to the host: {error}");
         }

@@ -14,6 +14,7 @@ mod index_table;
 mod outbound;
 mod packet;
 mod peer;
+mod run;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -1,5 +1,6 @@
 //! From the host to a peer: which peer, through which session, and what waits for one.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,8 +10,10 @@ use super::clock::{now, random};
 use super::device::Core;
 use super::packet::addresses;
 use super::peer::{Peer, PeerState};
+use super::run::Run;
 use crate::tunnel::drops::Cause;
 use crate::tunnel::noise::{DATA_OVERHEAD, Moment, Session, padded};
+use crate::tunnel::offload::{Offload, Split};
 use crate::tunnel::transport::{LARGEST, Remote};
 
 /// The way to a peer, for a run of packets.
@@ -27,9 +30,20 @@ pub(super) enum Way {
 impl Core {
     pub(super) fn read_tun(&self) {
         let mut packet = vec![0; LARGEST];
+        let mut run = Run::new();
         loop {
-            match self.tun.recv(&mut packet) {
-                Ok(Some((length, _))) => self.take_packet(&packet[..length]),
+            // Nothing is held back while there is nothing to do.
+            let received = match self.tun.try_recv(&mut packet) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    run.finish(self);
+                    self.tun.recv(&mut packet)
+                }
+                received => received,
+            };
+            match received {
+                Ok(Some((length, offload))) => {
+                    self.take_packet(&mut packet[..length], &offload, &mut run);
+                }
                 Ok(None) => return,
                 Err(error) => {
                     // The interface is gone; the daemon learns it from the kernel as well.
@@ -40,20 +54,34 @@ impl Core {
         }
     }
 
-    fn take_packet(&self, packet: &[u8]) {
+    fn take_packet(&self, packet: &mut [u8], offload: &Offload, run: &mut Run) {
         if !self.is_up() {
             return;
         }
-        let Some((_, destination)) = addresses(packet) else {
+        let destination = addresses(packet).map(|(_, destination)| destination);
+        let split = destination.and_then(|to| Some((to, Split::new(packet, offload).ok()?)));
+        let Some((destination, mut split)) = split else {
             self.drops.count(Cause::Malformed);
             return;
         };
         let Some(peer) = self.peer_for(destination) else { return };
-        match self.way(&peer, now()) {
-            Way::Open(session, to) => self.seal_and_send(&peer, &session, &to, packet),
-            Way::Waits => self.stage(&peer, packet, now()),
-            Way::Closed => {}
+        if !run.goes_to(&peer) || run.is_long() {
+            run.finish(self);
+            let now = now();
+            match self.way(&peer, now) {
+                Way::Open(session, to) => run.begin(peer, session, to),
+                Way::Waits => {
+                    while let Some(length) = split.next_length() {
+                        let mut segment = vec![0; length];
+                        split.write(&mut segment);
+                        self.stage(&peer, &segment, now);
+                    }
+                    return;
+                }
+                Way::Closed => return,
+            }
         }
+        run.seal(self, &mut split, self.mtu.load(Ordering::Relaxed) as usize);
     }
 
     /// The peer that a destination belongs to; where there is none, that is counted.
@@ -142,11 +170,11 @@ impl Core {
     }
 
     /// Sends datagrams.
-    pub(super) fn send(&self, to: &Remote, datagrams: &[u8], stride: usize) -> std::io::Result<()> {
+    pub(super) fn send(&self, to: &Remote, datagrams: &[u8], stride: usize) -> io::Result<()> {
         let sockets = self.sockets.read();
         let socket = sockets.as_ref().and_then(|bound| bound.toward(&to.address)).cloned();
         drop(sockets);
-        socket.ok_or(std::io::ErrorKind::NotConnected)?.send(datagrams, stride, to)
+        socket.ok_or(io::ErrorKind::NotConnected)?.send(datagrams, stride, to)
     }
 
     /// Sends an initiation, unless one was sent a moment ago.

@@ -2,6 +2,18 @@
 //!
 //! A TUN interface with `IFF_VNET_HDR` exchanges packets of up to 64 KiB that stand for many
 //! segments of one flow, and packets whose checksum is not filled in yet. [`Offload`] says which.
+//! [`Split`] makes segments of such a packet, [`Coalescer`] makes such packets of segments.
+
+pub mod checksum;
+mod coalesce;
+mod headers;
+mod split;
+#[cfg(test)]
+mod tests;
+
+pub use coalesce::Coalescer;
+pub use headers::{Headers, Transport};
+pub use split::{Malformed, Split};
 
 /// How a packet that stands for many is divided.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
