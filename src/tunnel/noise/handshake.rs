@@ -1,4 +1,4 @@
-//! The handshake Noise IKpsk2: one message each way (`WireGuard` paper, section 5.4).
+//! The handshake `Noise_IKpsk2`: one message each way (`WireGuard` paper, section 5.4).
 
 use std::time::SystemTime;
 

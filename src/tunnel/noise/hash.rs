@@ -10,7 +10,9 @@ pub(super) type Secret = Zeroizing<[u8; 32]>;
 
 pub(super) fn hash(parts: &[&[u8]]) -> [u8; 32] {
     let mut state = Blake2s256::new();
-    parts.iter().for_each(|part| state.update(part));
+    for part in parts {
+        state.update(part);
+    }
     state.finalize().into()
 }
 
@@ -34,7 +36,9 @@ pub(super) fn is_mac(key: &[u8], message: &[u8], tag: &[u8; 16]) -> bool {
 fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> Secret {
     match <SimpleHmac<Blake2s256> as hmac::Mac>::new_from_slice(key) {
         Ok(mut state) => {
-            parts.iter().for_each(|part| state.update(part));
+            for part in parts {
+                state.update(part);
+            }
             Zeroizing::new(state.finalize().into_bytes().into())
         }
         Err(_) => unreachable!("HMAC takes a key of any length"),

@@ -52,7 +52,7 @@ impl Keypairs {
 
     /// The peer has used a session; says whether that confirmed it.
     pub(super) fn confirm(&mut self, session: &Session) -> bool {
-        if !self.next.as_ref().is_some_and(|next| next.index() == session.index()) {
+        if self.next.as_ref().is_none_or(|next| next.index() != session.index()) {
             return false;
         }
         let previous = self.previous.take();

@@ -43,7 +43,7 @@ pub struct SourceLimiter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Source {
     V4([u8; 4]),
-    V6([u8; 8]),
+    V6(u64),
 }
 
 impl From<IpAddr> for Source {
@@ -51,8 +51,8 @@ impl From<IpAddr> for Source {
         match ip {
             IpAddr::V4(ip) => Self::V4(ip.octets()),
             IpAddr::V6(ip) => {
-                let [a, b, c, d, e, f, g, h, ..] = ip.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
+                let network = u64::try_from(ip.to_bits() >> 64).unwrap_or_default();
+                Self::V6(network)
             }
         }
     }

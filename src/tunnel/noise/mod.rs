@@ -1,4 +1,4 @@
-//! The protocol with one peer: Noise IKpsk2 handshake, cookies, sessions and timers.
+//! The protocol with one peer: the handshake `Noise_IKpsk2`, cookies, sessions and timers.
 //!
 //! Everything here is a pure state machine after the `WireGuard` paper: the time ([`Moment`]) and
 //! randomness are passed in, and what is to be sent is returned. [`Protocol`] is one peer's whole
@@ -48,9 +48,9 @@ pub const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
 /// Data messages after which a session sends nothing more.
 pub const REJECT_AFTER_MESSAGES: u64 = u64::MAX - (1 << 13);
 /// Age at which the initiator makes a new session.
-pub const REKEY_AFTER_TIME: Duration = Duration::from_secs(120);
+pub const REKEY_AFTER_TIME: Duration = Duration::from_mins(2);
 /// Age at which a session is not believed in any more.
-pub const REJECT_AFTER_TIME: Duration = Duration::from_secs(180);
+pub const REJECT_AFTER_TIME: Duration = Duration::from_mins(3);
 /// How long an initiation is repeated without an answer.
 pub const REKEY_ATTEMPT_TIME: Duration = Duration::from_secs(90);
 /// Time between two initiations.
@@ -58,7 +58,7 @@ pub const REKEY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Silence after which what was received is acknowledged with an empty message.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a cookie and the secret behind it are good.
-pub const COOKIE_LIFETIME: Duration = Duration::from_secs(120);
+pub const COOKIE_LIFETIME: Duration = Duration::from_mins(2);
 
 /// Why a message was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

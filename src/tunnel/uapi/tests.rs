@@ -143,7 +143,9 @@ fn change() -> impl Strategy<Value = DeviceChange> {
 fn drops() -> impl Strategy<Value = Drops> {
     proptest::collection::vec((0..Cause::ALL.len(), any::<u64>()), 0..3).prop_map(|counts| {
         let mut drops = Drops::NONE;
-        counts.into_iter().for_each(|(cause, count)| drops.set(Cause::ALL[cause], count));
+        for (cause, count) in counts {
+            drops.set(Cause::ALL[cause], count);
+        }
         drops
     })
 }

@@ -8,10 +8,13 @@ use super::*;
 use crate::tunnel::noise::{INITIATION_LENGTH, Identity, Kind, Moment, Protocol, kind};
 use crate::tunnel::transport::{Bind as _, Remote, Udp};
 
+/// Datagrams and where they went.
+type Seen = Arc<Mutex<Vec<(Vec<u8>, SocketAddr)>>>;
+
 /// Stands between two sides, passes on what comes from either, and keeps what it saw.
 struct Relay {
     socket: Arc<dyn Udp>,
-    seen: Arc<Mutex<Vec<(Vec<u8>, SocketAddr)>>>,
+    seen: Seen,
 }
 
 const RELAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 200);
@@ -20,7 +23,7 @@ impl Relay {
     fn between(network: &Network, a: &Side, b: &Side) -> Self {
         let place = network.place(RELAY, Ipv6Addr::LOCALHOST);
         let socket = place.bind(51820, 0).unwrap().v4.unwrap();
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let seen = Seen::default();
         let [one, other] = [a, b].map(|side| SocketAddr::new(side.outer.into(), 51820));
         let (ours, record) = (Arc::clone(&socket), Arc::clone(&seen));
         thread::spawn(move || {
@@ -119,8 +122,8 @@ fn a_flood_of_initiations_stops_nobody_else() {
     let flood = initiations(b.seed, 300);
     let sockets: Vec<Arc<dyn Udp>> = (0..40)
         .map(|number| {
-            let place =
-                network.place(Ipv4Addr::new(198, 51, 100, number), Ipv6Addr::from(number as u128));
+            let place = network
+                .place(Ipv4Addr::new(198, 51, 100, number), Ipv6Addr::from(u128::from(number)));
             place.bind(9, 0).unwrap().v4.unwrap()
         })
         .collect();
