@@ -15,7 +15,7 @@ fn identity(seed: u8) -> Identity {
 
 /// Takes one of the four messages of a real exchange, changes it at the places that `changes`
 /// names, and delivers it; then delivers `raw`, and then the real one.
-pub fn run(which: u8, changes: &[(u8, u8)], raw: &[u8]) {
+pub(crate) fn run(which: u8, changes: &[(u8, u8)], raw: &[u8]) {
     let (a, b) = (identity(1), identity(2));
     let (mut of_a, mut of_b) = (Protocol::new(b.public()), Protocol::new(a.public()));
     let now = Moment::since_boot(Duration::from_secs(9));

@@ -308,3 +308,11 @@ fn indices_and_peers_that_are_gone_take_no_memory() {
     assert_eq!(b.indices(), 0);
     until("nobody holds the peer", || peer.upgrade().is_none());
 }
+
+/// Ten thousand peers are 60 MB at most; what is counted here is most of it.
+#[test]
+fn a_peer_is_small_and_so_is_a_session() {
+    assert!(size_of::<super::peer::Peer>() <= 1024, "{}", size_of::<super::peer::Peer>());
+    let session = size_of::<crate::tunnel::noise::Session>();
+    assert!(session <= 2560, "{session}");
+}
