@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what wgfleet's demo and tests run, where it is missing, from Debian or Ubuntu packages.
 #
-#   scripts/setup.sh build|demo|test|lint
+#   scripts/setup.sh build|demo|test|bench|lint
 #
 # It says what it installs, starts no service and changes nothing where nothing is missing.
 set -euo pipefail
@@ -16,15 +16,17 @@ demo="ip=iproute2 tc=iproute2 ssh=openssh-client ssh-keygen=openssh-client sshd=
 	modprobe=kmod ps=procps unshare=util-linux nsenter=util-linux"
 tests="wireguard-go=wireguard-go age=age age-keygen=age sudo=sudo doas=opendoas
 	busybox=busybox setsid=util-linux script=bsdutils systemd=systemd systemctl=systemd dbus-daemon=dbus"
+bench="iperf3=iperf3"
 lint="shellcheck=shellcheck"
 
 case $purpose in
 build) wanted=$build ;;
 demo) wanted="$build $demo" ;;
 test) wanted="$build $demo $tests" ;;
+bench) wanted="$build $demo $tests $bench" ;;
 lint) wanted="$build $lint" ;;
 *)
-	echo "usage: scripts/setup.sh build|demo|test|lint" >&2
+	echo "usage: scripts/setup.sh build|demo|test|bench|lint" >&2
 	exit 64
 	;;
 esac
