@@ -8,6 +8,7 @@ mod allowed_ips;
 mod clock;
 mod configure;
 mod device;
+mod guard;
 mod handshakes;
 mod inbound;
 mod index_table;
