@@ -23,16 +23,18 @@ pub(crate) fn all(named: Option<Vec<String>>) -> Result<Vec<Candidate>, String> 
     let ours = std::env::var_os("WGFLEET").ok_or("WGFLEET names no binary")?;
     let ours = Candidate { name: "wgfleet".to_owned(), program: ours.into(), words: &["tunnel"] };
     let candidate =
-        |name: &str, program: PathBuf| Candidate { name: name.to_owned(), program, words: &[] };
+        |name: &str, program: PathBuf, words| Candidate { name: name.to_owned(), program, words };
+    // They ask for a login name otherwise, which a service has not.
+    let keep: &[&str] = &["--disable-drop-privileges"];
     let mut known = vec![
-        candidate("gotatun", installed("gotatun")),
-        candidate("boringtun", installed("boringtun-cli")),
-        candidate("wireguard-go", PathBuf::from("/usr/bin/wireguard-go")),
+        candidate("gotatun", installed("gotatun"), keep),
+        candidate("boringtun", installed("boringtun-cli"), keep),
+        candidate("wireguard-go", PathBuf::from("/usr/bin/wireguard-go"), &[]),
     ];
     if let Some(path) = std::env::var_os("WGFLEET_BENCH_PEER").filter(|path| !path.is_empty()) {
         let path = PathBuf::from(path);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        known.push(candidate(&name, path.clone()));
+        known.push(candidate(&name, path.clone(), &[]));
     }
     let chosen = match named {
         None => known.into_iter().filter(|candidate| candidate.program.exists()).collect(),

@@ -9,7 +9,7 @@ mod coalesce;
 mod headers;
 mod split;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use coalesce::Coalescer;
 pub use headers::{Headers, Transport};

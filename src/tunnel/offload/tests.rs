@@ -9,13 +9,13 @@ use super::{Accepts, Coalescer, Headers, Offload, Segmentation, Split, Transport
 
 /// A packet that stands for many, as a kernel would give it to us.
 #[derive(Debug, Clone)]
-struct Large {
-    packet: Vec<u8>,
-    offload: Offload,
+pub(in crate::tunnel) struct Large {
+    pub(in crate::tunnel) packet: Vec<u8>,
+    pub(in crate::tunnel) offload: Offload,
 }
 
 #[derive(Debug, Clone)]
-struct Shape {
+pub(in crate::tunnel) struct Shape {
     is_v6: bool,
     transport: Transport,
     /// Bytes of TCP options, a multiple of 4.
@@ -32,7 +32,7 @@ struct Shape {
 }
 
 impl Shape {
-    fn large(&self) -> Large {
+    pub(in crate::tunnel) fn large(&self) -> Large {
         let mut packet = if self.is_v6 {
             let mut ip = vec![0x60 | self.class >> 4, self.class << 4, 0, 0, 0, 0, 0, 64];
             ip.extend([0xfd; 16]);
@@ -113,7 +113,7 @@ fn is_sound(packet: &[u8]) -> bool {
     (is_v6 || slow(&packet[..20]) == 0xffff) && slow(&covered) == 0xffff
 }
 
-fn split(large: &Large) -> Vec<Vec<u8>> {
+pub(in crate::tunnel) fn split(large: &Large) -> Vec<Vec<u8>> {
     let mut packet = large.packet.clone();
     let mut split = Split::new(&mut packet, &large.offload).unwrap();
     let mut segments = Vec::new();
@@ -279,7 +279,7 @@ proptest! {
     }
 }
 
-fn bulk(is_v6: bool, transport: Transport) -> Shape {
+pub(in crate::tunnel) fn bulk(is_v6: bool, transport: Transport) -> Shape {
     Shape {
         is_v6,
         transport,

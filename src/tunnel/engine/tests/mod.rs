@@ -1,5 +1,6 @@
 //! The engine between in-memory doubles: no privilege, no interface, no socket.
 
+mod batches;
 mod hostile;
 mod losses;
 
@@ -31,9 +32,12 @@ fn private(seed: u8) -> PrivateKey {
 
 impl Side {
     fn new(network: &Network, seed: u8) -> Self {
+        Self::with_host(network, seed, Host::default())
+    }
+
+    fn with_host(network: &Network, seed: u8, host: Host) -> Self {
         let outer = Ipv4Addr::new(192, 0, 2, seed);
         let outer6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, seed.into());
-        let host = Host::default();
         let place = Box::new(network.place(outer, outer6));
         let engine = Userspace::start(Arc::new(host.clone()), place, 1420).unwrap();
         engine.link(LinkState { up: true, mtu: 1420 }).unwrap();
