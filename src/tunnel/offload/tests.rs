@@ -183,6 +183,15 @@ fn shapes() -> impl Strategy<Value = Shape> {
     )
 }
 
+/// Where a packet may not be fragmented its identification says nothing (RFC 6864), and joining
+/// does not keep it.
+fn forget_id(packet: &mut Vec<u8>) {
+    if packet[0] >> 4 == 4 && packet[6] & 0x40 != 0 {
+        packet[4..6].fill(0);
+        packet[10..12].fill(0);
+    }
+}
+
 proptest! {
     /// What the peer receives is what the host sent, in segments that each are sound.
     #[test]
@@ -247,6 +256,7 @@ proptest! {
         // A stable sort by flow keeps the order within each.
         sent.sort_by_key(flow);
         heard.sort_by_key(flow);
+        sent.iter_mut().chain(&mut heard).for_each(forget_id);
         prop_assert_eq!(sent, heard);
     }
 
