@@ -3,7 +3,7 @@
 
 SHELL = /bin/bash
 .DEFAULT_GOAL = build
-.PHONY: build demo test test-quick bench bench-plan bench-check test-kernel test-packets docs lint install uninstall
+.PHONY: build demo test test-quick bench bench-plan bench-check bench-tunnel test-kernel test-packets docs lint install uninstall
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -12,6 +12,7 @@ HOST = $(shell rustc --print host-tuple)
 DEBUG = $(TARGET_DIR)/$(HOST)/debug/wgfleet
 RELEASE = $(TARGET_DIR)/$(HOST)/release/wgfleet
 DOCS = $(TARGET_DIR)/docs
+PEERS = $(TARGET_DIR)/bench/peers
 
 build:
 	@scripts/setup.sh build
@@ -62,6 +63,22 @@ bench-plan:
 bench-check:
 	@scripts/setup.sh build
 	$(CARGO) bench --locked --profile dev --bench mesh
+
+# The embedded tunnel beside gotatun, boringtun and wireguard-go, in alternating rounds. Needs root.
+#   make bench-tunnel ARGS="--only tcp --rounds 1 --peers gotatun"      less than a minute
+#   make bench-tunnel WGFLEET_BENCH_PEER=/path/to/another               one more beside it
+bench-tunnel: $(PEERS)/bin/gotatun $(PEERS)/bin/boringtun-cli
+	@scripts/setup.sh bench
+	@scripts/privileges.sh
+	$(CARGO) build --release --locked
+	@WGFLEET=$(abspath $(RELEASE)) WGFLEET_BENCH_PEER=$(WGFLEET_BENCH_PEER) \
+		$(CARGO) bench --locked --quiet --profile dev --bench tunnel -- $(ARGS)
+
+$(PEERS)/bin/gotatun:
+	$(CARGO) install --locked --root $(PEERS) --target-dir $(TARGET_DIR)/bench/build gotatun-cli@0.10.2
+
+$(PEERS)/bin/boringtun-cli:
+	$(CARGO) install --locked --root $(PEERS) --target-dir $(TARGET_DIR)/bench/build boringtun-cli@0.7.1
 
 # The JSON Schema in the repository; man pages and completions under target/docs.
 docs: build

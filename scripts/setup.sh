@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Installs what wgfleet's demo and tests run, where it is missing, from Debian or Ubuntu packages.
 #
-#   scripts/setup.sh build|demo|test|kernel|lint
+#   scripts/setup.sh build|demo|test|bench|kernel|lint
 #
 # It says what it installs, starts no service and changes nothing where nothing is missing.
 set -euo pipefail
 
 purpose=${1:-test}
 folders="/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin /lib/systemd /usr/lib/systemd /usr/lib/qemu /usr/libexec"
+
+has_package() { ! command -v apt-cache >/dev/null || apt-cache show "$1" >/dev/null 2>&1; }
 
 # A program and the Debian package that has it, for each purpose; the later ones include the earlier.
 build="gcc=gcc"
@@ -18,7 +20,13 @@ tests="wireguard-go=wireguard-go age=age age-keygen=age sudo=sudo doas=opendoas
 	busybox=busybox setsid=util-linux script=bsdutils systemd=systemd systemctl=systemd dbus-daemon=dbus
 	chromium-headless-shell=chromium-headless-shell"
 kernel="qemu-system-x86_64=qemu-system-x86 virtiofsd=virtiofsd cpio=cpio depmod=kmod"
+bench="iperf3=iperf3"
 lint="shellcheck=shellcheck"
+
+# Ubuntu has browsers as snaps only.
+if [ "$purpose" != build ] && ! has_package chromium-headless-shell; then
+	tests=${tests/chromium-headless-shell=chromium-headless-shell/}
+fi
 
 case $purpose in
 build) wanted=$build ;;
@@ -26,12 +34,13 @@ demo) wanted="$build $demo" ;;
 test) wanted="$build $demo $tests" ;;
 kernel)
 	# Until qemu 8 it was a part of it.
-	apt-cache show virtiofsd >/dev/null 2>&1 || kernel=${kernel/=virtiofsd/=qemu-system-common}
+	has_package virtiofsd || kernel=${kernel/=virtiofsd/=qemu-system-common}
 	wanted="$build $demo $tests $kernel"
 	;;
+bench) wanted="$build $demo $tests $bench" ;;
 lint) wanted="$build $lint" ;;
 *)
-	echo "usage: scripts/setup.sh build|demo|test|kernel|lint" >&2
+	echo "usage: scripts/setup.sh build|demo|test|bench|kernel|lint" >&2
 	exit 64
 	;;
 esac

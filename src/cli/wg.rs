@@ -49,7 +49,7 @@ Available subcommands:
 ";
 const SHOW_USAGE: &str = "Usage: wg show { <interface> | all | interfaces } [public-key | \
      private-key | listen-port | fwmark | peers | preshared-keys | endpoints | allowed-ips | \
-     latest-handshakes | transfer | persistent-keepalive | dump]";
+     latest-handshakes | transfer | persistent-keepalive | dump | dropped]";
 
 pub(super) fn cmd_wg(args: WgArgs) -> CommandResult {
     let words: Vec<String> = args

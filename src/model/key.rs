@@ -105,6 +105,15 @@ impl PrivateKey {
         PublicKey(x25519_dalek::PublicKey::from(&secret).to_bytes())
     }
 
+    /// The secret that only the holders of either private key know; `None` for a public key that
+    /// would make it known to everyone (RFC 7748, section 6.1).
+    #[must_use]
+    pub fn agree(&self, public: &PublicKey) -> Option<Zeroizing<[u8; 32]>> {
+        let secret = x25519_dalek::StaticSecret::from(*self.0);
+        let shared = secret.diffie_hellman(&x25519_dalek::PublicKey::from(public.0));
+        shared.was_contributory().then(|| Zeroizing::new(shared.to_bytes()))
+    }
+
     /// The raw bytes, for the vault and the tunnel.
     #[must_use]
     pub fn expose(&self) -> &[u8; 32] {
@@ -225,6 +234,17 @@ mod tests {
     fn the_public_key_is_that_of_the_rfc() {
         let private = PrivateKey::parse("dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=").unwrap();
         assert_eq!(private.public().to_string(), "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=");
+    }
+
+    /// RFC 7748, section 6.1: both sides, and a point of small order.
+    #[test]
+    fn two_keys_agree_on_the_secret_of_the_rfc() {
+        let alice = PrivateKey::parse("dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=").unwrap();
+        let bob = PrivateKey::parse("XasIfmJKivtN4BDY/mpwzbFHjGueAKZiF4gcAGHoibk=");
+        let Ok(bob) = bob else { panic!("a key") };
+        let (one, other) = (alice.agree(&bob.public()), bob.agree(&alice.public()));
+        assert!(one.is_some() && one == other);
+        assert!(alice.agree(&PublicKey::from_bytes([0; 32])).is_none());
     }
 
     #[test]

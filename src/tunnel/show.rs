@@ -37,6 +37,9 @@ pub enum Field {
     PersistentKeepalive,
     /// `dump`
     Dump,
+    /// `dropped`, which wg(8) does not have: what was dropped by the interface and for each peer,
+    /// by cause.
+    Dropped,
 }
 
 impl std::str::FromStr for Field {
@@ -56,6 +59,7 @@ impl std::str::FromStr for Field {
             "transfer" => Self::Transfer,
             "persistent-keepalive" => Self::PersistentKeepalive,
             "dump" => Self::Dump,
+            "dropped" => Self::Dropped,
             _ => return Err(()),
         })
     }
@@ -181,6 +185,11 @@ pub fn show_field(device: &DeviceSnapshot, field: Field, name: Option<&str>) -> 
             &device.listen_port.to_string(),
             &mark(device),
         ]),
+        Field::Dropped => {
+            for (cause, count) in device.drops.counted() {
+                line(&["interface", cause.name(), &count.to_string()]);
+            }
+        }
         _ => {}
     }
     for peer in &device.peers {
@@ -207,6 +216,11 @@ pub fn show_field(device: &DeviceSnapshot, field: Field, name: Option<&str>) -> 
                 &tx,
                 &keepalive(peer),
             ]),
+            Field::Dropped => {
+                for (cause, count) in peer.drops.counted() {
+                    line(&[&key, cause.name(), &count.to_string()]);
+                }
+            }
             Field::PublicKey | Field::PrivateKey | Field::ListenPort | Field::FwMark => {}
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::Drops;
 use crate::model::{PresharedKey, PrivateKey, PublicKey};
 
 /// An interface at one moment.
@@ -20,6 +21,8 @@ pub struct DeviceSnapshot {
     pub fwmark: u32,
     /// Its peers, in the interface's own order.
     pub peers: Vec<PeerSnapshot>,
+    /// What was dropped that belongs to no peer; only our own tunnel tells.
+    pub drops: Drops,
 }
 
 /// A peer at one moment.
@@ -41,6 +44,8 @@ pub struct PeerSnapshot {
     pub keepalive: u16,
     /// Its prefixes.
     pub allowed_ips: Vec<IpNet>,
+    /// What was dropped; only our own tunnel tells.
+    pub drops: Drops,
 }
 
 impl PeerSnapshot {
@@ -56,6 +61,7 @@ impl PeerSnapshot {
             tx_bytes: 0,
             keepalive: 0,
             allowed_ips: Vec::new(),
+            drops: Drops::NONE,
         }
     }
 }

@@ -1,16 +1,38 @@
-//! The UDP sockets of a tunnel.
+//! The UDP sockets of a tunnel: runs of datagrams in one system call each.
+//!
+//! `UDP_SEGMENT` sends a run and `UDP_GRO` receives one (udp(7)); `IP_PKTINFO` says to which of the
+//! host's addresses a datagram came, and makes the answer leave from there. Whatever the kernel or
+//! the way to a peer does not support is done without.
 
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
+    sockopt,
+};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::transport::{Bind, Bound, Udp};
+use super::transport::{Bind, Bound, Local, Received, Remote, Udp};
 use super::wake::Wake;
 
 /// Bytes that the system may hold for us while we encrypt something else.
-const SOCKET_BUFFER: usize = 4 << 20;
+const SOCKET_BUFFER: usize = 7 << 20;
+
+/// Datagrams of one send; the least that any kernel with `UDP_SEGMENT` takes.
+const MOST_SEGMENTS: usize = 64;
+
+/// Bytes of one send: the largest datagram less the headers of UDP and IPv6.
+const MOST_BYTES: usize = 65535 - 48;
+
+/// How long a send waits for room in the socket's buffer before the datagrams are lost.
+const ROOM_WAIT: Duration = Duration::from_millis(50);
 
 /// How often another random port is tried where only one family of it is free.
 const RANDOM_PORT_TRIES: u32 = 16;
@@ -75,37 +97,197 @@ fn bind_one(address: SocketAddr, mark: u32) -> io::Result<SystemSocket> {
         socket.set_mark(mark)?;
     }
     socket.set_nonblocking(true)?;
-    // The system caps both at its own limit; less only costs speed.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    enlarge(&socket);
+    // Each of these only costs speed, or the choice of the source address, where it is missing.
+    let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
+    let _ = match address {
+        SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true),
+        SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true),
+    };
     socket.bind(&address.into())?;
-    Ok(SystemSocket { socket: socket.into(), wake: Wake::new()? })
+    let segments = setsockopt(&socket, sockopt::UdpGsoSegment, &0).is_ok();
+    Ok(SystemSocket { socket: socket.into(), segments: segments.into(), wake: Wake::new()? })
+}
+
+/// Asks for large buffers: beyond the system's limit with `CAP_NET_ADMIN`, up to it without.
+fn enlarge(socket: &Socket) {
+    use rustix::net::sockopt::{
+        set_socket_recv_buffer_size_force, set_socket_send_buffer_size_force,
+    };
+    if set_socket_recv_buffer_size_force(socket, SOCKET_BUFFER).is_err() {
+        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
+    }
+    if set_socket_send_buffer_size_force(socket, SOCKET_BUFFER).is_err() {
+        let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
+    }
 }
 
 struct SystemSocket {
     socket: UdpSocket,
+    /// Whether the kernel divides what is sent; no longer once a device could not.
+    segments: AtomicBool,
     wake: Wake,
 }
 
-impl Udp for SystemSocket {
-    fn recv(&self, datagram: &mut [u8]) -> io::Result<Option<(usize, SocketAddr)>> {
+impl SystemSocket {
+    /// Sends a run that the system takes in one call.
+    fn send_run(&self, datagrams: &[u8], stride: usize, to: &Remote) -> io::Result<()> {
+        let is_run = datagrams.len() > stride;
+        if !is_run || self.segments.load(Ordering::Relaxed) {
+            match self.send_message(datagrams, is_run.then_some(stride), to) {
+                // No device on the way fills in checksums (udp(7)).
+                Err(Errno::EIO) if is_run => self.segments.store(false, Ordering::Relaxed),
+                // Segments beyond the MTU of the way: only single datagrams are fragmented.
+                Err(Errno::EINVAL | Errno::EMSGSIZE) if is_run => {}
+                outcome => return Ok(outcome?),
+            }
+        }
+        let mut outcome = Ok(());
+        for datagram in datagrams.chunks(stride) {
+            outcome = outcome.and(self.send_message(datagram, None, to));
+        }
+        Ok(outcome?)
+    }
+
+    /// Sends one message, from the address that was spoken to while the host still has it.
+    fn send_message(
+        &self,
+        message: &[u8],
+        stride: Option<usize>,
+        to: &Remote,
+    ) -> Result<(), Errno> {
+        match self.send_from(message, stride, &to.address, to.local.as_ref()) {
+            Err(
+                Errno::EINVAL | Errno::EADDRNOTAVAIL | Errno::ENETUNREACH | Errno::EHOSTUNREACH,
+            ) if to.local.is_some() => self.send_from(message, stride, &to.address, None),
+            outcome => outcome,
+        }
+    }
+
+    fn send_from(
+        &self,
+        message: &[u8],
+        stride: Option<usize>,
+        to: &SocketAddr,
+        from: Option<&Local>,
+    ) -> Result<(), Errno> {
+        let stride = stride.and_then(|stride| u16::try_from(stride).ok());
+        let (mut v4, mut v6) = (NO_SOURCE_V4, NO_SOURCE_V6);
+        let mut control = [const { ControlMessage::UdpGsoSegments(&0) }; 2];
+        let mut used = 0;
+        if let Some(stride) = &stride {
+            control[used] = ControlMessage::UdpGsoSegments(stride);
+            used += 1;
+        }
+        // The interface is left to the routes, as the kernel's WireGuard does; but a link-local
+        // address means nothing without it.
+        match from {
+            Some(Local { address: IpAddr::V4(address), .. }) if to.is_ipv4() => {
+                v4.ipi_spec_dst.s_addr = u32::from_ne_bytes(address.octets());
+                control[used] = ControlMessage::Ipv4PacketInfo(&v4);
+                used += 1;
+            }
+            Some(Local { address: IpAddr::V6(address), interface }) if to.is_ipv6() => {
+                v6.ipi6_addr.s6_addr = address.octets();
+                v6.ipi6_ifindex = if address.is_unicast_link_local() { *interface } else { 0 };
+                control[used] = ControlMessage::Ipv6PacketInfo(&v6);
+                used += 1;
+            }
+            _ => {}
+        }
+        let to = SockaddrStorage::from(*to);
+        let parts = [IoSlice::new(message)];
+        let fd = self.socket.as_raw_fd();
+        let mut waited = false;
         loop {
-            match self.socket.recv_from(datagram) {
-                Ok(received) => return Ok(Some(received)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !self.wake.readable(&self.socket)? {
-                        return Ok(None);
+            match sendmsg(fd, &parts, &control[..used], MsgFlags::empty(), Some(&to)) {
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) if !waited => {
+                    waited = true;
+                    if !self.wake.writable(&self.socket, ROOM_WAIT).unwrap_or(false) {
+                        return Err(Errno::EAGAIN);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(errno) => return Err(errno),
             }
         }
     }
 
-    fn send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
-        // A full send buffer loses the datagram, as it does in the kernel's WireGuard.
-        self.socket.send_to(datagram, to).map(|_| ())
+    fn try_recv(&self, datagrams: &mut [u8]) -> Result<Option<Received>, Errno> {
+        let mut control = Control([0; 128]);
+        let mut parts = [IoSliceMut::new(datagrams)];
+        let fd = self.socket.as_raw_fd();
+        let message =
+            recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control.0), MsgFlags::empty())?;
+        let length = message.bytes;
+        let (mut stride, mut to) = (length, None);
+        for control in message.cmsgs()? {
+            match control {
+                ControlMessageOwned::UdpGroSegments(bytes) => {
+                    stride = usize::try_from(bytes).unwrap_or(length);
+                }
+                ControlMessageOwned::Ipv4PacketInfo(info) => {
+                    to = Some(Local {
+                        address: Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into(),
+                        interface: info.ipi_ifindex.try_into().unwrap_or(0),
+                    });
+                }
+                ControlMessageOwned::Ipv6PacketInfo(info) => {
+                    to = Some(Local {
+                        address: Ipv6Addr::from(info.ipi6_addr.s6_addr).into(),
+                        interface: info.ipi6_ifindex,
+                    });
+                }
+                _ => {}
+            }
+        }
+        let from = message.address.as_ref().and_then(socket_address);
+        Ok(from.map(|from| Received { length, stride: stride.max(1), from, to }))
+    }
+}
+
+/// Room for the control messages of one receive, aligned as they are.
+#[repr(align(8))]
+struct Control([u8; 128]);
+
+const NO_SOURCE_V4: libc::in_pktinfo = libc::in_pktinfo {
+    ipi_ifindex: 0,
+    ipi_spec_dst: libc::in_addr { s_addr: 0 },
+    ipi_addr: libc::in_addr { s_addr: 0 },
+};
+const NO_SOURCE_V6: libc::in6_pktinfo =
+    libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: [0; 16] }, ipi6_ifindex: 0 };
+
+fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::new(v4.ip().into(), v4.port()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
+}
+
+impl Udp for SystemSocket {
+    fn recv(&self, datagrams: &mut [u8]) -> io::Result<Option<Received>> {
+        loop {
+            match self.try_recv(datagrams) {
+                Ok(Some(received)) => return Ok(Some(received)),
+                Ok(None) | Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => {
+                    if !self.wake.readable(&self.socket)? {
+                        return Ok(None);
+                    }
+                }
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    fn send(&self, datagrams: &[u8], stride: usize, to: &Remote) -> io::Result<()> {
+        let stride = stride.max(1);
+        let run = (MOST_BYTES / stride).clamp(1, MOST_SEGMENTS) * stride;
+        let mut outcome = Ok(());
+        for run in datagrams.chunks(run) {
+            outcome = outcome.and(self.send_run(run, stride, to));
+        }
+        outcome
     }
 
     fn set_mark(&self, mark: u32) -> io::Result<()> {
@@ -114,5 +296,64 @@ impl Udp for SystemSocket {
 
     fn close(&self) {
         self.wake.call_off();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything that arrives until `expected` bytes are there, as datagrams.
+    fn datagrams(socket: &dyn Udp, expected: usize) -> (Vec<Vec<u8>>, Received) {
+        let mut buffer = vec![0; 65535];
+        let mut arrived = Vec::new();
+        loop {
+            let received = socket.recv(&mut buffer).unwrap().unwrap();
+            let run = buffer[..received.length].chunks(received.stride);
+            arrived.extend(run.map(<[u8]>::to_vec));
+            if arrived.iter().map(Vec::len).sum::<usize>() >= expected {
+                return (arrived, received);
+            }
+        }
+    }
+
+    #[test]
+    fn a_run_arrives_in_its_order_and_says_where() {
+        let bound = SystemSockets.bind(0, 0).unwrap();
+        let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        for (socket, address) in bound.each().zip(loopback) {
+            let remote = SocketAddr::new(address, bound.port);
+            let sent: Vec<u8> = (0..100_u8).flat_map(|number| [number; 600]).take(59_900).collect();
+            socket.send(&sent, 600, &remote.into()).unwrap();
+            let (arrived, received) = datagrams(&**socket, sent.len());
+            assert_eq!(arrived, sent.chunks(600).map(<[u8]>::to_vec).collect::<Vec<_>>());
+            assert_eq!(received.from, remote);
+            let local = received.to.expect("the system says where a datagram came to");
+            assert_eq!(local.address, address);
+
+            let answer = Remote { address: received.from, local: received.to };
+            socket.send(b"answer", 6, &answer).unwrap();
+            assert_eq!(datagrams(&**socket, 6).0, [b"answer"]);
+        }
+        bound.each().for_each(|socket| socket.close());
+    }
+
+    #[test]
+    fn an_answer_leaves_from_the_address_that_was_spoken_to() {
+        let bound = SystemSockets.bind(0, 0).unwrap();
+        let socket = bound.v4.unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        client.send_to(b"to the third", ("127.0.0.3", bound.port)).unwrap();
+        let (_, received) = datagrams(&*socket, 1);
+        for local in [received.to, Some(Local { address: [192, 0, 2, 77].into(), interface: 0 })] {
+            socket.send(b"answer", 6, &Remote { address: received.from, local }).unwrap();
+        }
+        let mut buffer = [0; 16];
+        let from = |buffer: &mut [u8]| client.recv_from(buffer).unwrap().1.ip().to_string();
+        assert_eq!(from(&mut buffer), "127.0.0.3");
+        assert_eq!(from(&mut buffer), "127.0.0.1", "an address that is gone is not insisted on");
+        socket.close();
+        assert_eq!(socket.recv(&mut buffer).unwrap(), None);
     }
 }

@@ -206,12 +206,16 @@ fn our_wg_prints_what_wg_prints() {
     let folder = Folder::new();
     let (a, _b) = tunnel(Backend::Ours, Backend::Ours, "192.0.2.2", &folder);
     a.namespace.ping("10.9.0.2");
+    // What only our tunnel tells is nothing that wg stumbles over.
+    a.namespace.fails("ping", ["-c", "1", "-W", "1", "10.9.0.77"]);
     let odd = Keys::new(&folder).public;
     let nets = "::1.2.3.4/128,::ffff:1.2.3.4/128,0.0.0.0/0,::/0,fe80::/10";
     a.set(&["fwmark", "0x20", "peer", &odd, "allowed-ips", nets, "endpoint", "[2001:db8::5]:5"]);
     a.set(&["peer", &odd, "persistent-keepalive", "25"]);
     a.set(&["peer", &Keys::new(&folder).public]);
     let name = a.interface.as_str();
+    let dropped = a.namespace.run(WGFLEET, ["wg", "show", name, "dropped"]);
+    assert!(dropped.contains("interface\tno_peer\t"), "{dropped}");
     let mut forms: Vec<Vec<&str>> = vec![vec!["showconf", name], vec!["show", name]];
     for field in [
         "public-key",

@@ -1,13 +1,14 @@
 //! Changing a running device, and telling what it is.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::EngineError;
-use super::device::{Core, Settings, Tables};
-use super::peer::{Identity, Peer, PeerState};
-use crate::model::{PresharedKey, PrivateKey};
+use super::clock::now;
+use super::device::{Core, Owner, Settings, Tables};
+use super::peer::{Peer, PeerState};
+use crate::model::PrivateKey;
+use crate::tunnel::noise::Moment;
 use crate::tunnel::{AllowedIpChange, DeviceChange, DeviceSnapshot, PeerChange, Setting};
 
 impl Core {
@@ -32,9 +33,8 @@ impl Core {
                 tables.peers.drain(..).map(|(_, peer)| peer).collect()
             };
             for peer in removed {
-                peer.state.lock().end();
+                self.retire(&peer);
             }
-            self.sessions.lock().clear();
         }
         for peer in change.peers {
             self.change_peer(peer);
@@ -76,61 +76,57 @@ impl Core {
         if up && self.sockets.read().is_none() {
             self.bind(settings.listen_port, settings.fwmark)?;
         }
+        let now = now();
         if up && !was_up {
             // Peers with a keepalive say hello at once.
-            let peers: Vec<_> = self.tables.read().peers.values().cloned().collect();
-            for peer in peers {
-                self.tick_peer(&peer, &mut peer.state.lock());
+            for peer in self.peers() {
+                let mut state = peer.state.lock();
+                state.protocol.knock(now);
+                self.tick_peer(&peer, &mut state, now);
             }
         }
         if was_up && !up {
             self.close_sockets();
-            for peer in self.tables.read().peers.values() {
-                peer.state.lock().forget_sessions();
-            }
-            self.sessions.lock().clear();
+            self.forget_sessions(now);
         }
         Ok(())
+    }
+
+    fn peers(&self) -> Vec<Arc<Peer>> {
+        self.tables.read().peers.values().cloned().collect()
+    }
+
+    fn forget_sessions(&self, now: Moment) {
+        for peer in self.peers() {
+            let mut state = peer.state.lock();
+            state.protocol.forget_sessions();
+            state.waiting = std::collections::VecDeque::new();
+            self.settle(&peer, &mut state, now);
+        }
     }
 
     /// A new key expires every session for sending, as the kernel has it: peers that do not know the
     /// key yet are still heard. Counters and endpoints stay.
     fn set_identity(&self, key: PrivateKey) {
-        let identity = Arc::new(Identity::new(key));
-        let unchanged =
-            self.identity.read().as_ref().is_some_and(|old| old.public == identity.public);
-        if unchanged {
+        let owner = Arc::new(Owner::new(key));
+        let public = owner.identity.public();
+        if self.owner().is_some_and(|old| old.identity.public() == public) {
             return;
         }
         // One's own key is nobody's peer.
-        self.remove_peer(&identity.public);
-        *self.identity.write() = Some(identity);
-        self.drain_peers();
+        self.remove_peer(&public);
+        *self.identity.write() = Some(owner);
+        let now = now();
+        for peer in self.peers() {
+            let mut state = peer.state.lock();
+            state.protocol.drain();
+            self.settle(&peer, &mut state, now);
+        }
     }
 
     pub(super) fn forget_keys(&self) {
         *self.identity.write() = None;
-        self.restart_peers();
-    }
-
-    fn drain_peers(&self) {
-        let identity = self.identity.read().clone();
-        let mut indices: HashMap<*const Peer, HashSet<u32>> = HashMap::new();
-        for (index, peer) in self.sessions.lock().iter() {
-            indices.entry(Arc::as_ptr(peer)).or_default().insert(*index);
-        }
-        for peer in self.tables.read().peers.values() {
-            let indices = indices.remove(&Arc::as_ptr(peer)).unwrap_or_default();
-            peer.state.lock().drain(&peer.key, identity.as_deref(), &self.indices, indices);
-        }
-    }
-
-    fn restart_peers(&self) {
-        let identity = self.identity.read().clone();
-        for peer in self.tables.read().peers.values() {
-            peer.state.lock().restart(&peer.key, identity.as_deref(), &self.indices);
-        }
-        self.sessions.lock().clear();
+        self.forget_sessions(now());
     }
 
     fn remove_peer(&self, key: &crate::model::PublicKey) {
@@ -151,8 +147,12 @@ impl Core {
 
     /// Ends a peer that the tables have forgotten, also for a thread that still holds it.
     fn retire(&self, peer: &Arc<Peer>) {
-        peer.state.lock().end();
-        self.sessions.lock().retain(|_, other| !Arc::ptr_eq(peer, other));
+        let mut state = peer.state.lock();
+        state.is_removed = true;
+        state.protocol.forget_sessions();
+        state.protocol.set_preshared(None);
+        state.waiting = std::collections::VecDeque::new();
+        self.settle(peer, &mut state, now());
     }
 
     fn change_peer(&self, change: PeerChange) {
@@ -161,8 +161,7 @@ impl Core {
             self.remove_peer(&key);
             return;
         }
-        let identity = self.identity.read().clone();
-        if identity.as_ref().is_some_and(|identity| identity.public == key) {
+        if self.owner().is_some_and(|owner| owner.identity.public() == key) {
             return;
         }
         let known = self.tables.read().peers.get(&key).cloned();
@@ -171,34 +170,39 @@ impl Core {
             None if change.update_only => return,
             None => {
                 let peer = Arc::new(Peer::new(key));
-                let mut state = peer.state.lock();
-                state.restart(&key, identity.as_deref(), &self.indices);
-                drop(state);
                 self.tables.write().peers.insert(key, Arc::clone(&peer));
                 peer
             }
         };
         change_routes(&mut self.tables.write(), &peer, &change);
+        let now = now();
         let mut state = peer.state.lock();
-        change_state(&mut state, change);
-        if self.up.load(Ordering::Relaxed) {
-            self.tick_peer(&peer, &mut state);
+        change_state(&mut state, change, now);
+        if self.is_up() {
+            if !state.waiting.is_empty() && state.protocol.outgoing(now).session.is_none() {
+                // What waits may have waited for this.
+                self.initiate(&peer, &mut state, false, now);
+            }
+            self.tick_peer(&peer, &mut state, now);
+        } else {
+            self.settle(&peer, &mut state, now);
         }
     }
 
     pub(super) fn snapshot(&self) -> DeviceSnapshot {
         let settings = self.settings.lock();
-        let identity = self.identity.read().clone();
-        let private = |identity: &Identity| {
-            PrivateKey::from_random(zeroize::Zeroizing::new(*identity.private.expose()))
-        };
+        let owner = self.owner();
+        let identity = owner.as_deref().map(|owner| &owner.identity);
+        let copy =
+            |key: &PrivateKey| PrivateKey::from_random(zeroize::Zeroizing::new(*key.expose()));
         let bound = self.sockets.read().as_ref().map(|bound| bound.port);
         DeviceSnapshot {
-            private_key: identity.as_deref().map(private),
-            public_key: identity.as_deref().map(|identity| identity.public),
+            private_key: identity.map(|identity| copy(identity.private())),
+            public_key: identity.map(crate::tunnel::noise::Identity::public),
             listen_port: bound.unwrap_or(settings.listen_port),
             fwmark: settings.fwmark,
-            peers: self.tables.read().peers.values().map(|peer| peer.snapshot()).collect(),
+            peers: self.peers().iter().map(|peer| peer.snapshot()).collect(),
+            drops: self.drops.snapshot(),
         }
     }
 }
@@ -230,30 +234,18 @@ fn change_routes(tables: &mut Tables, peer: &Arc<Peer>, change: &PeerChange) {
     }
 }
 
-fn change_state(state: &mut PeerState, change: PeerChange) {
-    let preshared = match change.preshared_key {
-        Setting::Keep => None,
-        Setting::Clear => Some(None),
-        Setting::To(key) => Some(Some(key)),
-    };
-    if let Some(preshared) = preshared {
-        let bytes = preshared.as_ref().map(|key: &PresharedKey| *key.expose());
-        state.preshared = preshared;
-        if let Some(tunnel) = state.tunnel.as_mut() {
-            tunnel.set_preshared_key(bytes);
-        }
+fn change_state(state: &mut PeerState, change: PeerChange, now: Moment) {
+    match change.preshared_key {
+        Setting::Keep => {}
+        Setting::Clear => state.protocol.set_preshared(None),
+        Setting::To(key) => state.protocol.set_preshared(Some(&key)),
     }
     if let Some(endpoint) = change.endpoint {
-        state.endpoint = Some(endpoint);
-        state.retry_at = None;
+        state.endpoint = Some(endpoint.into());
     }
     if let Some(seconds) = change.keepalive
-        && seconds != state.keepalive
+        && seconds != state.protocol.interval()
     {
-        state.keepalive = seconds;
-        state.retry_at = None;
-        if let Some(tunnel) = state.tunnel.as_mut() {
-            tunnel.set_persistent_keepalive(Some(seconds).filter(|seconds| *seconds > 0));
-        }
+        state.protocol.set_interval(seconds, now);
     }
 }

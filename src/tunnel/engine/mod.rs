@@ -1,16 +1,24 @@
 //! The data plane: what turns IP packets into `WireGuard`'s datagrams and back.
 //!
 //! [`Engine`] is all that the rest of the crate knows of it. [`Userspace`] is the one
-//! implementation so far: our own device (peers, `AllowedIPs`, sockets, threads) around the noise
-//! protocol of the gotatun library.
+//! implementation: peers, `AllowedIPs`, sockets and threads around the pure state machines of
+//! [`crate::tunnel::noise`].
 
 mod allowed_ips;
+mod clock;
 mod configure;
 mod device;
+mod guard;
+mod handshakes;
+mod inbound;
+mod index_table;
+mod outbound;
 mod packet;
 mod peer;
+mod run;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 pub use allowed_ips::AllowedIps;
 pub use device::Userspace;

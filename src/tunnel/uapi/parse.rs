@@ -6,9 +6,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
+use super::DROPPED;
 use crate::model::{PresharedKey, PrivateKey, PublicKey};
 use crate::tunnel::{
-    AllowedIpChange, DeviceChange, DeviceSnapshot, PeerChange, PeerSnapshot, Setting,
+    AllowedIpChange, Cause, DeviceChange, DeviceSnapshot, PeerChange, PeerSnapshot, Setting,
 };
 
 /// No line of the protocol is longer; a key is 64 digits.
@@ -289,8 +290,13 @@ impl SnapshotParser {
             ("allowed_ip", Some(peer)) => {
                 peer.allowed_ips.push(value.parse().map_err(|_| Reason::Value)?);
             }
-            // A newer server may say more.
-            _ => {}
+            (key, peer) => {
+                // Others may say more, and a newer tunnel may know more causes.
+                if let Some(cause) = key.strip_prefix(DROPPED).and_then(Cause::named) {
+                    let drops = peer.map_or(&mut self.device.drops, |peer| &mut peer.drops);
+                    drops.set(cause, number(value)?);
+                }
+            }
         }
         Ok(())
     }

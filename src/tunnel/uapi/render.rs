@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use zeroize::Zeroizing;
 
-use crate::tunnel::{AllowedIpChange, DeviceChange, DeviceSnapshot, Setting};
+use super::DROPPED;
+use crate::tunnel::{AllowedIpChange, DeviceChange, DeviceSnapshot, Drops, PeerSnapshot, Setting};
 
 /// Text of the protocol. It holds keys, so it is zeroed on drop, and it is as large as it gets
 /// from the start, so that no copy is left behind by growing.
@@ -31,6 +32,14 @@ impl Text {
         self.0.push('\n');
     }
 
+    /// Lines of our own, and only where there is something to tell: `wg` and other clients pass
+    /// over keys that they do not know.
+    fn drops(&mut self, drops: &Drops) {
+        for (cause, count) in drops.counted() {
+            let _ = writeln!(self.0, "{DROPPED}{}={count}", cause.name());
+        }
+    }
+
     fn setting<T>(&mut self, key: &str, setting: &Setting<T>, expose: impl Fn(&T) -> &[u8; 32]) {
         match setting {
             Setting::Keep => {}
@@ -48,7 +57,9 @@ const PEER_LINES: usize = 10;
 /// The answer to `get=1`, without its errno and the final empty line.
 #[must_use]
 pub fn render_snapshot(device: &DeviceSnapshot) -> Zeroizing<String> {
-    let lines = device.peers.iter().map(|peer| peer.allowed_ips.len() + PEER_LINES).sum::<usize>();
+    let of_peer =
+        |peer: &PeerSnapshot| peer.allowed_ips.len() + peer.drops.counted().count() + PEER_LINES;
+    let lines = device.peers.iter().map(of_peer).sum::<usize>() + device.drops.counted().count();
     let mut text = Text::with_capacity((lines + 4) * LINE);
     if let Some(key) = &device.private_key {
         text.key("private_key", key.expose());
@@ -59,6 +70,7 @@ pub fn render_snapshot(device: &DeviceSnapshot) -> Zeroizing<String> {
     if device.fwmark != 0 {
         text.line("fwmark", device.fwmark);
     }
+    text.drops(&device.drops);
     for peer in &device.peers {
         text.key("public_key", peer.public_key.as_bytes());
         text.key("preshared_key", peer.preshared_key.as_ref().map_or(&[0; 32], |key| key.expose()));
@@ -74,6 +86,7 @@ pub fn render_snapshot(device: &DeviceSnapshot) -> Zeroizing<String> {
         for net in &peer.allowed_ips {
             text.line("allowed_ip", net);
         }
+        text.drops(&peer.drops);
     }
     text.0
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{PresharedKey, PrivateKey, PublicKey};
 use crate::tunnel::{
-    AllowedIpChange, DeviceChange, DeviceSnapshot, PeerChange, PeerSnapshot, Setting,
+    AllowedIpChange, Cause, DeviceChange, DeviceSnapshot, Drops, PeerChange, PeerSnapshot, Setting,
 };
 
 fn request(text: &str) -> Option<Result<Request, ParseError>> {
@@ -140,18 +140,30 @@ fn change() -> impl Strategy<Value = DeviceChange> {
     })
 }
 
+fn drops() -> impl Strategy<Value = Drops> {
+    proptest::collection::vec((0..Cause::ALL.len(), any::<u64>()), 0..3).prop_map(|counts| {
+        let mut drops = Drops::NONE;
+        for (cause, count) in counts {
+            drops.set(Cause::ALL[cause], count);
+        }
+        drops
+    })
+}
+
 fn snapshot() -> impl Strategy<Value = DeviceSnapshot> {
     let peer = (
         bytes(),
         proptest::option::of(bytes()),
         proptest::option::of(endpoint()),
         (0..u64::MAX / 2, 0_u32..1_000_000_000),
-        any::<(u64, u64, u16)>(),
+        (any::<(u64, u64, u16)>(), drops()),
         proptest::collection::vec(net(), 0..4),
     );
     let peer =
-        peer.prop_map(|(key, preshared, endpoint, (seconds, nanos), (rx, tx, keepalive), nets)| {
+        peer.prop_map(|(key, preshared, endpoint, (seconds, nanos), (counts, drops), nets)| {
+            let (rx, tx, keepalive) = counts;
             PeerSnapshot {
+                drops,
                 preshared_key: preshared
                     .map(|bytes| PresharedKey::from_bytes(Zeroizing::new(bytes))),
                 endpoint,
@@ -163,12 +175,16 @@ fn snapshot() -> impl Strategy<Value = DeviceSnapshot> {
                 ..PeerSnapshot::new(PublicKey::from_bytes(key))
             }
         });
-    let device =
-        (proptest::option::of(bytes()), any::<(u16, u32)>(), proptest::collection::vec(peer, 0..4));
-    device.prop_map(|(private, (listen_port, fwmark), peers)| {
+    let device = (
+        proptest::option::of(bytes()),
+        any::<(u16, u32)>(),
+        drops(),
+        proptest::collection::vec(peer, 0..4),
+    );
+    device.prop_map(|(private, (listen_port, fwmark), drops, peers)| {
         let private_key = private.map(|bytes| PrivateKey::from_random(Zeroizing::new(bytes)));
         let public_key = private_key.as_ref().map(PrivateKey::public);
-        DeviceSnapshot { private_key, public_key, listen_port, fwmark, peers }
+        DeviceSnapshot { private_key, public_key, listen_port, fwmark, peers, drops }
     })
 }
 

@@ -1,5 +1,9 @@
 //! The engine between in-memory doubles: no privilege, no interface, no socket.
 
+mod batches;
+mod hostile;
+mod losses;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{Engine, LinkState, Userspace};
 use crate::model::{PresharedKey, PrivateKey};
 use crate::tunnel::transport::memory::{Host, Network};
-use crate::tunnel::{AllowedIpChange, DeviceChange, PeerChange, Setting};
+use crate::tunnel::{AllowedIpChange, Cause, DeviceChange, PeerChange, Setting};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_millis(300);
@@ -28,9 +32,12 @@ fn private(seed: u8) -> PrivateKey {
 
 impl Side {
     fn new(network: &Network, seed: u8) -> Self {
+        Self::with_host(network, seed, Host::default())
+    }
+
+    fn with_host(network: &Network, seed: u8, host: Host) -> Self {
         let outer = Ipv4Addr::new(192, 0, 2, seed);
         let outer6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, seed.into());
-        let host = Host::default();
         let place = Box::new(network.place(outer, outer6));
         let engine = Userspace::start(Arc::new(host.clone()), place, 1420).unwrap();
         engine.link(LinkState { up: true, mtu: 1420 }).unwrap();
@@ -70,6 +77,28 @@ impl Side {
         let packet = packet(self.inner, to.inner, text);
         self.host.say(&packet);
         packet
+    }
+}
+
+impl Side {
+    /// What was dropped for a cause, by the interface and its peers together.
+    fn dropped(&self, cause: Cause) -> u64 {
+        let snapshot = self.engine.snapshot();
+        let peers = snapshot.peers.iter().map(|peer| peer.drops.of(cause)).sum::<u64>();
+        snapshot.drops.of(cause) + peers
+    }
+
+    fn indices(&self) -> usize {
+        self.engine.core.indices.len()
+    }
+}
+
+/// Waits until something holds.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -222,4 +251,72 @@ fn a_taken_port_is_refused_and_the_old_one_stays() {
     let change = DeviceChange { listen_port: Some(4000), ..DeviceChange::default() };
     assert_eq!(a.engine.apply(change).unwrap_err().errno(), 98);
     assert_eq!(a.engine.snapshot().listen_port, 51820);
+}
+
+#[test]
+fn a_peer_that_speaks_from_elsewhere_is_answered_there() {
+    let (a, b) = pair();
+    a.say(&b, "before");
+    assert!(b.host.hear(PATIENCE).is_some());
+    b.set(DeviceChange { listen_port: Some(4444), ..DeviceChange::default() });
+    b.say(&a, "from another port");
+    assert!(a.host.hear(PATIENCE).is_some());
+    let endpoint = a.engine.snapshot().peers[0].endpoint;
+    assert_eq!(endpoint, Some(SocketAddr::new(b.outer.into(), 4444)));
+    let packet = a.say(&b, "to it");
+    assert_eq!(b.host.hear(PATIENCE), Some(packet));
+}
+
+#[test]
+fn an_interface_that_was_down_starts_over() {
+    let (a, b) = pair();
+    a.say(&b, "before");
+    assert!(b.host.hear(PATIENCE).is_some());
+    assert_eq!((a.indices(), b.indices()), (1, 1));
+    a.engine.link(LinkState { up: false, mtu: 1420 }).unwrap();
+    assert_eq!(a.indices(), 0);
+    a.say(&b, "lost");
+    b.say(&a, "lost as well");
+    assert_eq!(b.host.hear(SILENCE), None);
+    a.engine.link(LinkState { up: true, mtu: 1420 }).unwrap();
+    let packet = a.say(&b, "after");
+    assert_eq!(b.host.hear(PATIENCE), Some(packet));
+}
+
+#[test]
+fn a_keepalive_that_is_switched_on_makes_a_session_at_once() {
+    let (a, b) = pair();
+    let keepalive = Some(25);
+    a.set_peer(PeerChange { keepalive, ..PeerChange::new(private(b.seed).public()) });
+    until("both have a session", || {
+        let has = |side: &Side| !side.engine.snapshot().peers[0].last_handshake.is_zero();
+        has(&a) && has(&b)
+    });
+}
+
+#[test]
+fn indices_and_peers_that_are_gone_take_no_memory() {
+    let (a, b) = pair();
+    for round in 0..20 {
+        let text = round.to_string();
+        a.say(&b, &text);
+        assert!(b.host.hear(PATIENCE).is_some());
+        a.engine.link(LinkState { up: false, mtu: 1420 }).unwrap();
+        a.engine.link(LinkState { up: true, mtu: 1420 }).unwrap();
+        // The fastest that a peer's initiations are answered.
+        std::thread::sleep(Duration::from_millis(40));
+    }
+    assert!(a.indices() <= 1 && b.indices() <= 3, "{} {}", a.indices(), b.indices());
+    let peer = Arc::downgrade(b.engine.core.tables.read().peers.values().next().unwrap());
+    b.set_peer(PeerChange::removal(private(a.seed).public()));
+    assert_eq!(b.indices(), 0);
+    until("nobody holds the peer", || peer.upgrade().is_none());
+}
+
+/// Ten thousand peers are 60 MB at most; what is counted here is most of it.
+#[test]
+fn a_peer_is_small_and_so_is_a_session() {
+    assert!(size_of::<super::peer::Peer>() <= 1024, "{}", size_of::<super::peer::Peer>());
+    let session = size_of::<crate::tunnel::noise::Session>();
+    assert!(session <= 2560, "{session}");
 }

@@ -1,0 +1,226 @@
+//! From the host to a peer: which peer, through which session, and what waits for one.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use super::clock::{now, random};
+use super::device::Core;
+use super::packet::addresses;
+use super::peer::{Peer, PeerState};
+use super::run::Run;
+use crate::tunnel::drops::Cause;
+use crate::tunnel::noise::{DATA_OVERHEAD, Moment, Session, padded};
+use crate::tunnel::offload::{Offload, Split};
+use crate::tunnel::transport::{LARGEST, Remote};
+
+/// The way to a peer, for a run of packets.
+pub(super) enum Way {
+    /// Packets are sealed with this session and sent there. That packets are sent is noted by the
+    /// timers already; [`Core::send_to`] counts their bytes.
+    Open(Arc<Session>, Remote),
+    /// Packets wait for a session, which was asked for: [`Core::stage`].
+    Waits,
+    /// There is none, and the cause is counted.
+    Closed,
+}
+
+impl Core {
+    pub(super) fn read_tun(&self) {
+        let mut packet = vec![0; LARGEST];
+        let mut run = Run::new();
+        loop {
+            // Nothing is held back while there is nothing to do.
+            let received = match self.tun.try_recv(&mut packet) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    run.finish(self);
+                    self.tun.recv(&mut packet)
+                }
+                received => received,
+            };
+            match received {
+                Ok(Some((length, offload))) => {
+                    self.take_packet(&mut packet[..length], &offload, &mut run);
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    // The interface is gone; the daemon learns it from the kernel as well.
+                    tracing::debug!("no more packets from the host: {error}");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take_packet(&self, packet: &mut [u8], offload: &Offload, run: &mut Run) {
+        if !self.is_up() {
+            return;
+        }
+        let destination = addresses(packet).map(|(_, destination)| destination);
+        let split = destination.and_then(|to| Some((to, Split::new(packet, offload).ok()?)));
+        let Some((destination, mut split)) = split else {
+            self.drops.count(Cause::Malformed);
+            return;
+        };
+        let Some(peer) = self.peer_for(destination) else { return };
+        if !run.goes_to(&peer) || run.is_long() {
+            run.finish(self);
+            let now = now();
+            match self.way(&peer, now) {
+                Way::Open(session, to) => run.begin(peer, session, to),
+                Way::Waits => {
+                    while let Some(length) = split.next_length() {
+                        let mut segment = vec![0; length];
+                        split.write(&mut segment);
+                        self.stage(&peer, &segment, now);
+                    }
+                    return;
+                }
+                Way::Closed => return,
+            }
+        }
+        run.seal(self, &mut split, self.mtu.load(Ordering::Relaxed) as usize);
+    }
+
+    /// The peer that a destination belongs to; where there is none, that is counted.
+    pub(super) fn peer_for(&self, destination: IpAddr) -> Option<Arc<Peer>> {
+        let peer = self.tables.read().routes.find(destination).cloned();
+        if peer.is_none() {
+            self.drops.count(Cause::NoPeer);
+        }
+        peer
+    }
+
+    /// The way to a peer for packets that are there now. Asks for a handshake where one is needed.
+    pub(super) fn way(&self, peer: &Arc<Peer>, now: Moment) -> Way {
+        let mut state = peer.state.lock();
+        let Some(to) = state.endpoint else {
+            peer.drops.count(Cause::NoEndpoint);
+            return Way::Closed;
+        };
+        let outgoing = state.protocol.outgoing(now);
+        if outgoing.session.is_some() {
+            state.protocol.sent(false, now);
+        }
+        if outgoing.initiate {
+            self.initiate(peer, &mut state, false, now);
+        }
+        self.settle(peer, &mut state, now);
+        match outgoing.session {
+            Some(session) => Way::Open(session, to),
+            None if state.is_removed || self.identity.read().is_none() => {
+                peer.drops.count(Cause::NoSession);
+                Way::Closed
+            }
+            None => Way::Waits,
+        }
+    }
+
+    /// Lets a packet wait for a session, or sends it if there is one by now.
+    pub(super) fn stage(&self, peer: &Arc<Peer>, packet: &[u8], now: Moment) {
+        let mut state = peer.state.lock();
+        if state.is_removed {
+            return;
+        }
+        if !state.stage(packet) {
+            peer.drops.count(Cause::QueueFull);
+        }
+        self.flush(peer, &mut state, now);
+        self.settle(peer, &mut state, now);
+    }
+
+    /// Sends what waits, if there is a session; says whether anything was sent.
+    pub(super) fn flush(&self, peer: &Arc<Peer>, state: &mut PeerState, now: Moment) -> bool {
+        let (Some(to), Some(session)) = (state.endpoint, state.protocol.outgoing(now).session)
+        else {
+            return false;
+        };
+        let waiting = std::mem::take(&mut state.waiting);
+        for packet in &waiting {
+            state.protocol.sent(false, now);
+            self.seal_and_send(peer, &session, &to, packet);
+        }
+        !waiting.is_empty()
+    }
+
+    /// Seals one packet, or an empty message, and sends it.
+    fn seal_and_send(&self, peer: &Peer, session: &Session, to: &Remote, packet: &[u8]) {
+        let mtu = self.mtu.load(Ordering::Relaxed) as usize;
+        let mut message = vec![0; padded(packet.len(), mtu) + DATA_OVERHEAD];
+        message[16..16 + packet.len()].copy_from_slice(packet);
+        if session.seal(&mut message).is_err() {
+            peer.drops.count(Cause::NoSession);
+            return;
+        }
+        self.send_to(peer, to, &message, message.len());
+    }
+
+    /// Sends datagrams of `stride` bytes to a peer and counts their bytes.
+    pub(super) fn send_to(&self, peer: &Peer, to: &Remote, datagrams: &[u8], stride: usize) {
+        // Before they leave: whoever hears of them finds them counted.
+        let bytes = datagrams.len() as u64;
+        peer.tx_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Err(error) = self.send(to, datagrams, stride) {
+            peer.tx_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            peer.drops.add(Cause::SendFailed, datagrams.len().div_ceil(stride.max(1)) as u64);
+            tracing::debug!("failed to send to {}: {error}", to.address);
+        }
+    }
+
+    /// Sends datagrams.
+    pub(super) fn send(&self, to: &Remote, datagrams: &[u8], stride: usize) -> io::Result<()> {
+        let sockets = self.sockets.read();
+        let socket = sockets.as_ref().and_then(|bound| bound.toward(&to.address)).cloned();
+        drop(sockets);
+        socket.ok_or(io::ErrorKind::NotConnected)?.send(datagrams, stride, to)
+    }
+
+    /// Sends an initiation, unless one was sent a moment ago.
+    pub(super) fn initiate(
+        &self,
+        peer: &Arc<Peer>,
+        state: &mut PeerState,
+        retry: bool,
+        now: Moment,
+    ) {
+        let Some(owner) = self.owner() else { return };
+        if state.endpoint.is_none() || state.is_removed {
+            return;
+        }
+        let made = state.protocol.initiate(
+            &owner.identity,
+            retry,
+            (now, SystemTime::now()),
+            &mut || self.indices.reserve(peer),
+            &mut random,
+        );
+        if let (Some(message), Some(to)) = (made, state.endpoint) {
+            self.send_to(peer, &to, &message, message.len());
+        }
+    }
+
+    /// Sends an empty message, or what waits; asks for a session where there is none.
+    pub(super) fn greet(&self, peer: &Arc<Peer>, state: &mut PeerState, now: Moment) {
+        let outgoing = state.protocol.outgoing(now);
+        if outgoing.initiate {
+            self.initiate(peer, state, false, now);
+        }
+        if self.flush(peer, state, now) {
+            return;
+        }
+        if let (Some(to), Some(session)) = (state.endpoint, outgoing.session) {
+            state.protocol.sent(true, now);
+            self.seal_and_send(peer, &session, &to, &[]);
+        }
+    }
+
+    /// To be called before a peer is unlocked whose protocol was spoken to: indices that are gone
+    /// are free, and the timers' thread knows when to look.
+    pub(super) fn settle(&self, peer: &Peer, state: &mut PeerState, now: Moment) {
+        let due = state.protocol.next_due(now);
+        peer.set_due(due);
+        self.indices.release(&state.protocol.take_released());
+    }
+}
