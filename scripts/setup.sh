@@ -9,7 +9,9 @@ set -euo pipefail
 purpose=${1:-test}
 folders="/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin /lib/systemd /usr/lib/systemd /usr/lib/qemu /usr/libexec"
 
-has_package() { ! command -v apt-cache >/dev/null || apt-cache show "$1" >/dev/null 2>&1; }
+# Package lists may not be there yet, so what differs is known by the system's name.
+# shellcheck source=/dev/null
+system=$(. /etc/os-release 2>/dev/null && echo "${ID:-}-${VERSION_ID:-}" || :)
 
 # A program and the Debian package that has it, for each purpose; the later ones include the earlier.
 build="gcc=gcc"
@@ -23,20 +25,16 @@ kernel="qemu-system-x86_64=qemu-system-x86 virtiofsd=virtiofsd cpio=cpio depmod=
 bench="iperf3=iperf3"
 lint="shellcheck=shellcheck"
 
-# Ubuntu has browsers as snaps only.
-if [ "$purpose" != build ] && ! has_package chromium-headless-shell; then
-	tests=${tests/chromium-headless-shell=chromium-headless-shell/}
-fi
+case $system in
+ubuntu-*) tests=${tests/chromium-headless-shell=chromium-headless-shell/} ;; # browsers are snaps there
+debian-12) kernel=${kernel/=virtiofsd/=qemu-system-common} ;;                # a part of qemu until version 8
+esac
 
 case $purpose in
 build) wanted=$build ;;
 demo) wanted="$build $demo" ;;
 test) wanted="$build $demo $tests" ;;
-kernel)
-	# Until qemu 8 it was a part of it.
-	has_package virtiofsd || kernel=${kernel/=virtiofsd/=qemu-system-common}
-	wanted="$build $demo $tests $kernel"
-	;;
+kernel) wanted="$build $demo $tests $kernel" ;;
 bench) wanted="$build $demo $tests $bench" ;;
 lint) wanted="$build $lint" ;;
 *)
