@@ -11,7 +11,7 @@ folders="/usr/local/sbin /usr/local/bin /usr/sbin /usr/bin /sbin /bin /lib/syste
 
 # Package lists may not be there yet, so what differs is known by the system's name.
 # shellcheck source=/dev/null
-system=$(. /etc/os-release 2>/dev/null && echo "${ID:-}-${VERSION_ID:-}" || :)
+system=$(. /etc/os-release 2>/dev/null; echo "${ID:-}-${VERSION_ID:-}")
 
 # A program and the Debian package that has it, for each purpose; the later ones include the earlier.
 build="gcc=gcc"
