@@ -1,4 +1,4 @@
-//! What `check` writes for machines: SARIF, JUnit, and the page of a code.
+//! What `check` writes for machines: SARIF, `JUnit`, and the page of a code.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use wgfleet::cli::load::load;
-use wgfleet::finding::Code;
+use wgfleet::finding::{Code, Severity};
 use wgfleet::inventory::keys::SECTIONS;
 use wgfleet::inventory::{LinkShape, Lock, PskMode, allocate, schema};
 use wgfleet::model::{HostName, NetworkName};
@@ -42,7 +42,8 @@ fn every_example_is_without_findings() {
             |network: &NetworkName, name: &HostName| loaded.lock.address(network, name).to_vec();
         let found = check::check(&inventory, &topology::build(&inventory, &addresses));
         let shown = findings::human(&found, &loaded.sources, false);
-        assert!(found.is_empty(), "{shown}");
+        // A note, such as that a star has one hub, says that nothing is wrong.
+        assert!(found.iter().all(|found| found.severity == Severity::Info), "{shown}");
     }
 }
 

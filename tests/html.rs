@@ -1,6 +1,7 @@
 //! The page of `check --html` in a real browser: it renders, it is clicked through, and nothing of
 //! it comes from outside.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 /// Programs that Debian and others install it as.
 const BROWSERS: &[&str] = &["chromium-headless-shell", "chromium", "google-chrome"];
 
-/// A browser without a window, driven over a pipe by the Chrome DevTools Protocol.
+/// A browser without a window, driven over a pipe by Chrome's debugging protocol.
 struct Browser {
     child: Child,
     stdin: ChildStdin,
@@ -296,21 +297,22 @@ fn large_fleets_and_hostile_names_are_drawn() {
     let mut mesh =
         String::from("fleet: mesh\nnetworks: { n: { prefixes: 10.1.0.0/16 } }\nsites:\n");
     for site in 0..36 {
-        mesh.push_str(&format!(
+        let _ = writeln!(
+            mesh,
             "  site-{site}: {{ subnets: 172.23.{site}.0/24, hosts: {{ gw-{site}: {{ endpoint: \
-             \"gw-{site}.example.com:51820\", gateway: true }} }} }}\n"
-        ));
+             \"gw-{site}.example.com:51820\", gateway: true }} }} }}"
+        );
     }
     let mut star = String::from(
         "fleet: star\nnetworks: { n: { prefixes: 10.1.0.0/16, links: { hub: [hub-1, hub-2] } } }\nhosts:\n  \
          hub-1: { endpoint: \"h1.example.com:51820\" }\n  hub-2: { endpoint: \"h2.example.com:51820\" }\n",
     );
     for spoke in 0..60 {
-        star.push_str(&format!("  spoke-{spoke}: {{ nat: true }}\n"));
+        let _ = writeln!(star, "  spoke-{spoke}: {{ nat: true }}");
     }
     star.push_str("peers:\n");
     for phone in 0..40 {
-        star.push_str(&format!("  phone-{phone}: {{ via: hub-1 }}\n"));
+        let _ = writeln!(star, "  phone-{phone}: {{ via: hub-1 }}");
     }
     for (name, text, hosts) in
         [("mesh", &mesh, 36), ("star", &star, 82), ("broken", &BROKEN.to_owned(), 10)]
