@@ -65,7 +65,7 @@ pub(super) fn code(topology: &Topology, cause: Cause) -> Option<Code> {
             NodeKind::Host(_) => Code::Asleep,
             NodeKind::Unmanaged(_) => return None,
         },
-        Cause::RouteElsewhere(_) | Cause::NoStart => return None,
+        Cause::RouteElsewhere(_) | Cause::NoStart | Cause::OnLink => return None,
     })
 }
 
@@ -223,7 +223,10 @@ fn finding(
 ) -> Finding {
     let topology = tables.topology();
     let cause = broken.cause.unwrap_or(Cause::NoRoute);
-    let code = code(topology, cause).unwrap_or(Code::NoWay);
+    let code = match code(topology, cause) {
+        _ if declared => Code::Narrowed,
+        code => code.unwrap_or(Code::NoWay),
+    };
     let (from, to) = (name(topology, &broken.from), name(topology, &broken.to));
     let title = match (&broken.back, cause) {
         (None, _) => format!("{from} does not reach {to}"),
@@ -244,8 +247,7 @@ fn finding(
         };
     }
     if declared {
-        // Meant so, perhaps; a rule under `expect` makes it an error.
-        finding.severity = Severity::Warning;
+        // Meant so, perhaps: a warning, until a rule under `expect` makes it an error.
         return finding.help(
             "remove the override, or give it what it lacks: `wgfleet why` proposes the change",
         );
