@@ -87,11 +87,11 @@ impl SystemTun {
         Self::open(name, 0)
     }
 
-    fn open(name: &InterfaceName, header: u16) -> Result<Self, TunError> {
+    fn open(name: &InterfaceName, virtio: u16) -> Result<Self, TunError> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let device = rustix::fs::open("/dev/net/tun", flags, Mode::empty())
             .map_err(|errno| TunError::Open(errno.into()))?;
-        let mut request = InterfaceRequest { name: [0; 16], flags: FLAGS | header, rest: [0; 22] };
+        let mut request = InterfaceRequest { name: [0; 16], flags: FLAGS | virtio, rest: [0; 22] };
         let bytes = name.as_str().as_bytes();
         request.name[..bytes.len()].copy_from_slice(bytes);
         #[expect(unsafe_code, reason = "no safe interface to TUNSETIFF exists")]
@@ -107,7 +107,7 @@ impl SystemTun {
         })?;
         let created = |source| TunError::Create { name: name.clone(), source };
         let device = File::from(device);
-        let headed = header != 0;
+        let headed = virtio != 0;
         let mut accepts = Accepts { tcp: headed, udp: false };
         // What the kernel does not leave to us it does itself: then packets only come smaller.
         if headed && set_offloads(&device, TCP_OFFLOADS | UDP_OFFLOADS).is_ok() {

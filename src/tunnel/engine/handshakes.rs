@@ -3,27 +3,32 @@
 //! Each may cost milliseconds of a stream that runs meanwhile, so they are kept away from the
 //! threads that carry packets, and a queue that grows makes senders prove their address first.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::collections::{HashSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::clock::{now, random};
 use super::device::{Core, Owner};
+use super::guard::Guard;
 use super::inbound::cause;
 use super::peer::{Peer, PeerState};
 use crate::tunnel::drops::Cause;
 use crate::tunnel::noise::{
-    INITIATION_LENGTH, Introduction, Kind, Load, MacState, Moment, SourceLimiter, cookie_receiver,
-    kind, response_receiver,
+    INITIATION_LENGTH, Introduction, Kind, MacState, Moment, cookie_receiver, kind,
+    response_receiver,
 };
 use crate::tunnel::transport::{Local, Received, Remote};
 
 /// Messages that may wait; an eighth of it is a load.
 const MOST_WAITING: usize = 1024;
+/// How long a flood's messages gather before they are answered together: waking this thread for
+/// each of them would cost the stream more than the answers do.
+const BREATH: Duration = Duration::from_millis(2);
 /// How much less urgent answering handshakes is than carrying packets.
 const NICE: i32 = 5;
 
@@ -47,13 +52,6 @@ pub(super) struct Handshakes {
 struct Queue {
     letters: VecDeque<Letter>,
     closed: bool,
-}
-
-/// What keeps a flood out.
-#[derive(Default)]
-struct Guard {
-    load: Load,
-    sources: SourceLimiter,
 }
 
 impl Handshakes {
@@ -104,7 +102,7 @@ impl Handshakes {
 
     /// Forgets sources that have been quiet.
     pub(super) fn forget(&self, now: Moment) {
-        self.guard.lock().sources.forget(now);
+        self.guard.lock().forget(now);
     }
 }
 
@@ -113,11 +111,14 @@ impl Core {
         // Where it is not allowed, the flood costs a little more.
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
         while let Some((letter, waiting)) = self.handshakes.pop() {
-            if !self.is_up() {
-                continue;
+            let now = now();
+            if self.is_up()
+                && let Some(owner) = self.owner()
+            {
+                self.answer_letter(&owner, &letter, waiting, now);
             }
-            if let Some(owner) = self.owner() {
-                self.answer_letter(&owner, &letter, waiting, now());
+            if waiting == 0 && self.handshakes.guard.lock().load.is_believed(now) {
+                thread::sleep(BREATH);
             }
         }
     }
@@ -162,7 +163,11 @@ impl Core {
             let allowed = guard.sources.allow(letter.from.ip(), now);
             return if allowed { Ok(()) } else { Err(Cause::RateLimited) };
         }
+        let is_welcome = guard.may_have_cookie(letter.from.ip(), now, || self.places());
         drop(guard);
+        if !is_welcome {
+            return Err(Cause::UnderLoad);
+        }
         let reply = owner.checker.lock().reply(message, letter.from, now, &mut random);
         if let Some(reply) = reply {
             let to = Remote { address: letter.from, local: letter.to };
@@ -171,6 +176,13 @@ impl Core {
             }
         }
         Err(Cause::UnderLoad)
+    }
+
+    /// Where peers are now.
+    fn places(&self) -> HashSet<IpAddr> {
+        let peers: Vec<Arc<Peer>> = self.tables.read().peers.values().cloned().collect();
+        let endpoint = |peer: &Arc<Peer>| Some(peer.state.lock().endpoint?.address.ip());
+        peers.iter().filter_map(endpoint).collect()
     }
 
     fn take_initiation(

@@ -106,7 +106,7 @@ impl Core {
                         let inlet = index.and_then(|index| self.inlet(index, now));
                         arrivals.inlet = index.zip(inlet);
                     }
-                    self.open(buffer, place, arrivals);
+                    Self::open(buffer, place, arrivals);
                 }
                 Some(_) => self.take_handshake(datagram, received),
                 None => self.drops.count(Cause::Malformed),
@@ -117,7 +117,7 @@ impl Core {
     }
 
     /// Opens a message of the run in place.
-    fn open(&self, buffer: &mut [u8], place: Range<usize>, arrivals: &mut Arrivals) {
+    fn open(buffer: &mut [u8], place: Range<usize>, arrivals: &mut Arrivals) {
         let Some((_, inlet)) = &arrivals.inlet else { return };
         match inlet.session.open(&mut buffer[place.clone()]) {
             Ok(text) => {

@@ -9,6 +9,7 @@ mod clock;
 mod codel;
 mod configure;
 mod device;
+mod guard;
 mod handshakes;
 mod inbound;
 mod index_table;

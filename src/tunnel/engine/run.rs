@@ -63,7 +63,7 @@ impl Run {
     pub(super) fn seal(&mut self, core: &Core, split: &mut Split<'_>, mtu: usize) {
         while let Some(plain) = split.next_length() {
             let length = padded(plain, mtu) + DATA_OVERHEAD;
-            let is_last = self.length % self.stride.max(1) != 0;
+            let is_last = !self.length.is_multiple_of(self.stride.max(1));
             let is_full = is_last
                 || length > self.stride
                 || self.count == MOST_MESSAGES

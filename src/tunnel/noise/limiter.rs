@@ -22,6 +22,12 @@ impl Load {
         if waiting >= most / 8 {
             self.until = Some(now.after(LOAD_LASTS));
         }
+        self.is_believed(now)
+    }
+
+    /// Whether we were under load a moment ago.
+    #[must_use]
+    pub fn is_believed(&self, now: Moment) -> bool {
         self.until.is_some_and(|until| now < until)
     }
 }

@@ -133,7 +133,9 @@ impl Coalescer {
         let has_payload = packet.len() > headers.length;
         let is_plain = match headers.transport {
             Transport::Tcp => {
-                self.accepts.tcp && above[13] & !flag::PSH == flag::ACK && above[12] & 0xf == 0
+                self.accepts.tcp
+                    && above[13] & !flag::PSH == flag::ACK
+                    && above[12].trailing_zeros() >= 4
             }
             Transport::Udp => {
                 self.accepts.udp
