@@ -38,9 +38,9 @@ pub(crate) fn all(named: Option<Vec<String>>) -> Result<Vec<Candidate>, String> 
     }
     let chosen = match named {
         None => known.into_iter().filter(|candidate| candidate.program.exists()).collect(),
-        Some(names) => {
+        Some(wanted) => {
             let mut chosen = Vec::new();
-            for name in names.iter().filter(|name| !name.is_empty() && *name != "none") {
+            for name in wanted.iter().filter(|name| !name.is_empty() && *name != "none") {
                 let found = known.iter().find(|candidate| candidate.name == **name);
                 let found = found.ok_or_else(|| format!("nothing is called {name}"))?;
                 if !found.program.exists() {

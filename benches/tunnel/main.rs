@@ -11,6 +11,8 @@
 //!
 //! `WGFLEET` names our binary, `WGFLEET_BENCH_PEER` any other that is started as `PATH INTERFACE`.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark talks to people")]
+
 mod candidate;
 mod measure;
 mod yard;
@@ -43,7 +45,7 @@ impl Options {
                 || value.parse::<u32>().map_err(|error| format!("{word} {value}: {error}"));
             match &*word {
                 "--only" => {
-                    only = value.split(',').map(Measure::named).collect::<Result<_, _>>()?
+                    only = value.split(',').map(Measure::named).collect::<Result<_, _>>()?;
                 }
                 "--peers" => peers = Some(value.split(',').map(str::to_owned).collect()),
                 "--rounds" => rounds = number()?.max(1) as usize,

@@ -1,5 +1,6 @@
 //! Namespaces with a cable between them, and a tunnel at each end.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::process::{Child, Command, Output, Stdio};
@@ -24,7 +25,9 @@ pub(crate) fn clean_up_on_signals() {
             tokio::select! { _ = interrupted.recv() => {}, _ = terminated.recv() => {} }
         });
         let there = THERE.lock().map(|there| there.clone()).unwrap_or_default();
-        there.iter().for_each(|name| remove(name));
+        for name in &there {
+            remove(name);
+        }
         std::process::exit(130);
     });
 }
@@ -154,8 +157,7 @@ impl End {
             std::thread::sleep(Duration::from_millis(20));
         }
         let pid = *pids(&namespace.0).first().expect("the tunnel runs");
-        let private =
-            String::from_utf8(run(&mut Command::new("wg").arg("genkey"))).expect("base64");
+        let private = String::from_utf8(run(Command::new("wg").arg("genkey"))).expect("base64");
         let public = with_input(Command::new("wg").arg("pubkey"), &private);
         let keys = (private.trim().to_owned(), public.trim().to_owned());
         let end = Self { namespace, interface, pid, number, keys };
@@ -185,7 +187,8 @@ impl End {
         let mut text = format!("[Interface]\nPrivateKey = {}\nListenPort = 51830\n", self.keys.0);
         for peer in 0..count {
             let [_, a, b, c] = peer.to_be_bytes();
-            text += &format!(
+            let _ = write!(
+                text,
                 "[Peer]\nPublicKey = {}\nAllowedIPs = 10.{a}.{b}.{c}/32\n\
                  Endpoint = 192.0.2.9:{}\n",
                 key(peer),

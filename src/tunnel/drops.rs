@@ -35,11 +35,13 @@ pub enum Cause {
     HandshakesFull,
     /// The host did not take the packet.
     HostRefused,
+    /// Messages waited so long that their sender had to be told to send less.
+    QueueDelay,
 }
 
 impl Cause {
     /// Every cause, in the order in which they are shown.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NoPeer,
         Self::NoEndpoint,
         Self::NoSession,
@@ -55,6 +57,7 @@ impl Cause {
         Self::RateLimited,
         Self::HandshakesFull,
         Self::HostRefused,
+        Self::QueueDelay,
     ];
 
     /// Its name in UAPI and JSON.
@@ -76,6 +79,7 @@ impl Cause {
             Self::RateLimited => "rate_limited",
             Self::HandshakesFull => "handshakes_full",
             Self::HostRefused => "host_refused",
+            Self::QueueDelay => "queue_delay",
         }
     }
 

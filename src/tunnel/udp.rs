@@ -98,8 +98,9 @@ fn bind_one(address: SocketAddr, mark: u32) -> io::Result<SystemSocket> {
     }
     socket.set_nonblocking(true)?;
     enlarge(&socket);
-    // Each of these only costs speed, or the choice of the source address, where it is missing.
+    // Where one of these is missing, only speed, delay or the choice of the source suffers.
     let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
+    let _ = setsockopt(&socket, sockopt::ReceiveTimestampns, &true);
     let _ = match address {
         SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true),
         SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true),
@@ -221,7 +222,7 @@ impl SystemSocket {
         let message =
             recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control.0), MsgFlags::empty())?;
         let length = message.bytes;
-        let (mut stride, mut to) = (length, None);
+        let (mut stride, mut to, mut waited) = (length, None, Duration::ZERO);
         for control in message.cmsgs()? {
             match control {
                 ControlMessageOwned::UdpGroSegments(bytes) => {
@@ -239,12 +240,22 @@ impl SystemSocket {
                         interface: info.ipi6_ifindex,
                     });
                 }
+                ControlMessageOwned::ScmTimestampns(arrived) => {
+                    waited = since(arrived.tv_sec(), arrived.tv_nsec());
+                }
                 _ => {}
             }
         }
         let from = message.address.as_ref().and_then(socket_address);
-        Ok(from.map(|from| Received { length, stride: stride.max(1), from, to }))
+        Ok(from.map(|from| Received { length, stride: stride.max(1), from, to, waited }))
     }
+}
+
+/// The time since a timestamp of the kernel; zero where the clock was set back.
+fn since(seconds: i64, nanos: i64) -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    let passed = (now.tv_sec - seconds).saturating_mul(1_000_000_000) + (now.tv_nsec - nanos);
+    Duration::from_nanos(passed.try_into().unwrap_or(0))
 }
 
 /// Room for the control messages of one receive, aligned as they are.

@@ -250,7 +250,8 @@ fn our_wg_prints_what_wg_prints() {
 /// How many of these pings are lost while `meanwhile` runs.
 fn lost_during(from: &Namespace, to: &str, meanwhile: impl FnOnce()) -> u32 {
     let mut ping = from.command("ping");
-    ping.args(["-q", "-i", "0.01", "-w", "4", "-W", "1", to]);
+    // A number of pings, not a time: what is on its way when a time is over would count as lost.
+    ping.args(["-q", "-i", "0.01", "-c", "350", "-W", "1", to]);
     let child = ping.stdout(Stdio::piped()).spawn().expect("ping starts");
     thread::sleep(Duration::from_millis(300));
     let started = Instant::now();

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::clock::now;
+use super::codel::{Codel, mark};
 use super::device::Core;
 use super::packet::{addresses, total_length};
 use super::peer::Peer;
@@ -19,6 +20,9 @@ use crate::tunnel::transport::{LARGEST, Local, Received, Udp};
 
 /// Bytes before the plaintext of a message.
 const HEADER: usize = 16;
+
+/// Bytes of a packet that is no part of a stream.
+const SMALL: usize = 512;
 
 /// How long a thread waits after an error of its socket, so that a lasting one costs nothing.
 const AFTER_ERROR: Duration = Duration::from_millis(20);
@@ -54,6 +58,9 @@ struct Arrivals {
     /// Where its packets lie in the buffer, with their padding.
     packets: Vec<Range<usize>>,
     coalescer: Coalescer,
+    codel: Codel,
+    /// One packet has to go, or to be marked.
+    is_late: bool,
 }
 
 impl Core {
@@ -65,6 +72,8 @@ impl Core {
             is_heard: false,
             packets: Vec::with_capacity(64),
             coalescer: Coalescer::new(self.tun.accepts()),
+            codel: Codel::default(),
+            is_late: false,
         };
         loop {
             match socket.recv(&mut buffer) {
@@ -83,6 +92,7 @@ impl Core {
             return;
         }
         let now = now();
+        arrivals.is_late = arrivals.codel.is_due(received.waited, now);
         let stride = received.stride.max(1);
         for at in (0..received.length).step_by(stride) {
             let place = at..received.length.min(at + stride);
@@ -137,6 +147,9 @@ impl Core {
         let run = Run { bytes, is_empty, from: received.from, to: received.to };
         if is_heard && self.heard(&inlet, &run, now) {
             self.admit_packets(&inlet.peer, buffer, &mut arrivals.packets);
+            if arrivals.is_late {
+                arrivals.is_late = !Self::slow_down(&inlet.peer, buffer, &mut arrivals.packets);
+            }
             for packet in arrivals.packets.drain(..) {
                 let mut send = |parts: &[IoSlice<'_>], offload: &Offload| self.give(parts, offload);
                 arrivals.coalescer.push(buffer, packet, &mut send);
@@ -209,6 +222,19 @@ impl Core {
             }
             true
         });
+    }
+
+    /// Marks or drops one packet of a stream, so that its sender slows down. Small ones are no
+    /// stream, and who sends them waits for others; `false` where there is none but these.
+    fn slow_down(peer: &Peer, buffer: &mut [u8], packets: &mut Vec<Range<usize>>) -> bool {
+        let Some(index) = packets.iter().position(|place| place.len() > SMALL) else {
+            return false;
+        };
+        if !mark(&mut buffer[packets[index].clone()]) {
+            packets.remove(index);
+            peer.drops.count(Cause::QueueDelay);
+        }
+        true
     }
 
     fn give(&self, parts: &[IoSlice<'_>], offload: &Offload) {

@@ -6,6 +6,7 @@
 
 mod allowed_ips;
 mod clock;
+mod codel;
 mod configure;
 mod device;
 mod guard;

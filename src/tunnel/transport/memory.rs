@@ -215,7 +215,7 @@ impl Udp for Socket {
             length += fill(&mut datagrams[length..], &bytes);
         }
         let to = Some(Local { address: self.local.ip(), interface: 1 });
-        Ok(Some(Received { length, stride, from, to }))
+        Ok(Some(Received { length, stride, from, to, waited: Duration::ZERO }))
     }
 
     fn send(&self, datagrams: &[u8], stride: usize, to: &Remote) -> io::Result<()> {

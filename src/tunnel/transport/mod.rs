@@ -10,6 +10,7 @@ pub mod memory;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::offload::{Accepts, Offload};
 use crate::model::Family;
@@ -80,6 +81,8 @@ pub struct Received {
     pub from: SocketAddr,
     /// To which of our addresses, where the system says so.
     pub to: Option<Local>,
+    /// How long the first of them has waited to be received; zero where nobody knows.
+    pub waited: Duration,
 }
 
 /// One UDP socket of a tunnel.

@@ -1,0 +1,128 @@
+//! Controlled delay (RFC 8289): who keeps a queue long is asked to send less, early and gently.
+//!
+//! A stream fills whatever buffer there is, and everything beside it waits behind it. The socket's
+//! buffer has to be large for bursts; so where messages have waited in it too long for too long, one
+//! packet is marked or dropped, which is enough for its sender to slow down, and then another.
+
+use std::time::Duration;
+
+use crate::tunnel::noise::Moment;
+
+/// The delay that is left alone.
+const TARGET: Duration = Duration::from_millis(1);
+/// How long it may be exceeded: a burst of one round trip through the Internet is no queue.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// The state of one queue.
+#[derive(Debug, Default)]
+pub(super) struct Codel {
+    /// When a delay that exceeds the target since has lasted too long.
+    too_long: Option<Moment>,
+    /// While it drops: when the next packet goes.
+    next: Option<Moment>,
+    /// Packets that went since it began to drop.
+    count: u32,
+    /// When it last dropped, and how many packets had gone then.
+    last: Option<(Moment, u32)>,
+}
+
+impl Codel {
+    /// Whether one packet has to go, of messages that have waited for so long.
+    pub(super) fn is_due(&mut self, waited: Duration, now: Moment) -> bool {
+        if waited < TARGET {
+            (self.too_long, self.next) = (None, None);
+            return false;
+        }
+        let too_long = *self.too_long.get_or_insert(now.after(INTERVAL));
+        if now < too_long {
+            return false;
+        }
+        match self.next {
+            Some(next) if now < next => return false,
+            Some(_) => self.count += 1,
+            // Where the queue came back soon, it goes on about where it was.
+            None => {
+                let recent = self.last.filter(|(at, _)| now.since(*at) < INTERVAL * 16);
+                self.count = recent.map_or(1, |(_, count)| count.saturating_sub(2).max(1));
+            }
+        }
+        self.next = Some(now.after(INTERVAL.div_f64(f64::from(self.count).sqrt())));
+        self.last = Some((now, self.count));
+        true
+    }
+}
+
+/// Marks an IP packet as having met congestion (RFC 3168); `false` where its ends do not know of
+/// marks, so that only its loss tells them.
+pub(super) fn mark(packet: &mut [u8]) -> bool {
+    const CE: u8 = 3;
+    match packet {
+        [first, class, rest @ ..] if *first >> 4 == 4 && rest.len() >= 18 => {
+            if *class & CE == 0 {
+                return false;
+            }
+            let old = u16::from_be_bytes([*first, *class]);
+            *class |= CE;
+            let new = u16::from_be_bytes([*first, *class]);
+            // RFC 1624, equation 3: ~(~sum + ~old + new).
+            let sum = u16::from_be_bytes([rest[8], rest[9]]);
+            let total = u32::from(!sum) + u32::from(!old) + u32::from(new);
+            let total = (total & 0xffff) + (total >> 16);
+            let folded = (total & 0xffff) + (total >> 16);
+            let sum = !u16::try_from(folded).unwrap_or(u16::MAX);
+            rest[8..10].copy_from_slice(&sum.to_be_bytes());
+            true
+        }
+        // The two bits lie in the middle of the second byte.
+        [first, second, ..] if *first >> 4 == 6 => {
+            if *second >> 4 & CE == 0 {
+                return false;
+            }
+            *second |= CE << 4;
+            true
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tunnel::offload::checksum::{fold, sum};
+
+    fn at(millis: u64) -> Moment {
+        Moment::since_boot(Duration::from_millis(millis))
+    }
+
+    const LONG: Duration = Duration::from_millis(8);
+
+    #[test]
+    fn a_burst_passes_and_a_queue_is_told_more_and_more_often() {
+        let mut codel = Codel::default();
+        assert!((0..100).all(|millis| !codel.is_due(LONG, at(millis))));
+        assert!(!codel.is_due(Duration::ZERO, at(100)), "it was a burst");
+        let dropped: Vec<u64> = (200..1000).filter(|m| codel.is_due(LONG, at(*m))).collect();
+        assert_eq!(dropped[..4], [300, 400, 471, 529]);
+        assert!(dropped.len() > 10 && dropped.len() < 40);
+        assert!(!codel.is_due(Duration::ZERO, at(1000)));
+        // It comes back at once: the second drop follows sooner than the first time.
+        let again: Vec<u64> = (1001..1300).filter(|m| codel.is_due(LONG, at(*m))).collect();
+        assert!(again.len() > 3, "{again:?}");
+    }
+
+    #[test]
+    fn a_mark_keeps_the_header_sound() {
+        let mut packet = vec![0x45, 0x02, 0, 20, 1, 2, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1];
+        packet.extend([10, 0, 0, 2]);
+        let checksum = !fold(sum(&packet));
+        packet[10..12].copy_from_slice(&checksum.to_ne_bytes());
+        assert!(mark(&mut packet));
+        assert_eq!((packet[1], fold(sum(&packet))), (3, 0xffff));
+        packet[1] = 0;
+        assert!(!mark(&mut packet));
+        let mut v6 = vec![0; 40];
+        v6[..2].copy_from_slice(&[0x60, 0x10]);
+        assert!(mark(&mut v6) && v6[1] == 0x30);
+        assert!(!mark(&mut [0x45]) && !mark(&mut []));
+    }
+}
