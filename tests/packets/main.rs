@@ -3,6 +3,8 @@
 //! `WGFLEET_SEEDS=1..500` chooses other fleets than the fixed ones (`make test-packets`). Needs
 //! root, /dev/net/tun and what `wgfleet lab` needs; runs alone.
 
+#![expect(clippy::print_stderr, reason = "a long run says what it compared")]
+
 mod fleet;
 
 use std::fmt::Write as _;

@@ -45,7 +45,7 @@ fn yaml(spec: &Spec, order: &[usize], links: &str, narrow: bool) -> String {
         if bits & 4 == 4 {
             settings.push_str(", transit: true");
         }
-        if narrow && bits & 24 == 24 && *host != 0 {
+        if narrow && bits & 0x18 == 0x18 && *host != 0 {
             settings.push_str(", peers: { h0: { allowed_ips: [10.9.0.1/32] } }");
         }
         let _ = writeln!(

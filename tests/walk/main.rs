@@ -101,7 +101,7 @@ fn yaml(spec: &Spec) -> String {
     if spec.shapes[0] & 4 == 4 {
         let like = hosts[1].clone();
         for (index, host) in hosts.iter_mut().enumerate().skip(1) {
-            *host = HostSpec { site: like.site.map(|_| index as u8), ..like.clone() };
+            *host = HostSpec { site: like.site.and(u8::try_from(index).ok()), ..like.clone() };
         }
     }
     // The first host is in both networks and is what spokes and peers lead to.
