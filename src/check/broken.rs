@@ -65,7 +65,7 @@ pub(super) fn code(topology: &Topology, cause: Cause) -> Option<Code> {
             NodeKind::Host(_) => Code::Asleep,
             NodeKind::Unmanaged(_) => return None,
         },
-        Cause::RouteElsewhere(_) | Cause::NoStart => return None,
+        Cause::RouteElsewhere(_) | Cause::NoStart | Cause::OnLink => return None,
     })
 }
 
@@ -98,15 +98,15 @@ impl Known {
         }
         let nodes = walked(broken).map(|step| step.node).chain(ends(broken));
         let nodes: BTreeSet<NodeId> = nodes.collect();
-        let links = links(topology, broken).map(|peer| (peer.at, peer.allowed_ips_at));
-        let mut places: Vec<Location> =
-            links.flat_map(|(at, list)| std::iter::once(at).chain(list)).collect();
+        // Whole shapes of links are one place: only a session that cannot be is explained by it.
+        let session = matches!(broken.cause, Some(Cause::NoSession(_)));
+        let links = links(topology, broken)
+            .flat_map(|peer| [session.then_some(peer.at), peer.allowed_ips_at]);
+        let mut places: Vec<Location> = links.flatten().collect();
         for id in nodes {
             let node = topology.node(id);
-            places.push(node.at);
             places.extend(node.subnets.iter().map(|subnet| subnet.at));
             for interface in node.interfaces.iter().map(|id| topology.interface(*id)) {
-                places.push(interface.at);
                 places.extend(interface.addresses.iter().map(|addr| addr.at));
                 let prefixes = &inventory.networks[interface.network].prefixes;
                 places.extend(prefixes.iter().map(|prefix| prefix.at));
@@ -131,8 +131,9 @@ fn links<'t>(
 ) -> impl Iterator<Item = &'t crate::topology::Peer> {
     walked(broken).flat_map(|step| {
         let pair = match (step.interface, step.act) {
-            (Some(from), Act::Send(to)) => Some((from, to)),
-            (Some(from), Act::Drop(Cause::NoSession(to) | Cause::Asleep(to))) => Some((from, to)),
+            (Some(from), Act::Send(to) | Act::Drop(Cause::NoSession(to) | Cause::Asleep(to))) => {
+                Some((from, to))
+            }
             _ => None,
         };
         let both = pair.map(|(a, b)| [entry(topology, a, b), entry(topology, b, a)]);
@@ -223,7 +224,10 @@ fn finding(
 ) -> Finding {
     let topology = tables.topology();
     let cause = broken.cause.unwrap_or(Cause::NoRoute);
-    let code = code(topology, cause).unwrap_or(Code::NoWay);
+    let code = match code(topology, cause) {
+        _ if declared => Code::Narrowed,
+        code => code.unwrap_or(Code::NoWay),
+    };
     let (from, to) = (name(topology, &broken.from), name(topology, &broken.to));
     let title = match (&broken.back, cause) {
         (None, _) => format!("{from} does not reach {to}"),
@@ -244,8 +248,7 @@ fn finding(
         };
     }
     if declared {
-        // Meant so, perhaps; a rule under `expect` makes it an error.
-        finding.severity = Severity::Warning;
+        // Meant so, perhaps: a warning, until a rule under `expect` makes it an error.
         return finding.help(
             "remove the override, or give it what it lacks: `wgfleet why` proposes the change",
         );

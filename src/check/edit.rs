@@ -41,7 +41,6 @@ fn flow(text: &str, open: usize, key: &str, value: &str) -> Option<String> {
         let byte = bytes[at];
         match (quote, byte) {
             (Some(q), _) if q == byte => quote = None,
-            (Some(_), _) => {}
             (None, b'"' | b'\'') => quote = Some(byte),
             (None, b'#') if bytes[at - 1].is_ascii_whitespace() => {
                 at += text[at..].find('\n')?;

@@ -163,10 +163,18 @@ fn mix(words: [u64; 4]) -> u128 {
     (u128::from(high) << 64) | u128::from(low)
 }
 
+/// One number from several, in order.
 fn fold(parts: &[u128]) -> u128 {
     parts.iter().fold(7, |state, part| {
-        let words = [state, *part].map(|word| [(word >> 64) as u64, word as u64]);
-        mix([words[0][0], words[0][1], words[1][0], words[1][1]])
+        let halves = |word: u128| {
+            let bytes = word.to_le_bytes();
+            let half = |from: usize| {
+                (0..8).fold(0_u64, |number, byte| number << 8 | u64::from(bytes[from + byte]))
+            };
+            [half(0), half(8)]
+        };
+        let ([a, b], [c, d]) = (halves(state), halves(*part));
+        mix([a, b, c, d])
     })
 }
 
@@ -384,7 +392,9 @@ fn owners(tables: &Tables<'_>) -> (Vec<Option<NodeId>>, Vec<bool>) {
         let owner = match all.as_slice() {
             [owner] => Some(*owner),
             several => {
-                several.iter().for_each(|node| alone[node.0 as usize] = true);
+                for node in several {
+                    alone[node.0 as usize] = true;
+                }
                 None
             }
         };

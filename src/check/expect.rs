@@ -118,7 +118,7 @@ impl Prover<'_> {
             .witness(source, destination);
         finding.trace = trace::hops(self.topology, broken);
         finding.count = count;
-        let uncertain = matches!(broken.cause, Some(Cause::RouteElsewhere(_)));
+        let uncertain = matches!(broken.cause, Some(Cause::RouteElsewhere(_) | Cause::OnLink));
         if uncertain || broken.out.assumed {
             finding.severity = Severity::Warning;
         }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::flows::Member;
 use super::tables::Tables;
-use super::walk::{Cause, Packet, Start, Walk, Walker};
+use super::walk::{Cause, Packet, Place, Start, Walk, Walker};
 use crate::model::Family;
 use crate::topology::Topology;
 
@@ -101,9 +101,10 @@ impl Flow<'_> {
         }
         Err(furthest.unwrap_or_else(|| {
             let packet = Packet { source: sources[0], destination: targets[0] };
-            let end = Err(Cause::NoStart);
-            let out = Walk { packet, steps: Vec::new(), end, assumed: false };
-            self.broken(out, None, Some(Cause::NoStart))
+            let none = self.from.starts(self.tables).is_empty();
+            let cause = if none { Cause::NoStart } else { Cause::OnLink };
+            let out = Walk { packet, steps: Vec::new(), end: Err(cause), assumed: false };
+            self.broken(out, None, Some(cause))
         }))
     }
 
@@ -141,10 +142,14 @@ impl Flow<'_> {
         Err(if let Some((back, cause)) = lost {
             self.broken(out, Some(back), Some(cause))
         } else {
-            let end = Err(Cause::NoWayBack);
+            let near = match place {
+                Place::Lan(node) => self.walker.on_link(node, destination, source),
+                _ => false,
+            };
+            let cause = if near { Cause::OnLink } else { Cause::NoWayBack };
             let steps = out.steps.last().copied().into_iter().collect();
-            let back = Walk { packet: reply, steps, end, assumed: false };
-            self.broken(out, Some(back), Some(Cause::NoWayBack))
+            let back = Walk { packet: reply, steps, end: Err(cause), assumed: false };
+            self.broken(out, Some(back), Some(cause))
         })
     }
 

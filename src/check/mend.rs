@@ -84,10 +84,10 @@ fn patch(inventory: &Inventory, texts: &[String]) -> String {
     let mut patch = String::new();
     for ((_, file), text) in inventory.sources.files().zip(texts) {
         if file.text != *text {
-            let path = file.path.display().to_string();
-            let path = path.trim_start_matches("./").trim_start_matches('/');
+            let whole = file.path.display().to_string();
+            let name = whole.trim_start_matches("./").trim_start_matches('/');
             let diff = similar::TextDiff::from_lines(&file.text, text);
-            let (old, new) = (format!("a/{path}"), format!("b/{path}"));
+            let (old, new) = (format!("a/{name}"), format!("b/{name}"));
             patch.push_str(&diff.unified_diff().context_radius(3).header(&old, &new).to_string());
         }
     }

@@ -224,17 +224,20 @@ fn links(inventory: &Inventory, topology: &Topology) -> Vec<MapLink> {
     links
 }
 
+/// How many ends are at each spot, without and with a LAN at the other end.
+type Crowd = HashMap<(Spot, Spot), u64>;
+
 /// The rows of a matrix, and how many ends of each class are in each.
 struct Rows {
     places: Vec<Place>,
     /// For each class, its ends by row and by spot within it.
-    crowds: Vec<BTreeMap<usize, HashMap<(Spot, Spot), u64>>>,
+    crowds: Vec<BTreeMap<usize, Crowd>>,
 }
 
 impl Rows {
     fn new(topology: &Topology, ends: &Ends, row: impl Fn(usize) -> Option<usize>) -> Self {
         let crowds = ends.classes.iter().map(|class| {
-            let mut crowd: BTreeMap<usize, HashMap<(Spot, Spot), u64>> = BTreeMap::new();
+            let mut crowd: BTreeMap<usize, Crowd> = BTreeMap::new();
             for index in class {
                 if let Some(row) = row(*index) {
                     let end = &ends.all[*index];
@@ -337,12 +340,8 @@ impl Cells {
 }
 
 /// Pairs of ends that are at different spots.
-fn pairs(
-    one: &HashMap<(Spot, Spot), u64>,
-    two: &HashMap<(Spot, Spot), u64>,
-    with_lan: bool,
-) -> u64 {
-    let by_spot = |crowd: &HashMap<(Spot, Spot), u64>| {
+fn pairs(one: &Crowd, two: &Crowd, with_lan: bool) -> u64 {
+    let by_spot = |crowd: &Crowd| {
         let mut counts: HashMap<Spot, u64> = HashMap::new();
         for ((plain, lan), count) in crowd {
             *counts.entry(if with_lan { *lan } else { *plain }).or_default() += count;

@@ -9,12 +9,12 @@ use crate::topology::{InterfaceId, NodeId, Topology};
 pub(super) fn hops(topology: &Topology, broken: &Broken) -> Vec<Hop> {
     let mut hops: Vec<Hop> = walked(topology, &broken.out, "").collect();
     if let Some(back) = &broken.back {
-        if broken.cause == Some(Cause::NoWayBack) {
+        if let Some(cause @ (Cause::NoWayBack | Cause::OnLink)) = broken.cause {
             hops.extend(back.steps.last().map(|step| Hop {
                 host: topology.node(step.node).name.clone(),
                 interface: None,
                 matched: None,
-                action: format!("the reply: {}", why(topology, step.node, Cause::NoWayBack)),
+                action: format!("the reply: {}", why(topology, step.node, cause)),
             }));
         } else {
             hops.extend(walked(topology, back, "the reply: "));
@@ -94,6 +94,9 @@ pub(super) fn why(topology: &Topology, node: NodeId, cause: Cause) -> String {
             format!("has seen it before: it goes round through `{}`", topology.node(node).name)
         }
         Cause::NoWayBack => "nothing leads back: the source is not masqueraded".to_owned(),
+        Cause::OnLink => {
+            "delivers to a LAN whose machines take the other address for one of theirs".to_owned()
+        }
         Cause::Elsewhere => "delivers it, but not where it was to go".to_owned(),
         Cause::NoStart => "no node sends it into a tunnel".to_owned(),
     }
@@ -125,6 +128,9 @@ pub(super) fn mend(topology: &Topology, cause: Cause) -> Option<String> {
             "tunnels lead to the members of their own network: link the two ends in one, and look \
              at overrides of `allowed_ips`"
                 .to_owned()
+        }
+        Cause::OnLink => {
+            "nest no LAN in another one's prefix, unless that one is routed itself".to_owned()
         }
         Cause::Loop | Cause::Elsewhere | Cause::NoStart => return None,
     })

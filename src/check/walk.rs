@@ -69,6 +69,8 @@ pub enum Cause {
     Loop,
     /// It arrives, but the reply is lost outside: nothing masquerades the source.
     NoWayBack,
+    /// A machine on a LAN takes the address for one of its LAN, and asks nobody to route it.
+    OnLink,
     /// It ends where it was not to go.
     Elsewhere,
     /// No node has the source.

@@ -142,6 +142,9 @@ pub fn why(
                 format!("`{name}` {}", trace::why(topology, step.node, cause))
             }
             (None, Cause::NoStart) => "no node sends it into a tunnel".to_owned(),
+            (None, Cause::OnLink) => {
+                "machines of the LAN take the address for one of theirs".to_owned()
+            }
             (None, _) => "it is lost before the first hop".to_owned(),
         });
         why.mend = mend::find(inventory, topology, addresses, (from, to), &broken);

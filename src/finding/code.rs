@@ -115,6 +115,8 @@ codes! {
     NoExit = 355, Error;
     /// A wanted flow whose reply nothing leads back.
     NoWayBack = 356, Error;
+    /// An override that keeps wanted flows from flowing.
+    Narrowed = 357, Warning;
     /// Two ends of a link neither of which can begin a session.
     NoInitiator = 401, Error;
     /// Two interfaces of one host on one UDP port, or two hosts reached at one endpoint.

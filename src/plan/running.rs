@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use crate::model::{Endpoint, EndpointHost, HostName, Located, Port, PublicKey};
 use crate::observed::{ObservedHost, ObservedInterface};
-use crate::topology::{Forwarding, InterfaceId, NodeKind, Peer, Topology};
+use crate::topology::{Forwarding, InterfaceId, NodeId, NodeKind, Peer, Topology};
 
 /// The wanted topology with addresses, peers and forwarding as they were seen on every host.
 ///
@@ -19,6 +19,8 @@ pub fn running<'o>(
     seen: impl Fn(&HostName) -> Option<&'o ObservedHost>,
 ) -> Topology {
     let mut topology = wanted.clone();
+    let nodes: BTreeMap<&HostName, NodeId> =
+        (0..).map(NodeId).zip(&wanted.nodes).map(|(id, node)| (&node.name, id)).collect();
     let live = |id: InterfaceId| -> Option<&ObservedInterface> {
         let interface = wanted.interface(id);
         seen(&wanted.node(interface.node).name)?.interfaces.get(&interface.name)
@@ -40,7 +42,7 @@ pub fn running<'o>(
             .peers
             .iter()
             .filter_map(|(key, peer)| {
-                let remote = wanted.find(names.get(key)?)?;
+                let remote = *nodes.get(names.get(key)?)?;
                 let network = interface.network;
                 let mut there = wanted.node(remote).interfaces.iter().copied();
                 let there = there.find(|id| wanted.interface(*id).network == network)?;

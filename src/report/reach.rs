@@ -75,7 +75,7 @@ fn matrix(out: &mut String, corner: &str, names: &[String], cells: &[Cell]) {
     if names.len() > DRAWN {
         let partial = cells.iter().filter(|cell| cell.reachable < cell.flows);
         let listed = partial.clone().count();
-        let _ = writeln!(out, "\n{} pairs of {corner} are not whole", listed);
+        let _ = writeln!(out, "\n{listed} pairs are not whole");
         for cell in partial.take(LISTED) {
             let _ = writeln!(out, "  {} to {}: {}", names[cell.from], names[cell.to], text(cell));
         }

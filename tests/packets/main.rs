@@ -208,9 +208,11 @@ fn probes(fleet: &Fleet, lab: &Lab) -> Vec<Probe> {
                 });
                 let from = Selector::Host(name.clone());
                 let to = Selector::Net(host_net(*target));
-                if let (true, Some(predicted)) =
-                    (full, check::proves(inventory, topology, &from, &to))
-                {
+                // Without a tunnel that leads there it leaves by the host's own uplink, which is no
+                // flow of the fleet.
+                let predicted = check::proves(inventory, topology, &from, &to);
+                let predicted = predicted.filter(|end| full && *end != Err(Cause::NoRoute));
+                if let Some(predicted) = predicted {
                     probes.push(Probe { at: at.clone(), source: None, target: *target, predicted });
                 }
             }

@@ -1,5 +1,7 @@
 //! The walk against a slow reference, over small random fleets with mutated topologies.
 
+mod laws;
+mod legal;
 mod reference;
 
 use std::fmt::Write as _;
@@ -355,7 +357,7 @@ proptest! {
     }
 }
 
-fn cases(otherwise: u32) -> u32 {
+pub(crate) fn cases(otherwise: u32) -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
