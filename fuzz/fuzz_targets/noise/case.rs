@@ -40,12 +40,12 @@ pub(crate) fn run(which: u8, changes: &[(u8, u8)], raw: &[u8]) {
             && of_b.answer(&b, introduction, now, &mut || 3, &mut random).is_ok()
     };
     let deliver = |real: &[u8], take: &mut dyn FnMut(&[u8]) -> bool| {
-        let mut changed = real.to_vec();
+        let mut altered = real.to_vec();
         for (place, bits) in changes {
-            let place = usize::from(*place) % changed.len();
-            changed[place] ^= bits;
+            let place = usize::from(*place) % altered.len();
+            altered[place] ^= bits;
         }
-        for message in [&changed, raw] {
+        for message in [&altered, raw] {
             let _ = (kind(message), receiver(message));
             let _ = (response_receiver(message), cookie_receiver(message));
             // The indices and types are looked at before.
@@ -54,7 +54,7 @@ pub(crate) fn run(which: u8, changes: &[(u8, u8)], raw: &[u8]) {
             }
             if message != real {
                 // The last MAC of an initiation only counts under load.
-                let end = if which % 4 == 0 { real.len() - 16 } else { real.len() };
+                let end = if which.is_multiple_of(4) { real.len() - 16 } else { real.len() };
                 assert_eq!(message.get(8..end), real.get(8..end), "a changed message is taken");
             }
             return;
