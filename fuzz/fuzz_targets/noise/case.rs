@@ -55,7 +55,7 @@ pub(crate) fn run(which: u8, changes: &[(u8, u8)], raw: &[u8]) {
             if message != real {
                 // The last MAC of an initiation only counts under load.
                 let end = if which.is_multiple_of(4) { real.len() - 16 } else { real.len() };
-                assert_eq!(message.get(8..end), real.get(8..end), "a changed message is taken");
+                assert_eq!(message.get(8..end), real.get(8..end), "an altered message is taken");
             }
             return;
         }
