@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ipnet::IpNet;
 use rayon::prelude::*;
 
-use super::written;
+use super::written::{self, known_key};
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
 use crate::model::Location;
@@ -103,7 +103,7 @@ fn duplicate(
         // Two gateways of one site: the LAN is one place, so point at them too.
         finding = finding.also(one.at, "one peer that has it").also(two.at, "the other");
     }
-    let winner = match (key(inventory, one), key(inventory, two)) {
+    let winner = match (known_key(inventory, one), known_key(inventory, two)) {
         (Some(a), Some(b)) => {
             let winner = if a < b { two } else { one };
             format!("and `{}`, whose key is written last, silently gets the prefix", winner.name)
@@ -127,12 +127,6 @@ fn duplicate(
         finding = finding.witness(source, target);
     }
     finding
-}
-
-/// The key that a peer brought.
-fn key(inventory: &Inventory, node: &Node) -> Option<[u8; 32]> {
-    let peer = written::unmanaged(inventory, node.kind)?;
-    peer.public_key.as_ref().map(|key| *key.value.as_bytes())
 }
 
 fn of(interface: &Interface) -> Vec<Clash> {

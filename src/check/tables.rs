@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
 
+use super::written::known_key;
 use crate::inventory::Inventory;
 use crate::model::{Family, RouteTable, covers, host_net};
 use crate::topology::{InterfaceId, NodeId, Topology};
@@ -123,7 +124,7 @@ impl<'t> Tables<'t> {
                 tables.entries[index].inside = true;
             }
         }
-        tables.fill(&mut lists);
+        tables.fill(inventory, &mut lists);
         tables
     }
 
@@ -137,8 +138,15 @@ impl<'t> Tables<'t> {
         self.entries.binary_search_by(|entry| entry.net.cmp(net)).ok()
     }
 
-    fn fill(&mut self, lists: &mut HashMap<(*const IpNet, usize), Vec<usize>>) {
+    fn fill(
+        &mut self,
+        inventory: &Inventory,
+        lists: &mut HashMap<(*const IpNet, usize), Vec<usize>>,
+    ) {
         let topology = self.topology;
+        // Peers are set in order of their keys, as far as the file knows them.
+        let key =
+            |id: InterfaceId| known_key(inventory, topology.node(topology.interface(id).node));
         for (id, node) in (0..).map(NodeId).zip(&topology.nodes) {
             for subnet in &node.subnets {
                 if let Some(index) = self.index(&subnet.value.trunc()) {
@@ -166,7 +174,12 @@ impl<'t> Tables<'t> {
                     let peers = &mut self.entries[*index].peers;
                     match peers.last_mut() {
                         // The same prefix on two peers: the last one silently gets it.
-                        Some((holder, to)) if *holder == id => *to = peer.remote,
+                        Some((holder, to)) if *holder == id => {
+                            let stays = key(*to).zip(key(peer.remote)).is_some_and(|(a, b)| a > b);
+                            if !stays {
+                                *to = peer.remote;
+                            }
+                        }
                         _ => peers.push((id, peer.remote)),
                     }
                 }

@@ -23,6 +23,12 @@ pub(super) fn unmanaged(inventory: &Inventory, kind: NodeKind) -> Option<&Unmana
     }
 }
 
+/// The key that a peer brought, and by which wg(8) orders it.
+pub(super) fn known_key(inventory: &Inventory, node: &Node) -> Option<[u8; 32]> {
+    let peer = unmanaged(inventory, node.kind)?;
+    peer.public_key.as_ref().map(|key| *key.value.as_bytes())
+}
+
 /// Whether wgfleet writes the configuration of a node: a host, or a peer whose config it issues.
 pub(super) fn ours(inventory: &Inventory, kind: NodeKind) -> bool {
     unmanaged(inventory, kind).is_none_or(|peer| peer.public_key.is_none())
