@@ -75,16 +75,15 @@ fn config(lab: &Lab) -> String {
     text
 }
 
+/// How long a host may take to start: a systemd in an emulated machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(90);
+
 /// Waits until the sshd of each host has said who it is; of a host without one, until it is on.
 pub(super) fn wait(lab: &Lab, hosts: &[usize]) -> Result<(), LabError> {
     netns::within(&lab.dir.pin(Node::Controller), || {
         each(hosts, |index| {
             let host = &lab.spec.hosts[*index];
-            let patience = match host.init {
-                Init::Plain => Duration::from_secs(90),
-                Init::Systemd => Duration::from_secs(90),
-            };
-            let deadline = Instant::now() + patience;
+            let deadline = Instant::now() + PATIENCE;
             while !answers(lab, *index, host) {
                 if Instant::now() > deadline {
                     let log = lab.dir.host(&Node::Host(*index).id()).join("log");
