@@ -145,7 +145,7 @@ impl<'t> Tables<'t> {
     ) {
         let topology = self.topology;
         // Peers are set in order of their keys, as far as the file knows them.
-        let key =
+        let known =
             |id: InterfaceId| known_key(inventory, topology.node(topology.interface(id).node));
         for (id, node) in (0..).map(NodeId).zip(&topology.nodes) {
             for subnet in &node.subnets {
@@ -175,7 +175,8 @@ impl<'t> Tables<'t> {
                     match peers.last_mut() {
                         // The same prefix on two peers: the last one silently gets it.
                         Some((holder, to)) if *holder == id => {
-                            let stays = key(*to).zip(key(peer.remote)).is_some_and(|(a, b)| a > b);
+                            let stays =
+                                known(*to).zip(known(peer.remote)).is_some_and(|(a, b)| a > b);
                             if !stays {
                                 *to = peer.remote;
                             }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::spec::{HostSpec, Init, Node};
+use super::spec::{HostSpec, Node};
 use super::state::Lab;
 use super::workers::each;
 use super::{LabError, netns, power};
