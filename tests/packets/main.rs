@@ -40,6 +40,9 @@ fn wgfleet() -> String {
     std::env::var("WGFLEET").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wgfleet").to_owned())
 }
 
+/// Where each host of a lab has it: what lies under /tmp here is not there.
+const PROGRAM: &str = "/run/wgfleet-under-test";
+
 /// A lab that goes when the test does.
 struct Raised {
     lab: Lab,
@@ -128,13 +131,12 @@ fn script(fleet: &Fleet, node: NodeId) -> String {
         );
     }
     text.push_str("mkdir -p /etc/wireguard\numask 077\n");
-    let program = wgfleet();
     for id in &here.interfaces {
         let interface = topology.interface(*id);
         let name = interface.name.as_str();
         let _ = write!(
             text,
-            "cat >/etc/wireguard/{name}.conf <<'END'\n{}END\n{program} quick up {name} >/dev/null 2>/run/{name}.log || {{ cat /run/{name}.log >&2; exit 1; }}\n",
+            "cat >/etc/wireguard/{name}.conf <<'END'\n{}END\n{PROGRAM} quick up {name} >/dev/null 2>/run/{name}.log || {{ cat /run/{name}.log >&2; exit 1; }}\n",
             conf(*id, interface)
         );
     }
@@ -152,6 +154,11 @@ fn raise(fleet: &Fleet, seed: u64) -> Raised {
             let (lab, script) = (&raised.lab, script(fleet, node));
             scope.spawn(move || {
                 let at = lab.node(there.name.as_str()).expect("the host is there");
+                let copy = format!("cat >{PROGRAM} && chmod 755 {PROGRAM}");
+                let mut command = lab.command(at, &["sh", "-c", &copy]).expect("the host is on");
+                let binary = std::fs::File::open(wgfleet()).expect("the binary under test");
+                let copied = command.stdin(binary).status().expect("sh starts");
+                assert!(copied.success(), "{}: no room for the binary", there.name);
                 let mut command = lab.command(at, &["sh"]).expect("the host is on");
                 let mut child = command
                     .stdin(Stdio::piped())
