@@ -24,10 +24,10 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         }
     }
 
-    /// Writes the files that `which` picks, at once.
+    /// Writes the files that `which` picks at once, but for those that are written already.
     pub(super) fn install(&mut self, which: impl Fn(&str) -> bool) {
         for (path, action) in self.files() {
-            if !which(path) {
+            if !which(path) || !self.installed.insert(path) {
                 continue;
             }
             if action == FileAction::Remove {
@@ -38,10 +38,9 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         }
     }
 
-    /// Prepares the rest, so that nothing of it can fail any more, and leaves it to the
-    /// confirmation.
+    /// Prepares what was not installed, so that nothing of it can fail any more, and leaves it to
+    /// the confirmation.
     pub(super) fn install_for_boot(&mut self) {
-        let now = self.read_now();
         let units: Vec<(&str, bool)> = self
             .plan
             .changes
@@ -59,7 +58,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         }
         let mut reload = false;
         for (path, action) in self.files() {
-            if now.contains(path) {
+            if self.installed.contains(path) {
                 continue;
             }
             if action == FileAction::Remove {
@@ -129,7 +128,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             .collect()
     }
 
-    /// Sends a file's content along, unless that was done already.
+    /// Sends a file's content along; none where the target does not have the file.
     fn stage(&mut self, path: &str) -> Option<(String, &'a TargetFile)> {
         let target = self.target;
         let file = target.files.get(path)?;

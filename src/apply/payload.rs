@@ -50,7 +50,9 @@ impl Payload {
     ) -> Result<Self, S::Error> {
         let payload =
             Self { files: Vec::new(), ops: Vec::new(), keep: Vec::new(), undo: Vec::new() };
-        let mut compiler = Compiler { payload, plan, target, rendered, observed, secrets };
+        let installed = BTreeSet::new();
+        let mut compiler =
+            Compiler { payload, installed, plan, target, rendered, observed, secrets };
         compiler.run()?;
         Ok(compiler.payload)
     }
@@ -101,6 +103,8 @@ impl Payload {
 
 pub(super) struct Compiler<'a, S> {
     pub(super) payload: Payload,
+    /// The paths of files that are written in the course of the change.
+    pub(super) installed: BTreeSet<&'a str>,
     pub(super) plan: &'a HostPlan,
     pub(super) target: &'a Target<'a>,
     pub(super) rendered: &'a RenderedHost,

@@ -84,7 +84,7 @@ proptest! {
             prop_assert_eq!(sections["ops"].lines().collect::<Vec<_>>(), payload.ops());
             for (name, text) in &sections {
                 prop_assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.'), "{}", name);
-                if name != "ops" && name != "undo" {
+                if !["ops", "keep", "undo"].contains(&name.as_str()) {
                     continue;
                 }
                 prop_assert!(!leaks(text, &all), "{}", text);
@@ -99,12 +99,21 @@ proptest! {
                     let staged = match words[0] {
                         "setconf" | "addconf" | "private" => words.get(2),
                         "psk" => words.get(3),
-                        "batch" | "drop" | "file" | "nft" => words.get(1),
+                        "batch" | "drop" | "file" | "prepare" | "keep" | "nft" => words.get(1),
                         _ => None,
                     };
                     prop_assert!(staged.is_none_or(|name| sections.contains_key(*name)), "{}", line);
                 }
             }
+            let written = |op: &String| {
+                let words: Vec<&str> = op.split(' ').collect();
+                ["file", "prepare"].contains(&words[0]).then(|| words[3].to_owned())
+            };
+            let mut paths: Vec<String> = payload.ops().iter().filter_map(written).collect();
+            let all_paths = paths.len();
+            paths.sort_unstable();
+            paths.dedup();
+            prop_assert_eq!(paths.len(), all_paths, "written twice: {:?}", payload.ops());
             let shown = format!("{payload:?}");
             prop_assert!(!leaks(&shown, &all));
         }
