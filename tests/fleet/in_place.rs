@@ -26,7 +26,7 @@ fn a_peer_is_added_while_others_talk() {
     let paris = yard.stream("lan-paris-1", "192.168.2.100");
     let branch = yard.stream("lan-branch-2", "fd01::64");
     let hosts = ["paris-gw", "frankfurt-gw", "branch-gw"];
-    let before = hosts.map(|host| yard.sessions(host, "wg0"));
+    let before = hosts.map(|host| yard.begun_sessions(host, "wg0"));
     yard.write(&four);
     let plan = yard.plan(2);
     assert_eq!(disruptions(&plan), ["none"; 4], "{plan}");

@@ -240,6 +240,23 @@ impl Yard {
             .collect()
     }
 
+    /// The same once every session of the interface has begun: keepalives begin those that no
+    /// packet needs, each in its own time.
+    pub(crate) fn begun_sessions(&self, host: &str, interface: &str) -> BTreeMap<String, Session> {
+        let begun = Instant::now();
+        loop {
+            let sessions = self.sessions(host, interface);
+            if sessions.values().all(|session| session.handshake > 0) {
+                return sessions;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(40),
+                "{host} has no session: {sessions:?}"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// The public key of a host, from the vault.
     pub(crate) fn key(&self, host: &str) -> String {
         let text = fs::read_to_string(self.path().join("vault/index.json")).unwrap();
