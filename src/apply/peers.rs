@@ -86,7 +86,9 @@ impl<S: Secrets> Compiler<'_, S> {
             let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
             self.op(format!("forget {name} {}", keys.join(" ")));
         }
-        after.into_iter().for_each(|op| self.op(op));
+        for op in after {
+            self.op(op);
+        }
         Ok(())
     }
 
