@@ -15,6 +15,9 @@ const PUSH_LIMIT: Duration = Duration::from_mins(5);
 /// How long a word with a host may take.
 const SHORT_LIMIT: Duration = Duration::from_secs(20);
 
+/// How often a host that is on its way back is looked at, a second apart.
+const WAY_BACK: u32 = 20;
+
 /// How a host's change ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -141,6 +144,7 @@ pub(super) async fn confirm<S>(context: &Context<'_, S>, job: &Job<'_>) -> Outco
             host.close().await;
             return Ok(match reply.stdout.trim() {
                 "reverted" => Outcome::RolledBack(reason),
+                "gone" => look_back(context, job, &reason).await,
                 other => Outcome::Unknown(format!("{reason}; the way back: {other}")),
             });
         }
@@ -148,7 +152,7 @@ pub(super) async fn confirm<S>(context: &Context<'_, S>, job: &Job<'_>) -> Outco
         host.close().await;
         Ok::<_, RemoteError>(match reply.stdout.trim() {
             "confirmed" => Outcome::Applied,
-            "gone" => Outcome::RolledBack("the deadline passed before it was confirmed".to_owned()),
+            "gone" => look_back(context, job, "the deadline passed before it was confirmed").await,
             other => Outcome::Unknown(said(other, &reply.stderr)),
         })
     };
@@ -176,7 +180,8 @@ pub(super) async fn revert<S>(context: &Context<'_, S>, job: &Job<'_>, reason: &
     };
     match attempt.await.as_deref() {
         Ok("reverted") => Outcome::RolledBack(reason.to_owned()),
-        Ok("gone") | Err(_) => settle(context, job, reason).await,
+        Ok("gone") => look_back(context, job, reason).await,
+        Err(_) => settle(context, job, reason).await,
         Ok(other) => Outcome::Unknown(format!("{reason}; the way back: {}", said(other, ""))),
     }
 }
@@ -205,11 +210,23 @@ fn healthy(job: &Job<'_>, seen: &crate::observed::ObservedHost) -> Result<(), St
 
 /// Waits until the host's own timer has taken the change back, and looks.
 async fn settle<S>(context: &Context<'_, S>, job: &Job<'_>, reason: &str) -> Outcome {
-    let connector = context.connector;
     tokio::time::sleep(context.deadline + Duration::from_secs(2)).await;
+    look_back(context, job, reason).await
+}
+
+/// Says what a host has whose change is not armed any more, once it is not on its way back either.
+async fn look_back<S>(context: &Context<'_, S>, job: &Job<'_>, reason: &str) -> Outcome {
+    let connector = context.connector;
     let look = async {
         let host = connector.connect(&job.target.desired.ssh, job.target.desired.r#become).await?;
-        let seen = observe_host(&host, &job.look).await?;
+        let mut seen = observe_host(&host, &job.look).await?;
+        for _ in 0..WAY_BACK {
+            if seen.armed.is_none() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            seen = observe_host(&host, &job.look).await?;
+        }
         host.close().await;
         Ok::<_, RemoteError>(seen)
     };

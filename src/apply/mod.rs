@@ -5,8 +5,12 @@ mod boot;
 mod conf;
 mod fleet;
 mod host;
+mod host_settings;
+mod interface;
 mod payload;
+mod peers;
 mod rotate;
+mod routes;
 
 pub use fleet::{Job, apply_all};
 pub use host::{ApplyError, Outcome};

@@ -76,6 +76,9 @@ impl ApplyArgs {
         }
         if plan.blocked().next().is_some() {
             survey.close().await;
+            if global.format == Format::Json {
+                show_json(&plan, &[])?;
+            }
             return Err(CommandError::message(
                 Exit::Findings,
                 "some hosts are blocked; nothing was touched",
@@ -90,20 +93,25 @@ impl ApplyArgs {
         let deadline = Duration::from_secs(self.deadline);
         let outcomes = carry_out(survey, &plan, deadline, self.survey.parallel).await?;
         if global.format == Format::Json {
-            let hosts: Vec<_> = outcomes
-                .iter()
-                .map(|(host, outcome)| {
-                    let (word, reason) = words(outcome);
-                    json!({ "host": host, "outcome": word, "reason": reason })
-                })
-                .collect();
-            let text = format!("{}\n", json!({ "plan": plan, "outcomes": hosts }));
-            super::write_stdout(text.as_bytes())?;
+            show_json(&plan, &outcomes)?;
         } else if !global.quiet {
             summarise(&outcomes);
         }
         Ok(exit(&outcomes))
     }
+}
+
+/// Shows a plan and how it ended, as one JSON object.
+fn show_json(plan: &Plan, outcomes: &[(HostName, Outcome)]) -> Result<(), CommandError> {
+    let hosts: Vec<_> = outcomes
+        .iter()
+        .map(|(host, outcome)| {
+            let (word, reason) = words(outcome);
+            json!({ "host": host, "outcome": word, "reason": reason })
+        })
+        .collect();
+    let text = format!("{}\n", json!({ "plan": plan, "outcomes": hosts }));
+    super::write_stdout(text.as_bytes())
 }
 
 /// Refuses a saved plan that is not the plan of now.

@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::fleet::Fleet;
+use super::global::Asked;
 use super::{CommandError, CommandResult, Exit, Format, Global};
 use crate::finding::{self, Finding, Severity};
 use crate::model::SourceMap;
@@ -34,7 +35,7 @@ pub(super) struct CheckArgs {
     html: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &CheckArgs, global: &Global) -> CommandResult {
+pub(super) fn run(args: &CheckArgs, global: &Global, format: Asked) -> CommandResult {
     if let Some(code) = &args.explain {
         return explain(code);
     }
@@ -42,10 +43,10 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> CommandResult {
     let findings = &reading.findings;
     if let (true, Some(fleet)) = (args.reachability, &reading.fleet) {
         let reach = check::reachability(fleet.inventory(), &fleet.topology);
-        let text = match global.format {
-            Format::Json => pretty(&reach),
-            Format::Human => report::reach::human(&reach),
-            Format::Sarif | Format::Junit => {
+        let text = match format.of_all() {
+            Some(Format::Json) => pretty(&reach),
+            Some(Format::Human) => report::reach::human(&reach),
+            None => {
                 return Err(CommandError::message(
                     Exit::Usage,
                     "a matrix is neither sarif nor junit: these are for findings",
@@ -55,11 +56,11 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> CommandResult {
         };
         super::write_stdout(text.as_bytes())?;
     } else if let Some(loaded) = reading.loaded() {
-        let text = match global.format {
-            Format::Json => pretty(&report::findings::json(findings, &loaded.sources)),
-            Format::Sarif => pretty(&report::sarif::log(findings, &loaded.sources)),
-            Format::Junit => report::junit::report(findings, &loaded.sources),
-            Format::Human => human(findings, &loaded.sources),
+        let text = match format {
+            Asked::Json => pretty(&report::findings::json(findings, &loaded.sources)),
+            Asked::Sarif => pretty(&report::sarif::log(findings, &loaded.sources)),
+            Asked::Junit => report::junit::report(findings, &loaded.sources),
+            Asked::Human => human(findings, &loaded.sources),
         };
         super::write_stdout(text.as_bytes())?;
     }

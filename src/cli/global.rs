@@ -11,8 +11,8 @@ pub struct Global {
     #[arg(short, long, global = true, default_value = "fleet.yaml", value_name = "PATH")]
     pub file: PathBuf,
 
-    /// What to print on stdout
-    #[arg(long, global = true, value_enum, default_value_t = Format::Human, value_name = "FORMAT")]
+    /// What to print on stdout, of what was [`Asked`].
+    #[arg(skip = Format::Human)]
     pub format: Format,
 
     /// age identity file that opens the vault [default: where `wgfleet init` put it]
@@ -32,16 +32,18 @@ pub struct Global {
     pub quiet: bool,
 }
 
-impl Format {
-    /// Whether only `check` can print it.
-    pub(super) const fn is_of_check(self) -> bool {
-        matches!(self, Self::Sarif | Self::Junit)
-    }
+/// What a command prints on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// For machines.
+    Json,
 }
 
-/// What a command prints on stdout.
+/// What `--format` takes: what every command prints, and what only `check` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Asked {
     /// For people.
     Human,
     /// For machines.
@@ -50,4 +52,15 @@ pub enum Format {
     Sarif,
     /// For test reports of CI systems (`check` only).
     Junit,
+}
+
+impl Asked {
+    /// The format, where every command prints it.
+    pub(super) const fn of_all(self) -> Option<Format> {
+        match self {
+            Self::Human => Some(Format::Human),
+            Self::Json => Some(Format::Json),
+            Self::Sarif | Self::Junit => None,
+        }
+    }
 }

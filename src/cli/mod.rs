@@ -30,6 +30,7 @@ mod why;
 
 pub use error::{CommandError, CommandResult};
 pub use exit::Exit;
+use global::Asked;
 pub use global::{Format, Global};
 
 use std::io::Write as _;
@@ -43,6 +44,9 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 struct Cli {
     #[command(flatten)]
     global: Global,
+    /// What to print on stdout
+    #[arg(long, global = true, value_enum, default_value_t = Asked::Human, value_name = "FORMAT")]
+    format: Asked,
     #[command(subcommand)]
     command: Command,
 }
@@ -69,17 +73,21 @@ enum Command {
 
 impl Cli {
     fn run(self) -> CommandResult {
-        let Self { global, command } = self;
-        if global.format.is_of_check() && !matches!(command, Command::Check(_)) {
-            return Err(CommandError::message(
-                Exit::Usage,
-                "only `wgfleet check` prints findings as sarif or junit",
-            )
-            .hint("use --format human or json"));
+        let Self { mut global, format, command } = self;
+        match (format.of_all(), &command) {
+            (Some(format), _) => global.format = format,
+            (None, Command::Check(_)) => {}
+            (None, _) => {
+                return Err(CommandError::message(
+                    Exit::Usage,
+                    "only `wgfleet check` prints findings as sarif or junit",
+                )
+                .hint("use --format human or json"));
+            }
         }
         match command {
             Command::Init(args) => init::run(&args, &global),
-            Command::Check(args) => check::run(&args, &global),
+            Command::Check(args) => check::run(&args, &global, format),
             Command::Why(args) => args.run(&global),
             Command::Plan(args) => args.run(&global),
             Command::Apply(args) => args.run(&global),

@@ -108,7 +108,7 @@ impl RotateArgs {
         })
     }
 
-    /// The hosts to rotate, in order of the file, those of an unfinished run first.
+    /// The hosts to rotate, in order of the file.
     fn names(&self, fleet: &Fleet, vault: &Vault) -> Result<Vec<HostName>, CommandError> {
         let hosts = || fleet.inventory().hosts.iter().map(|host| host.name.value.clone());
         let index = vault.index();
@@ -201,6 +201,18 @@ impl RotateArgs {
                 list.join(", ")
             );
         }
+        let down: Vec<&str> = plan
+            .unreadable()
+            .filter(|(host, _)| names.contains(host))
+            .map(|(host, _)| host.as_str())
+            .collect();
+        if !down.is_empty() {
+            return Err(CommandError::message(
+                Exit::Unreadable,
+                format!("{} cannot be given a new key; nothing was touched", down.join(", ")),
+            )
+            .hint("bring them up, or name the hosts to rotate without them"));
+        }
         let unreadable: Vec<String> = plan.unreadable().map(|(host, _)| host.to_string()).collect();
         if !unreadable.is_empty() && !self.allow_unreachable {
             return Err(CommandError::message(
@@ -285,6 +297,20 @@ impl RotateArgs {
         let Some(new) = keys.of(name) else { return Ok(Vec::new()) };
         let old = vault.index().current(name).filter(|old| *old != new);
         let plan = survey.plan();
+        // Since the review a host may have gone, or somebody may have armed another change.
+        let missing = plan.hosts.iter().find_map(|other| match &other.state {
+            HostState::Unreadable(reason) if other.host == *name || !self.allow_unreachable => {
+                Some((other.host.clone(), Outcome::Skipped(reason.clone())))
+            }
+            HostState::Blocked(reason) => {
+                Some((other.host.clone(), Outcome::Skipped(reason.clone())))
+            }
+            HostState::Unreadable(_) | HostState::Ready => None,
+        });
+        if let Some(missing) = missing {
+            survey.close().await;
+            return Ok(vec![missing]);
+        }
         let agents = Arc::new(read_agents(&survey, &plan)?);
         let seen = std::mem::take(&mut survey.seen);
         let (mut observed, mut hosts) = (BTreeMap::new(), BTreeMap::new());
@@ -295,9 +321,6 @@ impl RotateArgs {
         let mut rotation = Rotation { host: None, neighbours: Vec::new(), old, new };
         let mut outcomes = Vec::new();
         for host_plan in &plan.hosts {
-            if let HostState::Unreadable(_) | HostState::Blocked(_) = &host_plan.state {
-                continue;
-            }
             let Some(connection) = hosts.remove(&host_plan.host) else { continue };
             if host_plan.changes.is_empty() {
                 connection.close().await;

@@ -83,8 +83,6 @@ codes! {
     DuplicateAllowedIp = 301, Error;
     /// AllowedIPs that lack the peer's own tunnel address.
     MissingTunnelAddress = 302, Warning;
-    /// A flow that is wanted cannot flow.
-    Unreachable = 303, Error;
     /// An endpoint that the routes of the tunnel itself lead to.
     EndpointInTunnel = 304, Error;
     /// One prefix that two interfaces of one host route.
@@ -141,8 +139,6 @@ codes! {
     Asleep = 451, Warning;
     /// One public key on two hosts or peers.
     DuplicateKey = 501, Error;
-    /// A host or peer whose public key nobody knows.
-    MissingKeyMaterial = 502, Warning;
     /// A peer that has the public key of the host that it is linked to.
     OwnKey = 503, Error;
     /// An `expect` rule that the fleet does not keep.

@@ -50,19 +50,7 @@ pub fn report(found: &[Finding], sources: &SourceMap) -> String {
 
 /// Text for an element or a quoted attribute; characters that XML 1.0 does not have are left out.
 fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' | '\t' => escaped.push(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    super::markup::escape(text, |c| (c == '\t').then_some(c))
 }
 
 #[cfg(test)]

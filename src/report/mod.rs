@@ -6,6 +6,7 @@ pub mod explain;
 pub mod findings;
 pub mod html;
 pub mod junit;
+mod markup;
 pub mod plan;
 pub mod progress;
 pub mod reach;

@@ -77,24 +77,6 @@ impl Unlocked {
         self.read_key(name, &public)
     }
 
-    /// The keys that these hosts use, opened in parallel.
-    ///
-    /// # Errors
-    /// [`VaultError`] of the first name, in order, whose key does not open.
-    pub fn private_keys<'a>(
-        &self,
-        names: impl IntoIterator<Item = &'a HostName>,
-    ) -> Result<BTreeMap<HostName, PrivateKey>, VaultError> {
-        let names: Vec<&HostName> = names.into_iter().collect();
-        let opened: Vec<Result<PrivateKey, VaultError>> =
-            names.par_iter().map(|name| self.private_key(name)).collect();
-        names
-            .into_iter()
-            .zip(opened)
-            .map(|(name, key)| key.map(|key| (name.clone(), key)))
-            .collect()
-    }
-
     /// The PSK of two peers in an epoch: the same whichever comes first.
     ///
     /// # Errors

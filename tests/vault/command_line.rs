@@ -277,3 +277,52 @@ fn a_passphrase_is_asked_for_on_the_terminal_and_not_shown() {
     let (code, shown) = on_a_terminal(&bench, status, &["\u{3}"]);
     assert_eq!(code, Some(130), "{shown}");
 }
+
+/// Its old key is all that it has: nothing is proven while nobody has given it the new one.
+#[test]
+fn a_host_that_is_down_keeps_its_key_whatever_is_allowed() {
+    let root = tempfile::tempdir().unwrap();
+    let inventory = root.path().join("fleet.yaml");
+    let wgfleet = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_wgfleet"))
+            .env_clear()
+            .env("HOME", root.path())
+            .env("PATH", "/usr/bin:/bin")
+            .current_dir(root.path())
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    // Nobody listens on the discard port of the loopback.
+    fs::write(
+        inventory,
+        "fleet: acme
+networks: { n: { prefixes: 10.9.0.0/24, links: mesh } }
+hosts:
+  a: { address: 10.9.0.1, ssh: 'ssh://root@127.0.0.1:9', endpoint: '192.0.2.1:51820' }
+  b: { address: 10.9.0.2, ssh: 'ssh://root@127.0.0.1:9', endpoint: '192.0.2.2:51820' }
+",
+    )
+    .unwrap();
+    let (code, errors) = wgfleet(&["vault", "init", "--fleet", "acme"]);
+    assert_eq!(code, 0, "{errors}");
+    let (code, errors) = wgfleet(&["vault", "keygen"]);
+    assert_eq!(code, 0, "{errors}");
+    let state = || {
+        let index = fs::read_to_string(root.path().join("vault/index.json")).unwrap();
+        let keys = fs::read_dir(root.path().join("vault/keys")).unwrap();
+        let mut keys: Vec<_> = keys.map(|entry| entry.unwrap().file_name()).collect();
+        keys.sort();
+        (index, keys)
+    };
+    let before = state();
+    for hosts in [&["a"][..], &["--all"]] {
+        let args = ["rotate", "--yes", "--allow-unreachable", "--connect-timeout", "2"];
+        let (code, errors) = wgfleet(&[&args[..], hosts].concat());
+        assert_eq!(code, 4, "{errors}");
+        assert!(errors.contains("nothing was touched") && !errors.contains("proven"), "{errors}");
+        assert_eq!(state(), before);
+    }
+}

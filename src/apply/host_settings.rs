@@ -1,0 +1,72 @@
+//! What concerns the host as a whole: forwarding, rules, and its units.
+
+use zeroize::Zeroizing;
+
+use super::payload::Compiler;
+use crate::desired::Secrets;
+use crate::model::{Family, InterfaceName};
+use crate::plan::Change;
+
+impl<S: Secrets> Compiler<'_, S> {
+    pub(super) fn host_settings(&mut self) {
+        for change in &self.plan.changes {
+            match change {
+                Change::Forward { family: Family::V4, on } => {
+                    self.op(format!("sysctl net/ipv4/ip_forward {}", u8::from(*on)));
+                }
+                Change::Forward { family: Family::V6, on } => {
+                    self.op(format!("sysctl net/ipv6/conf/all/forwarding {}", u8::from(*on)));
+                }
+                Change::Firewall { digest: Some(_) } => {
+                    if let Some((_, text)) = &self.target.firewall {
+                        let text = Zeroizing::new(text.clone());
+                        let file = self.payload.file("nft", text);
+                        self.op(format!("nft {file}"));
+                    }
+                }
+                Change::Firewall { digest: None } => self.op("nft-delete".to_owned()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Units that go down before everything else, or come up after everything else.
+    pub(super) fn units(&mut self, up: bool) {
+        for change in &self.plan.changes {
+            let Change::Unit { unit, from, to } = change else { continue };
+            if (to.enabled || to.active) != up {
+                continue;
+            }
+            let active = to.active;
+            if from.active != active {
+                self.op(format!("{} {unit}", if active { "start" } else { "stop" }));
+            }
+        }
+    }
+
+    /// Units that run already, and whose interface was made anew under them.
+    pub(super) fn units_anew(&mut self) {
+        for change in &self.plan.changes {
+            let (name, verb) = match change {
+                // It was stopped before.
+                Change::Restart { interface, .. } => (interface, "start"),
+                // Its interface went away without it, so it thinks that it runs.
+                Change::Create { interface, .. } => (interface, "restart"),
+                _ => continue,
+            };
+            let quick = self.wanted(name).is_some_and(|wanted| wanted.quick);
+            if let Some(unit) = self.running_unit(name)
+                && (quick || verb == "start")
+                && self.target.units.contains_key(&unit)
+            {
+                self.op(format!("{verb} {unit}"));
+            }
+        }
+    }
+
+    /// The unit of an interface, where it is active.
+    pub(super) fn running_unit(&self, name: &InterfaceName) -> Option<String> {
+        let units = [format!("wg-quick@{name}.service"), format!("wgfleet-{name}.service")];
+        units.into_iter().find(|unit| self.observed.units.get(unit).is_some_and(|u| u.active))
+    }
+}

@@ -1,0 +1,127 @@
+//! An interface as a whole: its start, its end, and its own settings.
+
+use std::fmt::Write as _;
+
+use zeroize::Zeroizing;
+
+use super::conf::{self, PeerParts};
+use super::payload::Compiler;
+use crate::desired::Secrets;
+use crate::model::InterfaceName;
+use crate::observed::LiveBackend;
+use crate::plan::{Change, FieldChange};
+
+impl<S: Secrets> Compiler<'_, S> {
+    /// Stops an interface the way that it was started: its unit or wg-quick take back what they
+    /// did beside it.
+    pub(super) fn stop(&mut self, name: &InterfaceName) {
+        if let Some(unit) = self.running_unit(name) {
+            self.op(format!("stop {unit}"));
+        } else if self.observed.files.contains_key(&format!("/etc/wireguard/{name}.conf")) {
+            self.op(format!("quick-down {name}"));
+        }
+        self.op(format!("delete {name}"));
+    }
+
+    pub(super) fn interface(&mut self, name: &InterfaceName) -> Result<(), S::Error> {
+        let plan = self.plan;
+        let mine: Vec<&Change> =
+            plan.changes.iter().filter(|c| c.interface() == Some(name)).collect();
+        for change in &mine {
+            match change {
+                Change::Create { backend, .. } => self.start(name, *backend)?,
+                Change::Restart { backend, .. } => {
+                    self.undo(format!("quick-down {name}"));
+                    self.stop(name);
+                    self.start(name, *backend)?;
+                }
+                Change::Device { fields, .. } => self.device(name, fields)?,
+                _ => {}
+            }
+        }
+        self.peers(name, &mine)
+    }
+
+    fn start(&mut self, name: &InterfaceName, backend: LiveBackend) -> Result<(), S::Error> {
+        let Some(wanted) = self.wanted(name) else { return Ok(()) };
+        let (desired, quick) = (wanted.desired, wanted.quick);
+        if quick {
+            // wg-quick reads its own file, so that goes first; under systemd its unit starts it.
+            let file = format!("/etc/wireguard/{name}.conf");
+            self.install(|path| path == file);
+            if self.observed.facts.systemd {
+                return Ok(());
+            }
+            self.op(format!("quick-up {name} {}", backend_word(backend)));
+            return Ok(());
+        }
+        let mut text = conf::interface(self.target.desired, desired, self.secrets)?;
+        let mut peers = Vec::with_capacity(desired.peers.len());
+        for (key, peer) in &desired.peers {
+            peers.push(conf::peer(desired, key, peer, &PeerParts::all(peer), self.secrets)?);
+        }
+        let size = peers.iter().map(|peer| peer.len()).sum::<usize>();
+        let mut whole = Zeroizing::new(String::with_capacity(text.len() + size));
+        whole.push_str(&text);
+        for peer in &peers {
+            whole.push_str(peer);
+        }
+        std::mem::swap(&mut text, &mut whole);
+        let file = self.payload.file("set", text);
+        let mut batch = String::new();
+        for address in &desired.addresses {
+            let _ = writeln!(batch, "address add {address} dev {name}");
+        }
+        let _ = writeln!(batch, "link set dev {name} mtu {} up", desired.mtu);
+        let batch = self.payload.file("up", Zeroizing::new(batch));
+        self.op(format!("create {name} {}", backend_word(backend)));
+        self.op(format!("setconf {name} {file}"));
+        self.op(format!("batch {batch}"));
+        Ok(())
+    }
+
+    fn device(&mut self, name: &InterfaceName, fields: &[FieldChange]) -> Result<(), S::Error> {
+        let Some(desired) = self.wanted(name).map(|wanted| wanted.desired) else { return Ok(()) };
+        let mut batch = String::new();
+        for field in fields {
+            match field.field {
+                "public key" => {
+                    let key = self
+                        .secrets
+                        .private_key(&self.target.desired.name, &desired.public_key)?
+                        .expose_base64();
+                    let mut text = Zeroizing::new(String::with_capacity(48));
+                    let _ = writeln!(text, "{}", key.as_str());
+                    let file = self.payload.file("key", text);
+                    self.op(format!("private {name} {file}"));
+                }
+                "listen port" => {
+                    if let Some(port) = desired.listen_port {
+                        self.op(format!("port {name} {port}"));
+                    }
+                }
+                "fwmark" => {
+                    let mark = desired.fwmark.map_or(0, |mark| mark.0);
+                    self.op(format!("fwmark {name} {mark}"));
+                }
+                "mtu" => {
+                    let _ = writeln!(batch, "link set dev {name} mtu {}", desired.mtu);
+                }
+                "link" => {
+                    let _ = writeln!(batch, "link set dev {name} up");
+                }
+                _ => {}
+            }
+        }
+        self.batch("batch", "link", batch);
+        Ok(())
+    }
+}
+
+const fn backend_word(backend: LiveBackend) -> &'static str {
+    match backend {
+        LiveBackend::Kernel => "kernel",
+        LiveBackend::Embedded => "embedded",
+        LiveBackend::Userspace => "userspace",
+    }
+}
