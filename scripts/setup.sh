@@ -26,7 +26,12 @@ bench="iperf3=iperf3"
 lint="shellcheck=shellcheck"
 
 case $system in
-ubuntu-*) tests=${tests/chromium-headless-shell=chromium-headless-shell/} ;; # browsers are snaps there
+ubuntu-*) # browsers are snaps there, which no package brings
+	tests=${tests/chromium-headless-shell=chromium-headless-shell/}
+	if [ "$purpose" = test ] && ! command -v chromium google-chrome >/dev/null; then
+		echo "setup: tests/html needs a Chromium or Google Chrome in /usr/bin: install one by hand" >&2
+	fi
+	;;
 debian-12) kernel=${kernel/=virtiofsd/=qemu-system-common} ;;                # a part of qemu until version 8
 esac
 

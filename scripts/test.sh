@@ -13,7 +13,7 @@ mode=${1:-all}
 needs_root() {
 	case $1 in
 	lab* | tunnel*) return 0 ;;
-	*) head -n 20 "$2" | grep -q 'Needs root' ;;
+	*) head -n 20 "$2" | sed 's,^//! *,,' | tr '\n' ' ' | grep -q 'Needs root' ;;
 	esac
 }
 

@@ -173,3 +173,20 @@ fn a_code_is_explained_without_an_inventory() {
     let output = wgfleet(folder.path(), &["check", "--explain", "WG9999"]);
     assert_eq!(output.status.code(), Some(64));
 }
+
+#[test]
+fn a_stdout_that_takes_nothing_is_an_error_and_no_panic() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for arguments in [&["schema"][..], &["init", "new"]] {
+        let full = fs::File::create("/dev/full").expect("it is everywhere");
+        let output = Command::new(env!("CARGO_BIN_EXE_wgfleet"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("HOME", folder.path())
+            .env_remove("XDG_CONFIG_HOME")
+            .stdout(full)
+            .output()
+            .expect("wgfleet runs");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+    }
+}

@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::fleet::Fleet;
+use super::interrupt::unless_interrupted;
 use super::lock::FleetLock;
 use super::survey::{Survey, SurveyArgs};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
@@ -50,17 +51,10 @@ impl ApplyArgs {
         can_ask(self.yes)?;
         let _lock = FleetLock::take(global)?;
         let fleet = Fleet::load(global)?;
-        runtime()?.block_on(async {
-            let work = self.apply(global, &fleet);
-            tokio::select! {
-                done = work => done,
-                _ = tokio::signal::ctrl_c() => Err(CommandError::message(
-                    Exit::Interrupted,
-                    "interrupted; hosts that were not confirmed go back by themselves",
-                )
-                .hint("run `wgfleet apply` again to go on")),
-            }
-        })
+        runtime()?.block_on(unless_interrupted(
+            self.apply(global, &fleet),
+            "run `wgfleet apply` again to go on",
+        ))
     }
 
     async fn apply(&self, global: &Global, fleet: &Fleet) -> CommandResult {

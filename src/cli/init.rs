@@ -1,5 +1,6 @@
 //! `wgfleet init`: a folder to begin a fleet in.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -61,10 +62,13 @@ pub(super) fn run(args: &Args, global: &Global) -> CommandResult {
     if !dir.join("vault").exists() {
         vault::make(global, dir, &name, &args.access)?;
     }
+    let mut text = String::new();
     for path in &written {
-        anstream::println!("wrote {}", path.display());
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "wrote {}", path.display());
     }
-    anstream::print!("{}", next_steps(dir));
+    text.push_str(&next_steps(dir));
+    super::write_stdout(text.as_bytes())?;
     Ok(Exit::Done)
 }
 

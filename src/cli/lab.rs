@@ -1,5 +1,6 @@
 //! `wgfleet lab`: the fleet's digital twin on this machine.
 
+use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -310,10 +311,10 @@ fn up(global: &Global, args: UpArgs) -> CommandResult {
             "lab": name,
             "ssh_config": config,
             "nodes": lab.status(),
-        })),
+        }))?,
         Format::Human => {
             let file = global.file.display();
-            anstream::println!("{}", config.display());
+            super::write_stdout(format!("{}\n", config.display()).as_bytes())?;
             if !global.quiet {
                 let hosts = lab.spec().hosts.len();
                 anstream::eprintln!("the lab {name} is up: {hosts} hosts");
@@ -355,25 +356,29 @@ fn status(global: &Global, name: &Name) -> CommandResult {
             "lab": lab.spec().name,
             "ssh_config": lab.ssh_config(),
             "nodes": nodes,
-        })),
+        }))?,
         Format::Human => {
             let width = nodes.iter().map(|node| node.name.len()).max().unwrap_or(0);
+            let mut text = String::new();
             for node in nodes {
                 let state = if node.on { "on" } else { "off" };
                 let addresses: Vec<String> =
                     node.addresses.iter().map(ToString::to_string).collect();
-                anstream::println!(
+                // Writing to a String cannot fail.
+                let _ = writeln!(
+                    text,
                     "{:width$}  {:10}  {state:3}  {}",
                     node.name,
                     node.kind,
                     addresses.join(" ")
                 );
             }
+            super::write_stdout(text.as_bytes())?;
         }
     }
     Ok(Exit::Done)
 }
 
-fn print_json(value: &serde_json::Value) {
-    anstream::println!("{value:#}");
+fn print_json(value: &serde_json::Value) -> Result<(), CommandError> {
+    super::write_stdout(format!("{value:#}\n").as_bytes())
 }

@@ -10,6 +10,7 @@ mod exit;
 mod fleet;
 mod global;
 mod init;
+mod interrupt;
 mod lab;
 pub mod load;
 mod lock;

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::apply::{ask, can_ask, exit, job, read_agents, summarise};
 use super::fleet::{Fleet, VaultKeys};
+use super::interrupt::unless_interrupted;
 use super::lock::FleetLock;
 use super::survey::{Survey, SurveyArgs};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
@@ -95,17 +96,10 @@ impl RotateArgs {
             }
             return Ok(Exit::Done);
         }
-        runtime()?.block_on(async {
-            let work = self.rotate(global, &fleet, &mut vault, &names);
-            tokio::select! {
-                done = work => done,
-                _ = tokio::signal::ctrl_c() => Err(CommandError::message(
-                    Exit::Interrupted,
-                    "interrupted; hosts that were not confirmed go back by themselves",
-                )
-                .hint("run the same command again to finish")),
-            }
-        })
+        runtime()?.block_on(unless_interrupted(
+            self.rotate(global, &fleet, &mut vault, &names),
+            "run the same command again to finish",
+        ))
     }
 
     /// The hosts to rotate, in order of the file.

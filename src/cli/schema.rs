@@ -14,8 +14,7 @@ use super::{CommandResult, Exit};
 pub(super) struct Args {}
 
 /// Prints the schema on stdout.
-#[expect(clippy::unnecessary_wraps, reason = "every command returns a result")]
 pub(super) fn run(_args: &Args) -> CommandResult {
-    anstream::print!("{}", schema::text());
+    super::write_stdout(schema::text().as_bytes())?;
     Ok(Exit::Done)
 }

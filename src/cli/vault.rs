@@ -1,7 +1,7 @@
 //! `wgfleet vault`: the keys of the fleet.
 
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -183,12 +183,8 @@ impl From<VaultError> for CommandError {
 }
 
 fn print(text: &str) -> CommandResult {
-    let mut stdout = anstream::stdout();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // Whoever closed the pipe has read enough.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(Exit::Done),
-    }
+    super::write_stdout(text.as_bytes())?;
+    Ok(Exit::Done)
 }
 
 fn say(global: &Global, text: &str) {

@@ -194,21 +194,24 @@ fn a_rotation_that_is_killed_after_the_hosts_know_is_finished_by_the_next() {
 #[test]
 fn an_interrupt_ends_a_rotation_with_130_and_the_next_run_finishes() {
     let fleet = up();
-    let vault = index(&fleet);
+    // Ctrl-C, and what a cancelled CI job gets.
+    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
+        interrupted_by(&fleet, signal);
+    }
+}
+
+fn interrupted_by(fleet: &Fleet, signal: rustix::process::Signal) {
+    let vault = index(fleet);
     let mut command = fleet.command(&["rotate", "--yes", "c", "--deadline", "30"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let end = Instant::now() + Duration::from_secs(30);
-    while index(&fleet) == vault {
+    while index(fleet) == vault {
         assert!(Instant::now() < end, "no rotation began");
         std::thread::sleep(Duration::from_millis(1));
     }
     std::thread::sleep(Duration::from_millis(20));
     let pid = i32::try_from(child.id()).unwrap();
-    rustix::process::kill_process(
-        rustix::process::Pid::from_raw(pid).unwrap(),
-        rustix::process::Signal::INT,
-    )
-    .unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     // It waits for what is armed.
     fleet.done(&["rotate", "--yes", "c"]);
