@@ -48,6 +48,15 @@ hosts:
     assert_eq!(fleet.sh("b", "cat /run/hooks; command -v wg wg-quick wireguard-go || :"), "up wg0");
     let said = fleet.done(&["status", "--limit", "a,b,c"]);
     assert!(said.contains("embedded"), "{said}");
+    assert!(!said.contains("dropped no_peer"), "{said}");
+    // Into the tunnel, to nobody.
+    let lost = "ip route add 10.99.0.0/24 dev wg0 && ! ping -n -c 2 -i 0.2 -W 1 10.99.0.9; ip route del 10.99.0.0/24 dev wg0";
+    fleet.sh("b", lost);
+    let said = fleet.done(&["status", "--limit", "a,b,c"]);
+    assert!(said.contains("\nb wg0 dropped no_peer 2\n"), "{said}");
+    let said = fleet.done(&["status", "--limit", "b", "--format", "json"]);
+    let status: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(status["dropped"][0]["dropped"]["no_peer"], 2, "{said}");
 
     // Once per digest: a change that needs no other binary pushes none.
     let stamp = "stat -c '%i %Y' /usr/local/lib/wgfleet/wgfleet";
