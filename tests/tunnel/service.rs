@@ -186,6 +186,48 @@ fn it_goes_on_after_down_and_up_and_after_a_long_pause() {
     is_confined(pid);
 }
 
+/// Open descriptors, threads, and KiB of memory.
+fn size(pid: u32) -> (usize, usize, u64) {
+    let count = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).expect("it runs").count();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+    let rss = rss.split_whitespace().next().and_then(|kib| kib.parse().ok());
+    (count("fd"), count("task"), rss.expect("a number"))
+}
+
+#[test]
+fn nothing_is_left_of_hundreds_of_changes() {
+    require_root();
+    let folder = Folder::new();
+    let (a, _b) = tunnel(Backend::Ours, Backend::Ours, "192.0.2.2", &folder);
+    a.namespace.ping("10.9.0.2");
+    let pid = daemon(&a.namespace);
+    let keys: Vec<String> = (0..10).map(|_| Keys::new(&folder).public).collect();
+    let change = |rounds: u16| {
+        for round in 0..rounds {
+            a.set(&["listen-port", &(40_000 + round).to_string(), "fwmark", &round.to_string()]);
+            for key in &keys {
+                a.set(&["peer", key, "allowed-ips", "10.77.0.0/16", "endpoint", "192.0.2.9:9"]);
+                a.set(&["peer", key, "remove"]);
+            }
+            let link = |state| a.namespace.run("ip", ["link", "set", "dev", &a.interface, state]);
+            link("down");
+            link("up");
+        }
+        a.set(&["listen-port", &a.port(), "fwmark", "0"]);
+        a.namespace.ping("10.9.0.2");
+    };
+    change(5);
+    let (descriptors, threads, memory) = size(pid);
+    change(25);
+    until("each socket and its thread is gone", || {
+        let (now, tasks, _) = size(pid);
+        (now, tasks) == (descriptors, threads)
+    });
+    let grown = size(pid).2.saturating_sub(memory);
+    assert!(grown < 1024, "{grown} KiB more than {memory}");
+}
+
 /// As with the kernel's: the socket stays where the interface was made.
 #[test]
 fn the_interface_moves_to_another_namespace_and_the_socket_stays() {

@@ -25,8 +25,8 @@ pub(super) enum FilterError {
 pub(super) fn install() -> Result<(), FilterError> {
     let (older, main) = (without_clone3()?, main()?);
     // Both have their say at each call, and what forbids wins.
-    load(&older).map_err(FilterError::Install)?;
-    load(&main).map_err(FilterError::Install)
+    load(&older, QUIET).map_err(FilterError::Install)?;
+    load(&main, QUIET | libc::SECCOMP_FILTER_FLAG_LOG).map_err(FilterError::Install)
 }
 
 /// Everything but the calls of the list is refused.
@@ -34,7 +34,7 @@ pub(super) fn install() -> Result<(), FilterError> {
 /// Refused, not killed: a call that a C library makes in some corner is most often one that it can do
 /// without, as it has to on kernels that lack it, and a tunnel that carries a site's traffic is not to
 /// end for it. Whoever has taken the process over gains nothing from the difference. The kernel's audit
-/// log names each refused call.
+/// log names each call that was refused.
 fn main() -> Result<BpfProgram, BackendError> {
     let mut rules: BTreeMap<libc::c_long, Vec<SeccompRule>> = BTreeMap::new();
     rules.extend(FREE.iter().chain(OLDER).map(|call| (*call, Vec::new())));
@@ -65,13 +65,12 @@ fn errno(number: i32) -> u32 {
     number.unsigned_abs()
 }
 
-/// `SECCOMP_FILTER_FLAG_LOG`: what is refused is for the audit log. `_SPEC_ALLOW`: no other code runs
-/// in this process whose speculation would have to be tamed; Linux before 5.16 makes every load
-/// slower otherwise.
-const FLAGS: libc::c_ulong = libc::SECCOMP_FILTER_FLAG_LOG | libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+/// No other code runs in this process whose speculation would have to be tamed; Linux before 5.16
+/// makes every load slower otherwise.
+const QUIET: libc::c_ulong = libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 
-fn load(program: &[seccompiler::sock_filter]) -> io::Result<()> {
-    match load_with(program, FLAGS) {
+fn load(program: &[seccompiler::sock_filter], flags: libc::c_ulong) -> io::Result<()> {
+    match load_with(program, flags) {
         // Linux before 4.17 does not know the flags.
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => load_with(program, 0),
         outcome => outcome,

@@ -4,8 +4,10 @@
 //! sockets with their mark and port, answers to wg(8), and two files to be removed in the end. Each
 //! thread that is started afterwards inherits what is left; so this is done while there is only one.
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod calls;
 mod capabilities;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod filter;
 #[cfg(test)]
 mod tests;
@@ -39,7 +41,7 @@ pub(super) enum Reach {
 }
 
 /// Leaves this thread, and those that it starts, with what a running tunnel needs: `folder` for a
-/// root, two capabilities, and the system calls of [`calls`].
+/// root, two capabilities, and the system calls of a list.
 ///
 /// A process that was started with less than root has goes on with what it was given, and a kernel
 /// without seccomp goes without: both are told at debug level.
@@ -51,9 +53,12 @@ pub(super) fn confine(folder: &Path) -> io::Result<Reach> {
     let reach = enter(folder);
     capabilities::give_up()?;
     rustix::thread::set_no_new_privs(true)?;
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     if let Err(error) = filter::install() {
         tracing::debug!("system calls are not filtered: {error}");
     }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    tracing::debug!("system calls are not filtered: there is no list for this processor");
     Ok(reach)
 }
 
