@@ -186,6 +186,38 @@ fn it_goes_on_after_down_and_up_and_after_a_long_pause() {
     is_confined(pid);
 }
 
+/// In a container that withholds what confinement takes, and with no port below 1024.
+#[test]
+fn what_was_withheld_is_done_without() {
+    require_root();
+    let folder = Folder::new();
+    let namespace = Namespace::new();
+    let name = interface();
+    let path = folder.path("notify");
+    let manager = UnixDatagram::bind(&path).expect("a socket in our own folder");
+    manager.set_read_timeout(Some(Duration::from_secs(10))).expect("it is open");
+    let mut command = namespace.command("setpriv");
+    command.args(["--bounding-set=-all,+net_admin", WGFLEET, "tunnel", "--foreground"]);
+    command.args(["--log-level", "debug", &name]);
+    command.env("NOTIFY_SOCKET", &path).stderr(Stdio::piped());
+    let child = command.spawn().expect("it starts");
+    manager.recv(&mut [0; 16]).expect("it is ready");
+    namespace.run("wg", ["set", &name, "listen-port", "4711", "fwmark", "7"]);
+    namespace.run("ip", ["link", "set", "dev", &name, "up"]);
+    until("it is bound", || namespace.run("ss", ["-Huln"]).contains(":4711"));
+    let refused = namespace.fails("wg", ["set", &name, "listen-port", "443"]);
+    assert!(refused.contains("Permission denied"), "{refused}");
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
+    assert!(status.contains("CapEff:\t0000000000001000\n"), "{status}");
+    assert!(status.contains("CapBnd:\t0000000000001000\n"), "{status}");
+    assert!(status.contains("Seccomp:\t2\n"), "{status}");
+    namespace.run("ip", ["link", "delete", "dev", &name]);
+    let output = child.wait_with_output().expect("it ends");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && log.contains("every file stays in reach"), "{log}");
+    assert!(!Path::new(&format!("/var/run/wireguard/{name}.sock")).exists());
+}
+
 /// Open descriptors, threads, and KiB of memory.
 fn size(pid: u32) -> (usize, usize, u64) {
     let count = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).expect("it runs").count();
