@@ -53,6 +53,7 @@ const FENCES: &[(&str, &str)] = &[
     ("clap", "cli/"),
     ("clap_complete", "cli/completions.rs"),
     ("clap_mangen", "cli/man.rs"),
+    ("seccompiler", "tunnel/confinement/"),
     ("tracing_subscriber", "cli/"),
 ];
 

@@ -28,13 +28,20 @@ fn an_answer_costs_a_few_times_its_size() {
         bytes[..8].copy_from_slice(&number.to_le_bytes());
         wgfleet::model::PublicKey::from_bytes(bytes)
     };
-    let shapes: [Shape<'_>; 7] = [
+    let shapes: [Shape<'_>; 8] = [
         ("prefixes of one peer", "", &|n| {
             let a = u32::try_from(n).unwrap_or(0);
             format!("{}/32,", std::net::Ipv4Addr::from(a))
         }),
         ("peers", "interface wg0 kernel yes 1420\n", &|n| {
             format!("peer\twg0\t{}\tnone\t(none)\t(none)\t0\t0\t0\toff\n", key(n))
+        }),
+        ("losses", "interface wg0 embedded yes 1420\n", &|n| {
+            let key = key(n / 2);
+            if n % 2 == 1 {
+                return format!("dropped wg0 {key} replay 1\n");
+            }
+            format!("peer\twg0\t{key}\tnone\t(none)\t(none)\t0\t0\t0\toff\n")
         }),
         ("tools", "", &|n| format!("tool {n:x}\n")),
         ("units", "", &|n| format!("unit {n:x} no no\n")),

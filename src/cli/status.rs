@@ -1,6 +1,5 @@
 //! `wgfleet status`: the fleet's sessions by name.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use crate::vault::Vault;
 ///
 /// fresh: a handshake within 180 s. idle: none, and nothing asked for one. late: none, though a
 /// keepalive should have brought one. never: there was none since the interface came up.
+/// The embedded tunnel also says what it dropped since it started, by cause.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   wgfleet status
@@ -53,7 +53,7 @@ impl StatusArgs {
             .map_err(|error| CommandError::new(Exit::Failed, &error))?;
         let connector = Arc::new(connector);
         let sink: Arc<dyn Sink> = Arc::new(Progress::new(global.quiet));
-        let mut status = Status { sessions: Vec::new(), unreadable: BTreeMap::new() };
+        let mut status = Status::default();
         runtime()?.block_on(async {
             let observed = observe_all(&connector, looks, self.survey.parallel, &sink).await;
             let mut hosts = Vec::new();

@@ -84,7 +84,7 @@ pub(super) fn cmd_tunnel(args: &TunnelArgs) -> CommandResult {
         }
         None => logged.with_writer(std::io::stderr).try_init(),
     };
-    let announce = if args.announce { Announce::Stdout } else { Announce::Nobody };
+    let announce = if args.announce { Announce::Stdout } else { Announce::Manager };
     run(&args.interface, announce).map_err(|error| explain(&error))?;
     Ok(Exit::Done)
 }

@@ -4,6 +4,7 @@
 //! what to write instead.
 
 mod address;
+mod drop_cause;
 mod key;
 mod name;
 mod settings;
@@ -12,6 +13,7 @@ mod source;
 pub use address::{
     AddressError, Endpoint, EndpointHost, Family, SshTarget, covers, host_net, parse_net,
 };
+pub use drop_cause::DropCause;
 pub use key::{Fingerprint, KeyError, PresharedKey, PrivateKey, PublicKey};
 pub use name::{FleetName, GroupName, HostName, InterfaceName, NameError, NetworkName, SiteName};
 pub use settings::{Backend, Become, FwMark, Hook, Keepalive, Mtu, Port, RouteTable, SettingError};

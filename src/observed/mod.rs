@@ -3,8 +3,10 @@
 //! The text comes from the observing part of `src/remote/host.sh`; every line of it is hostile until
 //! [`parse`] has read it.
 
+mod drops;
 mod parse;
 
+pub use drops::{DropCounts, ObservedDrops};
 pub use parse::{ObserveError, parse};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +24,8 @@ pub struct ObservedHost {
     pub facts: Facts,
     /// Every `WireGuard` interface that is up, wgfleet's or not.
     pub interfaces: BTreeMap<InterfaceName, ObservedInterface>,
+    /// What embedded tunnels dropped; interfaces that dropped nothing are not in the map.
+    pub dropped: BTreeMap<InterfaceName, ObservedDrops>,
     /// The files that wgfleet looks at, by path; absent ones are not in the map.
     pub files: BTreeMap<String, ObservedFile>,
     /// State of the units that wgfleet looks at, by name.

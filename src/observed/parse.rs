@@ -66,7 +66,7 @@ struct Reader {
     ended: bool,
 }
 
-fn word<T: FromStr>(words: &mut SplitAsciiWhitespace<'_>) -> Option<T> {
+pub(super) fn word<T: FromStr>(words: &mut SplitAsciiWhitespace<'_>) -> Option<T> {
     words.next()?.parse().ok()
 }
 
@@ -118,6 +118,7 @@ impl Reader {
             "address" => self.address(rest)?,
             "route" => self.route(rest)?,
             "peer" => self.peer(line)?,
+            "dropped" => self.host.read_dropped(rest)?,
             "end" => self.ended = true,
             _ => return None,
         }
@@ -300,7 +301,7 @@ mod tests {
         #[test]
         fn no_mixture_of_sound_and_unsound_words_panics(lines in proptest::collection::vec(
             proptest::collection::vec(proptest::sample::select(vec![
-                "interface", "device", "address", "route", "peer", "file", "unit", "|", "| ", "wg0", "wg1", "kernel",
+                "interface", "device", "address", "route", "peer", "dropped", "no_peer", "file", "unit", "|", "| ", "wg0", "wg1", "kernel",
                 "userspace", "yes", "no", "1420", "0", "-1", "4294967296", "600", "off", "(none)", "0x77", "0xfffffffff",
                 "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=", "10.0.0.1/24", "10.0.0.1/33", "fd00::/64", "default",
                 "4", "6", "main", "local", "table", "as-file", "other", "none", "1.2.3.4:0", "1.2.3.4:5", "[::1]:7",

@@ -9,6 +9,7 @@ mod forwarding;
 mod quick;
 mod running;
 mod target;
+mod unit;
 
 pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
 pub use change::{Change, DiffLine, FieldChange, FileAction, PeerRef};

@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
-use super::agent::{AGENT, AGENT_FOLDER};
+use super::agent::AGENT_FOLDER;
 use super::forwarding::{self, SYSCTL_FILE};
+use super::unit;
 use crate::desired::{DesiredHost, DesiredInterface, RenderedFile, secret_digest};
 use crate::model::{Backend, Fingerprint, InterfaceName};
 use crate::observed::{Facts, LiveBackend, ObservedHost, UnitState};
@@ -269,14 +270,9 @@ fn units(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
             ));
             format!("wg-quick@{name}.service")
         } else {
-            let text = format!(
-                "# Managed by wgfleet.\n[Unit]\nDescription=WireGuard interface {name} by wgfleet\n\
-                 After=network-online.target nss-lookup.target\n\
-                 Wants=network-online.target nss-lookup.target\n\n[Service]\nType=oneshot\n\
-                 RemainAfterExit=yes\n{tunnel}ExecStart=/bin/sh -c 'ip link show dev \"$1\" \
-                 >/dev/null 2>&1 || exec {AGENT} quick up \"$1\"' wgfleet {name}\n{nft}\
-                 ExecStop={AGENT} quick down {name}\n\n[Install]\nWantedBy=multi-user.target\n"
-            );
+            let conf = rendered.files.get(name).map_or("", |file| file.public_text.as_str());
+            let confined = interface.backend == LiveBackend::Embedded && unit::is_plain(conf);
+            let text = unit::text(name, &tunnel, &nft, confined);
             files.push((format!("/etc/systemd/system/wgfleet-{name}.service"), text));
             format!("wgfleet-{name}.service")
         };

@@ -154,6 +154,10 @@ observe() {
 				state = "none"; if ($3 != "(none)") state = inconf[$1, $2] == $3 ? "as-file" : "other"
 				print "peer\t" $1 "\t" $2 "\t" state "\t" $4 "\t" $5 "\t" $6 "\t" $7 "\t" $8 "\t" $9
 			}' $confs -
+		for f in /run/wireguard/*.wgfleet; do # what wg does not tell
+			i=${f##*/} i=${i%.wgfleet}
+			! embedded "$i" || "/proc/$p/exe" wg show "$i" dropped | awk -v i="$i" 'NF == 3 { print "dropped", i, $1, $2, $3 }'
+		done 2>/dev/null
 	fi
 	echo end
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::desired::{DesiredInterface, DesiredState};
 use crate::model::{HostName, InterfaceName, PublicKey};
-use crate::observed::{LiveBackend, ObservedHost, ObservedInterface, ObservedPeer};
+use crate::observed::{DropCounts, LiveBackend, ObservedHost, ObservedInterface, ObservedPeer};
 
 /// How a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -55,6 +55,19 @@ pub struct Session {
     pub received: u64,
     /// Bytes sent to it.
     pub sent: u64,
+    /// What was dropped on the way to it or from it, where the embedded tunnel counts that.
+    pub dropped: DropCounts,
+}
+
+/// What an interface dropped that belongs to no peer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Dropped {
+    /// The host that says so.
+    pub host: HostName,
+    /// Its interface.
+    pub interface: InterfaceName,
+    /// How much, by cause.
+    pub dropped: DropCounts,
 }
 
 /// All sessions of a fleet.
@@ -62,6 +75,8 @@ pub struct Session {
 pub struct Status {
     /// Sessions, in order of the file.
     pub sessions: Vec<Session>,
+    /// What interfaces dropped; those that dropped nothing are left out.
+    pub dropped: Vec<Dropped>,
     /// Hosts that could not be read, with the reasons.
     pub unreadable: BTreeMap<HostName, String>,
 }
@@ -85,6 +100,7 @@ impl Status {
                 session.peer = Some(peer.name.clone());
                 if let Some(observed) = observed {
                     fill(&mut session, observed, seen.now, kept);
+                    session.dropped = of_peer(seen, desired, key);
                 }
                 self.sessions.push(session);
             }
@@ -96,10 +112,21 @@ impl Status {
                 session.peer = names.get(key).cloned();
                 fill(&mut session, observed, seen.now, false);
                 session.state = SessionState::Unknown;
+                session.dropped = of_peer(seen, desired, key);
                 self.sessions.push(session);
+            }
+            let drops = seen.dropped.get(&desired.name).map(|drops| &drops.interface);
+            if let Some(dropped) = drops.filter(|drops| !drops.is_empty()).cloned() {
+                let interface = desired.name.clone();
+                self.dropped.push(Dropped { host: host.clone(), interface, dropped });
             }
         }
     }
+}
+
+fn of_peer(seen: &ObservedHost, desired: &DesiredInterface, key: &PublicKey) -> DropCounts {
+    let drops = seen.dropped.get(&desired.name);
+    drops.and_then(|drops| drops.peers.get(key)).cloned().unwrap_or_default()
 }
 
 /// Whether the other end keeps the session open.
@@ -127,6 +154,7 @@ fn base(
         endpoint: None,
         received: 0,
         sent: 0,
+        dropped: DropCounts::new(),
     }
 }
 
@@ -183,12 +211,30 @@ pub fn human(status: &Status) -> String {
         let cells: Vec<&str> = row.iter().map(String::as_str).collect();
         line(&cells, Some(style(session.state)));
     }
+    losses(status, &mut out);
     for (host, reason) in &status.unreadable {
         let bad = style(SessionState::Missing);
         let _ = writeln!(out, "{host}  {bad}could not be read{bad:#}: {reason}");
     }
     out.push_str(&summary(status));
     out
+}
+
+/// What was dropped, below the sessions: most hosts have nothing to say here.
+fn losses(status: &Status, out: &mut String) {
+    let list = |counts: &DropCounts| -> String {
+        let counts = counts.iter().map(|(cause, count)| format!("{} {count}", cause.name()));
+        counts.collect::<Vec<_>>().join(", ")
+    };
+    for own in &status.dropped {
+        let Dropped { host, interface, dropped } = own;
+        let _ = writeln!(out, "{host} {interface} dropped {}", list(dropped));
+    }
+    for session in status.sessions.iter().filter(|session| !session.dropped.is_empty()) {
+        let [host, _, peer, ..] = row(session);
+        let interface = &session.interface;
+        let _ = writeln!(out, "{host} {interface} {peer} dropped {}", list(&session.dropped));
+    }
 }
 
 fn summary(status: &Status) -> String {
@@ -272,6 +318,39 @@ fn bytes(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn losses_are_told_by_interface_and_by_peer() {
+        use crate::model::DropCause::{NoPeer, QueueFull, Replay};
+        let (host, interface): (HostName, InterfaceName) =
+            ("a".parse().unwrap(), "wg0".parse().unwrap());
+        let session = Session {
+            host: host.clone(),
+            interface: interface.clone(),
+            backend: Some(LiveBackend::Embedded),
+            peer: Some("b".parse().unwrap()),
+            public_key: PublicKey::from_bytes([7; 32]),
+            state: SessionState::Fresh,
+            handshake_age: Some(1),
+            endpoint: None,
+            received: 0,
+            sent: 0,
+            dropped: DropCounts::from([(QueueFull, 2), (Replay, 1)]),
+        };
+        let quiet = Session { dropped: DropCounts::new(), ..session.clone() };
+        let dropped = Dropped { host, interface, dropped: DropCounts::from([(NoPeer, 3)]) };
+        let status = Status {
+            sessions: vec![quiet, session],
+            dropped: vec![dropped],
+            unreadable: BTreeMap::new(),
+        };
+        let text = human(&status);
+        let told: Vec<&str> = text.lines().filter(|line| line.contains("dropped")).collect();
+        assert_eq!(told, ["a wg0 dropped no_peer 3", "a wg0 b dropped queue_full 2, replay 1"]);
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(json["dropped"][0]["dropped"]["no_peer"], 3);
+        assert_eq!(json["sessions"][1]["dropped"]["replay"], 1);
+    }
 
     #[test]
     fn sizes_and_ages_read_well() {

@@ -7,12 +7,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::confinement::{self, Reach};
 use super::link::{LinkEvent, LinkWatch};
-use super::uapi::{Server, ServerError};
+use super::notify::ServiceManager;
+use super::uapi::{self, Server, ServerError};
 use super::{Engine, EngineError, SystemSockets, SystemTun, TunError, Userspace};
 use crate::model::{InterfaceName, Mtu};
 
@@ -140,8 +141,8 @@ pub fn start_in_background(arguments: &[std::ffi::OsString]) -> Result<(), Tunne
 /// Who hears that the tunnel is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Announce {
-    /// Nobody: the tunnel stays in the foreground.
-    Nobody,
+    /// The service manager that `NOTIFY_SOCKET` names, if any: the tunnel stays in the foreground.
+    Manager,
     /// The process that started this one, on stdout; then all three standard streams go to
     /// /dev/null and the process leads a session of its own.
     Stdout,
@@ -152,7 +153,7 @@ pub enum Announce {
 /// # Errors
 /// [`TunnelError`]; the interface is gone then.
 pub fn run(interface: &InterfaceName, announce: Announce) -> Result<(), TunnelError> {
-    guard_secrets().map_err(system("switch core dumps off"))?;
+    confinement::guard_secrets().map_err(system("switch core dumps off"))?;
     if announce == Announce::Stdout {
         // Fails only where this process leads a session already.
         let _ = rustix::process::setsid();
@@ -161,30 +162,39 @@ pub fn run(interface: &InterfaceName, announce: Announce) -> Result<(), TunnelEr
     runtime.map_err(system("start the runtime"))?.block_on(attend(interface, announce))
 }
 
-/// Keys stay out of core files, of the swap's dumps and of other users' debuggers.
-fn guard_secrets() -> io::Result<()> {
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    rustix::process::setrlimit(Resource::Core, none)?;
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    Ok(())
-}
-
 async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), TunnelError> {
     let mut terminated = signal(SignalKind::terminate()).map_err(system("await signals"))?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(system("await signals"))?;
     let mut hung_up = signal(SignalKind::hangup()).map_err(system("await signals"))?;
 
+    let manager = match announce {
+        Announce::Manager => ServiceManager::of_this_process(),
+        Announce::Stdout => Ok(None),
+    };
+    let manager = manager.map_err(system("reach the service manager"))?;
+    let null = File::options().read(true).write(true).open(Path::new("/dev/null"));
+    let null = null.map_err(system("open /dev/null"))?;
+
     let tun = Arc::new(SystemTun::create(interface)?);
-    let watch = LinkWatch::start(interface).map_err(system("watch the interface"))?;
+    let watch =
+        LinkWatch::start(interface, Arc::clone(&tun)).map_err(system("watch the interface"))?;
     watch.set_mtu(Mtu::DEFAULT.get().into()).map_err(system("set the MTU"))?;
     let state = watch.state().map_err(system("look at the interface"))?;
+    let mut server = Server::listen(interface).await?;
+
+    // No thread but this one is there yet: those of the engine inherit what is left.
+    let reach = confinement::confine(Path::new(uapi::FOLDER));
+    if reach.map_err(system("give up privileges"))? == Reach::Folder {
+        server.folder_is_root();
+    }
     let engine = Arc::new(Userspace::start(tun, Box::new(SystemSockets), state.mtu)?);
-    let server = Server::listen(interface).await?;
     let events = report_events(watch).map_err(system("watch the interface"))?;
     tracing::info!("tunnel {interface} is ready");
     if announce == Announce::Stdout {
-        announce_ready().map_err(system("detach from the terminal"))?;
+        announce_ready(&null).map_err(system("detach from the terminal"))?;
+    }
+    if let Some(manager) = &manager {
+        manager.ready().map_err(system("tell the service manager"))?;
     }
 
     let answering = async {
@@ -193,18 +203,21 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
     let outcome = tokio::select! {
         _ = terminated.recv() => Ok(()),
         _ = interrupted.recv() => Ok(()),
-        _ = hung_up.recv(), if announce == Announce::Nobody => Ok(()),
+        _ = hung_up.recv(), if announce == Announce::Manager => Ok(()),
         outcome = answering => outcome,
         () = follow(events, &*engine) => Ok(()),
     };
     tracing::info!("tunnel {interface} ends");
+    if let Some(manager) = &manager {
+        manager.stopping();
+    }
     engine.stop();
     outcome
 }
 
 /// Waits for the kernel's reports on a thread of its own, which ends with the interface or with
 /// the process.
-fn report_events(watch: LinkWatch) -> io::Result<mpsc::Receiver<LinkEvent>> {
+fn report_events(mut watch: LinkWatch) -> io::Result<mpsc::Receiver<LinkEvent>> {
     let (sender, events) = mpsc::channel(16);
     let named = std::thread::Builder::new().name("link".to_owned());
     named.spawn(move || {
@@ -229,12 +242,11 @@ async fn follow(mut events: mpsc::Receiver<LinkEvent>, engine: &dyn Engine) {
     }
 }
 
-fn announce_ready() -> io::Result<()> {
+fn announce_ready(null: &File) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{READY}")?;
     stdout.flush()?;
-    let null = File::options().read(true).write(true).open(Path::new("/dev/null"))?;
-    rustix::stdio::dup2_stdout(&null)?;
-    rustix::stdio::dup2_stderr(&null)?;
+    rustix::stdio::dup2_stdout(null)?;
+    rustix::stdio::dup2_stderr(null)?;
     Ok(())
 }

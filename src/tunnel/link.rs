@@ -1,9 +1,17 @@
 //! The network interface as the kernel sees it: up or down, its MTU, gone.
+//!
+//! Netlink tells, as long as the interface is in the namespace of this process. Once it was moved to
+//! another one, which takes privileges to look into, its own device still tells whether it is up.
 
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::LinkState;
 use super::netlink::{self, ACK, DUMP, Message, REQUEST, Received, Socket};
+use super::tun::SystemTun;
 use crate::model::InterfaceName;
 
 /// Types of linux/rtnetlink.h.
@@ -19,13 +27,15 @@ const IFLA_MTU: u16 = 4;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
 const IFF_UP: u32 = 1;
+/// How often an interface in another namespace is looked at.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// What happened to the interface that is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkEvent {
     /// It is like this now.
     State(LinkState),
-    /// It was deleted, or moved to another namespace.
+    /// It was deleted.
     Gone,
 }
 
@@ -33,14 +43,18 @@ pub enum LinkEvent {
 pub struct LinkWatch {
     socket: Socket,
     index: u32,
+    tun: Arc<SystemTun>,
+    /// What was heard last, once the interface is in another namespace.
+    abroad: Option<LinkState>,
+    last: LinkState,
 }
 
 impl LinkWatch {
-    /// Watches an interface from now on.
+    /// Watches the interface of a device from now on.
     ///
     /// # Errors
     /// Where it does not exist or netlink is not there.
-    pub fn start(name: &InterfaceName) -> io::Result<Self> {
+    pub fn start(name: &InterfaceName, tun: Arc<SystemTun>) -> io::Result<Self> {
         let socket = Socket::open(None, GROUP_LINK)?;
         let probe = rustix::net::socket(
             rustix::net::AddressFamily::UNIX,
@@ -48,7 +62,8 @@ impl LinkWatch {
             None,
         )?;
         let index = rustix::net::netdevice::name_to_index(&probe, name.as_str())?;
-        Ok(Self { socket, index })
+        let last = LinkState { up: false, mtu: crate::model::Mtu::DEFAULT.get().into() };
+        Ok(Self { socket, index, tun, abroad: None, last })
     }
 
     /// How the interface is now.
@@ -83,7 +98,28 @@ impl LinkWatch {
     ///
     /// # Errors
     /// Where netlink is gone. An overrun of the socket is answered by asking anew.
-    pub fn wait(&self) -> io::Result<Vec<LinkEvent>> {
+    pub fn wait(&mut self) -> io::Result<Vec<LinkEvent>> {
+        if let Some(known) = self.abroad {
+            return self.wait_abroad(known);
+        }
+        let mut events = self.hear()?;
+        for event in &mut events {
+            match event {
+                LinkEvent::State(state) => self.last = *state,
+                LinkEvent::Gone if look(&self.tun, PollFlags::empty(), None)? == Sight::Gone => {}
+                LinkEvent::Gone => {
+                    // It goes down on its way; its MTU is taken to stay.
+                    let state = LinkState { up: false, ..self.last };
+                    self.abroad = Some(state);
+                    *event = LinkEvent::State(state);
+                }
+            }
+        }
+        Ok(events)
+    }
+
+    /// What netlink says.
+    fn hear(&self) -> io::Result<Vec<LinkEvent>> {
         let mut buffer = vec![0; 64 << 10];
         let length = match self.socket.receive(&mut buffer) {
             Err(error)
@@ -97,6 +133,51 @@ impl LinkWatch {
         let events = netlink::messages(&buffer[..length]).filter_map(|message| event(&message));
         Ok(events.filter(|(index, _)| *index == self.index).map(|(_, event)| event).collect())
     }
+
+    /// What the device says, where netlink does not.
+    fn wait_abroad(&mut self, known: LinkState) -> io::Result<Vec<LinkEvent>> {
+        // It can only be waited for that it goes up.
+        let awaited = if known.up { PollFlags::empty() } else { PollFlags::OUT };
+        look(&self.tun, awaited, Some(GLANCE))?;
+        let up = match look(&self.tun, PollFlags::OUT, None)? {
+            Sight::Gone => return Ok(vec![LinkEvent::Gone]),
+            Sight::Down => false,
+            Sight::Up => true,
+        };
+        if up == known.up {
+            return Ok(Vec::new());
+        }
+        let state = LinkState { up, ..known };
+        self.abroad = Some(state);
+        Ok(vec![LinkEvent::State(state)])
+    }
+}
+
+/// What a device shows of its interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Gone,
+    Down,
+    Up,
+}
+
+/// Looks at the device, or waits for one of `flags` to show.
+fn look(tun: &SystemTun, flags: PollFlags, limit: Option<Duration>) -> io::Result<Sight> {
+    let limit = Timespec::try_from(limit.unwrap_or_default());
+    let limit = limit.map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut fds = [PollFd::new(tun, flags)];
+    match poll(&mut fds, Some(&limit)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let seen = fds[0].revents();
+    Ok(if seen.contains(PollFlags::ERR) {
+        Sight::Gone
+    } else if seen.contains(PollFlags::OUT) {
+        Sight::Up
+    } else {
+        Sight::Down
+    })
 }
 
 /// The names of the kernel's own `WireGuard` interfaces.

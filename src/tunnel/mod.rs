@@ -6,6 +6,7 @@
 mod access;
 mod change;
 pub mod conf;
+mod confinement;
 mod daemon;
 mod drops;
 pub mod engine;
@@ -13,6 +14,7 @@ mod kernel;
 mod link;
 mod netlink;
 pub mod noise;
+mod notify;
 pub mod offload;
 pub mod quick;
 mod resolve;

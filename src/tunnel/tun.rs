@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -116,6 +117,12 @@ impl SystemTun {
             let _ = set_offloads(&device, TCP_OFFLOADS);
         }
         Ok(Self { device, headed, accepts, wake: Wake::new().map_err(created)? })
+    }
+}
+
+impl AsFd for SystemTun {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.device.as_fd()
     }
 }
 

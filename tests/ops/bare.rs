@@ -48,6 +48,14 @@ hosts:
     assert_eq!(fleet.sh("b", "cat /run/hooks; command -v wg wg-quick wireguard-go || :"), "up wg0");
     let said = fleet.done(&["status", "--limit", "a,b,c"]);
     assert!(said.contains("embedded"), "{said}");
+    // Into the tunnel, to nobody; the kernel's own multicast got lost there, too.
+    let before = lost_without_a_peer(&fleet, "b");
+    let lose = "ip route add 10.99.0.0/24 dev wg0
+        ping -n -c 3 -i 0.2 -W 1 10.99.0.9; ip route del 10.99.0.0/24 dev wg0";
+    fleet.sh("b", lose);
+    assert!(lost_without_a_peer(&fleet, "b") >= before + 3);
+    let said = fleet.done(&["status", "--limit", "a,b,c"]);
+    assert!(said.contains("\nb wg0 dropped no_peer "), "{said}");
 
     // Once per digest: a change that needs no other binary pushes none.
     let stamp = "stat -c '%i %Y' /usr/local/lib/wgfleet/wgfleet";
@@ -103,4 +111,13 @@ fn another_machine(fleet: &Fleet) {
         fleet.sh("arm", "find /usr/local/lib/wgfleet /etc/wireguard -type f 2>/dev/null | wc -l"),
         "0"
     );
+}
+
+/// What `status` says of packets that a host's tunnel had no peer for.
+fn lost_without_a_peer(fleet: &Fleet, host: &str) -> u64 {
+    let args = ["status", "--limit", host, "--format", "json"];
+    let output = fleet.command(&args).output().unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let interfaces = status["dropped"].as_array().unwrap().iter();
+    interfaces.filter_map(|one| one["dropped"]["no_peer"].as_u64()).sum()
 }

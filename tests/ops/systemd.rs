@@ -105,3 +105,47 @@ fn an_interface_that_went_away_or_is_not_wanted_is_put_right_with_its_unit() {
     fleet.reaches("go", "10.90.0.1");
     fleet.reaches("bare", "10.90.0.1");
 }
+
+/// What a process of a host may still do.
+fn privileges(fleet: &Fleet, host: &str, interface: &str) -> String {
+    let fields = "CapEff|CapPrm|CapBnd|NoNewPrivs|Seccomp";
+    let script = format!(
+        "read -r p </run/wireguard/{interface}.wgfleet; cat /proc/$p/task/*/status | \
+         grep -E '^({fields}):' | tr '\\t' ' ' | sort -u"
+    );
+    fleet.sh(host, &script)
+}
+
+const CONFINED: &str = "CapBnd: 0000000000001400\nCapEff: 0000000000001400\n\
+                        CapPrm: 0000000000001400\nNoNewPrivs: 1\nSeccomp: 2";
+
+#[test]
+fn a_unit_confines_the_tunnel_and_waits_until_it_is_ready() {
+    let fleet = up();
+    runs(&fleet);
+    // Started by `apply` in place, and by its unit.
+    assert_eq!(privileges(&fleet, "bare", "wg0"), CONFINED);
+    fleet.sh("bare", "systemctl restart wgfleet-wg0.service");
+    runs(&fleet);
+    assert_eq!(privileges(&fleet, "bare", "wg0"), CONFINED);
+    let shown = fleet.sh("bare", "systemctl show -p NoNewPrivileges -p LimitCORE wgfleet-wg0");
+    assert_eq!(shown, "LimitCORE=0\nNoNewPrivileges=yes");
+    fleet.in_order();
+
+    // The example: a tunnel in the foreground, of type notify.
+    let unit = include_str!("../../examples/wgfleet-tunnel@.service");
+    let unit = unit.replace("/usr/local/bin/wgfleet", "/usr/local/lib/wgfleet/wgfleet");
+    let path = fleet.root("bare").join("etc/systemd/system/wgfleet-tunnel@.service");
+    std::fs::write(path, unit).unwrap();
+    let start = "set -e; w=/usr/local/lib/wgfleet/wgfleet; umask 077
+        printf '[Interface]\\nPrivateKey = %s\\nListenPort = 443\\n' \"$($w wg genkey)\" >/etc/wireguard/wg9.conf
+        systemctl daemon-reload; systemctl start wgfleet-tunnel@wg9
+        $w wg show wg9 listen-port; systemctl show -p StatusErrno -p SubState wgfleet-tunnel@wg9";
+    assert_eq!(fleet.sh("bare", start), "443\nStatusErrno=0\nSubState=running");
+    assert_eq!(privileges(&fleet, "bare", "wg9"), CONFINED);
+    let stop = "systemctl stop wgfleet-tunnel@wg9; ip link show wg9 2>&1 | grep -c 'does not exist'
+        ls /run/wireguard; systemctl --failed --plain --no-legend";
+    assert_eq!(fleet.sh("bare", stop), "1\nwg0.sock\nwg0.wgfleet");
+    runs(&fleet);
+    fleet.in_order();
+}

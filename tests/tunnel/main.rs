@@ -2,6 +2,7 @@
 
 mod namespace;
 mod quick;
+mod service;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;

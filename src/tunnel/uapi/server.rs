@@ -64,6 +64,13 @@ impl Server {
         Ok(Self { listener, path, identity })
     }
 
+    /// The process has made [`FOLDER`] its root, so the socket has another path for it.
+    pub fn folder_is_root(&mut self) {
+        if let Some(name) = self.path.file_name() {
+            self.path = Path::new("/").join(name);
+        }
+    }
+
     /// Answers for ever.
     ///
     /// # Errors
