@@ -111,6 +111,13 @@ impl Kernel {
     }
 }
 
+/// Reads a message as part of an answer, for the fuzz target.
+#[cfg(fuzzing)]
+pub(super) fn read(message: &netlink::Received<'_>) {
+    let attributes = message.payload.get(GENL_HEADER..).unwrap_or_default();
+    let _ = read_device(&mut DeviceSnapshot::default(), attributes);
+}
+
 fn genl(command: u8, version: u8) -> [u8; GENL_HEADER] {
     [command, version, 0, 0]
 }

@@ -194,6 +194,12 @@ pub fn kernel_interfaces() -> io::Result<Vec<InterfaceName>> {
     Ok(names)
 }
 
+/// Reads a message as news of a link, for the fuzz target.
+#[cfg(fuzzing)]
+pub(super) fn read(message: &Received<'_>) {
+    let _ = (event(message), wireguard_name(message));
+}
+
 fn wireguard_name(message: &Received<'_>) -> Option<InterfaceName> {
     let (mut name, mut is_wireguard) = (None, false);
     for (kind, payload) in netlink::attributes(message.payload.get(INFO..)?) {

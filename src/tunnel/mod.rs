@@ -38,3 +38,12 @@ pub use show::{Field, show_conf, show_field, show_human};
 pub use snapshot::{DeviceSnapshot, PeerSnapshot};
 pub use tun::{SystemTun, TunError};
 pub use udp::SystemSockets;
+
+/// Reads any bytes as messages of the kernel, for the fuzz target.
+#[cfg(fuzzing)]
+pub fn read_netlink(bytes: &[u8]) {
+    for message in netlink::messages(bytes) {
+        kernel::read(&message);
+        link::read(&message);
+    }
+}

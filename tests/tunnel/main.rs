@@ -1,6 +1,12 @@
 //! The embedded tunnel on real interfaces, with the real wg(8), wg-quick(8) and wireguard-go.
 
+mod ends;
+mod interop;
 mod namespace;
+mod netns;
+mod netns_loops;
+mod netns_nat;
+mod netns_sources;
 mod quick;
 mod service;
 
@@ -11,82 +17,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use ends::{Backend, tunnel};
 use namespace::{
     Folder, Keys, Namespace, WGFLEET, end, interface, output, require_root, run, until,
 };
-
-/// What runs the WireGuard side of a namespace.
-#[derive(Clone, Copy)]
-enum Backend {
-    Ours,
-    WireguardGo,
-}
-
-/// One end of a tunnel.
-struct End {
-    namespace: Namespace,
-    interface: String,
-    keys: Keys,
-    number: u8,
-}
-
-impl End {
-    fn start(namespace: Namespace, backend: Backend, folder: &Folder, number: u8) -> Self {
-        let interface = interface();
-        match backend {
-            Backend::Ours => {
-                namespace.run(WGFLEET, ["tunnel", &interface]);
-            }
-            Backend::WireguardGo => {
-                namespace.run("wireguard-go", [&interface]);
-            }
-        }
-        let keys = Keys::new(folder);
-        let end = Self { namespace, interface, keys, number };
-        let file = folder.write("private", &end.keys.private);
-        end.set(&["private-key", &file.to_string_lossy(), "listen-port", &end.port()]);
-        for address in [format!("10.9.0.{number}/24"), format!("fd99::{number}/64")] {
-            let add = ["address", "add", &address, "dev", &end.interface];
-            end.namespace.run("ip", add);
-        }
-        end.namespace.run("ip", ["link", "set", "dev", &end.interface, "up"]);
-        end
-    }
-
-    fn port(&self) -> String {
-        format!("5182{}", self.number)
-    }
-
-    fn set(&self, words: &[&str]) {
-        self.namespace.run("wg", ["set", &self.interface].iter().chain(words));
-    }
-
-    fn knows(&self, other: &Self, outer: Option<&str>, psk: &Path) {
-        let allowed = format!("10.9.0.{0}/32,fd99::{0}/128", other.number);
-        let psk = psk.to_string_lossy();
-        let mut words = vec!["peer", &other.keys.public, "preshared-key", &psk];
-        words.extend(["allowed-ips", &allowed]);
-        let endpoint = outer.map(|outer| format!("{outer}:{}", other.port()));
-        if let Some(endpoint) = &endpoint {
-            words.extend(["endpoint", endpoint]);
-        }
-        self.set(&words);
-    }
-
-    fn dump(&self) -> String {
-        self.namespace.run("wg", ["show", &self.interface, "dump"])
-    }
-}
-
-fn tunnel(a: Backend, b: Backend, outer: &str, folder: &Folder) -> (End, End) {
-    let (left, right) = Namespace::pair();
-    let a = End::start(left, a, folder, 1);
-    let b = End::start(right, b, folder, 2);
-    let psk = folder.write("psk", &run(Command::new("wg").arg("genpsk")));
-    a.knows(&b, Some(outer), &psk);
-    b.knows(&a, None, &psk);
-    (a, b)
-}
 
 /// Both families inside; `a` starts the handshake, `b` answers on the way it learned.
 fn speaks(a: Backend, b: Backend) {
@@ -259,12 +193,17 @@ fn lost_during(from: &Namespace, to: &str, meanwhile: impl FnOnce()) -> u32 {
     meanwhile();
     assert!(started.elapsed() < Duration::from_secs(3), "it took longer than the pings");
     let output = child.wait_with_output().expect("ping ends");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (sent, lost) = ping_counts(&String::from_utf8_lossy(&output.stdout));
+    assert!(sent > 200, "{sent}");
+    lost
+}
+
+/// How many pings were sent and how many were lost, as ping(8) says at its end.
+fn ping_counts(text: &str) -> (u32, u32) {
     let counts = text.lines().find(|line| line.contains("transmitted")).expect("ping counts");
     let mut counts = counts.split_whitespace().filter_map(|word| word.parse::<u32>().ok());
     let (sent, received) = (counts.next().expect("sent"), counts.next().expect("received"));
-    assert!(sent > 200, "{text}");
-    sent - received
+    (sent, sent - received)
 }
 
 #[test]

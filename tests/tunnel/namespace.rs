@@ -2,10 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -65,13 +69,10 @@ impl Namespace {
     /// Two namespaces with a cable between: 192.0.2.1 and .2, `2001:db8::1` and `::2`.
     pub(crate) fn pair() -> (Self, Self) {
         let (a, b) = (Self::new(), Self::new());
-        let cable = ["link", "add", "eth", "netns", &a.name, "type", "veth", "peer", "name"];
-        run(Command::new("ip").args(cable).args(["eth", "netns", &b.name]));
+        a.cable("eth", &b, "eth");
         for (side, host) in [(&a, "1"), (&b, "2")] {
-            side.run("ip", ["address", "add", &format!("192.0.2.{host}/24"), "dev", "eth"]);
-            let v6 = format!("2001:db8::{host}/64");
-            side.run("ip", ["address", "add", &v6, "dev", "eth", "nodad"]);
-            side.run("ip", ["link", "set", "eth", "up"]);
+            side.address(&format!("192.0.2.{host}/24"), "eth");
+            side.address(&format!("2001:db8::{host}/64"), "eth");
         }
         (a, b)
     }
@@ -111,6 +112,65 @@ impl Namespace {
     /// Waits until nothing runs in it.
     pub(crate) fn wait_until_empty(&self) {
         until("the processes end", || self.pids().is_empty());
+    }
+
+    /// One ping is answered within two seconds: also a packet that waits for a handshake.
+    pub(crate) fn ping_once(&self, to: &str) {
+        self.run("ping", ["-c", "1", "-W", "2", to]);
+    }
+
+    /// One ping is not answered.
+    pub(crate) fn ping_fails(&self, to: &str) {
+        self.fails("ping", ["-c", "1", "-W", "1", to]);
+    }
+
+    /// Starts a thread of this program in the namespace; its sockets stay there.
+    pub(crate) fn start_inside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        let path = format!("/run/netns/{}", self.name);
+        let namespace = fs::File::open(path).expect("the namespace is there");
+        std::thread::spawn(move || {
+            let kind = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(namespace.as_fd(), kind).expect("root may enter it");
+            work()
+        })
+    }
+
+    /// The same, and waits for it.
+    pub(crate) fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        self.start_inside(work).join().expect("it does not panic")
+    }
+
+    /// Runs a line of sh(1).
+    pub(crate) fn sh(&self, line: &str) -> String {
+        self.run("sh", ["-c", line])
+    }
+
+    /// A file of /proc/sys, of which each namespace has its own below net.
+    pub(crate) fn sysctl(&self, key: &str, value: &str) {
+        self.sh(&format!("echo {value} > /proc/sys/{key}"));
+    }
+
+    /// A cable between two namespaces: an interface of that name at each end, which is up.
+    pub(crate) fn cable(&self, name: &str, other: &Self, others: &str) {
+        let words = ["link", "add", name, "netns", &self.name, "type", "veth", "peer", "name"];
+        run(Command::new("ip").args(words).args([others, "netns", &other.name]));
+        self.run("ip", ["link", "set", name, "up"]);
+        other.run("ip", ["link", "set", others, "up"]);
+    }
+
+    /// Adds an address to an interface; IPv6 ones can be used at once.
+    pub(crate) fn address(&self, address: &str, interface: &str) {
+        let words = ["address", "add", address, "dev", interface];
+        let nodad: &[&str] = if address.contains(':') { &["nodad"] } else { &[] };
+        self.run("ip", words.iter().chain(nodad));
+    }
+
+    /// Removes an address from an interface.
+    pub(crate) fn forget_address(&self, address: &str, interface: &str) {
+        self.run("ip", ["address", "delete", address, "dev", interface]);
     }
 
     pub(crate) fn ping(&self, to: &str) {

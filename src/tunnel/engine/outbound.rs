@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::clock::{now, random};
 use super::device::Core;
-use super::packet::addresses;
+use super::packet::{addresses, carried_receiver};
 use super::peer::{Peer, PeerState};
 use super::run::Run;
 use crate::tunnel::drops::Cause;
@@ -59,6 +59,7 @@ impl Core {
             return;
         }
         let destination = addresses(packet).map(|(_, destination)| destination);
+        let carried = carried_receiver(packet);
         let split = destination.and_then(|to| Some((to, Split::new(packet, offload).ok()?)));
         let Some((destination, mut split)) = split else {
             self.drops.count(Cause::Malformed);
@@ -80,6 +81,11 @@ impl Core {
                 }
                 Way::Closed => return,
             }
+        }
+        // Sealed again it would come back again, larger, for ever.
+        if carried.is_some_and(|receiver| run.is_to(receiver)) {
+            self.drops.count(Cause::SendFailed);
+            return;
         }
         run.seal(self, &mut split, self.mtu.load(Ordering::Relaxed) as usize);
     }

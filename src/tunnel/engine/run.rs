@@ -59,6 +59,12 @@ impl Run {
         self.sealed = 0;
     }
 
+    /// Whether this is the receiver of the run's own messages: then a message of ours came back to
+    /// us as a packet for the same peer, because the way to its endpoint leads into the tunnel.
+    pub(super) fn is_to(&self, receiver: u32) -> bool {
+        self.way.as_ref().is_some_and(|way| way.session.remote() == receiver)
+    }
+
     /// Seals the segments of a packet, and sends whenever the run is full.
     pub(super) fn seal(&mut self, core: &Core, split: &mut Split<'_>, mtu: usize) {
         while let Some(plain) = split.next_length() {

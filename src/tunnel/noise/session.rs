@@ -55,6 +55,12 @@ impl Session {
         self.index
     }
 
+    /// The peer's index of it: the receiver of the messages that we send.
+    #[must_use]
+    pub const fn remote(&self) -> u32 {
+        self.remote
+    }
+
     /// Whether the handshake was ours: only then is the next one ours as well.
     #[must_use]
     pub const fn is_initiator(&self) -> bool {
