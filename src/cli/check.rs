@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Reading};
 use super::{CommandError, CommandResult, Exit, Format, Global};
 use crate::finding::{self, Finding, Severity};
 use crate::model::SourceMap;
@@ -21,7 +21,7 @@ use crate::{check, report};
   wgfleet check --reachability                    # who reaches whom, site by site
   wgfleet check --format json | jq -r '.findings[].code'
   wgfleet check --format sarif > wgfleet.sarif
-  wgfleet check --html report.html")]
+  wgfleet check --html report.html                # the same as --format html, beside the findings")]
 pub(super) struct CheckArgs {
     /// Print what a code means, why, and what to do; read no inventory
     #[arg(long, value_name = "CODE")]
@@ -45,12 +45,14 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> CommandResult {
         let text = match global.format {
             Format::Json => pretty(&reach),
             Format::Human => report::reach::human(&reach),
+            // The page has the matrix and the findings.
+            Format::Html => page(&reading),
             Format::Sarif | Format::Junit => {
                 return Err(CommandError::message(
                     Exit::Usage,
                     "a matrix is neither sarif nor junit: these are for findings",
                 )
-                .hint("use --format human or json, or --html FILE"));
+                .hint("use --format human, json or html"));
             }
         };
         super::write_stdout(text.as_bytes())?;
@@ -60,21 +62,12 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> CommandResult {
             Format::Sarif => pretty(&report::sarif::log(findings, &loaded.sources)),
             Format::Junit => report::junit::report(findings, &loaded.sources),
             Format::Human => human(findings, &loaded.sources),
+            Format::Html => page(&reading),
         };
         super::write_stdout(text.as_bytes())?;
     }
-    if let (Some(path), Some(loaded)) = (&args.html, reading.loaded()) {
-        let proved = reading.fleet.as_ref().map(|fleet| {
-            let (inventory, topology) = (fleet.inventory(), &fleet.topology);
-            (inventory, topology, check::reachability(inventory, topology))
-        });
-        let shown = proved.as_ref().map(|(inventory, topology, reach)| report::html::Shown {
-            inventory,
-            topology,
-            reach,
-        });
-        let page = report::html::page(shown, findings, &loaded.sources);
-        crate::sys::write_atomic(path, page.as_bytes(), crate::sys::Mode::Public)
+    if let Some(path) = args.html.as_ref().filter(|_| reading.loaded().is_some()) {
+        crate::sys::write_atomic(path, page(&reading).as_bytes(), crate::sys::Mode::Public)
             .map_err(|error| CommandError::new(Exit::Failed, &error))?;
     }
     if finding::any_error(findings) {
@@ -84,6 +77,21 @@ pub(super) fn run(args: &CheckArgs, global: &Global) -> CommandResult {
         fleet.pin(global)?;
     }
     Ok(Exit::Done)
+}
+
+/// The page with the topology drawn, every finding and who reaches whom.
+fn page(reading: &Reading) -> String {
+    let Some(loaded) = reading.loaded() else { return String::new() };
+    let proved = reading.fleet.as_ref().map(|fleet| {
+        let (inventory, topology) = (fleet.inventory(), &fleet.topology);
+        (inventory, topology, check::reachability(inventory, topology))
+    });
+    let shown = proved.as_ref().map(|(inventory, topology, reach)| report::html::Shown {
+        inventory,
+        topology,
+        reach,
+    });
+    report::html::page(shown, &reading.findings, &loaded.sources)
 }
 
 fn human(findings: &[Finding], sources: &SourceMap) -> String {

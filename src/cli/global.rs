@@ -35,7 +35,7 @@ pub struct Global {
 impl Format {
     /// Whether only `check` can print it.
     pub(super) const fn is_of_check(self) -> bool {
-        matches!(self, Self::Sarif | Self::Junit)
+        matches!(self, Self::Sarif | Self::Junit | Self::Html)
     }
 }
 
@@ -50,4 +50,6 @@ pub enum Format {
     Sarif,
     /// For test reports of CI systems (`check` only).
     Junit,
+    /// For a browser: the page of `check --html` (`check` only).
+    Html,
 }

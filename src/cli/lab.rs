@@ -311,7 +311,7 @@ fn up(global: &Global, args: UpArgs) -> CommandResult {
             "ssh_config": config,
             "nodes": lab.status(),
         })),
-        Format::Human | Format::Sarif | Format::Junit => {
+        Format::Human | Format::Sarif | Format::Junit | Format::Html => {
             let file = global.file.display();
             anstream::println!("{}", config.display());
             if !global.quiet {
@@ -356,7 +356,7 @@ fn status(global: &Global, name: &Name) -> CommandResult {
             "ssh_config": lab.ssh_config(),
             "nodes": nodes,
         })),
-        Format::Human | Format::Sarif | Format::Junit => {
+        Format::Human | Format::Sarif | Format::Junit | Format::Html => {
             let width = nodes.iter().map(|node| node.name.len()).max().unwrap_or(0);
             for node in nodes {
                 let state = if node.on { "on" } else { "off" };

@@ -73,7 +73,7 @@ impl Cli {
         if global.format.is_of_check() && !matches!(command, Command::Check(_)) {
             return Err(CommandError::message(
                 Exit::Usage,
-                "only `wgfleet check` prints findings as sarif or junit",
+                "only `wgfleet check` prints sarif, junit or html",
             )
             .hint("use --format human or json"));
         }

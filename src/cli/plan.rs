@@ -97,7 +97,7 @@ fn show_with(
     reachability: Option<&Difference>,
 ) -> Result<(), CommandError> {
     let bytes = match global.format {
-        Format::Human | Format::Sarif | Format::Junit => {
+        Format::Human | Format::Sarif | Format::Junit | Format::Html => {
             let mut text = report::plan::human(plan);
             text.push_str(&reachability.map(report::reach::difference).unwrap_or_default());
             text.into_bytes()

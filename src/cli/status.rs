@@ -71,7 +71,9 @@ impl StatusArgs {
             futures_util::future::join_all(hosts).await;
         });
         let text = match global.format {
-            Format::Human | Format::Sarif | Format::Junit => report::status::human(&status),
+            Format::Human | Format::Sarif | Format::Junit | Format::Html => {
+                report::status::human(&status)
+            }
             Format::Json => {
                 let json = serde_json::to_string_pretty(&status)
                     .map_err(|error| CommandError::new(Exit::Failed, &error))?;

@@ -372,7 +372,7 @@ impl StatusArgs {
         };
         let text = match global.format {
             Format::Json => json_status(&vault, &wrong, &oddities.unknown, now),
-            Format::Human | Format::Sarif | Format::Junit => table(&vault, now),
+            Format::Human | Format::Sarif | Format::Junit | Format::Html => table(&vault, now),
         };
         print(&text)?;
         for path in &oddities.unknown {

@@ -50,7 +50,7 @@ impl WhyArgs {
         let why = check::why(inventory, &fleet.topology, &addresses, &from, &to);
         let text = match global.format {
             Format::Json => serde_json::to_string_pretty(&why).unwrap_or_default() + "\n",
-            Format::Human | Format::Sarif | Format::Junit => {
+            Format::Human | Format::Sarif | Format::Junit | Format::Html => {
                 report::why::human(&why, &self.from, &self.to)
             }
         };
