@@ -62,7 +62,7 @@ bench-plan:
 # check and render of a mesh of 1,000 and of 10,000 spokes on two hubs. Needs no root.
 bench-check:
 	@scripts/setup.sh build
-	$(CARGO) bench --locked --profile dev --bench mesh
+	$(CARGO) bench --locked --bench mesh
 
 # The embedded tunnel beside gotatun, boringtun and wireguard-go, in alternating rounds. Needs root.
 #   make bench-tunnel ARGS="--only tcp --rounds 1 --peers gotatun"      less than a minute

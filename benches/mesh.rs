@@ -1,4 +1,4 @@
-//! Whole-process figures of `check` and `render`: a mesh of 1,000 gateways with a LAN each, and
+//! Reading alone, and whole-process figures of `check` and `render`: a mesh of 1,000 gateways with a LAN each, and
 //! 10,000 spokes on two hubs. `WGFLEET` names another binary than the one just built, `ROUNDS` how
 //! often each command runs.
 
@@ -104,6 +104,44 @@ fn report(what: &str, runs: &[Run]) {
     );
 }
 
+/// Reading alone: from the text of 10,002 hosts to an inventory, in this process.
+fn read(rounds: usize) {
+    let text = hubs(10_000);
+    let mut times: Vec<f64> = (0..rounds)
+        .map(|_| {
+            let (path, text) = (std::path::PathBuf::from("fleet.yaml"), text.clone());
+            let begin = Instant::now();
+            let parsed = wgfleet::inventory::parse(path, text);
+            let took = begin.elapsed().as_secs_f64();
+            let hosts = parsed.inventory.map_or(0, |inventory| inventory.hosts.len());
+            assert_eq!(hosts, 10_002, "{:?}", parsed.findings.first());
+            took
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    println!(
+        "{:<36} {:>8.3} s wall   (median of {rounds}, {} bytes)",
+        "reading, 10,002 hosts",
+        times[times.len() / 2],
+        text.len()
+    );
+}
+
+/// Gateways of which no two are alike: each leads to one more address than the one before.
+fn unlike(hosts: usize) -> String {
+    let mut text = mesh(hosts);
+    for host in 0..hosts {
+        let plain = format!("gw-{host}: {{ ssh: gw-{host}, ");
+        let (high, low) = (host / 250, 1 + host % 250);
+        // Nested in the LAN of the next one, so that nothing of the two is alike.
+        let next = (host + 1) % hosts;
+        let (far, near) = (16 + next / 256, next % 256);
+        let with = format!("{plain}subnets: 172.{far}.{near}.{}/32, ", high + low);
+        text = text.replacen(&plain, &with, 1);
+    }
+    text
+}
+
 /// The proof of every flow as a fleet grows, and one broken entry among half a thousand hosts.
 fn grow(binary: &Path, rounds: usize) {
     let broken = {
@@ -112,8 +150,9 @@ fn grow(binary: &Path, rounds: usize) {
         mesh(500).replace(plain, &with)
     };
     let sizes = [100, 300, 1_000, 3_000].map(|hosts| (format!("mesh of {hosts}"), mesh(hosts)));
+    let sizes = sizes.into_iter().chain([("mesh of 300, none alike".to_owned(), unlike(300))]);
     let broken = ("mesh of 500, one broken entry".to_owned(), broken);
-    for (name, text) in sizes.into_iter().chain([broken]) {
+    for (name, text) in sizes.chain([broken]) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let folder = folder.path();
         fs::write(folder.join("fleet.yaml"), text).expect("the inventory is written");
@@ -136,6 +175,7 @@ fn main() {
     let built = env!("CARGO_BIN_EXE_wgfleet");
     let binary = std::env::var_os("WGFLEET").map_or_else(|| built.into(), std::path::PathBuf::from);
     let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
+    read(rounds);
     grow(&binary, rounds);
     for (name, text) in [("mesh of 1,000", mesh(1_000)), ("10,000 spokes, 2 hubs", hubs(10_000))] {
         let folder = tempfile::tempdir().expect("a temporary folder");

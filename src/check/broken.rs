@@ -27,10 +27,11 @@ pub(super) fn flows(
     for verdict in proof.verdicts.iter().filter(|verdict| verdict.wanted) {
         let Err(broken) = &verdict.result else { continue };
         let Some(code) = broken.cause.and_then(|cause| code(topology, cause)) else { continue };
-        if known.explain(inventory, topology, broken) {
+        if known.session(topology, broken) || known.explain(inventory, topology, broken) {
             continue;
         }
-        let (at, declared) = blame(topology, broken);
+        let (at, overridden) = blame(topology, broken);
+        let declared = overridden && !matches!(code, Code::Loop | Code::Misdelivered);
         if known.at.contains(&at) {
             continue;
         }
@@ -52,17 +53,18 @@ pub(super) fn flows(
 /// The code of a cause; none where the file means it so, or does not say.
 pub(super) fn code(topology: &Topology, cause: Cause) -> Option<Code> {
     Some(match cause {
-        Cause::NoRoute | Cause::NoPeer(_) => Code::NoWay,
+        Cause::NoRoute | Cause::NoPeer(_) | Cause::NoWayBack => Code::NoWay,
         Cause::SourceRefused(_) => Code::SourceRefused,
         Cause::NoForwarding => Code::NotForwarded,
         Cause::Loop => Code::Loop,
         Cause::Elsewhere => Code::Misdelivered,
-        Cause::NoExit => Code::NoExit,
-        Cause::NoWayBack => Code::NoWayBack,
-        Cause::NoSession(_) => Code::NoSession,
+        Cause::NoExit => Code::DeadEnd,
+        Cause::NoSession(_) => Code::NoInitiator,
+        Cause::PrivateEndpoint(_) => Code::PrivateEndpoint,
+        Cause::Hairpin(_) => Code::Hairpin,
         // Phones are spared a keepalive unless the file asks for one.
         Cause::Asleep(id) => match topology.node(topology.interface(id).node).kind {
-            NodeKind::Host(_) => Code::Asleep,
+            NodeKind::Host(_) => Code::NoKeepalive,
             NodeKind::Unmanaged(_) => return None,
         },
         Cause::RouteElsewhere(_) | Cause::NoStart | Cause::OnLink => return None,
@@ -75,6 +77,8 @@ struct Known {
     at: BTreeSet<Location>,
     /// Every place that an error is about.
     errors: BTreeSet<Location>,
+    /// What is said of sessions.
+    sessions: BTreeSet<Code>,
 }
 
 impl Known {
@@ -88,6 +92,30 @@ impl Known {
                 .flat_map(|f| std::iter::once(&f.primary).chain(&f.others))
                 .map(|label| label.at)
                 .collect(),
+            sessions: others
+                .iter()
+                .map(|f| f.code)
+                .filter(|code| code.number() / 100 == 4)
+                .collect(),
+        }
+    }
+
+    /// Whether what keeps a session from being is said where it is written: not once more for each
+    /// flow that wants it.
+    fn session(&self, topology: &Topology, broken: &Broken) -> bool {
+        let any = |codes: &[Code]| codes.iter().any(|code| self.sessions.contains(code));
+        match broken.cause {
+            Some(Cause::PrivateEndpoint(_)) => any(&[Code::PrivateEndpoint]),
+            Some(Cause::Hairpin(_)) => any(&[Code::Hairpin]),
+            Some(Cause::Asleep(to)) => {
+                let last = lost(broken).steps.last().and_then(|step| step.interface);
+                let told = last.and_then(|from| entry(topology, from, to)?.endpoint.as_ref());
+                match told {
+                    Some(_) => any(&[Code::PrivateEndpoint, Code::Hairpin]),
+                    None => any(&[Code::NoKeepalive, Code::KeepaliveWrongSide]),
+                }
+            }
+            _ => false,
         }
     }
 
@@ -174,10 +202,15 @@ pub(super) fn blame(topology: &Topology, broken: &Broken) -> (Location, bool) {
             _ => None,
         })
     });
-    match at_fault.or(on_the_way) {
-        Some(at) => (at, true),
-        None => (topology.node(last.node).at, false),
+    if let Some(at) = at_fault.or(on_the_way) {
+        return (at, true);
     }
+    // A circle is one cause, wherever packets enter it.
+    let circle = walk.steps.iter().skip_while(|step| step.node != last.node);
+    let circle = circle.filter(|_| last.act == Act::Drop(Cause::Loop));
+    let nodes = circle.map(|step| step.node).chain([last.node]);
+    let at = nodes.map(|node| topology.node(node).at).min();
+    (at.unwrap_or_else(|| topology.node(last.node).at), false)
 }
 
 /// An override of an interface that has an address.
@@ -224,10 +257,8 @@ fn finding(
 ) -> Finding {
     let topology = tables.topology();
     let cause = broken.cause.unwrap_or(Cause::NoRoute);
-    let code = match code(topology, cause) {
-        _ if declared => Code::Narrowed,
-        code => code.unwrap_or(Code::NoWay),
-    };
+    // What an override leaves out is neither sent nor accepted: one cause, whichever packet shows it.
+    let code = code(topology, cause).filter(|_| !declared).unwrap_or(Code::NoWay);
     let (from, to) = (name(topology, &broken.from), name(topology, &broken.to));
     let title = match (&broken.back, cause) {
         (None, _) => format!("{from} does not reach {to}"),
@@ -249,6 +280,7 @@ fn finding(
     }
     if declared {
         // Meant so, perhaps: a warning, until a rule under `expect` makes it an error.
+        finding.severity = Severity::Warning;
         return finding.help(
             "remove the override, or give it what it lacks: `wgfleet why` proposes the change",
         );

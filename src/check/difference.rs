@@ -55,8 +55,8 @@ struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn new(inventory: &Inventory, topology: &'a Topology) -> Self {
-        let tables = Tables::new(inventory, topology);
+    fn new(inventory: &Inventory, topology: &'a Topology, running: &Topology) -> Self {
+        let tables = Tables::new(inventory, topology).beside(running);
         let proof = Proof::new(inventory, &tables, Scope::All);
         let mut class_of = HashMap::new();
         for (class, ends) in proof.ends.classes.iter().enumerate() {
@@ -94,7 +94,10 @@ struct Joint {
 /// Proves every flow of two topologies of one inventory and compares the verdicts.
 #[must_use]
 pub fn difference(inventory: &Inventory, before: &Topology, after: &Topology) -> Difference {
-    let (old, new) = rayon::join(|| Side::new(inventory, before), || Side::new(inventory, after));
+    let (old, new) = rayon::join(
+        || Side::new(inventory, before, before),
+        || Side::new(inventory, after, before),
+    );
     let mut joint: BTreeMap<(Option<usize>, Option<usize>), Vec<End>> = BTreeMap::new();
     let mut add = |member: Member, end: End| {
         let classes = (old.class_of.get(&member).copied(), new.class_of.get(&member).copied());

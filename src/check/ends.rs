@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use rayon::prelude::*;
 
 use super::flows::Member;
-use super::session::{Session, between, entry};
+use super::session::{Session, Sessions, entry};
 use super::tables::{Entry, Tables};
 use crate::inventory::Inventory;
 use crate::model::{Family, RouteTable, host_net};
@@ -236,6 +236,7 @@ impl<'a> Marks<'a> {
                 *sum = sum.wrapping_add(mix([1, index as u64, u64::from(to.0), 0]));
             }
         }
+        let sessions = Sessions::heard(inventory, topology, self.tables.running());
         let linked: Vec<u128> = topology
             .interfaces
             .par_iter()
@@ -246,8 +247,8 @@ impl<'a> Marks<'a> {
                     let Some(answer) = entry(topology, peer.remote, id) else {
                         return sum.wrapping_add(link(peer.remote, Session::Never, Session::Never));
                     };
-                    let there = between(inventory, topology, peer, answer);
-                    let back = between(inventory, topology, answer, peer);
+                    let there = sessions.between(id, peer, answer);
+                    let back = sessions.between(peer.remote, answer, peer);
                     sum.wrapping_add(link(peer.remote, there, back))
                 })
             })
@@ -275,7 +276,14 @@ impl<'a> Marks<'a> {
             let plain = self.plain(interface.node, alone);
             fold(&[sum, connected, plain, mix([3, interface.network as u64, table, 0])])
         };
-        let variants = [None, Some(Session::Ready), Some(Session::Asleep), Some(Session::Never)];
+        let variants = [
+            None,
+            Some(Session::Ready),
+            Some(Session::Asleep),
+            Some(Session::Never),
+            Some(Session::Private),
+            Some(Session::Hairpin),
+        ];
         let mut colours: Vec<Option<u128>> = vec![None; topology.interfaces.len()];
         for (variant, with) in variants.into_iter().enumerate() {
             let mut alike: HashMap<u128, Vec<usize>> = HashMap::new();

@@ -75,7 +75,8 @@ impl Flow<'_> {
         Box::new(Broken { from: *self.from, to: *self.to, out, back, cause })
     }
 
-    /// One of the destination's addresses is reached and answers; the failure that came furthest.
+    /// One of the destination's addresses is reached and answers; otherwise the failure that came
+    /// furthest.
     fn allow(&self, sources: &[IpAddr], targets: &[IpAddr]) -> Result<Trip, Box<Broken>> {
         let mut furthest: Option<Box<Broken>> = None;
         for start in self.from.starts(self.tables) {
@@ -91,10 +92,13 @@ impl Flow<'_> {
                     Ok(trip) => return Ok(trip),
                     Err(broken) => broken,
                 };
-                let length = |broken: &Broken| {
-                    broken.out.steps.len() + broken.back.as_ref().map_or(0, |back| back.steps.len())
+                // What only sleeps would do, once awake.
+                let order = |broken: &Broken| {
+                    let back = broken.back.as_ref().map_or(0, |back| back.steps.len());
+                    let asleep = matches!(broken.cause, Some(Cause::Asleep(_)));
+                    (asleep, broken.out.steps.len() + back)
                 };
-                if furthest.as_ref().is_none_or(|known| length(known) < length(&broken)) {
+                if furthest.as_ref().is_none_or(|known| order(known) < order(&broken)) {
                     furthest = Some(broken);
                 }
             }

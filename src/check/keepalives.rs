@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::session::{Session, entry, session};
+use super::session::{Session, Sessions, entry};
 use super::written;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
@@ -14,6 +14,7 @@ use crate::topology::{Interface, InterfaceId, NodeKind, Peer, Topology};
 pub(super) fn sleepers(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut causes: HashMap<Location, usize> = HashMap::new();
+    let sessions = Sessions::new(inventory, topology);
     for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
         for peer in interface.peers.iter().filter(|peer| peer.endpoint.is_none()) {
             let far = topology.remote(peer);
@@ -21,7 +22,7 @@ pub(super) fn sleepers(inventory: &Inventory, topology: &Topology) -> Vec<Findin
             if matches!(far.kind, NodeKind::Unmanaged(_)) && far.subnets.is_empty() {
                 continue;
             }
-            if session(inventory, topology, id, peer) != Session::Asleep {
+            if sessions.of(id, peer) != Session::Asleep {
                 continue;
             }
             let at = off(inventory, topology, id, peer).unwrap_or(far.at);

@@ -117,7 +117,11 @@ fn proposals(
         }
         _ => {}
     }
-    if let (Some(Cause::NoSession(_)), Some(step)) = (broken.cause, last) {
+    let unmet = matches!(
+        broken.cause,
+        Some(Cause::NoSession(_) | Cause::PrivateEndpoint(_) | Cause::Hairpin(_))
+    );
+    if let (true, Some(step)) = (unmet, last) {
         all.extend(step.interface.map(|id| maker.hubs(id)).unwrap_or_default());
     }
     all.extend(maker.gateways(broken));

@@ -34,6 +34,7 @@ pub mod session;
 mod sessions;
 pub mod tables;
 mod trace;
+mod underlay;
 pub mod walk;
 mod written;
 mod zones;
@@ -51,7 +52,7 @@ pub use why::{Outcome, Why, why};
 use rayon::prelude::*;
 
 use self::tables::Tables;
-use crate::finding::{self, Code, Finding, Severity};
+use crate::finding::{self, Finding};
 use crate::inventory::Inventory;
 use crate::topology::Topology;
 
@@ -101,17 +102,10 @@ pub fn check(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         RULES.par_iter().flat_map_iter(|rule| (rule.check)(inventory, topology)).collect();
     let tables = Tables::new(inventory, topology);
-    // A note explains no flow that fails.
-    let faults: Vec<Finding> =
-        findings.iter().filter(|found| found.severity > Severity::Info).cloned().collect();
     let (rules, flows) = rayon::join(
         || expect::rules(inventory, &tables),
-        || broken::flows(inventory, &tables, &faults),
+        || broken::flows(inventory, &tables, &findings),
     );
-    // Who sleeps is said where its keepalive is missing; each flow that waits for it adds nothing.
-    let sleepers = [Code::NoKeepalive, Code::KeepaliveWrongSide];
-    let said = findings.iter().any(|found| sleepers.contains(&found.code));
-    let flows = flows.into_iter().filter(|found| !(said && found.code == Code::Asleep));
     findings.extend(rules.into_iter().chain(flows));
     finding::sort(&mut findings);
     findings

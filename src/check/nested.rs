@@ -92,7 +92,7 @@ impl<'a> Nesting<'a> {
 }
 
 /// Every prefix that some interface has or gives to a peer, but /0.
-fn prefixes(topology: &Topology) -> JointPrefixSet<IpNet> {
+pub(super) fn prefixes(topology: &Topology) -> JointPrefixSet<IpNet> {
     let mut inner = JointPrefixSet::new();
     let mut seen: HashSet<(*const IpNet, usize)> = HashSet::new();
     for interface in &topology.interfaces {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::session::{Graph, Session, session};
+use super::session::{Graph, Sessions};
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
 use crate::topology::{Node, NodeId, NodeKind, Topology};
@@ -30,6 +30,7 @@ pub(super) fn single(inventory: &Inventory, topology: &Topology) -> Vec<Finding>
 /// Whether two hosts can have a session with every other host: then nothing is a single point, and
 /// the graph of a mesh, which is by far the largest, need not be made.
 fn two_know_all(inventory: &Inventory, topology: &Topology, count: usize) -> bool {
+    let sessions = Sessions::new(inventory, topology);
     let peers = |node: &Node| -> usize {
         node.interfaces.iter().map(|id| topology.interface(*id).peers.len()).sum()
     };
@@ -39,7 +40,7 @@ fn two_know_all(inventory: &Inventory, topology: &Topology, count: usize) -> boo
             for peer in &topology.interface(*id).peers {
                 let far = topology.interface(peer.remote).node;
                 let host = matches!(topology.node(far).kind, NodeKind::Host(_));
-                if host && session(inventory, topology, *id, peer) != Session::Never {
+                if host && sessions.of(*id, peer).possible() {
                     known.insert(far);
                 }
             }

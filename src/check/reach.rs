@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::broken;
 use super::ends::{Ends, Spot};
 use super::proof::{Proof, Scope, Verdict};
-use super::session::{Session, session};
+use super::session::Sessions;
 use super::tables::Tables;
 use super::trace;
 use crate::finding::{Hop, Witness};
@@ -211,13 +211,14 @@ fn map_node(inventory: &Inventory, topology: &Topology, node: &crate::topology::
 
 fn links(inventory: &Inventory, topology: &Topology) -> Vec<MapLink> {
     let mut links = Vec::new();
+    let sessions = Sessions::new(inventory, topology);
     for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
         for peer in interface.peers.iter().filter(|peer| id < peer.remote) {
             links.push(MapLink {
                 a: interface.node.0,
                 b: topology.interface(peer.remote).node.0,
                 network: interface.network,
-                session: session(inventory, topology, id, peer) != Session::Never,
+                session: sessions.of(id, peer).possible(),
             });
         }
     }

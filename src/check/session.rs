@@ -7,6 +7,7 @@ use petgraph::algo::{bridges, connected_components};
 use petgraph::graph::{EdgeIndex, UnGraph};
 use petgraph::unionfind::UnionFind;
 
+use super::underlay::{Reach, Underlay};
 use crate::inventory::Inventory;
 use crate::topology::{InterfaceId, NodeId, NodeKind, Peer, Topology};
 
@@ -17,39 +18,73 @@ pub enum Session {
     Ready,
     /// Only the other end can begin it, and it does so when it has something to send.
     Asleep,
-    /// Neither end can begin it.
+    /// Neither end can begin it: no endpoint is known.
     Never,
+    /// The endpoint is private to another place than that of whoever is told it.
+    Private,
+    /// Both ends are behind one NAT, and know each other by its outside.
+    Hairpin,
 }
 
-/// What `from` and the remote of its `peer` can have.
-#[must_use]
-pub fn session(
-    inventory: &Inventory,
-    topology: &Topology,
-    from: InterfaceId,
-    peer: &Peer,
-) -> Session {
-    entry(topology, peer.remote, from)
-        .map_or(Session::Never, |back| between(inventory, topology, peer, back))
+impl Session {
+    /// Whether there can be one at all.
+    #[must_use]
+    pub fn possible(self) -> bool {
+        matches!(self, Self::Ready | Self::Asleep)
+    }
 }
 
-/// What one end of a link can have, by its entry for the other end and the other's for it.
-pub(super) fn between(
-    inventory: &Inventory,
-    topology: &Topology,
-    peer: &Peer,
-    back: &Peer,
-) -> Session {
-    if peer.endpoint.is_some() {
-        return Session::Ready;
+/// The sessions that a fleet can have.
+#[derive(Debug)]
+pub struct Sessions<'t> {
+    inventory: &'t Inventory,
+    topology: &'t Topology,
+    underlay: Underlay<'t>,
+}
+
+impl<'t> Sessions<'t> {
+    /// As far as the file says.
+    #[must_use]
+    pub fn new(inventory: &'t Inventory, topology: &'t Topology) -> Self {
+        Self { inventory, topology, underlay: Underlay::new(inventory, topology, None) }
     }
-    if back.endpoint.is_none() {
-        return Session::Never;
+
+    /// The same where endpoints that were heard from in what runs are reached.
+    #[must_use]
+    pub fn heard(
+        inventory: &'t Inventory,
+        topology: &'t Topology,
+        running: Option<&'t Topology>,
+    ) -> Self {
+        Self { inventory, topology, underlay: Underlay::new(inventory, topology, running) }
     }
-    if back.keepalive.is_some() || kept_by_its_owner(inventory, topology, peer) {
-        return Session::Ready;
+
+    /// What an interface and the remote of one of its peers can have.
+    #[must_use]
+    pub fn of(&self, from: InterfaceId, peer: &Peer) -> Session {
+        let back = entry(self.topology, peer.remote, from);
+        back.map_or(Session::Never, |back| self.between(from, peer, back))
     }
-    Session::Asleep
+
+    /// What one end of a link can have, by its entry for the other end and the other's for it.
+    pub(super) fn between(&self, from: InterfaceId, peer: &Peer, back: &Peer) -> Session {
+        let there = self.underlay.reach(from, peer);
+        if there == Reach::Arrives {
+            return Session::Ready;
+        }
+        match (there, self.underlay.reach(peer.remote, back)) {
+            (_, Reach::Arrives)
+                if back.keepalive.is_some()
+                    || kept_by_its_owner(self.inventory, self.topology, peer) =>
+            {
+                Session::Ready
+            }
+            (_, Reach::Arrives) => Session::Asleep,
+            (Reach::Untold, Reach::Untold) => Session::Never,
+            (Reach::Turns, _) | (_, Reach::Turns) => Session::Hairpin,
+            _ => Session::Private,
+        }
+    }
 }
 
 /// A peer that brought its own key has a configuration that nobody here sees: it is assumed to
@@ -88,9 +123,10 @@ impl Graph {
         let nodes: Vec<_> =
             (0..).map(NodeId).take(topology.nodes.len()).map(|id| graph.add_node(id)).collect();
         let mut parts = UnionFind::new(nodes.len());
+        let sessions = Sessions::new(inventory, topology);
         for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
             for peer in interface.peers.iter().filter(|peer| id < peer.remote) {
-                if session(inventory, topology, id, peer) != Session::Never {
+                if sessions.of(id, peer).possible() {
                     let a = interface.node.0 as usize;
                     let b = topology.interface(peer.remote).node.0 as usize;
                     parts.union(a, b);
@@ -214,7 +250,7 @@ mod tests {
             crate::topology::build(&inventory, &|_: &_, _: &_| -> Vec<IpAddr> { Vec::new() });
         let (hub, spoke) = (InterfaceId(0), InterfaceId(1));
         let of = |topology: &Topology, id: InterfaceId| {
-            session(&inventory, topology, id, &topology.interface(id).peers[0])
+            Sessions::new(&inventory, topology).of(id, &topology.interface(id).peers[0])
         };
         assert_eq!((of(&topology, hub), of(&topology, spoke)), (Session::Ready, Session::Ready));
         topology.interfaces[1].peers[0].keepalive = None;

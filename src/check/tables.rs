@@ -77,6 +77,7 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub struct Tables<'t> {
     topology: &'t Topology,
+    running: Option<&'t Topology>,
     trie: JointPrefixMap<IpNet, usize>,
     /// In order of [`IpNet`]: a prefix stands before all that it holds.
     entries: Vec<Entry>,
@@ -118,7 +119,7 @@ impl<'t> Tables<'t> {
         nets.dedup();
         let entries = chained(&nets);
         let trie = nets.iter().copied().zip(0..).collect();
-        let mut tables = Self { topology, trie, entries, global_v6, private };
+        let mut tables = Self { topology, running: None, trie, entries, global_v6, private };
         for net in inside {
             if let Some(index) = tables.index(&net) {
                 tables.entries[index].inside = true;
@@ -186,6 +187,18 @@ impl<'t> Tables<'t> {
                 }
             }
         }
+    }
+
+    /// With what runs, whose endpoints have been heard from.
+    #[must_use]
+    pub fn beside(self, running: &'t Topology) -> Self {
+        Self { running: Some(running), ..self }
+    }
+
+    /// What runs, where it was looked at.
+    #[must_use]
+    pub fn running(&self) -> Option<&'t Topology> {
+        self.running
     }
 
     /// The fleet that the tables are of.
@@ -421,7 +434,7 @@ mod tests {
             let topology = Topology::default();
             let trie = nets.iter().copied().zip(0..).collect();
             let tables = Tables {
-                topology: &topology, trie, entries: chained(&nets), global_v6: None, private: vec![],
+                topology: &topology, running: None, trie, entries: chained(&nets), global_v6: None, private: vec![],
             };
             let of = |addr: IpAddr| -> Vec<IpNet> {
                 nets.iter().filter(|net| net.contains(&addr)).copied().collect()

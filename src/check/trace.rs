@@ -79,6 +79,14 @@ pub(super) fn why(topology: &Topology, node: NodeId, cause: Cause) -> String {
         Cause::NoSession(id) => {
             format!("cannot have a session with `{}`: neither can begin it", peer(topology, id))
         }
+        Cause::PrivateEndpoint(id) => format!(
+            "cannot have a session with `{}`: the endpoint is private to another place",
+            peer(topology, id)
+        ),
+        Cause::Hairpin(id) => format!(
+            "cannot have a session with `{}`: both are behind one NAT and meet at its outside",
+            peer(topology, id)
+        ),
         Cause::Asleep(id) => {
             format!(
                 "waits for `{}` to begin the session, which nothing makes it do",
@@ -124,6 +132,14 @@ pub(super) fn mend(topology: &Topology, cause: Cause) -> Option<String> {
             "say `exit: true` or `masquerade: true` where it leaves the tunnels".to_owned()
         }
         Cause::NoSession(_) => "give one of them an `endpoint:`".to_owned(),
+        Cause::PrivateEndpoint(id) => format!(
+            "write the public address or name of `{}` as its `endpoint:`, or name the private net \
+             that joins the sites: `underlay: {{ name: … }}` at each",
+            peer(topology, id)
+        ),
+        Cause::Hairpin(_) => {
+            "give one of them a `local_endpoint:` with its address on the LAN".to_owned()
+        }
         Cause::NoRoute | Cause::NoPeer(_) => {
             "tunnels lead to the members of their own network: link the two ends in one, and look \
              at overrides of `allowed_ips`"

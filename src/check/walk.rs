@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::session::{Session, entry, session};
+use super::session::{Session, Sessions, entry};
 use super::tables::{Match, Out, Tables};
 use crate::inventory::Inventory;
 use crate::model::{Family, covers, host_net};
@@ -57,6 +57,10 @@ pub enum Cause {
     NoPeer(InterfaceId),
     /// Neither end can begin the session.
     NoSession(InterfaceId),
+    /// The endpoint that leads to the session is private to another place.
+    PrivateEndpoint(InterfaceId),
+    /// Both ends of the session are behind one NAT, and know each other by its outside.
+    Hairpin(InterfaceId),
     /// Only the peer can begin the session, and nothing makes it do so (EDESTADDRREQ).
     Asleep(InterfaceId),
     /// The receiver has the source on another peer of the interface, or on none.
@@ -129,6 +133,7 @@ pub struct Walker<'t> {
     inventory: &'t Inventory,
     topology: &'t Topology,
     tables: &'t Tables<'t>,
+    sessions: Sessions<'t>,
     doubt: Doubt,
 }
 
@@ -136,7 +141,9 @@ impl<'t> Walker<'t> {
     /// A walker over the fleet of `tables`.
     #[must_use]
     pub fn new(inventory: &'t Inventory, tables: &'t Tables<'t>, doubt: Doubt) -> Self {
-        Self { inventory, topology: tables.topology(), tables, doubt }
+        let topology = tables.topology();
+        let sessions = Sessions::heard(inventory, topology, tables.running());
+        Self { inventory, topology, tables, sessions, doubt }
     }
 
     /// The address that a node's kernel gives to what it sends to `destination`: one of the
@@ -294,11 +301,14 @@ impl<'t> Walker<'t> {
         let Some(found) = self.tables.peer(id, to) else {
             return step(net, Act::Drop(Cause::NoPeer(id)));
         };
-        let act = match entry(self.topology, id, found.to)
-            .map(|peer| session(self.inventory, self.topology, id, peer))
-        {
+        let act = match entry(self.topology, id, found.to).map(|peer| self.sessions.of(id, peer)) {
             Some(Session::Ready) => Act::Send(found.to),
-            Some(Session::Asleep) if self.doubt == Doubt::Works => Act::Send(found.to),
+            // A private net may join two places, and a NAT turn packets around.
+            Some(Session::Asleep | Session::Private | Session::Hairpin)
+                if self.doubt == Doubt::Works =>
+            {
+                Act::Send(found.to)
+            }
             Some(Session::Asleep) => {
                 // The packet that this one answers came over the link.
                 let up = open.iter().any(|step| {
@@ -307,6 +317,8 @@ impl<'t> Walker<'t> {
                 });
                 if up { Act::Send(found.to) } else { Act::Drop(Cause::Asleep(found.to)) }
             }
+            Some(Session::Private) => Act::Drop(Cause::PrivateEndpoint(found.to)),
+            Some(Session::Hairpin) => Act::Drop(Cause::Hairpin(found.to)),
             Some(Session::Never) | None => Act::Drop(Cause::NoSession(found.to)),
         };
         step(found.net, act)

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Reading};
 use super::global::Asked;
-use super::{CommandError, CommandResult, Exit, Format, Global};
+use super::{CommandError, CommandResult, Exit, Global};
 use crate::finding::{self, Finding, Severity};
 use crate::model::SourceMap;
 use crate::{check, report};
@@ -22,7 +22,7 @@ use crate::{check, report};
   wgfleet check --reachability                    # who reaches whom, site by site
   wgfleet check --format json | jq -r '.findings[].code'
   wgfleet check --format sarif > wgfleet.sarif
-  wgfleet check --html report.html")]
+  wgfleet check --html report.html                # the same as --format html, beside the findings")]
 pub(super) struct CheckArgs {
     /// Print what a code means, why, and what to do; read no inventory
     #[arg(long, value_name = "CODE")]
@@ -43,15 +43,17 @@ pub(super) fn run(args: &CheckArgs, global: &Global, format: Asked) -> CommandRe
     let findings = &reading.findings;
     if let (true, Some(fleet)) = (args.reachability, &reading.fleet) {
         let reach = check::reachability(fleet.inventory(), &fleet.topology);
-        let text = match format.of_all() {
-            Some(Format::Json) => pretty(&reach),
-            Some(Format::Human) => report::reach::human(&reach),
-            None => {
+        let text = match format {
+            Asked::Json => pretty(&reach),
+            Asked::Human => report::reach::human(&reach),
+            // The page has the matrix and the findings.
+            Asked::Html => page(&reading),
+            Asked::Sarif | Asked::Junit => {
                 return Err(CommandError::message(
                     Exit::Usage,
                     "a matrix is neither sarif nor junit: these are for findings",
                 )
-                .hint("use --format human or json, or --html FILE"));
+                .hint("use --format human, json or html"));
             }
         };
         super::write_stdout(text.as_bytes())?;
@@ -61,21 +63,12 @@ pub(super) fn run(args: &CheckArgs, global: &Global, format: Asked) -> CommandRe
             Asked::Sarif => pretty(&report::sarif::log(findings, &loaded.sources)),
             Asked::Junit => report::junit::report(findings, &loaded.sources),
             Asked::Human => human(findings, &loaded.sources),
+            Asked::Html => page(&reading),
         };
         super::write_stdout(text.as_bytes())?;
     }
-    if let (Some(path), Some(loaded)) = (&args.html, reading.loaded()) {
-        let proved = reading.fleet.as_ref().map(|fleet| {
-            let (inventory, topology) = (fleet.inventory(), &fleet.topology);
-            (inventory, topology, check::reachability(inventory, topology))
-        });
-        let shown = proved.as_ref().map(|(inventory, topology, reach)| report::html::Shown {
-            inventory,
-            topology,
-            reach,
-        });
-        let page = report::html::page(shown, findings, &loaded.sources);
-        crate::sys::write_atomic(path, page.as_bytes(), crate::sys::Mode::Public)
+    if let Some(path) = args.html.as_ref().filter(|_| reading.loaded().is_some()) {
+        crate::sys::write_atomic(path, page(&reading).as_bytes(), crate::sys::Mode::Public)
             .map_err(|error| CommandError::new(Exit::Failed, &error))?;
     }
     if finding::any_error(findings) {
@@ -85,6 +78,21 @@ pub(super) fn run(args: &CheckArgs, global: &Global, format: Asked) -> CommandRe
         fleet.pin(global)?;
     }
     Ok(Exit::Done)
+}
+
+/// The page with the topology drawn, every finding and who reaches whom.
+fn page(reading: &Reading) -> String {
+    let Some(loaded) = reading.loaded() else { return String::new() };
+    let proved = reading.fleet.as_ref().map(|fleet| {
+        let (inventory, topology) = (fleet.inventory(), &fleet.topology);
+        (inventory, topology, check::reachability(inventory, topology))
+    });
+    let shown = proved.as_ref().map(|(inventory, topology, reach)| report::html::Shown {
+        inventory,
+        topology,
+        reach,
+    });
+    report::html::page(shown, &reading.findings, &loaded.sources)
 }
 
 fn human(findings: &[Finding], sources: &SourceMap) -> String {

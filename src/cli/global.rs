@@ -52,6 +52,8 @@ pub(super) enum Asked {
     Sarif,
     /// For test reports of CI systems (`check` only).
     Junit,
+    /// For a browser: the page of `check --html` (`check` only).
+    Html,
 }
 
 impl Asked {
@@ -60,7 +62,7 @@ impl Asked {
         match self {
             Self::Human => Some(Format::Human),
             Self::Json => Some(Format::Json),
-            Self::Sarif | Self::Junit => None,
+            Self::Sarif | Self::Junit | Self::Html => None,
         }
     }
 }

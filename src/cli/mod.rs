@@ -81,7 +81,7 @@ impl Cli {
             (None, _) => {
                 return Err(CommandError::message(
                     Exit::Usage,
-                    "only `wgfleet check` prints findings as sarif or junit",
+                    "only `wgfleet check` prints sarif, junit or html",
                 )
                 .hint("use --format human or json"));
             }

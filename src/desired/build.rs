@@ -142,7 +142,7 @@ impl Builder<'_> {
                 let key = self.known[remote.node.0 as usize]?;
                 let desired = DesiredPeer {
                     name: self.topology.node(remote.node).name.clone(),
-                    endpoint: peer.endpoint.clone(),
+                    endpoint: peer.endpoint.as_deref().cloned(),
                     allowed_ips: Arc::clone(&peer.allowed_ips),
                     keepalive: peer.keepalive,
                     psk_epoch: self.epoch.filter(|_| peer.psk),

@@ -99,7 +99,7 @@ codes! {
     SplitGateways = 310, Warning;
     /// A DNS server that the tunnels do not lead to.
     DnsUnreachable = 311, Warning;
-    /// No route, or no peer of the interface, leads to an end of a wanted flow.
+    /// Nothing leads to an end of a wanted flow, or back: usually an override leaves it out.
     NoWay = 350, Error;
     /// A host that drops a wanted flow's packets: it expects their source from another peer.
     SourceRefused = 351, Error;
@@ -109,12 +109,6 @@ codes! {
     Loop = 353, Error;
     /// A wanted flow that ends at another place.
     Misdelivered = 354, Error;
-    /// A full tunnel through a host that is no exit.
-    NoExit = 355, Error;
-    /// A wanted flow whose reply nothing leads back.
-    NoWayBack = 356, Error;
-    /// An override that keeps wanted flows from flowing.
-    Narrowed = 357, Warning;
     /// Two ends of a link neither of which can begin a session.
     NoInitiator = 401, Error;
     /// Two interfaces of one host on one UDP port, or two hosts reached at one endpoint.
@@ -133,10 +127,6 @@ codes! {
     NoListenPort = 408, Error;
     /// An endpoint whose port is not the one that the host listens on.
     PortMismatch = 409, Warning;
-    /// A wanted flow over a link that can have no session.
-    NoSession = 450, Error;
-    /// A wanted flow that waits for a host which nothing makes begin the session.
-    Asleep = 451, Warning;
     /// One public key on two hosts or peers.
     DuplicateKey = 501, Error;
     /// A peer that has the public key of the host that it is linked to.

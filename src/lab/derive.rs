@@ -9,7 +9,9 @@ use super::pool::{Pool, nth, overlap, take_near};
 use super::spec::{Cabling, Forward, HostSpec, Init, Lan, Login, Router, Spec};
 use super::wiring::NAT_GATEWAYS;
 use crate::inventory::{Host, HostInterface, Inventory};
-use crate::model::{Become, Endpoint, EndpointHost, Family, FleetName, HostName, Located};
+use crate::model::{
+    Become, Endpoint, EndpointHost, Family, FleetName, HostName, Located, is_private,
+};
 
 /// Where underlay addresses come from that no endpoint of the inventory dictates: RFC 2544's
 /// benchmark range.
@@ -198,7 +200,7 @@ impl Spec {
         let mut hosts = Vec::new();
         for (index, host) in inventory.hosts.iter().enumerate() {
             let router = host.site.map_or(0, |site| site + 1);
-            let uplink = uplink(host, router, &mut routers, &mut addresses)?;
+            let uplink = uplink(inventory, host, router, &mut routers, &mut addresses)?;
             let address = nth(&IpNet::V4(management), index as u128 + 2);
             let Some(IpAddr::V4(address)) = address else {
                 return Err(SpecError::NoAddress("the management segment".to_owned()));
@@ -295,6 +297,7 @@ fn routers(inventory: &Inventory, addresses: &mut Addresses) -> Result<Vec<Route
 
 /// A host's cable to its router, and the port-forwards that its endpoints imply.
 fn uplink(
+    inventory: &Inventory,
     host: &Host,
     router: usize,
     routers: &mut [Router],
@@ -302,10 +305,20 @@ fn uplink(
 ) -> Result<Cabling, SpecError> {
     let mut own =
         if host.nat { Vec::new() } else { endpoints(&host.interfaces, |i| i.endpoint.as_ref()) };
+    // A private address means something at its own site only, unless a private net joins several.
+    let site = host.site.map(|site| &inventory.sites[site]);
+    let apart = site.is_some_and(|site| site.underlay.name.is_none());
+    let inner: Vec<IpAddr> = own.extract_if(.., |addr| apart && is_private(*addr)).collect();
     addresses.fill(&mut own, host.nat, host.name.value.as_str())?;
     let in_lan = |addr: &IpAddr| host.subnets.iter().any(|net| net.value.contains(addr));
     let local = endpoints(&host.interfaces, |i| i.local_endpoint.as_ref());
-    let local = local.into_iter().filter(|addr| !own.contains(addr) && !in_lan(addr)).collect();
+    let mut all: Vec<IpAddr> = Vec::new();
+    for addr in inner.into_iter().chain(local) {
+        if !own.contains(&addr) && !all.contains(&addr) && !in_lan(&addr) {
+            all.push(addr);
+        }
+    }
+    let local = all;
     let cabling = Cabling { router, addresses: own, local, mtu: 1500, nat: host.nat };
     if host.nat {
         for interface in &host.interfaces {

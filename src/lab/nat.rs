@@ -10,7 +10,8 @@ use super::wiring::UPLINK;
 /// The rules of a router; `None` where no host is behind its NAT.
 ///
 /// What they do is what a branch's cheap router does: packets leave with the router's address and
-/// a random port, answers come back, and everything else from outside is dropped in silence.
+/// a random port, answers come back, and everything else from outside is dropped in silence. A port
+/// is forwarded from outside alone: what comes from inside is not turned around (hairpin).
 pub(super) fn rules(spec: &Spec, index: usize) -> Option<String> {
     let hosts = spec.hosts.iter().enumerate();
     let inside: Vec<_> =
@@ -43,11 +44,11 @@ pub(super) fn rules(spec: &Spec, index: usize) -> Option<String> {
         let _ = match to {
             IpAddr::V4(_) => writeln!(
                 text,
-                "\t\tip daddr {from} udp dport {from_port} dnat ip to {to}:{to_port}"
+                "\t\tiifname != @ports ip daddr {from} udp dport {from_port} dnat ip to {to}:{to_port}"
             ),
             IpAddr::V6(_) => writeln!(
                 text,
-                "\t\tip6 daddr {from} udp dport {from_port} dnat ip6 to [{to}]:{to_port}"
+                "\t\tiifname != @ports ip6 daddr {from} udp dport {from_port} dnat ip6 to [{to}]:{to_port}"
             ),
         };
     }

@@ -252,6 +252,18 @@ impl fmt::Display for SshTarget {
     }
 }
 
+/// Whether the Internet does not route an address.
+#[must_use]
+pub fn is_private(addr: IpAddr) -> bool {
+    match addr {
+        IpAddr::V4(addr) => {
+            let [a, b, ..] = addr.octets();
+            addr.is_private() || addr.is_link_local() || (a == 100 && (64..128).contains(&b))
+        }
+        IpAddr::V6(addr) => addr.is_unique_local() || addr.is_unicast_link_local(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,6 +281,17 @@ mod tests {
             ["a", "a:0", "a:65536", "2001:db8::1:51820", "a b:1", "a\n:1", "[a]:1", "1.2.3:5", ":1"]
         {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_internet_does_not_route_is_private() {
+        let is = |text: &str| is_private(text.parse().unwrap());
+        for yes in ["10.1.2.3", "192.168.0.1", "172.31.0.1", "100.64.0.1", "fd00::1", "fe80::1"] {
+            assert!(is(yes), "{yes}");
+        }
+        for no in ["198.51.100.1", "172.32.0.1", "100.128.0.1", "2001:db8::1"] {
+            assert!(!is(no), "{no}");
         }
     }
 

@@ -11,7 +11,8 @@ mod settings;
 mod source;
 
 pub use address::{
-    AddressError, Endpoint, EndpointHost, Family, SshTarget, covers, host_net, parse_net,
+    AddressError, Endpoint, EndpointHost, Family, SshTarget, covers, host_net, is_private,
+    parse_net,
 };
 pub use drop_cause::DropCause;
 pub use key::{Fingerprint, KeyError, PresharedKey, PrivateKey, PublicKey};

@@ -1,6 +1,7 @@
 //! What runs now, as a topology: so that its reachability can be compared with what is wanted.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -50,13 +51,14 @@ pub fn running<'o>(
                 let same = live(there).is_some_and(|live| live.public_key == Some(*key));
                 let endpoint = peer.endpoint.and_then(|addr| {
                     let port = Port::new(addr.port())?;
-                    Some(Endpoint { host: EndpointHost::Addr(addr.ip()), port })
+                    Some(Arc::new(Endpoint { host: EndpointHost::Addr(addr.ip()), port }))
                 });
                 (same || !managed(there)).then(|| Peer {
                     remote: there,
                     allowed_ips: peer.allowed_ips.iter().map(IpNet::trunc).collect(),
                     allowed_ips_at: None,
                     endpoint,
+                    heard: peer.latest_handshake > 0,
                     keepalive: peer.keepalive,
                     psk: false,
                     at,
@@ -111,7 +113,7 @@ hosts:
             let peers = interface.peers.iter().map(|peer| {
                 let observed = ObservedPeer {
                     psk: ObservedPsk::None,
-                    endpoint: peer.endpoint.as_ref().and_then(Endpoint::socket_addr),
+                    endpoint: peer.endpoint.as_deref().and_then(Endpoint::socket_addr),
                     allowed_ips: peer.allowed_ips.iter().copied().collect(),
                     latest_handshake: 0,
                     received: 0,

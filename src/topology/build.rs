@@ -1,6 +1,7 @@
 //! From intent to topology: every derived value is put in place here.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -208,14 +209,18 @@ fn families_of(topology: &Topology, id: InterfaceId) -> Vec<Family> {
     topology.tunnel_addresses(id).map(|addr| Family::of_addr(&addr)).collect()
 }
 
+fn shared(endpoint: &Located<Endpoint>) -> Arc<Endpoint> {
+    Arc::new(endpoint.value.clone())
+}
+
 /// One end of a link as the inventory describes it.
 struct End<'a> {
     name: &'a HostName,
     site: Option<usize>,
     nat: bool,
     managed: bool,
-    endpoint: Option<&'a Endpoint>,
-    local_endpoint: Option<&'a Endpoint>,
+    endpoint: Option<Arc<Endpoint>>,
+    local_endpoint: Option<Arc<Endpoint>>,
     /// What the file says about its keepalive, which may be "off".
     keepalive: Option<&'a Located<Option<Keepalive>>>,
     interface: Option<&'a HostInterface>,
@@ -234,10 +239,10 @@ impl<'a> End<'a> {
                     site: host.site,
                     nat: host.nat,
                     managed: true,
-                    endpoint: interface.and_then(|own| own.endpoint.as_ref()).map(|e| &e.value),
+                    endpoint: interface.and_then(|own| own.endpoint.as_ref()).map(shared),
                     local_endpoint: interface
                         .and_then(|own| own.local_endpoint.as_ref())
-                        .map(|e| &e.value),
+                        .map(shared),
                     keepalive: interface.and_then(|own| own.keepalive.as_ref()),
                     interface,
                 }
@@ -249,7 +254,7 @@ impl<'a> End<'a> {
                     site: None,
                     nat: peer.endpoint.is_none(),
                     managed: false,
-                    endpoint: peer.endpoint.as_ref().map(|endpoint| &endpoint.value),
+                    endpoint: peer.endpoint.as_ref().map(shared),
                     local_endpoint: None,
                     keepalive: peer.keepalive.as_ref(),
                     interface: None,
@@ -259,9 +264,10 @@ impl<'a> End<'a> {
     }
 
     /// Where this end finds `other`, overrides aside.
-    fn endpoint_of(&self, other: &End<'a>) -> Option<&'a Endpoint> {
+    fn endpoint_of<'o>(&self, other: &'o End<'a>) -> Option<&'o Arc<Endpoint>> {
         let together = self.site.is_some() && self.site == other.site;
-        if together { other.local_endpoint.or(other.endpoint) } else { other.endpoint }
+        let local = other.local_endpoint.as_ref().filter(|_| together);
+        local.or(other.endpoint.as_ref())
     }
 
     /// Keepalive towards `other` at `endpoint`, overrides of it aside: the side that cannot be found keeps the way
@@ -333,7 +339,7 @@ fn make_peer<'a>(
     this: &End<'a>,
     other: &End<'a>,
     remote: InterfaceId,
-    derived: std::sync::Arc<[IpNet]>,
+    derived: Arc<[IpNet]>,
     psk: bool,
     at: Location,
 ) -> Peer {
@@ -342,17 +348,19 @@ fn make_peer<'a>(
     let list = overrides.and_then(|o| o.allowed_ips.as_ref());
     let endpoint = overrides
         .and_then(|o| o.endpoint.as_ref())
-        .map(|endpoint| &endpoint.value)
-        .or_else(|| this.endpoint_of(other));
+        .map(shared)
+        .or_else(|| this.endpoint_of(other).cloned());
+    let keepalive = overrides
+        .and_then(|o| o.keepalive.as_ref())
+        .map_or_else(|| this.keepalive_to(other, endpoint.as_deref()), |keepalive| keepalive.value);
     Peer {
         remote,
         allowed_ips: list
             .map_or(derived, |list| list.iter().map(|net| net.value.trunc()).collect()),
         allowed_ips_at: overrides.filter(|o| o.allowed_ips.is_some()).map(|o| o.peer.at),
-        endpoint: endpoint.cloned(),
-        keepalive: overrides
-            .and_then(|o| o.keepalive.as_ref())
-            .map_or_else(|| this.keepalive_to(other, endpoint), |keepalive| keepalive.value),
+        endpoint,
+        heard: false,
+        keepalive,
         psk,
         at,
     }

@@ -115,8 +115,10 @@ pub struct Peer {
     pub allowed_ips: Arc<[IpNet]>,
     /// Where the operator overrode the derived list.
     pub allowed_ips_at: Option<Location>,
-    /// Where this side finds the other; `None`: the other begins.
-    pub endpoint: Option<Endpoint>,
+    /// Where this side finds the other; `None`: the other begins. Shared by all who are told it.
+    pub endpoint: Option<Arc<Endpoint>>,
+    /// Whether packets came from there: what runs knows, a file does not.
+    pub heard: bool,
     /// Keepalive of this side.
     pub keepalive: Option<Keepalive>,
     /// Whether the pair has a preshared key.

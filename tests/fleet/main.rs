@@ -13,5 +13,6 @@ mod in_place;
 mod leaving;
 mod lock;
 mod mixed;
+mod reach;
 mod stream;
 mod yard;

@@ -87,9 +87,9 @@ pub(crate) fn of(seed: u64) -> Fleet {
 fn yaml(dice: &mut Dice, seed: u64) -> String {
     let count = 3 + dice.below(4);
     let shapes: Vec<String> = (0..2)
-        .map(|_| match dice.below(4) {
+        .map(|_| match dice.below(5) {
             0 | 1 => "{ hub: h0 }".to_owned(),
-            2 => "mesh".to_owned(),
+            2 | 3 => "mesh".to_owned(),
             _ => "[{ hub: h0 }, [h1, h2]]".to_owned(),
         })
         .collect();
@@ -107,16 +107,28 @@ fn yaml(dice: &mut Dice, seed: u64) -> String {
         let _ = writeln!(text, "  s{site}: {{ subnets: [10.100.{site}.0/24{v6}] }}");
     }
     text.push_str("hosts:\n");
+    // Fleets whose hosts give addresses that mean something at their own site alone.
+    let hidden = dice.percent(40);
+    // The site of the host before, and whether that is behind NAT.
+    let mut before: Option<(usize, bool)> = None;
     for host in 0..count {
         let first = host == 0;
         let _ = write!(text, "  h{host}: {{ ssh: h{host}");
-        if first || dice.percent(70) {
-            let _ = write!(text, ", site: s{host}");
-            if dice.percent(70) {
+        // Two hosts at one site are both behind its NAT, or neither is.
+        let shared = before.filter(|_| dice.percent(45));
+        let site = match shared {
+            Some((site, _)) => Some(site),
+            None => (first || dice.percent(70)).then_some(host),
+        };
+        if let Some(site) = site {
+            let _ = write!(text, ", site: s{site}");
+            // Where both are linked to a third, one of two gateways takes the LAN from the other.
+            if dice.percent(if shared.is_some() { 15 } else { 70 }) {
                 text.push_str(", gateway: true");
             }
         }
-        let nat = !first && dice.percent(40);
+        let nat = shared.map_or_else(|| !first && dice.percent(40), |(_, nat)| nat);
+        before = site.map(|site| (site, nat));
         if nat {
             text.push_str(", nat: true");
         }
@@ -149,8 +161,17 @@ fn yaml(dice: &mut Dice, seed: u64) -> String {
             let _ = write!(text, " {}: {{ address: [{addresses}{last}{v6}]", ["a", "b"][network]);
             let port = 51820 + network;
             // Behind NAT it is a forwarded port.
-            if first || !nat || dice.percent(30) {
-                let _ = write!(text, ", endpoint: \"198.51.100.{last}:{port}\"");
+            if first || !nat || dice.percent(if shared.is_some() { 90 } else { 30 }) {
+                let private = !first && !nat && site.is_some() && hidden && dice.percent(60);
+                let net = if private { "192.168.77" } else { "198.51.100" };
+                let _ = write!(text, ", endpoint: \"{net}.{last}:{port}\"");
+                // Whom nobody finds may still begin.
+                if private && dice.percent(60) {
+                    text.push_str(", keepalive: 25");
+                }
+            }
+            if nat && dice.percent(15) {
+                let _ = write!(text, ", local_endpoint: \"192.168.78.{last}:{port}\"");
             }
             if full && (network == 0 || only_second) {
                 text.push_str(", full_tunnel: h0");
@@ -159,7 +180,25 @@ fn yaml(dice: &mut Dice, seed: u64) -> String {
         }
         text.push_str(" } }\n");
     }
+    if dice.percent(35) {
+        peer(dice, &mut text);
+    }
     text
+}
+
+/// A device that nobody logs in to, linked to the first host: a phone behind a NAT of its own, or
+/// somebody's router.
+fn peer(dice: &mut Dice, text: &mut String) {
+    text.push_str("peers:\n  p0: { network: a, via: h0, address: [10.1.0.100, \"fd01::64\"]");
+    if dice.percent(40) {
+        text.push_str(", endpoint: \"203.0.113.9:51820\"");
+    } else if dice.percent(60) {
+        text.push_str(", keepalive: 25");
+    }
+    if dice.percent(30) {
+        text.push_str(", full_tunnel: true");
+    }
+    text.push_str(" }\n");
 }
 
 fn mutate(topology: &mut Topology, dice: &mut Dice) -> Option<String> {

@@ -22,7 +22,7 @@ use wgfleet::check::{self, pairs};
 use wgfleet::inventory::Selector;
 use wgfleet::lab::{Lab, Spec};
 use wgfleet::model::{FleetName, PrivateKey, host_net};
-use wgfleet::topology::{Interface, InterfaceId, NodeId};
+use wgfleet::topology::{Interface, InterfaceId, NodeId, NodeKind};
 use zeroize::Zeroizing;
 
 /// Fleets of a run that chooses none.
@@ -107,14 +107,17 @@ fn script(fleet: &Fleet, node: NodeId) -> String {
         u8::from(here.forwards.v4),
         u8::from(here.forwards.v6),
     );
-    let wgfleet::topology::NodeKind::Host(host) = here.kind else { return text };
+    let masked_always = match here.kind {
+        NodeKind::Host(host) => fleet.inventory.hosts[host].masquerade,
+        NodeKind::Unmanaged(_) => false,
+    };
     let mut rules = String::new();
     for source in &here.masquerade {
         let family = if matches!(source, ipnet::IpNet::V4(_)) { "ip" } else { "ip6" };
         let same = |net: &ipnet::IpNet| matches!(net, ipnet::IpNet::V4(_)) == (family == "ip");
         let kept = here.subnets.iter().map(|subnet| subnet.value).filter(same);
         let kept: Vec<String> = kept.map(|net| net.to_string()).collect();
-        let except = if fleet.inventory.hosts[host].masquerade || kept.is_empty() {
+        let except = if masked_always || kept.is_empty() {
             String::new()
         } else {
             format!("{family} daddr != {{ {} }} ", kept.join(", "))
@@ -211,10 +214,13 @@ fn probes(fleet: &Fleet, lab: &Lab) -> Vec<Probe> {
         }
         if let (Some(_), Ok(name)) = (network, at.parse()) {
             for target in lab.spec().internet.iter().filter(|to| to.is_ipv4() == source.is_ipv4()) {
-                let full = inventory.hosts.iter().any(|host| {
+                let of_host = inventory.hosts.iter().any(|host| {
                     host.name.value == name
                         && host.interfaces.iter().any(|own| own.full_tunnel_via.is_some())
                 });
+                let of_peer =
+                    inventory.peers.iter().any(|peer| peer.name.value == name && peer.full_tunnel);
+                let full = of_host || of_peer;
                 let from = Selector::Host(name.clone());
                 let to = Selector::Net(host_net(*target));
                 // Without a tunnel that leads there it leaves by the host's own uplink, which is no
@@ -228,6 +234,34 @@ fn probes(fleet: &Fleet, lab: &Lab) -> Vec<Probe> {
         }
     }
     probes
+}
+
+/// LANs with several gateways, with the addresses of those: the proof lets a machine there use any.
+fn shared_lans(lab: &Lab) -> Vec<(String, Vec<IpAddr>)> {
+    let spec = lab.spec();
+    let lans = spec.lans.iter().enumerate().map(|(index, lan)| {
+        let lans = spec.hosts.iter().flat_map(|host| &host.lans);
+        let own = lans.filter(|(other, _)| *other == index).map(|(_, addr)| addr.addr());
+        (lan.name.clone(), own.collect::<Vec<_>>())
+    });
+    lans.filter(|(_, gateways)| gateways.len() > 1).collect()
+}
+
+/// In how many ways machines can choose among the gateways of their LANs.
+fn choices(shared: &[(String, Vec<IpAddr>)]) -> usize {
+    shared.iter().map(|(_, gateways)| gateways.len()).product()
+}
+
+/// Gives every machine of a shared LAN a gateway: each choice another one.
+fn choose(lab: &Lab, shared: &[(String, Vec<IpAddr>)], mut choice: usize) {
+    for (name, gateways) in shared {
+        let gateway = gateways[choice % gateways.len()].to_string();
+        choice /= gateways.len();
+        let node = lab.node(name).expect("the LAN is there");
+        let argv = ["ip", "route", "replace", "default", "via", &gateway];
+        let done = lab.command(node, &argv).expect("the LAN is on").status().expect("ip starts");
+        assert!(done.success(), "{name} takes {gateway} for its gateway");
+    }
 }
 
 /// Sends one packet for each probe and says which were answered.
@@ -268,7 +302,13 @@ fn compare(seed: u64) -> (usize, usize, Vec<String>) {
     // Sessions take their time; whoever only waits for another tries again.
     let mut open: Vec<&Probe> = probes.iter().filter(|probe| probe.predicted.is_ok()).collect();
     let reachable = open.len();
-    while !open.is_empty() && begin.elapsed() < PATIENCE {
+    let shared = shared_lans(&raised.lab);
+    let choices = choices(&shared);
+    for choice in 0.. {
+        if open.is_empty() || begin.elapsed() >= PATIENCE {
+            break;
+        }
+        choose(&raised.lab, &shared, choice % choices);
         let answered = send(&raised.lab, &open);
         let mut answers = answered.into_iter();
         open.retain(|_| !answers.next().unwrap_or_default());
@@ -279,10 +319,13 @@ fn compare(seed: u64) -> (usize, usize, Vec<String>) {
         .iter()
         .filter(|probe| matches!(probe.predicted, Err(cause) if !matches!(cause, Cause::Asleep(_))))
         .collect();
-    let answered = send(&raised.lab, &lost);
-    for (probe, answered) in lost.iter().zip(answered) {
-        if answered {
-            wrong.push(format!("answered: {probe:?}"));
+    for choice in 0..choices {
+        choose(&raised.lab, &shared, choice);
+        let answered = send(&raised.lab, &lost);
+        for (probe, answered) in lost.iter().zip(answered) {
+            if answered {
+                wrong.push(format!("answered: {probe:?}"));
+            }
         }
     }
     if !wrong.is_empty() {
@@ -340,7 +383,16 @@ fn the_fixed_fleets_meet_every_cause() {
             *met.entry(cause).or_insert(0) += 1;
         }
     }
-    for wanted in ["reachable", "NoRoute", "NoPeer", "NoSession", "SourceRefused", "NoForwarding"] {
+    for wanted in [
+        "reachable",
+        "NoRoute",
+        "NoPeer",
+        "NoSession",
+        "PrivateEndpoint",
+        "Hairpin",
+        "SourceRefused",
+        "NoForwarding",
+    ] {
         assert!(met.get(wanted).is_some_and(|count| *count >= 5), "{wanted}: {met:?}");
     }
 }

@@ -271,7 +271,7 @@ fn the_interface_moves_to_another_namespace_and_the_socket_stays() {
     let name = a.interface.as_str();
     let (inner, third) = (Namespace::new(), Namespace::new());
     // There, on, and home again.
-    for (from, to) in [(&a.namespace, &inner), (&inner, &third), (&third, &a.namespace)] {
+    for (from, to) in [(&*a.namespace, &inner), (&inner, &third), (&third, &*a.namespace)] {
         from.run("ip", ["link", "set", "dev", name, "netns", &to.name]);
         // Addresses do not move along.
         to.run("ip", ["address", "add", "10.9.0.1/24", "dev", name]);

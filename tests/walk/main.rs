@@ -49,6 +49,8 @@ struct HostSpec {
     /// Bits: nat, gateway, transit, exit, masquerade, endpoint, keepalive off.
     switches: u8,
     full_tunnel: bool,
+    /// Which address its endpoint has, and whether it says one for its LAN.
+    place: u8,
 }
 
 #[derive(Debug, Clone)]
@@ -75,14 +77,20 @@ struct Spec {
 }
 
 fn spec() -> impl Strategy<Value = Spec> {
-    let host =
-        (1_u8..4, proptest::option::of(0_u8..3), any::<u8>(), proptest::bool::weighted(0.15))
-            .prop_map(|(networks, site, switches, full_tunnel)| HostSpec {
-                networks,
-                site,
-                switches,
-                full_tunnel,
-            });
+    let host = (
+        1_u8..4,
+        proptest::option::of(0_u8..3),
+        any::<u8>(),
+        proptest::bool::weighted(0.15),
+        0_u8..24,
+    )
+        .prop_map(|(networks, site, switches, full_tunnel, place)| HostSpec {
+            networks,
+            site,
+            switches,
+            full_tunnel,
+            place,
+        });
     let peer = (any::<u8>(), any::<u8>()).prop_map(|(via, switches)| PeerSpec { via, switches });
     let mutation = (any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>())
         .prop_map(|(kind, interface, peer, value)| Mutation { kind, interface, peer, value });
@@ -115,8 +123,12 @@ fn yaml(spec: &Spec) -> String {
     }
     text.push_str("sites:\n");
     for site in 0..8 {
-        let _ =
-            writeln!(text, "  s{site}: {{ subnets: [10.100.{site}.0/29, \"fd64:{site}::/125\"] }}");
+        // Two of them are on one private net.
+        let underlay = if site == 1 || site == 2 { ", underlay: { name: mpls }" } else { "" };
+        let _ = writeln!(
+            text,
+            "  s{site}: {{ subnets: [10.100.{site}.0/29, \"fd64:{site}::/125\"]{underlay} }}"
+        );
     }
     text.push_str("hosts:\n");
     for (index, host) in hosts.iter().enumerate() {
@@ -153,7 +165,17 @@ fn yaml(spec: &Spec) -> String {
                 let _ = write!(text, " {name}: {{ address: {address}");
                 if bit(5) || index == 0 {
                     let port = 51820 + network;
-                    let _ = write!(text, ", endpoint: \"198.51.100.{last}:{port}\"");
+                    let addr = match host.place {
+                        0..3 => format!("192.168.44.{last}"),
+                        3 => "127.0.0.1".to_owned(),
+                        // Within a tunnel.
+                        4 => format!("10.1.0.{last}"),
+                        _ => format!("198.51.100.{last}"),
+                    };
+                    let _ = write!(text, ", endpoint: \"{addr}:{port}\"");
+                    if host.place >= 20 {
+                        let _ = write!(text, ", local_endpoint: \"192.168.44.{last}:{port}\"");
+                    }
                 }
                 if full && (network == 0 || host.networks == 2) {
                     text.push_str(", full_tunnel: h0");
@@ -393,6 +415,8 @@ fn the_random_fleets_meet_every_cause() {
         "RouteElsewhere",
         "NoPeer",
         "NoSession",
+        "PrivateEndpoint",
+        "Hairpin",
         "Asleep",
         "SourceRefused",
         "NoForwarding",

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use wgfleet::check::Point;
 use wgfleet::check::walk::{Cause, Doubt, Packet, Place, Start};
 use wgfleet::inventory::{Inventory, Selector};
-use wgfleet::model::{Located, RouteTable};
+use wgfleet::model::{EndpointHost, Located, RouteTable};
 use wgfleet::topology::{InterfaceId, NodeId, NodeKind, Peer, Topology};
 
 /// The fleet, and how doubts are settled.
@@ -111,11 +111,68 @@ impl Reference<'_> {
             }
             NodeKind::Host(_) => false,
         };
+        let there = self.obstacle(id, peer);
+        let back_again = self.obstacle(peer.remote, back);
         match (&peer.endpoint, &back.endpoint) {
             (None, None) => Err(Cause::NoSession(peer.remote)),
-            (Some(_), _) => Ok(Some(())),
-            (None, Some(_)) => Ok((back.keepalive.is_some() || trusted).then_some(())),
+            (Some(_), _) if there.is_none() => Ok(Some(())),
+            (_, Some(_)) if back_again.is_none() => {
+                Ok((back.keepalive.is_some() || trusted).then_some(()))
+            }
+            _ if [there, back_again].contains(&Some(Obstacle::Nat)) => {
+                Err(Cause::Hairpin(peer.remote))
+            }
+            _ => Err(Cause::PrivateEndpoint(peer.remote)),
         }
+    }
+
+    /// What keeps packets from the endpoint that an interface has for a peer.
+    fn obstacle(&self, id: InterfaceId, peer: &Peer) -> Option<Obstacle> {
+        let endpoint = peer.endpoint.as_ref()?;
+        let remote = self.topology.interface(peer.remote);
+        let (here, far) =
+            (self.topology.node(self.topology.interface(id).node), self.topology.node(remote.node));
+        if let NodeKind::Unmanaged(index) = here.kind
+            && self.inventory.peers[index].public_key.is_some()
+        {
+            return None;
+        }
+        let sites = (here.site, far.site);
+        if let EndpointHost::Addr(IpAddr::V4(addr)) = endpoint.host {
+            let [a, b, ..] = addr.octets();
+            if a == 127 || addr.is_unspecified() {
+                return Some(Obstacle::Place);
+            }
+            if a == 10 || (a == 192 && b == 168) || (a == 172 && (16..32).contains(&b)) {
+                let underlay = |site: usize| self.inventory.sites[site].underlay.name.clone();
+                let near = match sites {
+                    (None, None) => true,
+                    (Some(a), Some(b)) => {
+                        a == b
+                            || underlay(a).is_some_and(|name| {
+                                underlay(b).is_some_and(|other| name.value == other.value)
+                            })
+                    }
+                    _ => false,
+                };
+                let tunnelled = self.topology.interfaces.iter().any(|own| {
+                    let nets = own.peers.iter().flat_map(|peer| peer.allowed_ips.iter().copied());
+                    let connected = own.addresses.iter().map(|addr| addr.value);
+                    nets.filter(|net| net.prefix_len() > 0)
+                        .chain(connected)
+                        .any(|net| net.contains(&IpAddr::V4(addr)))
+                });
+                return (!near && !tunnelled).then_some(Obstacle::Place);
+            }
+        }
+        let NodeKind::Host(host) = far.kind else { return None };
+        let own = self.inventory.hosts[host].interfaces.iter();
+        let own = own.filter(|own| own.network == remote.network).find(|own| {
+            own.local_endpoint.is_none()
+                && own.endpoint.as_ref().is_some_and(|own| own.value == **endpoint)
+        });
+        let one_nat = here.nat && far.nat && here.site.is_some() && sites.0 == sites.1;
+        (one_nat && own.is_some()).then_some(Obstacle::Nat)
     }
 
     /// Walks a packet; the links that it crossed are added to `open`.
@@ -182,6 +239,7 @@ impl Reference<'_> {
             }
             let Some(peer) = self.peer(out, to) else { return (Err(Cause::NoPeer(out)), node) };
             match self.session(out, peer) {
+                Err(Cause::PrivateEndpoint(_) | Cause::Hairpin(_)) if doubt == Doubt::Works => {}
                 Err(cause) => return (Err(cause), node),
                 Ok(None)
                     if doubt == Doubt::Fails
@@ -389,6 +447,15 @@ impl Reference<'_> {
         }
         ends
     }
+}
+
+/// What is between an end and the endpoint that it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Obstacle {
+    /// It is private to another place, or no place.
+    Place,
+    /// It is the outside of the NAT that both are behind.
+    Nat,
 }
 
 /// A node, or none for an address of a LAN; the site; the addresses.

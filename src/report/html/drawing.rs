@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::layout::{COLUMN, HEAD, Layout, number};
 use super::text::escape;
-use crate::check::session::{Session, session};
+use crate::check::session::{Session, Sessions};
 use crate::finding::{Finding, Severity};
 use crate::inventory::Inventory;
 use crate::topology::{InterfaceId, NodeId, NodeKind, Topology};
@@ -152,6 +152,7 @@ fn lines(text: &mut String, inventory: &Inventory, topology: &Topology, layout: 
     let class = if all > 300 { " class=\"many\"" } else { "" };
     let _ = writeln!(text, "<g id=\"links\"{class}>");
     let mut drawn = 0;
+    let sessions = Sessions::new(inventory, topology);
     for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
         for peer in interface.peers.iter().filter(|peer| id < peer.remote) {
             let far = topology.interface(peer.remote).node;
@@ -163,12 +164,11 @@ fn lines(text: &mut String, inventory: &Inventory, topology: &Topology, layout: 
             }
             drawn += 1;
             let back = crate::check::session::entry(topology, peer.remote, id);
-            let there =
-                back.map_or(Session::Never, |back| session(inventory, topology, peer.remote, back));
-            let state = match (session(inventory, topology, id, peer), there) {
-                (Session::Never, _) | (_, Session::Never) => "never",
+            let there = back.map_or(Session::Never, |back| sessions.of(peer.remote, back));
+            let state = match (sessions.of(id, peer), there) {
                 (Session::Ready, Session::Ready) => "ready",
-                _ => "asleep",
+                (here, there) if here.possible() && there.possible() => "asleep",
+                _ => "never",
             };
             // Links of several networks between two hosts are bent apart.
             let bend = 10.0f64.mul_add(number(interface.network), 6.0);

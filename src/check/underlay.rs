@@ -1,0 +1,114 @@
+//! Which endpoints can be reached from where, as far as the file says.
+
+use std::net::IpAddr;
+use std::sync::OnceLock;
+
+use ipnet::IpNet;
+use prefix_trie::joint::JointPrefixSet;
+
+use super::nested::{literal, prefixes};
+use super::session::entry;
+use super::written;
+use crate::inventory::Inventory;
+use crate::model::{Endpoint, host_net, is_private};
+use crate::topology::{InterfaceId, Node, Peer, Topology};
+
+/// Whether an address is no place that a packet could be sent to.
+fn nowhere(addr: IpAddr) -> bool {
+    let broadcast = matches!(addr, IpAddr::V4(addr) if addr.is_broadcast());
+    addr.is_loopback() || addr.is_unspecified() || addr.is_multicast() || broadcast
+}
+
+/// Whether two nodes may be on one private net: one site, one named underlay, or no word on it.
+fn together(inventory: &Inventory, a: &Node, b: &Node) -> bool {
+    let underlay =
+        |site: usize| inventory.sites[site].underlay.name.as_ref().map(|name| &name.value);
+    match (a.site, b.site) {
+        (Some(a), Some(b)) => a == b || (underlay(a).is_some() && underlay(a) == underlay(b)),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// What becomes of a packet to an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// There is no endpoint to send to.
+    Untold,
+    /// It arrives, or nothing speaks against it.
+    Arrives,
+    /// The address is of a private net that the sender is not on.
+    Private,
+    /// The address is no place at all.
+    Nowhere,
+    /// It would have to turn around at the NAT that both ends are behind.
+    Turns,
+}
+
+/// What is between the hosts of a fleet.
+#[derive(Debug)]
+pub(super) struct Underlay<'t> {
+    inventory: &'t Inventory,
+    topology: &'t Topology,
+    /// What runs: an endpoint that a peer was heard from is reached, whatever the file says.
+    heard: Option<&'t Topology>,
+    /// Every prefix of `AllowedIPs` but /0, and every connected one.
+    inner: OnceLock<JointPrefixSet<IpNet>>,
+}
+
+impl<'t> Underlay<'t> {
+    pub(super) fn new(
+        inventory: &'t Inventory,
+        topology: &'t Topology,
+        heard: Option<&'t Topology>,
+    ) -> Self {
+        Self { inventory, topology, heard, inner: OnceLock::new() }
+    }
+
+    /// What becomes of what an interface sends to the endpoint that it has of a peer.
+    pub(super) fn reach(&self, from: InterfaceId, peer: &Peer) -> Reach {
+        let Some(endpoint) = &peer.endpoint else { return Reach::Untold };
+        let topology = self.topology;
+        let (node, far) = (topology.node(topology.interface(from).node), topology.remote(peer));
+        let reach = match literal(peer) {
+            Some(addr) if nowhere(addr) => Reach::Nowhere,
+            Some(addr) if is_private(addr) => {
+                let arrives = together(self.inventory, node, far) || self.inside(addr);
+                if arrives { Reach::Arrives } else { Reach::Private }
+            }
+            _ if node.nat && self.outside(node, far, peer, endpoint) => Reach::Turns,
+            _ => Reach::Arrives,
+        };
+        // Whoever brought its own key is told by others where we are.
+        let known = || written::ours(self.inventory, node.kind) && !self.heard(from, peer);
+        if reach == Reach::Arrives || known() { reach } else { Reach::Arrives }
+    }
+
+    /// Whether a peer at the same site is looked for at the outside of the NAT that it is behind.
+    pub(super) fn outside(
+        &self,
+        node: &Node,
+        far: &Node,
+        peer: &Peer,
+        endpoint: &Endpoint,
+    ) -> bool {
+        if node.site.is_none() || node.site != far.site || !far.nat {
+            return false;
+        }
+        let network = self.topology.interface(peer.remote).network;
+        let own = written::own(self.inventory, far.kind, network).map(|(_, own)| own);
+        let own = own.filter(|own| own.local_endpoint.is_none());
+        own.and_then(|own| own.endpoint.as_ref()).is_some_and(|outer| outer.value == *endpoint)
+    }
+
+    /// Whether some tunnel of the fleet leads to an address otherwise than by /0.
+    fn inside(&self, addr: IpAddr) -> bool {
+        self.inner.get_or_init(|| prefixes(self.topology)).get_lpm(&host_net(addr)).is_some()
+    }
+
+    /// Whether packets came from the endpoint.
+    fn heard(&self, from: InterfaceId, peer: &Peer) -> bool {
+        let known = self.heard.and_then(|heard| entry(heard, from, peer.remote));
+        known.is_some_and(|known| known.heard && known.endpoint == peer.endpoint)
+    }
+}
