@@ -84,7 +84,9 @@ mod tests {
             [&[0; 8][..], &[4, 0, 0, 0, 0x78, 0x56, 0x34, 0x12], &[0; 24]].concat();
         let headers = |length: usize, places: &[(usize, u8)]| {
             let mut header = vec![0; length];
-            places.iter().for_each(|(at, byte)| header[*at] = *byte);
+            for (at, byte) in places {
+                header[*at] = *byte;
+            }
             header
         };
         let sound = [
