@@ -3,7 +3,7 @@
 
 SHELL = /bin/bash
 .DEFAULT_GOAL = build
-.PHONY: build demo test test-quick bench bench-plan bench-check bench-tunnel test-kernel test-packets docs lint install uninstall
+.PHONY: build demo test test-quick bench bench-plan bench-check bench-tunnel test-kernel test-packets docs lint fuzz install uninstall
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -29,6 +29,7 @@ demo:
 test:
 	@scripts/setup.sh test
 	@scripts/privileges.sh
+	@scripts/peers.sh
 	@scripts/test.sh all
 
 # Fleets on kernel WireGuard, in an emulated machine with Debian's cloud kernel. Needs root.
@@ -79,6 +80,10 @@ $(PEERS)/bin/gotatun:
 
 $(PEERS)/bin/boringtun-cli:
 	$(CARGO) install --locked --root $(PEERS) --target-dir $(TARGET_DIR)/bench/build boringtun-cli@0.7.1
+
+# Each fuzz target for ten minutes, or SECONDS=60; one of them with TARGET=uapi.
+fuzz:
+	@scripts/fuzz.sh $(or $(SECONDS),600) $(TARGET)
 
 # The JSON Schema in the repository; man pages and completions under target/docs.
 docs: build

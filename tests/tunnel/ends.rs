@@ -48,12 +48,12 @@ impl Backend {
     }
 }
 
-/// Where `scripts/setup.sh peers` installs the ones of crates.io.
+/// Where `scripts/peers.sh` installs the ones of crates.io.
 fn installed(program: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
     let path = target.join("tools/peers/bin").join(program);
-    assert!(path.exists(), "{} is missing; scripts/peers.sh builds it", path.display());
+    assert!(path.exists(), "{} is missing: run scripts/peers.sh", path.display());
     path
 }
 
