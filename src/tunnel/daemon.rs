@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -13,12 +14,16 @@ use tokio::sync::mpsc;
 use super::confinement::{self, Reach};
 use super::link::{LinkEvent, LinkWatch};
 use super::notify::ServiceManager;
+use super::transport::Tun;
 use super::uapi::{self, Server, ServerError};
 use super::{Engine, EngineError, SystemSockets, SystemTun, TunError, Userspace};
 use crate::model::{InterfaceName, Mtu};
 
 /// What the background process says once its interface and its socket are there.
 const READY: &str = "ready";
+
+/// How long the engine's threads may take to let go of the device.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Why a tunnel does not run.
 #[derive(Debug, thiserror::Error)]
@@ -176,8 +181,7 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
     let null = null.map_err(system("open /dev/null"))?;
 
     let tun = Arc::new(SystemTun::create(interface)?);
-    let watch =
-        LinkWatch::start(interface, Arc::clone(&tun)).map_err(system("watch the interface"))?;
+    let watch = LinkWatch::start(interface, &tun).map_err(system("watch the interface"))?;
     watch.set_mtu(Mtu::DEFAULT.get().into()).map_err(system("set the MTU"))?;
     let state = watch.state().map_err(system("look at the interface"))?;
     let mut server = Server::listen(interface).await?;
@@ -187,7 +191,9 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
     if reach.map_err(system("give up privileges"))? == Reach::Folder {
         server.folder_is_root();
     }
-    let engine = Arc::new(Userspace::start(tun, Box::new(SystemSockets), state.mtu)?);
+    let engine =
+        Userspace::start(Arc::clone(&tun) as Arc<dyn Tun>, Box::new(SystemSockets), state.mtu);
+    let engine = Arc::new(engine?);
     let events = report_events(watch).map_err(system("watch the interface"))?;
     tracing::info!("tunnel {interface} is ready");
     if announce == Announce::Stdout {
@@ -212,7 +218,18 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
         manager.stopping();
     }
     engine.stop();
+    drop(engine);
+    remove(tun).await;
     outcome
+}
+
+/// Ends the interface, which goes with the last who holds its device: so that it is gone when the
+/// socket is, and the process after it.
+async fn remove(tun: Arc<SystemTun>) {
+    let deadline = tokio::time::Instant::now() + FAREWELL;
+    while Arc::strong_count(&tun) > 1 && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }
 
 /// Waits for the kernel's reports on a thread of its own, which ends with the interface or with

@@ -4,7 +4,7 @@
 //! another one, which takes privileges to look into, its own device still tells whether it is up.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -43,7 +43,8 @@ pub enum LinkEvent {
 pub struct LinkWatch {
     socket: Socket,
     index: u32,
-    tun: Arc<SystemTun>,
+    /// Not what keeps the interface: it goes with the engine.
+    tun: Weak<SystemTun>,
     /// What was heard last, once the interface is in another namespace.
     abroad: Option<LinkState>,
     last: LinkState,
@@ -54,7 +55,7 @@ impl LinkWatch {
     ///
     /// # Errors
     /// Where it does not exist or netlink is not there.
-    pub fn start(name: &InterfaceName, tun: Arc<SystemTun>) -> io::Result<Self> {
+    pub fn start(name: &InterfaceName, tun: &Arc<SystemTun>) -> io::Result<Self> {
         let socket = Socket::open(None, GROUP_LINK)?;
         let probe = rustix::net::socket(
             rustix::net::AddressFamily::UNIX,
@@ -63,7 +64,7 @@ impl LinkWatch {
         )?;
         let index = rustix::net::netdevice::name_to_index(&probe, name.as_str())?;
         let last = LinkState { up: false, mtu: crate::model::Mtu::DEFAULT.get().into() };
-        Ok(Self { socket, index, tun, abroad: None, last })
+        Ok(Self { socket, index, tun: Arc::downgrade(tun), abroad: None, last })
     }
 
     /// How the interface is now.
@@ -162,10 +163,11 @@ enum Sight {
 }
 
 /// Looks at the device, or waits for one of `flags` to show.
-fn look(tun: &SystemTun, flags: PollFlags, limit: Option<Duration>) -> io::Result<Sight> {
+fn look(tun: &Weak<SystemTun>, flags: PollFlags, limit: Option<Duration>) -> io::Result<Sight> {
     let limit = Timespec::try_from(limit.unwrap_or_default());
     let limit = limit.map_err(|_| io::ErrorKind::InvalidInput)?;
-    let mut fds = [PollFd::new(tun, flags)];
+    let Some(tun) = tun.upgrade() else { return Ok(Sight::Gone) };
+    let mut fds = [PollFd::new(&*tun, flags)];
     match poll(&mut fds, Some(&limit)) {
         Ok(_) | Err(rustix::io::Errno::INTR) => {}
         Err(error) => return Err(error.into()),
