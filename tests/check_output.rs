@@ -154,9 +154,29 @@ fn junit_has_a_case_for_each_code_and_fails_those_with_errors() {
 #[test]
 fn formats_for_findings_are_for_check_alone() {
     let folder = folder("WG0301.yaml");
-    for arguments in [["plan", "--format", "sarif"], ["render", "--format", "junit"]] {
+    for arguments in [
+        ["plan", "--format", "sarif"],
+        ["render", "--format", "junit"],
+        ["status", "--format", "html"],
+    ] {
         let output = wgfleet(folder.path(), &arguments);
         assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+    }
+}
+
+/// The page on stdout is that of `--html FILE`, with a matrix or without being asked for one.
+#[test]
+fn the_page_is_a_format_too() {
+    let folder = folder("WG0404.yaml");
+    let plain = wgfleet(folder.path(), &["check", "--format", "html", "--html", "page.html"]);
+    let page = fs::read(folder.path().join("page.html")).expect("it is written");
+    assert!(page.starts_with(b"<!doctype html>") || page.starts_with(b"<!DOCTYPE html>"));
+    let matrix = wgfleet(folder.path(), &["check", "--reachability", "--format", "html"]);
+    assert_eq!((&plain.stdout, &matrix.stdout), (&page, &page));
+    for format in ["sarif", "junit"] {
+        let refused = wgfleet(folder.path(), &["check", "--reachability", "--format", format]);
+        assert_eq!(refused.status.code(), Some(64));
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("human, json or html"));
     }
 }
 

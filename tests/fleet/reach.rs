@@ -49,11 +49,17 @@ fn change(yard: &Yard, text: &str) -> (Value, String) {
     let plan = yard.plan(2);
     let human = yard.done(&["plan"]).stdout;
     let (gained, lost) = (witnesses(&plan, "gained"), witnesses(&plan, "lost"));
-    gained.iter().for_each(|(from, to)| yard.misses(from, to));
-    lost.iter().for_each(|(from, to)| yard.reaches(from, to));
+    let compare = |works: &[(&str, &str)], fails: &[(&str, &str)]| {
+        for (from, to) in works {
+            yard.reaches(from, to);
+        }
+        for (from, to) in fails {
+            yard.misses(from, to);
+        }
+    };
+    compare(&lost, &gained);
     yard.settle();
-    gained.iter().for_each(|(from, to)| yard.reaches(from, to));
-    lost.iter().for_each(|(from, to)| yard.misses(from, to));
+    compare(&gained, &lost);
     let after = yard.plan(0);
     assert!(witnesses(&after, "gained").is_empty(), "{after}");
     assert!(witnesses(&after, "lost").is_empty(), "{after}");

@@ -185,6 +185,11 @@ fn yaml(spec: &Spec) -> String {
         }
         text.push_str(" } }\n");
     }
+    peers(spec, &hosts, &mut text);
+    text
+}
+
+fn peers(spec: &Spec, hosts: &[HostSpec], text: &mut String) {
     text.push_str("peers:\n");
     for (index, peer) in spec.peers.iter().enumerate() {
         let bit = |bit: u8| peer.switches >> bit & 1 == 1;
@@ -213,7 +218,6 @@ fn yaml(spec: &Spec) -> String {
         }
         text.push_str(" }\n");
     }
-    text
 }
 
 fn mutate(topology: &mut Topology, mutations: &[Mutation]) {
