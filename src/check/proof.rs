@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 
 use super::ends::{End, Ends, Spot};
-use super::flow::{Broken, Flow, Trip};
+use super::flow::{Broken, Flow};
 use super::flows::{self, Member};
 use super::tables::Tables;
 use super::walk::{Doubt, Walker};
@@ -25,7 +25,7 @@ pub(super) struct Verdict {
     /// Whether the file's shape implies them.
     pub(super) wanted: bool,
     /// How each of them ends.
-    pub(super) result: Result<Trip, Box<Broken>>,
+    pub(super) result: Result<(), Box<Broken>>,
 }
 
 /// Which flows are looked at.
@@ -42,7 +42,7 @@ pub(super) enum Scope {
 pub(super) struct Proof {
     /// The ends.
     pub(super) ends: Ends,
-    /// The verdicts, in order of classes.
+    /// The verdicts, in order of classes; of wanted flows alone, those that fail.
     pub(super) verdicts: Vec<Verdict>,
 }
 
@@ -148,7 +148,11 @@ impl<'a> Prover<'a> {
         let (topology, tables, walker) = (self.topology, self.tables, &self.walker);
         let flow =
             Flow { topology, tables, walker, from: &start, to: &b.member, family: a.family() };
-        let result = flow.prove()?;
+        let result = flow.prove()?.map(drop);
+        // What works is of no interest where only findings are asked for.
+        if result.is_ok() && scope == Scope::Wanted {
+            return None;
+        }
         let (from, to) = (Some(from), Some(to));
         let flows = self.count(from.unwrap_or_default(), to.unwrap_or_default());
         Some(Verdict { from, to, flows, wanted, result })
@@ -171,6 +175,7 @@ impl<'a> Prover<'a> {
                 let (topology, tables, walker) = (self.topology, self.tables, &self.walker);
                 let flow = Flow { topology, tables, walker, from: &from, to, family };
                 let Some(result) = flow.prove() else { continue };
+                let result = result.map(drop);
                 verdicts.push(Verdict { from: None, to: None, flows: 1, wanted: true, result });
             }
         }

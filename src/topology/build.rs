@@ -1,5 +1,6 @@
 //! From intent to topology: every derived value is put in place here.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -284,6 +285,32 @@ impl<'a> End<'a> {
     }
 }
 
+/// Where the links of each member are written, in order of the neighbour: few places, many links.
+struct Places {
+    distinct: Vec<Location>,
+    of: Vec<Vec<(InterfaceId, u32)>>,
+}
+
+impl Places {
+    fn new(members: &[InterfaceId], links: &Links) -> Self {
+        let mut places = Self { distinct: Vec::new(), of: vec![Vec::new(); members.len()] };
+        let mut known: HashMap<Location, u32> = HashMap::new();
+        // In order of both ends: those below a member come before those above it.
+        for ((a, b), at) in &links.edges {
+            let index = *known.entry(*at).or_insert_with(|| {
+                places.distinct.push(*at);
+                next_id(places.distinct.len() - 1)
+            });
+            for (end, other) in [(a, b), (b, a)] {
+                if let Ok(end) = members.binary_search(end) {
+                    places.of[end].push((*other, index));
+                }
+            }
+        }
+        places
+    }
+}
+
 fn add_peers(
     topology: &mut Topology,
     inventory: &Inventory,
@@ -303,15 +330,21 @@ fn add_peers(
             let index = members.binary_search(&id).unwrap_or_default();
             &ends[index]
         };
+        let places = Places::new(members, links);
         let peers_of = |(id, lists): (InterfaceId, super::allowed::Lists)| {
-            let peer = |(remote, allowed_ips)| {
-                let at = links.edges.get(&(id.min(remote), id.max(remote))).copied();
-                let at = at.unwrap_or(topology.interface(id).at);
+            let index = members.binary_search(&id).unwrap_or_default();
+            // Both are in order of the remote.
+            let mut told = places.of[index].iter().peekable();
+            let mut peer = |(remote, allowed_ips)| {
+                while told.next_if(|(near, _)| *near < remote).is_some() {}
+                let place = told.peek().filter(|(near, _)| *near == remote);
+                let at = place
+                    .map_or(topology.interface(id).at, |(_, at)| places.distinct[*at as usize]);
                 let psk = settings.psk == PskMode::Pairwise
                     && psk_possible(inventory, topology, id, remote);
                 make_peer(end(id), end(remote), remote, allowed_ips, psk, at)
             };
-            (id, lists.into_iter().map(peer).collect())
+            (id, lists.into_iter().map(&mut peer).collect())
         };
         let all = derivation.all(|id| exit_of(inventory, topology, id));
         all.into_iter().map(peers_of).collect()
