@@ -11,7 +11,7 @@ fn state(namespace: &Namespace, name: &str) -> Vec<String> {
         &["ip", "-4", "rule", "show"],
         &["ip", "-6", "rule", "show"],
         &["nft", "list", "ruleset"],
-        &["wg", "show", name, "dump"],
+        &["wg", "showconf", name],
         &["ip", "-o", "link", "show", "dev", name],
         &["cat", "/proc/sys/net/ipv4/conf/all/src_valid_mark"],
     ];
@@ -22,7 +22,7 @@ fn state(namespace: &Namespace, name: &str) -> Vec<String> {
         let stable = text.lines().filter(|line| !line.contains("fe80")).map(|line| {
             let number =
                 line.split_once(": ").filter(|(n, _)| n.bytes().all(|b| b.is_ascii_digit()));
-            number.map_or(line, |(_, rest)| rest).trim().to_owned()
+            number.map_or(line, |(_, rest)| rest).trim().replace(" tentative", "")
         });
         lines.extend(stable);
     }
