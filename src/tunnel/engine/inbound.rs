@@ -15,7 +15,7 @@ use super::packet::{addresses, total_length};
 use super::peer::Peer;
 use crate::tunnel::drops::Cause;
 use crate::tunnel::noise::{Kind, Moment, Rejected, Session, kind, receiver};
-use crate::tunnel::offload::{Coalescer, Offload};
+use crate::tunnel::offload::{Coalescer, Offload, Segmentation};
 use crate::tunnel::transport::{LARGEST, Local, Received, Udp};
 
 /// Bytes before the plaintext of a message.
@@ -26,6 +26,15 @@ const SMALL: usize = 512;
 
 /// How long a thread waits after an error of its socket, so that a lasting one costs nothing.
 const AFTER_ERROR: Duration = Duration::from_millis(20);
+
+/// Bytes of joined UDP datagrams after which the host gets a pause. A receiver's buffer of the
+/// default size holds about a hundred datagrams, so two full runs: what comes before the receiver
+/// was scheduled is lost there, after we have paid for it. Ours is larger, and what does not fit
+/// into it costs nothing.
+const BURST: usize = 32 << 10;
+
+/// How long that pause is; the system adds about as much again.
+const PAUSE: Duration = Duration::from_micros(60);
 
 /// Where a run of data messages comes in: a session, and whose it is.
 #[derive(Clone)]
@@ -61,6 +70,8 @@ struct Arrivals {
     codel: Codel,
     /// One packet has to go, or to be marked.
     is_late: bool,
+    /// Bytes of joined UDP datagrams that the host was given since the last pause.
+    burst: usize,
 }
 
 impl Core {
@@ -74,6 +85,7 @@ impl Core {
             coalescer: Coalescer::new(self.tun.accepts()),
             codel: Codel::default(),
             is_late: false,
+            burst: 0,
         };
         loop {
             match socket.recv(&mut buffer) {
@@ -113,7 +125,12 @@ impl Core {
             }
         }
         self.end_run(buffer, received, arrivals, now);
-        arrivals.coalescer.finish(buffer, &mut |parts, offload| self.give(parts, offload));
+        let Arrivals { coalescer, burst, .. } = arrivals;
+        coalescer.finish(buffer, &mut |parts, offload| self.give(parts, offload, burst));
+        if *burst >= BURST {
+            *burst = 0;
+            thread::sleep(PAUSE);
+        }
     }
 
     /// Opens a message of the run in place.
@@ -150,9 +167,11 @@ impl Core {
             if arrivals.is_late {
                 arrivals.is_late = !Self::slow_down(&inlet.peer, buffer, &mut arrivals.packets);
             }
-            for packet in arrivals.packets.drain(..) {
-                let mut send = |parts: &[IoSlice<'_>], offload: &Offload| self.give(parts, offload);
-                arrivals.coalescer.push(buffer, packet, &mut send);
+            let Arrivals { packets, coalescer, burst, .. } = arrivals;
+            let mut send =
+                |parts: &[IoSlice<'_>], offload: &Offload| self.give(parts, offload, burst);
+            for packet in packets.drain(..) {
+                coalescer.push(buffer, packet, &mut send);
             }
         }
         arrivals.packets.clear();
@@ -237,7 +256,10 @@ impl Core {
         true
     }
 
-    fn give(&self, parts: &[IoSlice<'_>], offload: &Offload) {
+    fn give(&self, parts: &[IoSlice<'_>], offload: &Offload, burst: &mut usize) {
+        if offload.segments == Segmentation::Udp {
+            *burst += parts.iter().map(|part| part.len()).sum::<usize>();
+        }
         if let Err(error) = self.tun.send(parts, offload) {
             self.drops.count(Cause::HostRefused);
             tracing::debug!("failed to give a packet to the host: {error}");
