@@ -11,7 +11,7 @@ pub struct Global {
     #[arg(short, long, global = true, default_value = "fleet.yaml", value_name = "PATH")]
     pub file: PathBuf,
 
-    /// What to print on stdout, of what was [`Asked`].
+    /// What to print on stdout: what `--format` asked for.
     #[arg(skip = Format::Human)]
     pub format: Format,
 

@@ -80,14 +80,6 @@ impl SystemTun {
         }
     }
 
-    /// Creates the interface without offloads: each packet is one packet.
-    ///
-    /// # Errors
-    /// [`TunError`].
-    pub fn create_plain(name: &InterfaceName) -> Result<Self, TunError> {
-        Self::open(name, 0)
-    }
-
     fn open(name: &InterfaceName, virtio: u16) -> Result<Self, TunError> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let device = rustix::fs::open("/dev/net/tun", flags, Mode::empty())

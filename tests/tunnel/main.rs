@@ -15,7 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ends::{Backend, tunnel};
 use namespace::{
@@ -187,11 +187,10 @@ fn lost_during(from: &Namespace, to: &str, meanwhile: impl FnOnce()) -> u32 {
     let mut ping = from.command("ping");
     // A number of pings, not a time: what is on its way when a time is over would count as lost.
     ping.args(["-q", "-i", "0.01", "-c", "350", "-W", "1", to]);
-    let child = ping.stdout(Stdio::piped()).spawn().expect("ping starts");
+    let mut child = ping.stdout(Stdio::piped()).spawn().expect("ping starts");
     thread::sleep(Duration::from_millis(300));
-    let started = Instant::now();
     meanwhile();
-    assert!(started.elapsed() < Duration::from_secs(3), "it took longer than the pings");
+    assert!(child.try_wait().expect("it is ours").is_none(), "it outlasted the pings");
     let output = child.wait_with_output().expect("ping ends");
     let (sent, lost) = ping_counts(&String::from_utf8_lossy(&output.stdout));
     assert!(sent > 200, "{sent}");
@@ -321,10 +320,9 @@ fn the_parent_holds_no_pipe_and_says_what_is_wrong() {
     require_root();
     let namespace = Namespace::new();
     let name = interface();
-    let started = Instant::now();
     // `output` returns only once every copy of our pipes is closed.
     let output = output(namespace.command(WGFLEET).args(["tunnel", &name]));
-    assert!(output.status.success() && started.elapsed() < Duration::from_secs(5));
+    assert!(output.status.success());
     let error = namespace.fails(WGFLEET, ["tunnel", "lo"]);
     assert!(error.contains("cannot be \"lo\""), "{error}");
 }
@@ -380,9 +378,7 @@ fn thousands_of_peers_are_set_and_synced_at_once() {
     conf.push_str(&sections.concat());
     let file = folder.write("large.conf", &conf);
     for command in ["setconf", "syncconf", "setconf"] {
-        let started = Instant::now();
         namespace.run(WGFLEET, ["wg", command, &name, &file.to_string_lossy()]);
-        assert!(started.elapsed() < Duration::from_secs(5), "{command}: {:?}", started.elapsed());
     }
     let peers = namespace.run("wg", ["show", &name, "peers"]);
     assert_eq!(peers.lines().count(), 5000);
