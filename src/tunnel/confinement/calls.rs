@@ -142,7 +142,12 @@ fn narrow() -> Vec<(c_long, Vec<Form>)> {
             .map(|command| vec![is(1, command)])
             .into(),
         ),
-        (libc::SYS_ioctl, vec![vec![(1, Length::Dword, Compare::Eq, FIONBIO)]]),
+        (
+            libc::SYS_ioctl,
+            [FIONBIO, SIOCGIFINDEX]
+                .map(|request| vec![(1, Length::Dword, Compare::Eq, request)])
+                .into(),
+        ),
         (libc::SYS_mmap, never_executable()),
         (libc::SYS_mprotect, never_executable()),
         // A thread, not a process, and in no namespace of its own.
@@ -161,6 +166,8 @@ fn narrow() -> Vec<(c_long, Vec<Form>)> {
 
 /// `FIONBIO` of asm-generic/ioctls.h: std's way to make a socket non-blocking.
 const FIONBIO: u64 = 0x5421;
+/// `SIOCGIFINDEX` of linux/sockios.h: the zone of a link-local endpoint is an interface's name.
+const SIOCGIFINDEX: u64 = 0x8933;
 
 const NAMESPACES: i32 = libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP

@@ -103,7 +103,8 @@ fn endpoint(text: &str) -> Result<SocketAddr, Reason> {
 }
 
 fn scope_of(interface: &str) -> Option<u32> {
-    let (family, kind) = (rustix::net::AddressFamily::UNIX, rustix::net::SocketType::DGRAM);
+    // Of the family that a zone is for, and one that a running tunnel may open.
+    let (family, kind) = (rustix::net::AddressFamily::INET6, rustix::net::SocketType::DGRAM);
     let probe = rustix::net::socket(family, kind, None).ok()?;
     rustix::net::netdevice::name_to_index(&probe, interface).ok()
 }
