@@ -12,6 +12,7 @@ const CONFINED: &str = "\
 NoNewPrivileges=yes
 CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_BIND_SERVICE CAP_NET_RAW CAP_SETPCAP CAP_SYS_CHROOT
 LimitCORE=0
+Nice=-10
 LockPersonality=yes
 MemoryDenyWriteExecute=yes
 ProtectControlGroups=yes

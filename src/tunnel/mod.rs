@@ -16,6 +16,7 @@ mod netlink;
 pub mod noise;
 mod notify;
 pub mod offload;
+mod priority;
 pub mod quick;
 mod resolve;
 mod show;

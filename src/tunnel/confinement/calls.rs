@@ -63,6 +63,7 @@ pub(super) const FREE: &[c_long] = &[
     libc::SYS_gettid,
     libc::SYS_getpid,
     libc::SYS_sched_getaffinity,
+    libc::SYS_getpriority,
     libc::SYS_sigaltstack,
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
@@ -156,7 +157,8 @@ fn narrow() -> Vec<(c_long, Vec<Form>)> {
             vec![vec![bits_are(0, libc::CLONE_THREAD | NAMESPACES, libc::CLONE_THREAD)]],
         ),
         (libc::SYS_prctl, vec![vec![is(0, libc::PR_SET_NAME)]]),
-        (libc::SYS_setpriority, vec![vec![is(0, 0)]]), // PRIO_PROCESS
+        // A thread's own place among others: PRIO_PROCESS, and 0 for the calling one.
+        (libc::SYS_setpriority, vec![vec![is(0, 0), is(1, 0)]]),
         // To look at a limit, not to set one.
         (libc::SYS_prlimit64, vec![vec![is(0, 0), (2, Length::Qword, Compare::Eq, 0)]]),
         // abort(3).

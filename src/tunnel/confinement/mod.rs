@@ -18,6 +18,8 @@ use std::path::Path;
 use rustix::process::{DumpableBehavior, Resource, Rlimit};
 use rustix::time::ClockId;
 
+use super::priority;
+
 /// Keys stay out of core files, of the swap's dumps and of other users' debuggers. Before any key
 /// is there.
 ///
@@ -50,6 +52,7 @@ pub(super) enum Reach {
 /// Where capabilities cannot be given up, which needs no privilege.
 pub(super) fn confine(folder: &Path) -> io::Result<Reach> {
     look_up();
+    priority::raise();
     let reach = enter(folder);
     capabilities::give_up()?;
     rustix::thread::set_no_new_privs(true)?;

@@ -39,6 +39,9 @@ fn files_programs_and_other_processes_are_out_of_reach() {
         let own = rustix::process::getpid();
         let signal = rustix::process::kill_process(own, rustix::process::Signal::CONT);
         denied("a signal", signal.err().map(rustix::io::Errno::kind));
+        let place = rustix::process::setpriority_process(Some(own), 1);
+        denied("another thread's place", place.err().map(rustix::io::Errno::kind));
+        rustix::process::setpriority_process(None, 1).expect("the own place is free");
         let root = rustix::process::chroot("/");
         denied("another root", root.err().map(rustix::io::Errno::kind));
         let privileges = rustix::thread::set_capabilities(

@@ -1,6 +1,6 @@
 //! The device: its peers, its sockets, and the threads that carry packets.
 //!
-//! One thread reads the TUN side, one each UDP socket, one answers handshakes, and one keeps the
+//! One thread reads each lane of the TUN side, one each UDP socket, one answers handshakes, and one keeps the
 //! timers. Locks are taken in the order configuration, tables, peer; those of the sockets, the
 //! identity and the indices are held for a look only, and nothing is locked under them. The tables
 //! are only held to look something up, so a change of one peer never stops the packets of another.
@@ -98,7 +98,13 @@ impl Userspace {
         // From here on, a thread that cannot be started ends those that were.
         let device = Self { core };
         let core = &device.core;
-        spawn("tun", core, |core| core.read_tun())?;
+        for lane in core.tun.lanes() {
+            spawn("tun", core, move |core| {
+                core.read_lane(&*lane);
+                // Who waits for the interface to go waits for the device to be unused.
+                drop(lane);
+            })?;
+        }
         spawn("handshakes", core, |core| core.answer_handshakes())?;
         spawn("timers", core, |core| core.keep_timers())?;
         Ok(device)

@@ -109,7 +109,7 @@ impl Handshakes {
 impl Core {
     pub(super) fn answer_handshakes(&self) {
         // Where it is not allowed, the flood costs a little more.
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+        let _ = rustix::process::setpriority_process(None, NICE);
         while let Some((letter, waiting)) = self.handshakes.pop() {
             let now = now();
             if self.is_up()

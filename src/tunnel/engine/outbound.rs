@@ -14,7 +14,7 @@ use super::run::Run;
 use crate::tunnel::drops::Cause;
 use crate::tunnel::noise::{DATA_OVERHEAD, Moment, Session, padded};
 use crate::tunnel::offload::{Offload, Split};
-use crate::tunnel::transport::{LARGEST, Remote};
+use crate::tunnel::transport::{LARGEST, Lane, Remote};
 
 /// The way to a peer, for a run of packets.
 pub(super) enum Way {
@@ -28,15 +28,17 @@ pub(super) enum Way {
 }
 
 impl Core {
-    pub(super) fn read_tun(&self) {
+    /// Carries what the host sends through a lane, until the lane ends.
+    pub(super) fn read_lane(&self, lane: &dyn Lane) {
+        lane.attend();
         let mut packet = vec![0; LARGEST];
         let mut run = Run::new();
         loop {
             // Nothing is held back while there is nothing to do.
-            let received = match self.tun.try_recv(&mut packet) {
+            let received = match lane.try_recv(&mut packet) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     run.finish(self);
-                    self.tun.recv(&mut packet)
+                    lane.recv(&mut packet)
                 }
                 received => received,
             };

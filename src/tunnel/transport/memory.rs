@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Bind, Bound, Local, Received, Remote, Tun, Udp};
+use super::{Bind, Bound, Lane, Local, Received, Remote, Tun, Udp};
 use crate::tunnel::offload::{Accepts, Offload};
 
 /// A queue with an end.
@@ -125,7 +125,7 @@ fn fill(buffer: &mut [u8], bytes: &[u8]) -> usize {
     length
 }
 
-impl Tun for Host {
+impl Lane for Host {
     fn recv(&self, packet: &mut [u8]) -> io::Result<Option<(usize, Offload)>> {
         Ok(self.outgoing.pop().map(|(bytes, offload)| (fill(packet, &bytes), offload)))
     }
@@ -133,6 +133,12 @@ impl Tun for Host {
     fn try_recv(&self, packet: &mut [u8]) -> io::Result<Option<(usize, Offload)>> {
         let popped = self.outgoing.try_pop()?;
         Ok(popped.map(|(bytes, offload)| (fill(packet, &bytes), offload)))
+    }
+}
+
+impl Tun for Host {
+    fn lanes(&self) -> Vec<Arc<dyn Lane>> {
+        vec![Arc::new(self.clone())]
     }
 
     fn send(&self, parts: &[IoSlice<'_>], offload: &Offload) -> io::Result<()> {

@@ -18,8 +18,12 @@ use crate::model::Family;
 /// Bytes of a buffer that takes whatever one receive brings.
 pub const LARGEST: usize = 65535;
 
-/// The side of a tunnel that the host's IP stack sees.
-pub trait Tun: Send + Sync + 'static {
+/// A queue of packets from the host, for a thread of its own.
+pub trait Lane: Send + Sync + 'static {
+    /// To be called by the thread that receives here, before it does. The system may put it in
+    /// its place among others; by default it stays where it is.
+    fn attend(&self) {}
+
     /// Waits for the next IP packet and returns its length and what is left to do with it, or
     /// `None` once the side is closed.
     ///
@@ -32,6 +36,12 @@ pub trait Tun: Send + Sync + 'static {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] where there is no packet, and those of `recv`.
     fn try_recv(&self, packet: &mut [u8]) -> io::Result<Option<(usize, Offload)>>;
+}
+
+/// The side of a tunnel that the host's IP stack sees.
+pub trait Tun: Send + Sync + 'static {
+    /// Where its packets come from, at least one: a flow has its order within one lane.
+    fn lanes(&self) -> Vec<Arc<dyn Lane>>;
 
     /// Gives an IP packet to the host, put together from its parts.
     ///
