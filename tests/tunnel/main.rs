@@ -2,6 +2,7 @@
 
 mod ends;
 mod interop;
+mod lanes;
 mod namespace;
 mod netns;
 mod netns_loops;

@@ -4,7 +4,8 @@
 //! So streams have lanes of their own, and everything else, which is small or cannot wait, has the
 //! last one to itself. The kernel hands the packets of a flow to the lane through which it was last
 //! given packets of that flow, there or back (its flow table; `tun_flow_update`), so that
-//! [`choose`] decides for both directions. A flow that only leaves is spread by the kernel's hash.
+//! [`choose`] decides for both directions. A flow that only leaves is spread by the kernel's hash,
+//! and so are the first packets of others.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut, Read as _};
