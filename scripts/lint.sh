@@ -17,6 +17,10 @@ shellcheck .ci/run scripts/*.sh
 # The host's side has no first line that names its shell, and no end: it is POSIX sh.
 find src templates \( -name '*.sh' -o -name '*.bash' \) -exec shellcheck --shell=sh {} +
 
+step cargo metadata of the fuzz targets
+# They are a workspace of their own, whose lock is forgotten easily.
+$cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
+
 step cargo clippy
 $cargo clippy --all-targets --locked -- -D warnings
 
