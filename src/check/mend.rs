@@ -112,6 +112,7 @@ fn proposals(
             all.extend(switch(step.node, "transit").chain(switch(step.node, "gateway")));
         }
         (Some(Cause::NoExit), Some(step)) => all.extend(switch(step.node, "exit")),
+        (Some(Cause::NoRoute | Cause::NoPeer(_)), _) => all.extend(maker.exits(broken)),
         (Some(Cause::NoWayBack), Some(step)) => {
             all.extend(switch(step.node, "masquerade").chain(switch(step.node, "exit")));
         }
@@ -237,6 +238,51 @@ impl Maker<'_> {
             .into_iter()
             .map(|at| Proposal { title: title.clone(), edits: vec![edit(at)] })
             .collect()
+    }
+
+    /// Full tunnels for an end that is to reach the Internet: through the exits that there are,
+    /// then through hosts that could be one.
+    fn exits(&self, broken: &Broken) -> Vec<Proposal> {
+        if !matches!(broken.to, super::flows::Member::Internet(_)) {
+            return Vec::new();
+        }
+        let (mut through, mut made) = (Vec::new(), Vec::new());
+        for id in self.near(broken.from) {
+            let own = self.topology.interface(id);
+            let node = self.topology.node(own.node);
+            for peer in &own.peers {
+                let far = self.topology.remote(peer);
+                let NodeKind::Host(index) = far.kind else { continue };
+                let edits = match node.kind {
+                    NodeKind::Host(_) => [node.at, own.at]
+                        .map(|within| Edit {
+                            within,
+                            key: "full_tunnel",
+                            value: far.name.to_string(),
+                        })
+                        .into(),
+                    NodeKind::Unmanaged(_) => {
+                        vec![Edit { within: node.at, key: "full_tunnel", value: "true".to_owned() }]
+                    }
+                };
+                for edit in edits {
+                    let title =
+                        format!("send everything from `{}` through `{}`", node.name, far.name);
+                    if far.exit {
+                        through.push(Proposal { title, edits: vec![edit] });
+                        continue;
+                    }
+                    let within = self.inventory.hosts[index].name.at;
+                    let exit = Edit { within, key: "exit", value: "true".to_owned() };
+                    let title = format!("{title}, as an exit");
+                    made.push(Proposal { title, edits: vec![edit, exit] });
+                }
+            }
+        }
+        // Places that are one, where the network is not named, make one proposal twice.
+        through.truncate(8);
+        made.truncate(8);
+        through.into_iter().chain(made).collect()
     }
 
     /// Hosts that could route the LAN at an end.
