@@ -76,7 +76,7 @@ pub(super) fn code(topology: &Topology, cause: Cause) -> Option<Code> {
 
 /// Whether a hop could as well have gone through an interface whose routes the operator adds, with
 /// metrics or rules that nobody sees here.
-fn routed_by_hand(tables: &Tables<'_>, broken: &Broken) -> bool {
+pub(super) fn routed_by_hand(tables: &Tables<'_>, broken: &Broken) -> bool {
     let walks = std::iter::once(&broken.out).chain(&broken.back);
     walks.into_iter().any(|walk| {
         walk.steps.iter().filter(|step| matches!(step.act, Act::Send(_))).any(|step| {
