@@ -1,6 +1,8 @@
 //! Changes to the file that make a flow work: proposed from the cause, and kept only if the proof
 //! of the changed file succeeds.
 
+use std::path::{Component, Path, PathBuf};
+
 use serde::Serialize;
 
 use super::edit;
@@ -84,14 +86,27 @@ fn patch(inventory: &Inventory, texts: &[String]) -> String {
     let mut patch = String::new();
     for ((_, file), text) in inventory.sources.files().zip(texts) {
         if file.text != *text {
-            let whole = file.path.display().to_string();
-            let name = whole.trim_start_matches("./").trim_start_matches('/');
+            let name = below(&file.path).display().to_string();
             let diff = similar::TextDiff::from_lines(&file.text, text);
             let (old, new) = (format!("a/{name}"), format!("b/{name}"));
             patch.push_str(&diff.unified_diff().context_radius(3).header(&old, &new).to_string());
         }
     }
     patch
+}
+
+/// A path without what leads up: neither git nor patch(1) follows that. It is then relative to the
+/// highest folder that it is given by.
+fn below(path: &Path) -> PathBuf {
+    let mut below = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => below.push(name),
+            Component::ParentDir => drop(below.pop()),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    below
 }
 
 fn proposals(

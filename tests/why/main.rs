@@ -193,6 +193,17 @@ fn a_flow_that_fails_has_a_cause_and_a_patch_that_mends_it() {
 }
 
 #[test]
+fn a_patch_names_no_folder_above() {
+    let folder = folder(OVERRIDE);
+    let below = folder.path().join("below");
+    fs::create_dir(&below).expect("a folder");
+    let output = wgfleet(&below, &["why", "-f", "..", "--format", "json", "a", "c"]);
+    let answer: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let patch = answer["mend"]["patch"].as_str().expect("a patch");
+    assert!(patch.starts_with("--- a/fleet.yaml\n+++ b/fleet.yaml\n"), "{patch}");
+}
+
+#[test]
 fn the_trace_is_shown_hop_by_hop() {
     let folder = folder(OVERRIDE);
     insta::assert_snapshot!(stdout(&wgfleet(
