@@ -9,6 +9,9 @@ use crate::inventory::Inventory;
 use crate::model::{Located, covers};
 use crate::topology::{Node, NodeKind, Topology};
 
+/// A node that delivers to a LAN, and where that is written.
+type Owner<'t> = (&'t Node, &'t Located<IpNet>);
+
 /// One prefix that nodes of two sites deliver to: one of the two LANs is never reached.
 pub(super) fn equal(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let place = |node: &Node| match node.site {
@@ -16,7 +19,7 @@ pub(super) fn equal(inventory: &Inventory, topology: &Topology) -> Vec<Finding> 
         None => format!("`{}`", node.name),
     };
     // Within one network, owners at two places are enough to compare with.
-    let mut first: HashMap<(IpNet, usize), Vec<(&Node, &Located<IpNet>)>> = HashMap::new();
+    let mut first: HashMap<(IpNet, usize), Vec<Owner<'_>>> = HashMap::new();
     let mut findings = Vec::new();
     for node in &topology.nodes {
         for (subnet, network) in node
@@ -166,11 +169,11 @@ fn overlaps(
             for prefix in &network.prefixes {
                 let overlap =
                     covers(&lan.value, &prefix.value) || covers(&prefix.value, &lan.value);
-                let met = || {
+                let known_too = || {
                     known.is_empty()
                         || known.iter().any(|own| *own == index || meet.contains(&(*own, index)))
                 };
-                if overlap && met() {
+                if overlap && known_too() {
                     let name = &network.name.value;
                     let title =
                         format!("{} overlaps {} of network `{name}`", lan.value, prefix.value);

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::edit;
 use super::flow::Broken;
+use super::flows::{self, Member};
 use super::tables::Tables;
 use super::walk::{Act, Cause};
 use super::why;
@@ -53,19 +54,23 @@ pub(super) fn find(
         found.iter().filter(|f| f.severity == finding::Severity::Error).count()
     };
     let before = errors(inventory, topology);
-    proposals(inventory, topology, addresses, broken).into_iter().take(TRIED).find_map(|proposal| {
-        let texts = apply(inventory, &proposal)?;
-        let mut reader = Reader::default();
-        for ((_, file), text) in inventory.sources.files().zip(&texts) {
-            reader.add(file.path.clone(), text.clone());
-        }
-        let changed = reader.finish().inventory?;
-        let topology = topology::build(&changed, addresses);
-        let tables = Tables::new(&changed, &topology);
-        let works = why::first(&changed, &tables, from, to).broken.is_none();
-        (works && errors(&changed, &topology) <= before)
-            .then(|| Mend { title: proposal.title, patch: patch(inventory, &texts) })
-    })
+    let sources =
+        flows::expand(inventory, &inventory.index(), &Tables::new(inventory, topology), from);
+    proposals(inventory, topology, addresses, (broken, &sources)).into_iter().take(TRIED).find_map(
+        |proposal| {
+            let texts = apply(inventory, &proposal)?;
+            let mut reader = Reader::default();
+            for ((_, file), text) in inventory.sources.files().zip(&texts) {
+                reader.add(file.path.clone(), text.clone());
+            }
+            let changed = reader.finish().inventory?;
+            let topology = topology::build(&changed, addresses);
+            let tables = Tables::new(&changed, &topology);
+            let works = why::first(&changed, &tables, from, to).broken.is_none();
+            (works && errors(&changed, &topology) <= before)
+                .then(|| Mend { title: proposal.title, patch: patch(inventory, &texts) })
+        },
+    )
 }
 
 /// The texts of all files with the edits made.
@@ -113,7 +118,7 @@ fn proposals(
     inventory: &Inventory,
     topology: &Topology,
     addresses: &dyn Addresses,
-    broken: &Broken,
+    (broken, sources): (&Broken, &[Member]),
 ) -> Vec<Proposal> {
     let maker = Maker { inventory, topology };
     let mut all = Vec::new();
@@ -127,7 +132,10 @@ fn proposals(
             all.extend(switch(step.node, "transit").chain(switch(step.node, "gateway")));
         }
         (Some(Cause::NoExit), Some(step)) => all.extend(switch(step.node, "exit")),
-        (Some(Cause::NoRoute | Cause::NoPeer(_)), _) => all.extend(maker.exits(broken)),
+        (Some(Cause::NoRoute | Cause::NoPeer(_)), _) => {
+            all.extend(maker.exits(broken));
+            all.extend(maker.exit_for_all(broken, sources));
+        }
         (Some(Cause::NoWayBack), Some(step)) => {
             all.extend(switch(step.node, "masquerade").chain(switch(step.node, "exit")));
         }
@@ -175,7 +183,7 @@ impl Maker<'_> {
         let steps = broken.out.steps.iter();
         let steps = steps.chain(broken.back.iter().flat_map(|back| &back.steps));
         let mut nodes: Vec<NodeId> = steps.map(|step| step.node).collect();
-        nodes.extend([broken.from, broken.to].iter().filter_map(super::flows::Member::node));
+        nodes.extend([broken.from, broken.to].iter().filter_map(Member::node));
         nodes.sort_unstable();
         nodes.dedup();
         let mut found: Vec<(usize, usize, usize, Location)> = Vec::new();
@@ -258,7 +266,7 @@ impl Maker<'_> {
     /// Full tunnels for an end that is to reach the Internet: through the exits that there are,
     /// then through hosts that could be one.
     fn exits(&self, broken: &Broken) -> Vec<Proposal> {
-        if !matches!(broken.to, super::flows::Member::Internet(_)) {
+        if !matches!(broken.to, Member::Internet(_)) {
             return Vec::new();
         }
         let (mut through, mut made) = (Vec::new(), Vec::new());
@@ -300,10 +308,35 @@ impl Maker<'_> {
         through.into_iter().chain(made).collect()
     }
 
+    /// The same for all hosts that a selector stands for, each through an exit that it is linked
+    /// to.
+    fn exit_for_all(&self, broken: &Broken, sources: &[Member]) -> Option<Proposal> {
+        if !matches!(broken.to, Member::Internet(_)) {
+            return None;
+        }
+        let interfaces = sources.iter().flat_map(|source| self.near(*source));
+        let mut nodes: Vec<NodeId> =
+            interfaces.map(|id| self.topology.interface(id).node).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        let edit = |node: &NodeId| {
+            let (_, host) = self.host(*node)?;
+            let peers = self.topology.node(*node).interfaces.iter();
+            let peers = peers.flat_map(|id| &self.topology.interface(*id).peers);
+            let exit = peers.map(|peer| self.topology.remote(peer)).find(|far| far.exit)?;
+            let full = host.interfaces.iter().any(|own| own.full_tunnel_via.is_some());
+            let (within, value) = (host.name.at, exit.name.to_string());
+            (!full).then_some(Edit { within, key: "full_tunnel", value })
+        };
+        let edits: Vec<Edit> = nodes.iter().filter_map(edit).collect();
+        let title = format!("send everything from {} hosts through their exits", edits.len());
+        (edits.len() > 1).then_some(Proposal { title, edits })
+    }
+
     /// Hosts that could route the LAN at an end.
     fn gateways(&self, broken: &Broken) -> Vec<Proposal> {
         let sites = [broken.from, broken.to].into_iter().filter_map(|end| match end {
-            super::flows::Member::Lan { site, .. } => site,
+            Member::Lan { site, .. } => site,
             _ => None,
         });
         sites
@@ -318,10 +351,10 @@ impl Maker<'_> {
     }
 
     /// The interfaces of the hosts at an end.
-    fn near(&self, end: super::flows::Member) -> Vec<InterfaceId> {
+    fn near(&self, end: Member) -> Vec<InterfaceId> {
         let at = |node: NodeId| self.topology.node(node).interfaces.clone();
         match end {
-            super::flows::Member::Lan { site: Some(site), .. } => (0..)
+            Member::Lan { site: Some(site), .. } => (0..)
                 .map(NodeId)
                 .zip(&self.topology.nodes)
                 .filter(|(id, node)| {
@@ -329,7 +362,7 @@ impl Maker<'_> {
                 })
                 .flat_map(|(id, _)| at(id))
                 .collect(),
-            super::flows::Member::Lan { node: Some(node), .. } => at(node),
+            Member::Lan { node: Some(node), .. } => at(node),
             end => end.node().map(at).unwrap_or_default(),
         }
     }

@@ -141,6 +141,20 @@ hosts:
     (EXITS, "a", "internet", "has no tunnel that leads there"),
     (EXITS, "phone", "internet", "has no tunnel that leads there"),
     (
+        // Each of a group.
+        "fleet: f
+groups: { road: { nat: true } }
+networks: { n: { prefixes: 10.9.0.0/24, links: { hub: hub } } }
+hosts:
+  hub: { address: 10.9.0.1, endpoint: \"192.0.2.1:51820\", exit: true }
+  r1: { groups: road, address: 10.9.0.2 }
+  r2: { groups: road, address: 10.9.0.3 }
+",
+        "road",
+        "internet",
+        "has no tunnel that leads there",
+    ),
+    (
         // No exit yet.
         "fleet: f
 networks: { n: { prefixes: 10.9.0.0/24 } }
