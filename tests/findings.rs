@@ -1,12 +1,14 @@
 //! Every kind of finding, rendered whole: one file under `tests/findings/` for each snapshot.
 
+mod checked;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wgfleet::inventory::{self, Lock, allocate};
-use wgfleet::model::{HostName, NetworkName};
-use wgfleet::report::findings;
-use wgfleet::{check, finding, topology};
+use checked::{found, shown};
+use wgfleet::finding::{Code, Finding, Severity};
+use wgfleet::inventory;
+use wgfleet::report::{explain, findings};
 
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/findings");
@@ -29,19 +31,7 @@ fn every_case_says_what_to_write() {
     for case in cases() {
         let name = case.file_stem().and_then(|stem| stem.to_str()).expect("a name").to_owned();
         let text = fs::read_to_string(&case).expect("the case can be read");
-        let parsed = inventory::parse(PathBuf::from("fleet.yaml"), text);
-        let mut found = parsed.findings;
-        if let Some(inventory) = &parsed.inventory {
-            let (lock, more) = allocate(inventory, &Lock::default());
-            found.extend(more);
-            let addresses =
-                |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
-            found.extend(check::check(inventory, &topology::build(inventory, &addresses)));
-            finding::sort(&mut found);
-        }
-        let mut shown = findings::human(&found, &parsed.sources, false);
-        shown.push_str(&findings::summary(&found));
-        insta::assert_snapshot!(name, shown);
+        insta::assert_snapshot!(name, shown(&found(&text)));
     }
 }
 
@@ -62,4 +52,43 @@ fn a_pasted_secret_is_never_shown() {
             assert!(!shown.contains("dwdtCnMYpX"), "{shown}");
         }
     }
+}
+
+/// What the page of a code begins its excuse with where its example is no whole inventory.
+const FRAGMENT: &str = "The example is a fragment: ";
+
+/// The example of each page shows what the page is about, and its mend is one.
+#[test]
+fn every_page_has_an_example_that_does_it_and_one_that_does_not() {
+    let mut wrong = Vec::new();
+    for code in Code::ALL {
+        let page = explain::page(*code);
+        let (behaviour, mend) = page.split_once("**What to do.**").expect("it says what to do");
+        let inventories = |text: &'static str| -> Vec<&'static str> {
+            let blocks = text.split("```yaml\n").skip(1);
+            blocks.map(|block| block.split("```").next().unwrap_or_default()).collect()
+        };
+        let examples = inventories(behaviour);
+        if behaviour.contains(FRAGMENT) {
+            continue;
+        }
+        if examples.len() != 1 {
+            wrong.push(format!("{code} has {} examples", examples.len()));
+        }
+        for example in examples {
+            let found = found(example);
+            if !found.0.iter().any(|found| found.code == *code) {
+                wrong
+                    .push(format!("the example of {code} does something else:\n{}", shown(&found)));
+            }
+        }
+        for mend in inventories(mend) {
+            let found = found(mend);
+            let bad = |found: &Finding| found.code == *code || found.severity > Severity::Info;
+            if found.0.iter().any(bad) {
+                wrong.push(format!("the mend of {code} is none:\n{}", shown(&found)));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -4,15 +4,14 @@
 //! comment `# vault: HOST KEY` stands for a public key that the vault holds. 01 is the file itself:
 //! its failing inventories are in `tests/findings/`.
 
+mod checked;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use wgfleet::finding::{self, Code, Finding, Severity};
-use wgfleet::inventory::{self, Lock, allocate};
-use wgfleet::model::{HostName, NetworkName, PublicKey, SourceMap};
-use wgfleet::report::findings;
-use wgfleet::{check, topology};
+use checked::{found, shown};
+use wgfleet::finding::{Code, Finding, Severity};
 
 /// Codes that no inventory alone shows, and why.
 const ELSEWHERE: &[(u16, &str)] = &[
@@ -33,34 +32,6 @@ fn folder(name: &str) -> Vec<(String, String)> {
         .collect();
     cases.sort();
     cases
-}
-
-/// What `check` says about an inventory.
-fn found(text: &str) -> (Vec<Finding>, SourceMap) {
-    let parsed = inventory::parse(PathBuf::from("fleet.yaml"), text.to_owned());
-    let mut found = parsed.findings;
-    if let Some(inventory) = &parsed.inventory {
-        let (lock, more) = allocate(inventory, &Lock::default());
-        found.extend(more);
-        let addresses =
-            |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
-        found.extend(check::check(inventory, &topology::build(inventory, &addresses)));
-        let keys: Vec<(HostName, PublicKey)> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("# vault: ")?.split_once(' '))
-            .map(|(name, key)| (name.parse().expect("a name"), key.parse().expect("a key")))
-            .collect();
-        found.extend(check::against_vault(inventory, keys.iter().map(|(name, key)| (name, *key))));
-        finding::sort(&mut found);
-    }
-    (found, parsed.sources)
-}
-
-fn shown((found, sources): &(Vec<Finding>, SourceMap)) -> String {
-    let mut text = findings::human(found, sources, false);
-    text.push_str(&findings::summary(found));
-    text.push('\n');
-    text
 }
 
 #[test]
@@ -87,8 +58,130 @@ fn every_rule_fires_where_it_should_and_is_silent_where_not() {
         }
         insta::assert_snapshot!(
             name.clone(),
-            format!("{}\n== the passing inventory ==\n{}", shown(&bad), shown(&good))
+            format!("{}\n\n== the passing inventory ==\n{}\n", shown(&bad), shown(&good))
         );
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A code with its severity, an inventory that has it, and what is to be replaced for one that has
+/// none above a note.
+const FINER: &[(Code, Severity, &str, (&str, &str))] = &[
+    (
+        // Two interfaces behind a NAT share one forwarded port.
+        Code::PortClash,
+        Severity::Error,
+        "fleet: f
+networks: { n: { prefixes: 10.1.0.0/24 }, m: { prefixes: 10.2.0.0/24 } }
+hosts:
+  h:
+    nat: true
+    networks:
+      n: { endpoint: \"192.0.2.1:40000\", listen_port: 51820 }
+      m: { endpoint: \"192.0.2.1:40000\", listen_port: 51821 }
+  k: { nat: true, networks: [n, m] }
+",
+        ("40000\", listen_port: 51821", "40001\", listen_port: 51821"),
+    ),
+    (
+        // The side that begins is told an IPv6 address: nothing goes over IPv4.
+        Code::MtuTooLarge,
+        Severity::Warning,
+        "fleet: f
+networks: { n: { prefixes: 10.1.0.0/24, mtu: 1440 } }
+hosts:
+  a: { endpoint: \"[2001:db8::1]:51820\" }
+  b: { nat: true }
+",
+        ("[2001:db8::1]", "192.0.2.1"),
+    ),
+    (
+        // IPv4 is narrow, IPv6 is not.
+        Code::UnwantedTransit,
+        Severity::Warning,
+        "fleet: f
+networks:
+  n: { prefixes: [10.1.0.0/24, \"fd01::/64\"], links: { hub: gate } }
+  m: { prefixes: [10.2.0.0/24, \"fd02::/64\"], links: { hub: gate } }
+hosts:
+  gate: { networks: { n: { endpoint: \"g.example.com:51820\" }, m: { endpoint: \"g.example.com:51821\" } } }
+  a: { networks: n, nat: true, table: \"off\", peers: { gate: { allowed_ips: [10.1.0.0/24, \"::/0\"] } } }
+  b: { networks: m, nat: true, table: \"off\", peers: { gate: { allowed_ips: [10.2.0.0/24, \"::/0\"] } } }
+",
+        ("10.2.0.0/24, \"::/0\"", "10.2.0.0/24, \"fd02::/64\""),
+    ),
+    (
+        // The first that sends everything is in both networks itself.
+        Code::UnwantedTransit,
+        Severity::Warning,
+        "fleet: f
+networks:
+  n: { prefixes: 10.1.0.0/24, links: { hub: gate } }
+  m: { prefixes: 10.2.0.0/24, links: { hub: gate } }
+hosts:
+  gate: { networks: { n: { endpoint: \"g.example.com:51820\" }, m: { endpoint: \"g.example.com:51821\" } } }
+  a:
+    networks: { n: { table: \"off\" }, m: { table: \"off\" } }
+    nat: true
+    peers: { gate: { allowed_ips: 0.0.0.0/0 } }
+  b: { networks: m, nat: true, table: \"off\", peers: { gate: { allowed_ips: 0.0.0.0/0 } } }
+",
+        ("{ gate: { allowed_ips: 0.0.0.0/0 } }", "{}"),
+    ),
+    (
+        // Nothing has the address that a rule is to keep out: it would hold for ever.
+        Code::ExpectFails,
+        Severity::Warning,
+        "fleet: f
+networks: { n: { prefixes: 10.1.0.0/24 } }
+hosts:
+  a: { endpoint: \"192.0.2.1:51820\" }
+  b: { nat: true, subnets: 172.23.1.0/24 }
+expect: [{ deny: { from: 172.23.7.0/24, to: a } }]
+",
+        ("[{ deny: { from: 172.23.7.0/24, to: a } }]", "[{ allow: { from: 172.23.1.0/24, to: a } }]"),
+    ),
+    (
+        // Two networks meet on a host that has neither LAN.
+        Code::LanOverlapsNetwork,
+        Severity::Error,
+        "fleet: f
+networks: { n: { prefixes: 10.1.0.0/24 }, m: { prefixes: 172.23.1.0/24 } }
+hosts:
+  a: { networks: n, endpoint: \"192.0.2.1:51820\", subnets: 172.23.1.0/25 }
+  b: { networks: [n, m], nat: true }
+  c: { networks: m, endpoint: \"192.0.2.3:51820\" }
+",
+        ("b: { networks: [n, m]", "b: { networks: n"),
+    ),
+    (
+        // An override of a host that nothing links would be ignored.
+        Code::Conflict,
+        Severity::Warning,
+        "fleet: f
+networks: { n: { prefixes: 10.1.0.0/24, links: [[a, b]] } }
+hosts:
+  a: { address: 10.1.0.1, endpoint: \"192.0.2.1:51820\" }
+  b: { nat: true }
+  c: { nat: true, peers: { a: { allowed_ips: 10.1.0.1 } } }
+",
+        ("[[a, b]]", "[[a, b], [a, c]]"),
+    ),
+];
+
+#[test]
+fn finer_cases_are_told_apart() {
+    let mut wrong = Vec::new();
+    for (code, severity, text, (bad, good)) in FINER {
+        assert!(text.contains(bad), "{bad}");
+        let all = found(text);
+        if !all.0.iter().any(|found| found.code == *code && found.severity == *severity) {
+            wrong.push(format!("{code} is not found:\n{}", shown(&all)));
+        }
+        let all = found(&text.replace(bad, good));
+        if all.0.iter().any(|found| found.severity > Severity::Info) {
+            wrong.push(format!("a false alarm beside {code}:\n{}", shown(&all)));
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

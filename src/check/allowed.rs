@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use ipnet::IpNet;
 use rayon::prelude::*;
 
+use super::folded::Folded;
 use super::written::{self, known_key};
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
@@ -27,10 +28,9 @@ pub(super) fn duplicates(inventory: &Inventory, topology: &Topology) -> Vec<Find
             (!clashes.is_empty()).then_some((id, clashes))
         })
         .collect();
-    let mut findings: Vec<Finding> = Vec::new();
     // The same two peers clash on every interface that has both, and two gateways of one site in
     // each of its subnets: one finding, counted.
-    let mut causes: HashMap<Cause, usize> = HashMap::new();
+    let mut findings: Folded<Cause> = Folded::new();
     for (id, clashes) in clashes {
         let interface = topology.interface(id);
         for clash in clashes {
@@ -40,15 +40,10 @@ pub(super) fn duplicates(inventory: &Inventory, topology: &Topology) -> Vec<Find
                 continue;
             }
             let cause = (declared.is_some().then_some(net), declared, first, last);
-            if let Some(index) = causes.get(&cause) {
-                findings[*index].count += 1;
-                continue;
-            }
-            causes.insert(cause, findings.len());
-            findings.push(duplicate(inventory, topology, id, clash));
+            findings.add(cause, || duplicate(inventory, topology, id, clash));
         }
     }
-    findings
+    findings.into_findings()
 }
 
 /// A declared prefix with its place, and the two peers.

@@ -27,7 +27,10 @@ pub(super) fn flows(
     for verdict in proof.verdicts.iter().filter(|verdict| verdict.wanted) {
         let Err(broken) = &verdict.result else { continue };
         let Some(code) = broken.cause.and_then(|cause| code(topology, cause)) else { continue };
-        if known.session(topology, broken) || known.explain(inventory, topology, broken) {
+        if routed_by_hand(tables, broken)
+            || known.session(topology, broken)
+            || known.explain(inventory, topology, broken)
+        {
             continue;
         }
         let (at, overridden) = blame(topology, broken);
@@ -68,6 +71,20 @@ pub(super) fn code(topology: &Topology, cause: Cause) -> Option<Code> {
             NodeKind::Unmanaged(_) => return None,
         },
         Cause::RouteElsewhere(_) | Cause::NoStart | Cause::OnLink => return None,
+    })
+}
+
+/// Whether a hop could as well have gone through an interface whose routes the operator adds, with
+/// metrics or rules that nobody sees here.
+pub(super) fn routed_by_hand(tables: &Tables<'_>, broken: &Broken) -> bool {
+    let walks = std::iter::once(&broken.out).chain(&broken.back);
+    walks.into_iter().any(|walk| {
+        walk.steps.iter().filter(|step| matches!(step.act, Act::Send(_))).any(|step| {
+            let other = tables.route_elsewhere(step.node, walk.packet.destination);
+            other.zip(step.matched).is_some_and(|(other, own)| {
+                other.net.prefix_len() >= own.prefix_len() && step.interface != Some(other.to)
+            })
+        })
     })
 }
 

@@ -1,8 +1,8 @@
 //! DNS servers of interfaces: each one has to be reached.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
+use super::folded::Folded;
 use super::tables::Tables;
 use super::walk::{Doubt, Packet, Start, Walker};
 use super::written;
@@ -31,8 +31,7 @@ pub(super) fn servers(inventory: &Inventory, topology: &Topology) -> Vec<Finding
     }
     let tables = Tables::new(inventory, topology);
     let walker = Walker::new(inventory, &tables, Doubt::Works);
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut causes: HashMap<Location, usize> = HashMap::new();
+    let mut findings: Folded<Location> = Folded::new();
     for (id, node) in (0..).map(NodeId).zip(&topology.nodes) {
         if !written::ours(inventory, node.kind) {
             continue;
@@ -46,29 +45,26 @@ pub(super) fn servers(inventory: &Inventory, topology: &Topology) -> Vec<Finding
                 };
                 let source = walker.source(id, addr).or_else(own);
                 let Some(lost) = lost(&tables, &walker, id, source, addr) else { continue };
-                if let Some(index) = causes.get(&server.at) {
-                    findings[*index].count += 1;
-                    continue;
-                }
-                causes.insert(server.at, findings.len());
-                let title = format!("`{}` cannot ask the DNS server {addr}", node.name);
-                let mut finding =
+                findings.add(server.at, || {
+                    let title = format!("`{}` cannot ask the DNS server {addr}", node.name);
+                    let mut finding =
                     Finding::new(Code::DnsUnreachable, title, server.at).label(lost).help(format!(
                         "name a server that the tunnel leads to (the tunnel address of a host that \
                          answers DNS, or one in the `subnets` of a gateway that is linked to `{}`)",
                         node.name
                     ));
-                if finding.primary.at != node.at {
-                    finding = finding.also(node.at, "uses it while its interface is up");
-                }
-                findings.push(match source {
-                    Some(source) => finding.witness(source, addr),
-                    None => finding,
+                    if finding.primary.at != node.at {
+                        finding = finding.also(node.at, "uses it while its interface is up");
+                    }
+                    match source {
+                        Some(source) => finding.witness(source, addr),
+                        None => finding,
+                    }
                 });
             }
         }
     }
-    findings
+    findings.into_findings()
 }
 
 /// Why a server is not reached; `None` where it is, or where the Internet has it.

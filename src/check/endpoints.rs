@@ -1,8 +1,8 @@
 //! Endpoints that not everybody who is told them can reach.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
+use super::folded::Folded;
 use super::nested::literal;
 use super::underlay::{Reach, Underlay};
 use super::written;
@@ -14,8 +14,7 @@ use crate::topology::{Interface, InterfaceId, Node, Topology};
 /// A private endpoint that is told to hosts of other sites.
 pub(super) fn private_across(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let underlay = Underlay::new(inventory, topology, None);
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut causes: HashMap<Location, usize> = HashMap::new();
+    let mut findings: Folded<Location> = Folded::new();
     for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
         let node = topology.node(interface.node);
         if !written::ours(inventory, node.kind) {
@@ -30,15 +29,10 @@ pub(super) fn private_across(inventory: &Inventory, topology: &Topology) -> Vec<
             let remote = topology.interface(peer.remote);
             let far = topology.node(remote.node);
             let at = written::endpoint(inventory, topology, interface, remote, false);
-            if let Some(index) = causes.get(&at) {
-                findings[*index].count += 1;
-                continue;
-            }
-            causes.insert(at, findings.len());
-            findings.push(finding(inventory, (node, interface), far, (addr, reach), at));
+            findings.add(at, || finding(inventory, (node, interface), far, (addr, reach), at));
         }
     }
-    findings
+    findings.into_findings()
 }
 
 fn finding(
@@ -77,8 +71,7 @@ fn finding(
 /// Two hosts of one site behind its NAT that find each other by the outer address only.
 pub(super) fn hairpins(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let underlay = Underlay::new(inventory, topology, None);
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut causes: HashMap<Location, usize> = HashMap::new();
+    let mut findings: Folded<Location> = Folded::new();
     for interface in &topology.interfaces {
         let node = topology.node(interface.node);
         for peer in &interface.peers {
@@ -90,17 +83,13 @@ pub(super) fn hairpins(inventory: &Inventory, topology: &Topology) -> Vec<Findin
                 continue;
             }
             let at = written::endpoint(inventory, topology, interface, remote, false);
-            if let Some(index) = causes.get(&at) {
-                findings[*index].count += 1;
-                continue;
-            }
-            causes.insert(at, findings.len());
-            let title = format!(
-                "`{}` and `{}` are behind one NAT and meet at its outside",
-                node.name, far.name
-            );
-            let port = remote.listen_port.map_or(endpoint.port.get(), crate::model::Port::get);
-            findings.push(
+            findings.add(at, || {
+                let title = format!(
+                    "`{}` and `{}` are behind one NAT and meet at its outside",
+                    node.name, far.name
+                );
+                let port = remote.listen_port.map_or(endpoint.port.get(), crate::model::Port::get);
+
                 Finding::new(Code::Hairpin, title, at)
                     .label("the port that the NAT forwards")
                     .also(node.at, "at the same site, is told this endpoint")
@@ -109,9 +98,9 @@ pub(super) fn hairpins(inventory: &Inventory, topology: &Topology) -> Vec<Findin
                         "few NATs turn packets around (hairpin): give `{}` a `local_endpoint: \
                          ADDRESS:{port}` with its address on the LAN",
                         far.name
-                    )),
-            );
+                    ))
+            });
         }
     }
-    findings
+    findings.into_findings()
 }

@@ -80,11 +80,11 @@ impl Ends {
         let mut groups: BTreeMap<[u128; 2], Vec<usize>> = BTreeMap::new();
         let mut fresh = 0_u128;
         let mut coloured: Vec<Option<[u128; 2]>> = vec![None; all.len()];
-        for with_self in [false, true] {
+        for with in [With::Nothing, With::Itself, With::Relayed] {
             let mut alike: HashMap<u128, Vec<usize>> = HashMap::new();
             for (index, end) in all.iter().enumerate() {
                 if coloured[index].is_none()
-                    && let Some(key) = marks.end(end, with_self)
+                    && let Some(key) = marks.end(end, with)
                 {
                     alike.entry(key).or_default().push(index);
                 }
@@ -92,7 +92,7 @@ impl Ends {
             for (key, members) in alike {
                 if members.len() > 1 {
                     for index in members {
-                        coloured[index] = Some([1 + u128::from(with_self), key]);
+                        coloured[index] = Some([1 + with as u128, key]);
                     }
                 }
             }
@@ -178,12 +178,26 @@ fn fold(parts: &[u128]) -> u128 {
     })
 }
 
+/// What is added to who knows an end, before two are compared: an owner is the only one that does
+/// not know its own prefix as all others like it do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum With {
+    /// Nothing: only others than its like know it.
+    Nothing = 0,
+    /// That it leads to itself, as in a mesh.
+    Itself = 1,
+    /// That it leads through the relay by which its like reach it, as behind a hub.
+    Relayed = 2,
+}
+
 /// What tells nodes and ends apart.
 struct Marks<'a> {
     topology: &'a Topology,
     tables: &'a Tables<'a>,
     /// The only node that has a prefix as its own.
     owners: Vec<Option<NodeId>>,
+    /// Whom those who do not have the owner for a peer send each prefix to; never the owner itself.
+    relays: Vec<Option<InterfaceId>>,
     /// Who knows each prefix.
     known: Vec<u128>,
     nodes: Vec<u128>,
@@ -201,7 +215,13 @@ impl<'a> Marks<'a> {
             .zip(&owners)
             .map(|(entry, owner)| knowers(topology, entry, *owner))
             .collect();
-        let mut marks = Self { topology, tables, owners, known, nodes: Vec::new() };
+        let relays = tables
+            .entries()
+            .par_iter()
+            .zip(&owners)
+            .map(|(entry, owner)| relay(topology, entry, (*owner)?))
+            .collect();
+        let mut marks = Self { topology, tables, owners, relays, known, nodes: Vec::new() };
         let interfaces = marks.interfaces(inventory, &alone);
         marks.nodes = (0..)
             .map(NodeId)
@@ -253,13 +273,28 @@ impl<'a> Marks<'a> {
                 })
             })
             .collect();
-        let key = |index: usize, with: Option<Session>| {
+        let key = |index: usize, with: (With, Session)| {
             let interface = &topology.interfaces[index];
             let id = InterfaceId(u32::try_from(index).unwrap_or(u32::MAX));
             let mut sum = known[index].wrapping_add(linked[index]);
-            if let Some(state) = with {
-                let own = self.own(id).map(|index| mix([1, index as u64, u64::from(id.0), 0]));
-                sum = own.fold(sum, u128::wrapping_add).wrapping_add(link(id, state, state));
+            let mut through = SELF;
+            match with {
+                (With::Nothing, _) => {}
+                (With::Itself, state) => {
+                    let own = self.own(id).map(|index| mix([1, index as u64, u64::from(id.0), 0]));
+                    sum = own.fold(sum, u128::wrapping_add).wrapping_add(link(id, state, state));
+                }
+                (With::Relayed, _) => {
+                    let relayed =
+                        self.own(id).filter_map(|own| Some((own, self.relay_on(own, id)?)));
+                    let mut relayed = relayed.peekable();
+                    let first = relayed.peek().map(|(_, relay)| *relay);
+                    through = first.map_or(SELF, |relay| u64::from(relay.0));
+                    // Prefixes behind several relays make it like no other.
+                    let same = relayed.filter(|(_, relay)| Some(*relay) == first);
+                    let own = same.map(|(own, relay)| mix([1, own as u64, u64::from(relay.0), 0]));
+                    sum = own.fold(sum, u128::wrapping_add);
+                }
             }
             let table = match interface.table {
                 RouteTable::Auto => 0,
@@ -274,15 +309,16 @@ impl<'a> Marks<'a> {
             let connected =
                 connected.fold(0_u128, |sum, net| sum.wrapping_add(mix([2, net as u64, 0, 0])));
             let plain = self.plain(interface.node, alone);
-            fold(&[sum, connected, plain, mix([3, interface.network as u64, table, 0])])
+            fold(&[sum, connected, plain, mix([3, interface.network as u64, table, through])])
         };
         let variants = [
-            None,
-            Some(Session::Ready),
-            Some(Session::Asleep),
-            Some(Session::Never),
-            Some(Session::Private),
-            Some(Session::Hairpin),
+            (With::Nothing, Session::Never),
+            (With::Itself, Session::Ready),
+            (With::Itself, Session::Asleep),
+            (With::Itself, Session::Never),
+            (With::Itself, Session::Private),
+            (With::Itself, Session::Hairpin),
+            (With::Relayed, Session::Never),
         ];
         let mut colours: Vec<Option<u128>> = vec![None; topology.interfaces.len()];
         for (variant, with) in variants.into_iter().enumerate() {
@@ -318,8 +354,14 @@ impl<'a> Marks<'a> {
             .filter(move |index| self.owners[*index] == Some(interface.node))
     }
 
+    /// The relay to a prefix that is in the network of an interface.
+    fn relay_on(&self, prefix: usize, id: InterfaceId) -> Option<InterfaceId> {
+        let network = |id: InterfaceId| self.topology.interface(id).network;
+        self.relays[prefix].filter(|relay| network(*relay) == network(id))
+    }
+
     /// What the fleet does with an end; `None` where nothing can be like it.
-    fn end(&self, end: &End, with_self: bool) -> Option<u128> {
+    fn end(&self, end: &End, with: With) -> Option<u128> {
         let kind = match end.member {
             Member::Lan { site, .. } => 1 + u64::from(site.is_some()),
             _ => 0,
@@ -327,7 +369,7 @@ impl<'a> Marks<'a> {
         let network = end.network.map_or(SELF, |network| network as u64);
         let shape = mix([6, kind, network, 0]);
         let mut parts = vec![shape, self.nodes[end.node.0 as usize]];
-        parts.push(self.known(end.node, end.network, end.leaf, with_self)?);
+        parts.push(self.known(end.node, end.network, end.leaf, with)?);
         if kind == 0 {
             // The kernel may choose another of the node's addresses to send from.
             for id in &self.topology.node(end.node).interfaces {
@@ -335,7 +377,7 @@ impl<'a> Marks<'a> {
                 for addr in self.topology.tunnel_addresses(*id) {
                     let alike = Family::of_addr(&addr) == end.family() && addr != end.addr;
                     if let Some(leaf) = self.tables.index(&host_net(addr)).filter(|_| alike) {
-                        parts.push(self.known(end.node, Some(network), leaf, with_self)?);
+                        parts.push(self.known(end.node, Some(network), leaf, with)?);
                     }
                 }
             }
@@ -344,26 +386,25 @@ impl<'a> Marks<'a> {
     }
 
     /// Who knows a prefix of a node, in a network or in all.
-    fn known(
-        &self,
-        node: NodeId,
-        own: Option<usize>,
-        leaf: usize,
-        with_self: bool,
-    ) -> Option<u128> {
+    fn known(&self, node: NodeId, own: Option<usize>, leaf: usize, with: With) -> Option<u128> {
         let entry: &Entry = &self.tables.entries()[leaf];
         self.owners[leaf].filter(|owner| *owner == node)?;
         let mut sum = self.known[leaf];
-        if with_self {
-            for id in &self.topology.node(node).interfaces {
-                let network = self.topology.interface(*id).network;
-                if own.is_none_or(|own| own == network) {
-                    sum = sum.wrapping_add(mix([5, u64::from(id.0), SELF, network as u64]));
-                }
+        let mut through = SELF;
+        for id in &self.topology.node(node).interfaces {
+            let network = self.topology.interface(*id).network;
+            let to = match with {
+                With::Nothing => None,
+                With::Itself => own.is_none_or(|own| own == network).then_some(SELF),
+                With::Relayed => self.relay_on(leaf, *id).map(|relay| u64::from(relay.0)),
+            };
+            if let Some(to) = to {
+                sum = sum.wrapping_add(mix([5, u64::from(id.0), to, network as u64]));
+                through = to;
             }
         }
         let parent = entry.parent.map_or(SELF, |parent| parent as u64);
-        Some(fold(&[sum, mix([8, parent, u64::from(entry.inside), 0])]))
+        Some(fold(&[sum, mix([8, parent, u64::from(entry.inside), through])]))
     }
 }
 
@@ -375,6 +416,19 @@ fn knowers(topology: &Topology, entry: &Entry, owner: Option<NodeId>) -> u128 {
         let to = if own { SELF } else { u64::from(to.0) };
         sum.wrapping_add(mix([5, u64::from(holder.0), to, network]))
     })
+}
+
+/// Whom most of those send a prefix to who do not have its owner for a peer (Boyer and Moore); of
+/// one that has no majority, two owners are never alike.
+fn relay(topology: &Topology, entry: &Entry, owner: NodeId) -> Option<InterfaceId> {
+    let others = entry.peers.iter().map(|(_, to)| *to);
+    let others = others.filter(|to| topology.interface(*to).node != owner);
+    let (relay, _) = others.fold((None, 0_u32), |(relay, votes), to| match relay {
+        Some(known) if known == to => (relay, votes + 1),
+        Some(_) if votes > 0 => (relay, votes - 1),
+        _ => (Some(to), 1),
+    });
+    relay
 }
 
 fn link(remote: InterfaceId, there: Session, back: Session) -> u128 {
@@ -421,4 +475,43 @@ fn owners(tables: &Tables<'_>) -> (Vec<Option<NodeId>>, Vec<bool>) {
         }
     }
     (owners, alone)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn classes(network: &str, count: usize, spoke: impl Fn(usize) -> String) -> usize {
+        let mut text =
+            format!("fleet: f\nnetworks: {{ n: {{ prefixes: 10.0.0.0/16, {network} }} }}\n");
+        text += "hosts:\n  h0: { endpoint: \"h0.example.com:5\", address: 10.0.0.1 }\n";
+        text += "  h1: { endpoint: \"h1.example.com:5\", address: 10.0.0.2 }\n";
+        for index in 0..count {
+            let _ = writeln!(text, "  s{index}: {{ address: 10.0.1.{index}, {} }}", spoke(index));
+        }
+        let parsed = crate::inventory::parse(PathBuf::from("fleet.yaml"), text);
+        let inventory = parsed.inventory.expect("the file is valid");
+        let none = |_: &_, _: &_| -> Vec<IpAddr> { Vec::new() };
+        let topology = crate::topology::build(&inventory, &none);
+        Ends::new(&inventory, &Tables::new(&inventory, &topology)).classes.len()
+    }
+
+    #[test]
+    fn spokes_with_lans_are_alike_however_many_they_are() {
+        let lan = |index: usize| format!("nat: true, subnets: 172.23.{index}.0/24");
+        for network in ["links: { hub: h0 }", "links: { hub: [h0, h1] }"] {
+            // The two first hosts, the spokes' addresses, the spokes' LANs.
+            assert_eq!(classes(network, 3, lan), 4, "{network}");
+            assert_eq!(classes(network, 30, lan), 4, "{network}");
+        }
+        // One that is unlike: its LAN lies within another's.
+        let odd = |index: usize| match index {
+            0 => "nat: true, subnets: 172.23.5.128/25".to_owned(),
+            index => lan(index),
+        };
+        assert!(classes("links: { hub: h0 }", 30, odd) > 4);
+    }
 }

@@ -1,9 +1,8 @@
 //! Full tunnels: both address families through them, and out again at the far end.
 
-use std::collections::HashMap;
-
 use ipnet::IpNet;
 
+use super::folded::Folded;
 use super::written;
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
@@ -59,8 +58,7 @@ fn holds(interface: &Interface, family: Family) -> bool {
 
 /// A family beside the tunnel, or lost within it.
 pub(super) fn families(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut causes: HashMap<(Code, Family, Location), usize> = HashMap::new();
+    let mut findings: Folded<(Code, Family, Location)> = Folded::new();
     for (interface, node, families) in full_tunnels(inventory, topology) {
         for (family, whole) in FAMILIES.into_iter().zip(families) {
             let other = if family == Family::V4 { Family::V6 } else { Family::V4 };
@@ -70,16 +68,10 @@ pub(super) fn families(inventory: &Inventory, topology: &Topology) -> Vec<Findin
                 Some(leak(inventory, topology, interface, node, family, other))
             };
             let Some(finding) = found else { continue };
-            let key = (finding.code, family, finding.primary.at);
-            if let Some(index) = causes.get(&key) {
-                findings[*index].count += 1;
-            } else {
-                causes.insert(key, findings.len());
-                findings.push(finding);
-            }
+            findings.add((finding.code, family, finding.primary.at), || finding);
         }
     }
-    findings
+    findings.into_findings()
 }
 
 /// The override that makes a full tunnel, or the file's `full_tunnel`.
@@ -174,8 +166,7 @@ fn blackhole(
 
 /// Everything is sent to a host that is no exit and sends it no further.
 pub(super) fn dead_ends(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut causes: HashMap<(Location, Location), usize> = HashMap::new();
+    let mut findings: Folded<(Location, Location)> = Folded::new();
     for (interface, node, families) in full_tunnels(inventory, topology) {
         let mut peers = FAMILIES
             .into_iter()
@@ -192,23 +183,20 @@ pub(super) fn dead_ends(inventory: &Inventory, topology: &Topology) -> Vec<Findi
         };
         let far = topology.remote(peer);
         let (at, _) = declared(inventory, interface, node, family);
-        if let Some(index) = causes.get(&(at, far.at)) {
-            findings[*index].count += 1;
-            continue;
-        }
-        causes.insert((at, far.at), findings.len());
-        let title = format!("`{}` sends everything to `{}`, which is no exit", node.name, far.name);
-        findings.push(
+        findings.add((at, far.at), || {
+            let title =
+                format!("`{}` sends everything to `{}`, which is no exit", node.name, far.name);
+
             Finding::new(Code::DeadEnd, title, at)
                 .label(format!("all of {family}"))
                 .also(far.at, "neither sends it on nor masquerades it: replies would not come back")
                 .help(format!(
                     "write `exit: true` under `{}`, or only the fleet's own prefixes here",
                     far.name
-                )),
-        );
+                ))
+        });
     }
-    findings
+    findings.into_findings()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! arrives, whatever source of its own the sender chooses and whichever session happens to be up.
 
 use std::cell::OnceCell;
+use std::net::IpAddr;
 
 use rayon::prelude::*;
 
@@ -66,11 +67,19 @@ impl Prover<'_> {
         let members = |selector| expand(self.inventory, &self.index, self.tables, selector);
         let (from, to) = (members(&rule.from.value), members(&rule.to.value));
         for (end, members) in [(&rule.from, &from), (&rule.to, &to)] {
-            if members.is_empty() {
+            // A packet to or from nowhere keeps every `deny`.
+            let nowhere = |member: &Member| matches!(member, Member::Nowhere(_));
+            if members.is_empty() || (!rule.allow && members.iter().all(nowhere)) {
                 let title = format!("{} stands for no address", name(&end.value));
                 let mut finding = Finding::new(Code::ExpectFails, title, end.at)
                     .label("so the rule says nothing")
-                    .help("give it hosts or subnets, or remove the rule");
+                    .help(match end.value {
+                        Selector::Net(_) => {
+                            "name addresses of hosts, or declare the prefix as `subnets` of the \
+                             site or host that it is behind"
+                        }
+                        _ => "give it hosts or subnets, or remove the rule",
+                    });
                 finding.severity = Severity::Warning;
                 return Some(finding);
             }
@@ -141,11 +150,25 @@ impl Prover<'_> {
         {
             return Some(format!("make the host that routes {addr} a `gateway: true` of its site"));
         }
+        if cause == Cause::NoStart {
+            return match broken.from {
+                Member::Internet(_) => Some(
+                    "nothing of the Internet begins a flow into a tunnel: write the rule the other \
+                     way round, replies are part of it"
+                        .to_owned(),
+                ),
+                Member::Nowhere(addr) => Some(undeclared(addr)),
+                _ => None,
+            };
+        }
         let lost = matches!(cause, Cause::NoRoute | Cause::NoPeer(_) | Cause::NoSession(_));
         if let (true, Member::Lan { addr, .. }) = (lost, broken.to)
             && self.tables.gateways(addr).is_empty()
         {
             return Some(format!("make the host that routes {addr} a `gateway: true` of its site"));
+        }
+        if let (true, Member::Nowhere(addr)) = (lost, broken.to) {
+            return Some(undeclared(addr));
         }
         let near = self.node(&broken.from);
         let far = self.node(&broken.to);
@@ -173,6 +196,14 @@ impl Prover<'_> {
             _ => member.node(),
         }
     }
+}
+
+/// What helps where nothing has an address.
+fn undeclared(addr: IpAddr) -> String {
+    format!(
+        "nothing in the fleet has {addr}: declare it as `subnets` of the site or host that it is \
+         behind"
+    )
 }
 
 /// Two ends that no packet can be between.

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::tables::Tables;
 use super::walk::{Place, Start};
-use crate::inventory::{Index, Inventory, Selector};
+use crate::inventory::{Index, Inventory, Selector, Site};
 use crate::model::Family;
 use crate::topology::{NodeId, NodeKind, Topology};
 
@@ -151,7 +151,7 @@ pub(super) fn expand(
                 })
                 .collect()
         }),
-        Selector::Net(net) => literal(tables, *net),
+        Selector::Net(net) => literal(inventory, tables, *net),
         Selector::Internet => [Family::V4, Family::V6]
             .into_iter()
             .flat_map(|family| tables.classes(everything(family)))
@@ -193,7 +193,7 @@ fn unmanaged(inventory: &Inventory, tables: &Tables<'_>, peer: usize) -> Vec<Mem
 }
 
 /// The addresses of a prefix that something has; where nothing has any, the first one.
-fn literal(tables: &Tables<'_>, net: IpNet) -> Vec<Member> {
+fn literal(inventory: &Inventory, tables: &Tables<'_>, net: IpNet) -> Vec<Member> {
     let topology = tables.topology();
     let mut members = Vec::new();
     let mut first = None;
@@ -211,6 +211,9 @@ fn literal(tables: &Tables<'_>, net: IpNet) -> Vec<Member> {
                 let site = node.site.filter(|_| matches!(node.kind, NodeKind::Host(_)));
                 Member::Lan { addr, site, node: site.is_none().then_some(*id) }
             }));
+        } else if let Some(site) = site_of(inventory, addr) {
+            // A LAN that nobody routes.
+            members.push(Member::Lan { addr, site: Some(site), node: None });
         } else if tables.is_internet(addr) {
             members.push(Member::Internet(addr));
         } else {
@@ -221,4 +224,10 @@ fn literal(tables: &Tables<'_>, net: IpNet) -> Vec<Member> {
         members.extend(first.map(Member::Nowhere));
     }
     members
+}
+
+/// The site whose LAN an address is on.
+fn site_of(inventory: &Inventory, addr: IpAddr) -> Option<usize> {
+    let holds = |site: &Site| site.subnets.iter().any(|subnet| subnet.value.contains(&addr));
+    inventory.sites.iter().position(holds)
 }

@@ -1,7 +1,6 @@
 //! Keepalives: on the side whose NAT would forget the session.
 
-use std::collections::HashMap;
-
+use super::folded::Folded;
 use super::session::{Session, Sessions, entry};
 use super::written;
 use crate::finding::{Code, Finding, Severity};
@@ -12,8 +11,7 @@ use crate::topology::{Interface, InterfaceId, NodeKind, Peer, Topology};
 /// An end that only begins sessions itself and does not hold them open: nobody reaches it, or
 /// what lies behind it, until it has something to send.
 pub(super) fn sleepers(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut causes: HashMap<Location, usize> = HashMap::new();
+    let mut findings: Folded<Location> = Folded::new();
     let sessions = Sessions::new(inventory, topology);
     for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
         for peer in interface.peers.iter().filter(|peer| peer.endpoint.is_none()) {
@@ -26,15 +24,10 @@ pub(super) fn sleepers(inventory: &Inventory, topology: &Topology) -> Vec<Findin
                 continue;
             }
             let at = off(inventory, topology, id, peer).unwrap_or(far.at);
-            if let Some(index) = causes.get(&at) {
-                findings[*index].count += 1;
-                continue;
-            }
-            causes.insert(at, findings.len());
-            findings.push(finding(inventory, topology, interface, peer, at));
+            findings.add(at, || finding(inventory, topology, interface, peer, at));
         }
     }
-    findings
+    findings.into_findings()
 }
 
 /// Where the file turns the keepalive of the far end off.

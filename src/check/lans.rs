@@ -1,6 +1,6 @@
 //! LAN prefixes: at one place each, and apart from the tunnel networks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ipnet::IpNet;
 
@@ -9,21 +9,29 @@ use crate::inventory::Inventory;
 use crate::model::{Located, covers};
 use crate::topology::{Node, NodeKind, Topology};
 
+/// A node that delivers to a LAN, and where that is written.
+type Owner<'t> = (&'t Node, &'t Located<IpNet>);
+
 /// One prefix that nodes of two sites deliver to: one of the two LANs is never reached.
 pub(super) fn equal(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let place = |node: &Node| match node.site {
         Some(site) => format!("site `{}`", inventory.sites[site].name.value),
         None => format!("`{}`", node.name),
     };
-    let mut first: HashMap<IpNet, Vec<(&Node, &Located<IpNet>)>> = HashMap::new();
+    // Within one network, owners at two places are enough to compare with.
+    let mut first: HashMap<(IpNet, usize), Vec<Owner<'_>>> = HashMap::new();
     let mut findings = Vec::new();
     for node in &topology.nodes {
-        for subnet in &node.subnets {
-            let owners = first.entry(subnet.value.trunc()).or_default();
-            let apart = owners.iter().find(|(other, _)| {
-                (other.site.is_none() || other.site != node.site) && share(topology, node, other)
-            });
-            if let Some((other, theirs)) = apart {
+        for (subnet, network) in node
+            .subnets
+            .iter()
+            .flat_map(|subnet| networks(topology, node).map(move |n| (subnet, n)))
+        {
+            let owners = first.entry((subnet.value.trunc(), network)).or_default();
+            let apart = |other: &Node| {
+                (other.site.is_none() || other.site != node.site) && other.name != node.name
+            };
+            if let Some((other, theirs)) = owners.iter().find(|(other, _)| apart(other)) {
                 let title =
                     format!("{} is at {} and at {}", subnet.value, place(other), place(node));
                 findings.push(
@@ -35,15 +43,17 @@ pub(super) fn equal(inventory: &Inventory, topology: &Topology) -> Vec<Finding> 
                         ),
                 );
             }
-            // One owner for each place is enough to compare with.
-            if owners.iter().all(|(other, _)| other.site.is_none() || other.site != node.site)
-                && owners.len() < 8
-            {
+            if owners.len() < 2 && owners.iter().all(|(other, _)| apart(other)) {
                 owners.push((node, subnet));
             }
         }
     }
     dedup(findings)
+}
+
+/// The networks that a node is in.
+fn networks(topology: &Topology, node: &Node) -> impl Iterator<Item = usize> {
+    node.interfaces.iter().map(|id| topology.interface(*id).network)
 }
 
 /// Several gateways of one site say the same: one finding for each pair of places.
@@ -61,11 +71,7 @@ fn dedup(findings: Vec<Finding>) -> Vec<Finding> {
 
 /// Whether two nodes are in one network.
 fn share(topology: &Topology, a: &Node, b: &Node) -> bool {
-    let networks = |node: &Node| -> Vec<usize> {
-        node.interfaces.iter().map(|id| topology.interface(*id).network).collect()
-    };
-    let theirs = networks(b);
-    networks(a).iter().any(|network| theirs.contains(network))
+    networks(topology, a).any(|network| networks(topology, b).any(|other| other == network))
 }
 
 /// A site with several gateways that share no network: its hosts answer through one of them,
@@ -114,19 +120,60 @@ pub(super) fn split(inventory: &Inventory, topology: &Topology) -> Vec<Finding> 
     findings
 }
 
-/// A LAN that overlaps a tunnel network: packets to one end up in the other.
+/// A LAN that overlaps a tunnel network: packets to one end up in the other. Networks that no host
+/// has beside those that lead to the LAN never meet it.
 pub(super) fn over_networks(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
-    let sites = inventory.sites.iter().flat_map(|site| &site.subnets);
-    let own = inventory.hosts.iter().flat_map(|host| &host.subnets);
-    let peers = inventory.peers.iter().flat_map(|peer| &peer.subnets);
-    let mut findings = Vec::new();
     if topology.interfaces.is_empty() {
-        return findings;
+        return Vec::new();
     }
-    for lan in sites.chain(own).chain(peers) {
-        for network in &inventory.networks {
+    let meet: HashSet<(usize, usize)> = topology
+        .nodes
+        .iter()
+        .flat_map(|node| {
+            networks(topology, node)
+                .flat_map(move |one| networks(topology, node).map(move |two| (one, two)))
+        })
+        .collect();
+    // Who is on the LANs of each site.
+    let mut at_site: Vec<HashSet<usize>> = vec![HashSet::new(); inventory.sites.len()];
+    for node in &topology.nodes {
+        if let Some(site) = node.site {
+            at_site[site].extend(networks(topology, node));
+        }
+    }
+    let mut findings = Vec::new();
+    for (site, known) in inventory.sites.iter().zip(&at_site) {
+        findings.extend(overlaps(inventory, &site.subnets, known, &meet));
+    }
+    for (node, host) in topology.nodes.iter().zip(&inventory.hosts) {
+        let known = networks(topology, node).collect();
+        findings.extend(overlaps(inventory, &host.subnets, &known, &meet));
+    }
+    for peer in &inventory.peers {
+        let known = HashSet::from([peer.network]);
+        findings.extend(overlaps(inventory, &peer.subnets, &known, &meet));
+    }
+    findings
+}
+
+/// The tunnel networks that LANs overlap; `known` are the networks of whoever is on the LANs.
+fn overlaps(
+    inventory: &Inventory,
+    lans: &[Located<IpNet>],
+    known: &HashSet<usize>,
+    meet: &HashSet<(usize, usize)>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for lan in lans {
+        for (index, network) in inventory.networks.iter().enumerate() {
             for prefix in &network.prefixes {
-                if covers(&lan.value, &prefix.value) || covers(&prefix.value, &lan.value) {
+                let overlap =
+                    covers(&lan.value, &prefix.value) || covers(&prefix.value, &lan.value);
+                let known_too = || {
+                    known.is_empty()
+                        || known.iter().any(|own| *own == index || meet.contains(&(*own, index)))
+                };
+                if overlap && known_too() {
                     let name = &network.name.value;
                     let title =
                         format!("{} overlaps {} of network `{name}`", lan.value, prefix.value);

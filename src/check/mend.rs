@@ -1,10 +1,13 @@
 //! Changes to the file that make a flow work: proposed from the cause, and kept only if the proof
 //! of the changed file succeeds.
 
+use std::path::{Component, Path, PathBuf};
+
 use serde::Serialize;
 
 use super::edit;
 use super::flow::Broken;
+use super::flows::{self, Member};
 use super::tables::Tables;
 use super::walk::{Act, Cause};
 use super::why;
@@ -51,19 +54,23 @@ pub(super) fn find(
         found.iter().filter(|f| f.severity == finding::Severity::Error).count()
     };
     let before = errors(inventory, topology);
-    proposals(inventory, topology, addresses, broken).into_iter().take(TRIED).find_map(|proposal| {
-        let texts = apply(inventory, &proposal)?;
-        let mut reader = Reader::default();
-        for ((_, file), text) in inventory.sources.files().zip(&texts) {
-            reader.add(file.path.clone(), text.clone());
-        }
-        let changed = reader.finish().inventory?;
-        let topology = topology::build(&changed, addresses);
-        let tables = Tables::new(&changed, &topology);
-        let works = why::first(&changed, &tables, from, to).broken.is_none();
-        (works && errors(&changed, &topology) <= before)
-            .then(|| Mend { title: proposal.title, patch: patch(inventory, &texts) })
-    })
+    let sources =
+        flows::expand(inventory, &inventory.index(), &Tables::new(inventory, topology), from);
+    proposals(inventory, topology, addresses, (broken, &sources)).into_iter().take(TRIED).find_map(
+        |proposal| {
+            let texts = apply(inventory, &proposal)?;
+            let mut reader = Reader::default();
+            for ((_, file), text) in inventory.sources.files().zip(&texts) {
+                reader.add(file.path.clone(), text.clone());
+            }
+            let changed = reader.finish().inventory?;
+            let topology = topology::build(&changed, addresses);
+            let tables = Tables::new(&changed, &topology);
+            let works = why::first(&changed, &tables, from, to).broken.is_none();
+            (works && errors(&changed, &topology) <= before)
+                .then(|| Mend { title: proposal.title, patch: patch(inventory, &texts) })
+        },
+    )
 }
 
 /// The texts of all files with the edits made.
@@ -84,8 +91,7 @@ fn patch(inventory: &Inventory, texts: &[String]) -> String {
     let mut patch = String::new();
     for ((_, file), text) in inventory.sources.files().zip(texts) {
         if file.text != *text {
-            let whole = file.path.display().to_string();
-            let name = whole.trim_start_matches("./").trim_start_matches('/');
+            let name = below(&file.path).display().to_string();
             let diff = similar::TextDiff::from_lines(&file.text, text);
             let (old, new) = (format!("a/{name}"), format!("b/{name}"));
             patch.push_str(&diff.unified_diff().context_radius(3).header(&old, &new).to_string());
@@ -94,11 +100,25 @@ fn patch(inventory: &Inventory, texts: &[String]) -> String {
     patch
 }
 
+/// A path without what leads up: neither git nor patch(1) follows that. It is then relative to the
+/// highest folder that it is given by.
+fn below(path: &Path) -> PathBuf {
+    let mut below = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => below.push(name),
+            Component::ParentDir => drop(below.pop()),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    below
+}
+
 fn proposals(
     inventory: &Inventory,
     topology: &Topology,
     addresses: &dyn Addresses,
-    broken: &Broken,
+    (broken, sources): (&Broken, &[Member]),
 ) -> Vec<Proposal> {
     let maker = Maker { inventory, topology };
     let mut all = Vec::new();
@@ -112,6 +132,10 @@ fn proposals(
             all.extend(switch(step.node, "transit").chain(switch(step.node, "gateway")));
         }
         (Some(Cause::NoExit), Some(step)) => all.extend(switch(step.node, "exit")),
+        (Some(Cause::NoRoute | Cause::NoPeer(_)), _) => {
+            all.extend(maker.exits(broken));
+            all.extend(maker.exit_for_all(broken, sources));
+        }
         (Some(Cause::NoWayBack), Some(step)) => {
             all.extend(switch(step.node, "masquerade").chain(switch(step.node, "exit")));
         }
@@ -159,7 +183,7 @@ impl Maker<'_> {
         let steps = broken.out.steps.iter();
         let steps = steps.chain(broken.back.iter().flat_map(|back| &back.steps));
         let mut nodes: Vec<NodeId> = steps.map(|step| step.node).collect();
-        nodes.extend([broken.from, broken.to].iter().filter_map(super::flows::Member::node));
+        nodes.extend([broken.from, broken.to].iter().filter_map(Member::node));
         nodes.sort_unstable();
         nodes.dedup();
         let mut found: Vec<(usize, usize, usize, Location)> = Vec::new();
@@ -239,10 +263,80 @@ impl Maker<'_> {
             .collect()
     }
 
+    /// Full tunnels for an end that is to reach the Internet: through the exits that there are,
+    /// then through hosts that could be one.
+    fn exits(&self, broken: &Broken) -> Vec<Proposal> {
+        if !matches!(broken.to, Member::Internet(_)) {
+            return Vec::new();
+        }
+        let (mut through, mut made) = (Vec::new(), Vec::new());
+        for id in self.near(broken.from) {
+            let own = self.topology.interface(id);
+            let node = self.topology.node(own.node);
+            for peer in &own.peers {
+                let far = self.topology.remote(peer);
+                let NodeKind::Host(index) = far.kind else { continue };
+                let edits = match node.kind {
+                    NodeKind::Host(_) => [node.at, own.at]
+                        .map(|within| Edit {
+                            within,
+                            key: "full_tunnel",
+                            value: far.name.to_string(),
+                        })
+                        .into(),
+                    NodeKind::Unmanaged(_) => {
+                        vec![Edit { within: node.at, key: "full_tunnel", value: "true".to_owned() }]
+                    }
+                };
+                for edit in edits {
+                    let title =
+                        format!("send everything from `{}` through `{}`", node.name, far.name);
+                    if far.exit {
+                        through.push(Proposal { title, edits: vec![edit] });
+                        continue;
+                    }
+                    let within = self.inventory.hosts[index].name.at;
+                    let exit = Edit { within, key: "exit", value: "true".to_owned() };
+                    let title = format!("{title}, as an exit");
+                    made.push(Proposal { title, edits: vec![edit, exit] });
+                }
+            }
+        }
+        // Places that are one, where the network is not named, make one proposal twice.
+        through.truncate(8);
+        made.truncate(8);
+        through.into_iter().chain(made).collect()
+    }
+
+    /// The same for all hosts that a selector stands for, each through an exit that it is linked
+    /// to.
+    fn exit_for_all(&self, broken: &Broken, sources: &[Member]) -> Option<Proposal> {
+        if !matches!(broken.to, Member::Internet(_)) {
+            return None;
+        }
+        let interfaces = sources.iter().flat_map(|source| self.near(*source));
+        let mut nodes: Vec<NodeId> =
+            interfaces.map(|id| self.topology.interface(id).node).collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        let edit = |node: &NodeId| {
+            let (_, host) = self.host(*node)?;
+            let peers = self.topology.node(*node).interfaces.iter();
+            let peers = peers.flat_map(|id| &self.topology.interface(*id).peers);
+            let exit = peers.map(|peer| self.topology.remote(peer)).find(|far| far.exit)?;
+            let full = host.interfaces.iter().any(|own| own.full_tunnel_via.is_some());
+            let (within, value) = (host.name.at, exit.name.to_string());
+            (!full).then_some(Edit { within, key: "full_tunnel", value })
+        };
+        let edits: Vec<Edit> = nodes.iter().filter_map(edit).collect();
+        let title = format!("send everything from {} hosts through their exits", edits.len());
+        (edits.len() > 1).then_some(Proposal { title, edits })
+    }
+
     /// Hosts that could route the LAN at an end.
     fn gateways(&self, broken: &Broken) -> Vec<Proposal> {
         let sites = [broken.from, broken.to].into_iter().filter_map(|end| match end {
-            super::flows::Member::Lan { site, .. } => site,
+            Member::Lan { site, .. } => site,
             _ => None,
         });
         sites
@@ -257,10 +351,10 @@ impl Maker<'_> {
     }
 
     /// The interfaces of the hosts at an end.
-    fn near(&self, end: super::flows::Member) -> Vec<InterfaceId> {
+    fn near(&self, end: Member) -> Vec<InterfaceId> {
         let at = |node: NodeId| self.topology.node(node).interfaces.clone();
         match end {
-            super::flows::Member::Lan { site: Some(site), .. } => (0..)
+            Member::Lan { site: Some(site), .. } => (0..)
                 .map(NodeId)
                 .zip(&self.topology.nodes)
                 .filter(|(id, node)| {
@@ -268,7 +362,7 @@ impl Maker<'_> {
                 })
                 .flat_map(|(id, _)| at(id))
                 .collect(),
-            super::flows::Member::Lan { node: Some(node), .. } => at(node),
+            Member::Lan { node: Some(node), .. } => at(node),
             end => end.node().map(at).unwrap_or_default(),
         }
     }

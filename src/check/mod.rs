@@ -16,6 +16,7 @@ mod exits;
 mod expect;
 mod flow;
 mod flows;
+mod folded;
 mod keepalives;
 mod keys;
 mod lans;
@@ -23,6 +24,7 @@ mod listening;
 mod mend;
 mod mtus;
 mod nested;
+mod overrides;
 mod pairs;
 mod points;
 mod ports;
@@ -74,6 +76,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "lans-over-networks", check: lans::over_networks },
     Rule { name: "roaming-lans", check: roaming::lans },
     Rule { name: "duplicate-allowed-ips", check: allowed::duplicates },
+    Rule { name: "overrides-without-link", check: overrides::unlinked },
     Rule { name: "missing-tunnel-addresses", check: allowed::missing },
     Rule { name: "endpoints-in-tunnels", check: nested::endpoints },
     Rule { name: "routes-twice", check: routes::twice },

@@ -1,14 +1,15 @@
 //! MTUs: an encrypted packet has to fit what carries it.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
+use super::folded::Folded;
 use super::nested::{Nesting, literal};
+use super::session::entry;
 use super::written;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
 use crate::model::{Family, Location};
-use crate::topology::{Interface, Node, Peer, Topology};
+use crate::topology::{Interface, InterfaceId, Node, Peer, Topology};
 
 /// Bytes around an inner packet over IPv4: 20 + 8 + 32.
 const OVER_V4: u16 = 60;
@@ -19,9 +20,18 @@ const ETHERNET: u16 = 1500;
 /// What every IPv6 link has to carry (RFC 8200, section 5).
 const LEAST_V6: u16 = 1280;
 
-/// The bytes that encryption adds towards a peer, and whether that is certain.
-fn overhead(peer: &Peer) -> (u16, bool) {
-    match literal(peer) {
+/// The address that a session goes by: one that this side is told, or else the one by which the
+/// other side begins it.
+fn carrying(topology: &Topology, id: InterfaceId, peer: &Peer) -> Option<IpAddr> {
+    match peer.endpoint {
+        Some(_) => literal(peer),
+        None => literal(entry(topology, peer.remote, id)?),
+    }
+}
+
+/// The bytes that encryption adds over an address, and whether that is certain.
+fn overhead(addr: Option<IpAddr>) -> (u16, bool) {
+    match addr {
         Some(IpAddr::V4(_)) => (OVER_V4, true),
         Some(IpAddr::V6(_)) => (OVER_V6, true),
         None => (OVER_V6, false),
@@ -31,41 +41,27 @@ fn overhead(peer: &Peer) -> (u16, bool) {
 /// Every interface whose packets do not fit.
 pub(super) fn sizes(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let nesting = Nesting::new(inventory, topology);
-    let mut all = Folded::default();
-    for interface in &topology.interfaces {
+    let mut all: Folded<(Code, Location)> = Folded::new();
+    let mut add = |finding: Option<Finding>| {
+        if let Some(finding) = finding {
+            all.add_found((finding.code, finding.primary.at), finding);
+        }
+    };
+    for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
         let node = topology.node(interface.node);
         if !written::ours(inventory, node.kind) {
             continue;
         }
         let declared = written::mtu(inventory, node, interface);
         if let Some(at) = declared {
-            all.add(underlay(inventory, topology, node, interface, at));
+            add(underlay(inventory, topology, node, id, at));
         }
         if node.interfaces.len() > 1 {
-            all.add(nested(topology, &nesting, node, interface, declared));
+            add(nested(topology, &nesting, node, interface, declared));
         }
-        all.add(small(inventory, topology, node, interface, declared));
+        add(small(inventory, topology, node, interface, declared));
     }
-    all.findings
-}
-
-/// Findings by code and place, counted.
-#[derive(Default)]
-struct Folded {
-    findings: Vec<Finding>,
-    causes: HashMap<(Code, Location), usize>,
-}
-
-impl Folded {
-    fn add(&mut self, finding: Option<Finding>) {
-        let Some(finding) = finding else { return };
-        if let Some(index) = self.causes.get(&(finding.code, finding.primary.at)) {
-            self.findings[*index].count += 1;
-            return;
-        }
-        self.causes.insert((finding.code, finding.primary.at), self.findings.len());
-        self.findings.push(finding);
-    }
+    all.into_findings()
 }
 
 /// The underlay of a node: its bytes, and where they are written.
@@ -79,16 +75,17 @@ fn underlay(
     inventory: &Inventory,
     topology: &Topology,
     node: &Node,
-    interface: &Interface,
+    id: InterfaceId,
     at: Location,
 ) -> Option<Finding> {
+    let interface = topology.interface(id);
     let own = way_out(inventory, node);
     let mtu = interface.mtu.get();
     // Most interfaces are far below what any link would need.
     let worst = interface.peers.iter().filter_map(|peer| {
         let far = topology.remote(peer);
         let least = own.min(way_out(inventory, far));
-        let (bytes, sure) = overhead(peer);
+        let (bytes, sure) = overhead(carrying(topology, id, peer));
         let fits = least.0.saturating_sub(bytes);
         // Over a name's IPv4 address it might still fit.
         let broken = mtu > least.0.saturating_sub(OVER_V4) || (sure && mtu > fits);
@@ -125,7 +122,7 @@ fn nested(
         let addr = literal(peer)?;
         let carrier = nesting.carrier(interface, addr)?;
         let outer = topology.interface(carrier.to);
-        let fits = outer.mtu.get().saturating_sub(overhead(peer).0);
+        let fits = outer.mtu.get().saturating_sub(overhead(literal(peer)).0);
         if std::ptr::eq(outer, interface) || mtu <= fits {
             return None;
         }

@@ -1,12 +1,13 @@
 //! Encrypted packets that a tunnel carries: into itself, which never works, or into another one.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixSet;
 
+use super::folded::Folded;
 use super::tables::{Match, Out, Tables};
 use super::written;
 use crate::finding::{Code, Finding, Severity};
@@ -143,7 +144,7 @@ pub(super) fn endpoints(inventory: &Inventory, topology: &Topology) -> Vec<Findi
     let mut known = Memo::new(topology);
     // The sides whose packets go into a tunnel at all, with what carries them.
     let mut carried: BTreeMap<Side, Vec<Side>> = BTreeMap::new();
-    let mut findings = Findings { inventory, topology, all: Vec::new(), causes: HashMap::new() };
+    let mut findings = Findings { inventory, topology, all: Folded::new() };
     for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
         let node = topology.node(interface.node);
         if !written::ours(inventory, node.kind) {
@@ -177,7 +178,7 @@ pub(super) fn endpoints(inventory: &Inventory, topology: &Topology) -> Vec<Findi
             findings.cycle(*first, rest);
         }
     }
-    findings.all
+    findings.all.into_findings()
 }
 
 const OFF: crate::model::RouteTable = crate::model::RouteTable::Off;
@@ -230,20 +231,14 @@ fn cycles(carried: &BTreeMap<Side, Vec<Side>>) -> Vec<Vec<Side>> {
 struct Findings<'a> {
     inventory: &'a Inventory,
     topology: &'a Topology,
-    all: Vec<Finding>,
-    /// Findings by the place of the endpoint and that of the prefix.
-    causes: HashMap<(Location, Location), usize>,
+    /// By the place of the endpoint and that of the prefix.
+    all: Folded<(Location, Location)>,
 }
 
 impl Findings<'_> {
     fn add(&mut self, finding: Finding) {
         let second = finding.others.first().map_or(finding.primary.at, |label| label.at);
-        if let Some(index) = self.causes.get(&(finding.primary.at, second)) {
-            self.all[*index].count += 1;
-            return;
-        }
-        self.causes.insert((finding.primary.at, second), self.all.len());
-        self.all.push(finding);
+        self.all.add((finding.primary.at, second), || finding);
     }
 
     fn endpoint(&self, interface: &Interface, peer: &Peer) -> Location {

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::folded::Folded;
 use super::written;
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
-use crate::model::{Endpoint, HostName, Location};
+use crate::model::{Endpoint, EndpointHost, HostName, Location, is_private};
 use crate::topology::Topology;
 
 /// Two interfaces of one host on one UDP port: the second one does not come up.
@@ -40,23 +41,57 @@ pub(super) fn ports(inventory: &Inventory, topology: &Topology) -> Vec<Finding> 
     findings
 }
 
+/// A private net: one address there is not the same one in another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Net<'i> {
+    /// That of hosts of which nothing is said.
+    Unsaid,
+    /// A site's own.
+    Site(usize),
+    /// One that joins sites.
+    Named(&'i str),
+}
+
+/// The private net that an endpoint is in, if it is in one.
+fn private_net<'i>(
+    inventory: &'i Inventory,
+    site: Option<usize>,
+    endpoint: &Endpoint,
+) -> Option<Net<'i>> {
+    let EndpointHost::Addr(addr) = endpoint.host else { return None };
+    is_private(addr).then_some(())?;
+    let Some(site) = site else { return Some(Net::Unsaid) };
+    let name = inventory.sites[site].underlay.name.as_ref();
+    Some(name.map_or(Net::Site(site), |name| Net::Named(name.value.as_str())))
+}
+
 /// Two hosts that are reached at one endpoint: only one of them can be.
 pub(super) fn endpoints(inventory: &Inventory, _topology: &Topology) -> Vec<Finding> {
-    let mut first: HashMap<&Endpoint, (Location, &HostName)> = HashMap::new();
+    let mut first: HashMap<(&Endpoint, Option<Net<'_>>), (Location, &HostName)> = HashMap::new();
     let mut findings = Vec::new();
     let hosts = inventory.hosts.iter().flat_map(|host| {
         host.interfaces.iter().filter_map(move |own| {
-            own.endpoint.as_ref().map(|endpoint| (&host.name.value, endpoint))
+            // What the host itself listens on is said where its ports are.
+            let ports = if host.nat { None } else { Some(&host.name.value) };
+            own.endpoint.as_ref().map(|endpoint| (&host.name.value, host.site, endpoint, ports))
         })
     });
-    let peers = inventory
-        .peers
-        .iter()
-        .filter_map(|peer| peer.endpoint.as_ref().map(|endpoint| (&peer.name.value, endpoint)));
-    for (name, endpoint) in hosts.chain(peers) {
-        match first.get(&endpoint.value) {
-            // Two interfaces of one host clash by their port.
-            Some((_, other)) if *other == name => {}
+    let peers = inventory.peers.iter().filter_map(|peer| {
+        peer.endpoint.as_ref().map(|endpoint| (&peer.name.value, None, endpoint, None))
+    });
+    for (name, site, endpoint, ports) in hosts.chain(peers) {
+        let net = private_net(inventory, site, &endpoint.value);
+        match first.get(&(&endpoint.value, net)) {
+            Some((_, other)) if ports == Some(*other) => {}
+            Some((at, other)) if *other == name => {
+                let title = format!("two interfaces of `{name}` are reached at one endpoint");
+                findings.push(
+                    Finding::new(Code::PortClash, title, endpoint.at)
+                        .label("forwarded to one of them")
+                        .also(*at, "taken here already")
+                        .help("forward a port of its own to each"),
+                );
+            }
             Some((at, other)) => {
                 let title = format!("`{other}` and `{name}` are reached at one endpoint");
                 findings.push(
@@ -67,7 +102,7 @@ pub(super) fn endpoints(inventory: &Inventory, _topology: &Topology) -> Vec<Find
                 );
             }
             None => {
-                first.insert(&endpoint.value, (endpoint.at, name));
+                first.insert((&endpoint.value, net), (endpoint.at, name));
             }
         }
     }
@@ -76,9 +111,8 @@ pub(super) fn endpoints(inventory: &Inventory, _topology: &Topology) -> Vec<Find
 
 /// Two interfaces of one host with one name.
 pub(super) fn interfaces(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
     // The same two networks clash on every host that is in both: one finding, counted.
-    let mut causes: HashMap<(Location, Location), usize> = HashMap::new();
+    let mut findings: Folded<(Location, Location)> = Folded::new();
     for node in topology.nodes.iter().filter(|node| node.interfaces.len() > 1) {
         let mut first: HashMap<&str, Location> = HashMap::new();
         for id in &node.interfaces {
@@ -91,20 +125,17 @@ pub(super) fn interfaces(inventory: &Inventory, topology: &Topology) -> Vec<Find
                 first.insert(interface.name.as_str(), at);
                 continue;
             };
-            if let Some(index) = causes.get(&(*other, at)) {
-                findings[*index].count += 1;
-                continue;
-            }
-            causes.insert((*other, at), findings.len());
-            let title = format!("two interfaces of `{}` are named {}", node.name, interface.name);
-            findings.push(
+            findings.add((*other, at), || {
+                let title =
+                    format!("two interfaces of `{}` are named {}", node.name, interface.name);
+
                 Finding::new(Code::InterfaceClash, title, at)
                     .label(format!("for network `{}`", network.name.value))
                     .also(*other, "and for this one")
                     .also(node.at, "in both networks")
-                    .help("give the networks different `interface:` names"),
-            );
+                    .help("give the networks different `interface:` names")
+            });
         }
     }
-    findings
+    findings.into_findings()
 }

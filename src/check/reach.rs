@@ -151,9 +151,10 @@ pub fn reachability(inventory: &Inventory, topology: &Topology) -> Reachability 
     };
     for verdict in &proof.verdicts {
         let works = verdict.result.is_ok();
-        // That a phone sleeps is as the file says.
+        // That a phone sleeps is as the file says, and routes of the operator's own are not in it.
         let excused = verdict.result.as_ref().is_err_and(|broken| {
             broken.cause.is_some_and(|cause| broken::code(topology, cause).is_none())
+                || broken::routed_by_hand(&tables, broken)
         });
         let wanted = verdict.wanted && !excused;
         all.flows += verdict.flows;

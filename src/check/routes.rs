@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use ipnet::IpNet;
 
+use super::folded::Folded;
 use super::written;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
@@ -28,9 +29,8 @@ fn routed(interface: &Interface) -> impl Iterator<Item = (IpNet, usize)> + '_ {
 /// One prefix that two interfaces of one host route: the second `ip route add` fails, and wg-quick
 /// takes its interface down again.
 pub(super) fn twice(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
     // A LAN that two networks lead to clashes on every host that is in both: one finding, counted.
-    let mut causes: HashMap<(Location, usize, usize), usize> = HashMap::new();
+    let mut findings: Folded<(Location, usize, usize)> = Folded::new();
     for node in topology.nodes.iter().filter(|node| node.interfaces.len() > 1) {
         let mut first: HashMap<IpNet, (&Interface, usize)> = HashMap::new();
         let interfaces = node.interfaces.iter().map(|id| topology.interface(*id));
@@ -46,17 +46,12 @@ pub(super) fn twice(inventory: &Inventory, topology: &Topology) -> Vec<Finding> 
                 let one = place(inventory, topology, (other, *theirs), net);
                 let two = place(inventory, topology, (interface, index), net);
                 let key = (two, other.network, interface.network);
-                if let Some(index) = causes.get(&key) {
-                    findings[*index].count += 1;
-                    continue;
-                }
-                causes.insert(key, findings.len());
                 let ends = ((*other, *theirs, one), (interface, index, two));
-                findings.push(clash(inventory, topology, node, net, ends));
+                findings.add(key, || clash(inventory, topology, node, net, ends));
             }
         }
     }
-    findings
+    findings.into_findings()
 }
 
 fn place(
@@ -109,8 +104,7 @@ fn clash(
 
 /// A peer that has the very prefix of a LAN that the host is on.
 pub(super) fn lans(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut causes: HashMap<(Location, Location), usize> = HashMap::new();
+    let mut findings: Folded<(Location, Location)> = Folded::new();
     for interface in topology.interfaces.iter().filter(|interface| in_main(interface)) {
         let node = topology.node(interface.node);
         let site = node.site.map(|site| inventory.sites[site].subnets.as_slice());
@@ -132,22 +126,17 @@ pub(super) fn lans(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
                 let (at, entry) = written::allowed(inventory, topology, interface, remote, net);
                 let (primary, second) =
                     if entry.is_some() { (at, lan.at) } else { (lan.at, topology.remote(peer).at) };
-                if let Some(index) = causes.get(&(primary, second)) {
-                    findings[*index].count += 1;
-                    continue;
-                }
-                causes.insert((primary, second), findings.len());
-                let far = &topology.remote(peer).name;
-                let title = format!(
-                    "`{}` is on {net}, and {} takes it to `{far}`",
-                    node.name, interface.name
-                );
-                let (label, other) = if entry.is_some() {
-                    ("its own LAN".to_owned(), "the LAN".to_owned())
-                } else {
-                    (format!("the LAN of `{}` too", node.name), "routes it for all".to_owned())
-                };
-                findings.push(
+                findings.add((primary, second), || {
+                    let far = &topology.remote(peer).name;
+                    let title = format!(
+                        "`{}` is on {net}, and {} takes it to `{far}`",
+                        node.name, interface.name
+                    );
+                    let (label, other) = if entry.is_some() {
+                        ("its own LAN".to_owned(), "the LAN".to_owned())
+                    } else {
+                        (format!("the LAN of `{}` too", node.name), "routes it for all".to_owned())
+                    };
                     Finding::new(Code::LanTaken, title, primary)
                         .label(label)
                         .also(second, other)
@@ -158,10 +147,10 @@ pub(super) fn lans(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
                              {net} out of the AllowedIPs of `{far}` (`peers: {{ {far}: {{ \
                              allowed_ips: […] }} }}` under `{}`), or set `table: off`",
                             node.name
-                        )),
-                );
+                        ))
+                });
             }
         }
     }
-    findings
+    findings.into_findings()
 }

@@ -1,7 +1,7 @@
 //! Sessions: somebody has to begin them.
 
-use std::collections::HashMap;
-
+use super::folded::Folded;
+use super::session::entry;
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
 use crate::model::{Location, host_net};
@@ -10,30 +10,20 @@ use crate::topology::{Interface, InterfaceId, Node, NodeKind, Peer, Topology};
 /// A link where neither end knows an endpoint of the other. One finding for each place that says
 /// so, counting its links.
 pub(super) fn initiators(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    let mut causes: HashMap<(usize, Location), usize> = HashMap::new();
+    let mut findings: Folded<(usize, Location)> = Folded::new();
     for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
         let silent =
             interface.peers.iter().filter(|peer| peer.endpoint.is_none() && id < peer.remote);
         for peer in silent {
-            if back(topology, id, peer).is_some_and(|back| back.endpoint.is_some()) {
+            if entry(topology, peer.remote, id).is_some_and(|back| back.endpoint.is_some()) {
                 continue;
             }
-            if let Some(index) = causes.get(&(interface.network, peer.at)) {
-                findings[*index].count += 1;
-                continue;
-            }
-            causes.insert((interface.network, peer.at), findings.len());
-            findings.push(finding(inventory, topology, interface, peer));
+            findings.add((interface.network, peer.at), || {
+                finding(inventory, topology, interface, peer)
+            });
         }
     }
-    findings
-}
-
-/// What the other end says about this one.
-fn back<'t>(topology: &'t Topology, id: InterfaceId, peer: &Peer) -> Option<&'t Peer> {
-    let peers = &topology.interface(peer.remote).peers;
-    peers.binary_search_by_key(&id, |peer| peer.remote).ok().map(|index| &peers[index])
+    findings.into_findings()
 }
 
 fn finding(

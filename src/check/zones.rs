@@ -42,10 +42,21 @@ fn between(
     from: InterfaceId,
     to: InterfaceId,
 ) -> Option<Finding> {
-    let family = FAMILIES.into_iter().find(|family| match family {
+    let forwarded = FAMILIES.into_iter().filter(|family| match family {
         Family::V4 => gate.forwards.v4,
         Family::V6 => gate.forwards.v6,
-    })?;
+    });
+    forwarded.into_iter().find_map(|family| passes(inventory, topology, gate, (from, to), family))
+}
+
+/// A packet of one family that passes from one interface of a gateway to another.
+fn passes(
+    inventory: &Inventory,
+    topology: &Topology,
+    gate: &Node,
+    (from, to): (InterfaceId, InterfaceId),
+    family: Family,
+) -> Option<Finding> {
     let address = |id: InterfaceId| {
         topology.tunnel_addresses(id).find(|addr| Family::of_addr(addr) == family)
     };
@@ -53,16 +64,20 @@ fn between(
         peer.allowed_ips.iter().any(|net| net.prefix_len() <= 1 && Family::of(net) == family)
     };
     // Who sends everything to the gateway sends it the other network's packets too.
-    let mut senders = entries(topology, from).filter(|(_, theirs)| everything(theirs));
+    let mut senders = entries(topology, from)
+        .filter(|(peer, theirs)| everything(theirs) && address(peer.remote).is_some());
     let (sender, _) = senders.next()?;
     let source = address(sender.remote)?;
+    let one = topology.remote(sender);
     let accepts = |theirs: &Peer| theirs.allowed_ips.iter().any(|net| net.contains(&source));
     let takes = |(peer, theirs): &(&Peer, &Peer)| accepts(theirs) && address(peer.remote).is_some();
-    let mut receivers = entries(topology, to).filter(takes);
+    // A host that is in both networks needs no gateway to itself.
+    let other = |(peer, _): &(&Peer, &Peer)| topology.remote(peer).name != one.name;
+    let mut receivers = entries(topology, to).filter(takes).filter(other);
     let (receiver, _) = receivers.next()?;
     let destination = address(receiver.remote)?;
-    let (one, two) = (topology.remote(sender), topology.remote(receiver));
-    if asked(inventory, topology, one, two) || one.name == two.name {
+    let two = topology.remote(receiver);
+    if asked(inventory, topology, one, two) {
         return None;
     }
     let count = (1 + senders.count()) * (1 + receivers.count());
@@ -106,20 +121,12 @@ fn stands_for(
 ) -> bool {
     let interfaces = || node.interfaces.iter().map(|id| topology.interface(*id));
     match selector {
-        Selector::Host(name) => node.name == *name,
-        Selector::Site(name) => {
-            node.site.is_some_and(|site| inventory.sites[site].name.value == *name)
-        }
-        Selector::Group(name) => match node.kind {
-            NodeKind::Host(index) => inventory.hosts[index].groups.contains(name),
-            NodeKind::Unmanaged(_) => false,
-        },
         Selector::Network(name) => {
             interfaces().any(|interface| inventory.networks[interface.network].name.value == *name)
         }
         Selector::Net(net) => interfaces()
             .flat_map(|interface| &interface.addresses)
             .any(|addr| net.contains(&addr.value.addr())),
-        Selector::Internet => false,
+        selector => node.is_of(inventory, selector),
     }
 }

@@ -296,11 +296,12 @@ pub(super) fn addresses(field: &Field<'_>, sink: &mut Sink) -> Vec<Located<IpAdd
             continue;
         };
         if addr.is_loopback() || addr.is_multicast() || addr.is_unspecified() {
-            sink.push(Finding::new(
-                Code::UnusableAddress,
-                format!("{addr} cannot be the address of a host"),
-                text.at,
-            ));
+            let title = format!("{addr} cannot be the address of a host");
+            sink.push(
+                Finding::new(Code::UnusableAddress, title, text.at)
+                    .label("a loopback, multicast or unspecified address")
+                    .help("choose an address within the network's prefix, or leave it out: one is allocated"),
+            );
             continue;
         }
         found.push(Located::new(addr, text.at));

@@ -70,8 +70,8 @@ pub(super) fn word<T: FromStr>(words: &mut SplitAsciiWhitespace<'_>) -> Option<T
     words.next()?.parse().ok()
 }
 
-fn flag(words: &mut SplitAsciiWhitespace<'_>) -> Option<bool> {
-    match words.next()? {
+fn flag(word: &str) -> Option<bool> {
+    match word {
         "yes" | "1" => Some(true),
         "no" | "0" => Some(false),
         _ => None,
@@ -98,21 +98,21 @@ impl Reader {
             "now" => self.host.now = word(rest)?,
             "machine" => facts.machine = printable(rest.next()?)?,
             "kernel" => facts.kernel = printable(rest.next()?)?,
-            "systemd" => facts.systemd = flag(rest)?,
-            "kernel-wireguard" => facts.kernel_wireguard = flag(rest)?,
-            "tun" => facts.tun = flag(rest)?,
+            "systemd" => facts.systemd = flag(rest.next()?)?,
+            "kernel-wireguard" => facts.kernel_wireguard = flag(rest.next()?)?,
+            "tun" => facts.tun = flag(rest.next()?)?,
             "tool" => facts.tools.extend([printable(rest.next()?)?]),
             "agent" => facts.agent = Some(word(rest)?),
-            "forward4" => self.host.forward_v4 = flag(rest)?,
-            "forward6" => self.host.forward_v6 = flag(rest)?,
+            "forward4" => self.host.forward_v4 = flag(rest.next()?)?,
+            "forward6" => self.host.forward_v6 = flag(rest.next()?)?,
             "armed" => self.host.armed = Some(printable(rest.next()?)?),
             "firewall" => self.host.firewall = Some(printable(rest.next()?)?),
             "unit" => {
                 let name = printable(rest.next()?)?;
-                let state = UnitState { enabled: flag(rest)?, active: flag(rest)? };
+                let state = UnitState { enabled: flag(rest.next()?)?, active: flag(rest.next()?)? };
                 self.host.units.insert(name, state);
             }
-            "file" => self.start_file(rest)?,
+            "file" => self.start_file(line)?,
             "interface" => self.start_interface(rest)?,
             "device" => self.device(rest)?,
             "address" => self.address(rest)?,
@@ -125,11 +125,13 @@ impl Reader {
         Some(())
     }
 
-    fn start_file(&mut self, words: &mut SplitAsciiWhitespace<'_>) -> Option<()> {
-        let mode = u32::from_str_radix(words.next()?, 8).ok()?;
-        let root = flag(words)?;
-        let fingerprint = word(words)?;
-        let path = printable(words.next()?)?;
+    /// `file MODE ROOT FINGERPRINT PATH`; the path is all that is left, blanks included.
+    fn start_file(&mut self, line: &str) -> Option<()> {
+        let mut fields = line.splitn(5, ' ').skip(1);
+        let mode = u32::from_str_radix(fields.next()?, 8).ok()?;
+        let root = flag(fields.next()?)?;
+        let fingerprint = fields.next()?.parse().ok()?;
+        let path = fields.next().filter(|path| path.starts_with('/')).and_then(printable)?;
         let file = ObservedFile { mode, root, fingerprint, public_text: String::new() };
         self.host.files.insert(path.clone(), file);
         self.file = Some(path);
@@ -146,7 +148,7 @@ impl Reader {
         };
         let interface = ObservedInterface {
             backend,
-            up: flag(words)?,
+            up: flag(words.next()?)?,
             mtu: word(words)?,
             public_key: None,
             listen_port: 0,
@@ -290,6 +292,20 @@ mod tests {
         );
         let cut = text.strip_suffix("end\n").unwrap();
         assert_eq!(parse(cut), Err(ObserveError::Truncated { lines: 19 }));
+    }
+
+    #[test]
+    fn a_path_has_its_blanks() {
+        let mark = "ab".repeat(32);
+        let text = |path| format!("observe 1\nfile 600 yes {mark} {path}\n| x\nend\n");
+        for path in ["/etc/wire guard/wg0.conf", "/etc/wg  0.conf", "/etc/wg0.conf "] {
+            let host = parse(&text(path)).unwrap();
+            assert_eq!(host.files.keys().collect::<Vec<_>>(), [path]);
+            assert_eq!(host.files[path].public_text, "x\n");
+        }
+        for path in ["", "etc/wg0.conf", "/etc/\u{7}", "/etc/\twg0.conf"] {
+            assert!(matches!(parse(&text(path)), Err(ObserveError::Line { line: 2, .. })));
+        }
     }
 
     proptest! {

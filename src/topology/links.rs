@@ -45,7 +45,8 @@ pub(super) fn resolve(
         .collect();
     let select = |selectors: &[Located<Selector>]| -> BTreeSet<InterfaceId> {
         let chosen = |id: &InterfaceId| {
-            selectors.iter().any(|selector| matches(inventory, topology, *id, &selector.value))
+            let node = topology.node(topology.interface(*id).node);
+            selectors.iter().any(|selector| node.is_of(inventory, &selector.value))
         };
         hosts.iter().copied().filter(chosen).collect()
     };
@@ -133,24 +134,4 @@ pub(super) fn resolve(
 
 fn kind(topology: &Topology, id: InterfaceId) -> NodeKind {
     topology.node(topology.interface(id).node).kind
-}
-
-fn matches(
-    inventory: &Inventory,
-    topology: &Topology,
-    id: InterfaceId,
-    selector: &Selector,
-) -> bool {
-    let node = topology.node(topology.interface(id).node);
-    match selector {
-        Selector::Host(name) => node.name == *name,
-        Selector::Site(name) => {
-            node.site.is_some_and(|site| inventory.sites[site].name.value == *name)
-        }
-        Selector::Group(name) => match node.kind {
-            NodeKind::Host(index) => inventory.hosts[index].groups.contains(name),
-            NodeKind::Unmanaged(_) => false,
-        },
-        Selector::Network(_) | Selector::Net(_) | Selector::Internet => false,
-    }
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::inventory::{Inventory, Selector};
 use crate::model::{
     Endpoint, FwMark, HostName, InterfaceName, Keepalive, Located, Location, Mtu, Port, RouteTable,
 };
@@ -68,6 +69,24 @@ pub struct Node {
     pub exit: bool,
     /// Its interfaces.
     pub interfaces: Vec<InterfaceId>,
+}
+
+impl Node {
+    /// Whether a selector names it, its site or one of its groups.
+    #[must_use]
+    pub fn is_of(&self, inventory: &Inventory, selector: &Selector) -> bool {
+        match selector {
+            Selector::Host(name) => self.name == *name,
+            Selector::Site(name) => {
+                self.site.is_some_and(|site| inventory.sites[site].name.value == *name)
+            }
+            Selector::Group(name) => match self.kind {
+                NodeKind::Host(index) => inventory.hosts[index].groups.contains(name),
+                NodeKind::Unmanaged(_) => false,
+            },
+            Selector::Network(_) | Selector::Net(_) | Selector::Internet => false,
+        }
+    }
 }
 
 /// The families that a node forwards.

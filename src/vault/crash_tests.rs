@@ -211,17 +211,6 @@ fn rotating_survives_a_crash_at_every_step() {
 }
 
 #[test]
-fn a_new_psk_epoch_survives_a_crash_at_every_step() {
-    let twice: Operation = |vault, _| {
-        if vault.index().epochs().len() < 2 {
-            vault.new_psk_epoch(now())?;
-        }
-        Ok(())
-    };
-    survives(with_keys, twice, None, 3);
-}
-
-#[test]
 fn a_rekey_survives_a_crash_at_every_step() {
     let folder = tempfile::tempdir().unwrap();
     let (colleague, theirs) = identity(folder.path(), "colleague");

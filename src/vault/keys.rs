@@ -163,18 +163,6 @@ impl Vault {
         })
     }
 
-    /// Makes new PSK material; every pairwise PSK changes with it. Needs no identity.
-    ///
-    /// # Errors
-    /// [`VaultError`] where a file cannot be written; the epoch is then the old one.
-    pub fn new_psk_epoch(&mut self, now: Timestamp) -> Result<u32, VaultError> {
-        self.change(|vault| {
-            let (epoch, made) = vault.make_epoch(now)?;
-            vault.index.epochs.insert(epoch, made);
-            Ok(epoch)
-        })
-    }
-
     /// Encrypts every file again, to the recipients of `recipients.txt`; says how many. Every file
     /// is decrypted and checked before the first is replaced, and each is replaced as a whole: an
     /// interrupted rekey leaves a vault that opens, and is run again.

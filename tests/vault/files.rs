@@ -163,7 +163,6 @@ proptest! {
             let _ = opened.oddities();
             let _ = opened.ensure_keys(&[host("a"), host("c")], now());
             let _ = opened.begin_rotation(&[host("a")], now());
-            let _ = opened.new_psk_epoch(now());
         }
         let after = files(&vault);
         for (path, bytes) in before {

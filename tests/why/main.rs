@@ -122,7 +122,68 @@ peers:
         "phone",
         "waits for `phone`",
     ),
+    (
+        // The same by an address of the LAN.
+        "fleet: f
+networks: { n: { prefixes: 10.9.0.0/24 } }
+sites:
+  a: { subnets: 172.23.1.0/24, hosts: { gw-a: { address: 10.9.0.1, endpoint: \"192.0.2.1:51820\" } } }
+hosts:
+  b: { address: 10.9.0.2, nat: true }
+",
+        "b",
+        "172.23.1.20",
+        "has no tunnel that leads there",
+    ),
+    // Everything through an exit: the one that there is, also where the network is named.
+    (EXITS, "s1", "internet", "has no tunnel that leads there"),
+    (EXITS, "two", "internet", "has no tunnel that leads there"),
+    (EXITS, "a", "internet", "has no tunnel that leads there"),
+    (EXITS, "phone", "internet", "has no tunnel that leads there"),
+    (
+        // Each of a group.
+        "fleet: f
+groups: { road: { nat: true } }
+networks: { n: { prefixes: 10.9.0.0/24, links: { hub: hub } } }
+hosts:
+  hub: { address: 10.9.0.1, endpoint: \"192.0.2.1:51820\", exit: true }
+  r1: { groups: road, address: 10.9.0.2 }
+  r2: { groups: road, address: 10.9.0.3 }
+",
+        "road",
+        "internet",
+        "has no tunnel that leads there",
+    ),
+    (
+        // No exit yet.
+        "fleet: f
+networks: { n: { prefixes: 10.9.0.0/24 } }
+hosts:
+  x: { address: 10.9.0.1, endpoint: \"192.0.2.1:51820\" }
+  y: { address: 10.9.0.2, nat: true }
+",
+        "y",
+        "1.1.1.1",
+        "has no tunnel that leads there",
+    ),
 ];
+
+/// A hub that is an exit, and who does not use it yet.
+const EXITS: &str = "\
+fleet: f
+networks:
+  n: { prefixes: 10.9.0.0/24, links: { hub: hub } }
+  m: { prefixes: 10.8.0.0/24, interface: wg1 }
+sites:
+  a: { subnets: 172.23.1.0/24, hosts: { g: { networks: n, nat: true, gateway: true } } }
+hosts:
+  hub: { networks: n, address: 10.9.0.1, endpoint: \"192.0.2.1:51820\", exit: true }
+  s1: { networks: n, address: 10.9.0.2, nat: true }
+  two: { networks: { m: { full_tunnel: off }, n: { full_tunnel: off } }, nat: true }
+  other: { networks: m, endpoint: \"192.0.2.2:51820\" }
+peers:
+  phone: { network: n, via: hub, address: 10.9.0.7 }
+";
 
 #[test]
 fn a_flow_that_fails_has_a_cause_and_a_patch_that_mends_it() {
@@ -143,6 +204,17 @@ fn a_flow_that_fails_has_a_cause_and_a_patch_that_mends_it() {
         let (code, answer) = why(folder.path(), from, to);
         assert_eq!((code, &answer["outcome"]), (0, &"reachable".into()), "{patch}\n{answer:#}");
     }
+}
+
+#[test]
+fn a_patch_names_no_folder_above() {
+    let folder = folder(OVERRIDE);
+    let below = folder.path().join("below");
+    fs::create_dir(&below).expect("a folder");
+    let output = wgfleet(&below, &["why", "-f", "..", "--format", "json", "a", "c"]);
+    let answer: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let patch = answer["mend"]["patch"].as_str().expect("a patch");
+    assert!(patch.starts_with("--- a/fleet.yaml\n+++ b/fleet.yaml\n"), "{patch}");
 }
 
 #[test]
