@@ -100,12 +100,12 @@ fn flood(pair: &Pair, seconds: u32, results: &mut Results) {
         let rate = iperf(pair, seconds, &[]).rate;
         (rate, flood.end())
     };
-    let (idle, _) = beside(NOBODY);
-    let (flooded, sent) = beside(pair.b.port());
+    let (unheard, _) = beside(NOBODY);
+    let (kept, sent) = beside(pair.b.port());
     results.add("stream alone, Gbit/s", alone);
-    results.add("stream beside others, Gbit/s", idle);
-    results.add("stream flooded, Gbit/s", flooded);
-    results.add("stream kept, %", 100.0 * flooded / alone);
+    results.add("stream beside others, Gbit/s", unheard);
+    results.add("stream flooded, Gbit/s", kept);
+    results.add("stream kept, %", 100.0 * kept / alone);
     results.add("flood, initiations/s", sent.rate);
     results.add("flood's own cost, cores", sent.cores);
     results.add("memory before flood, MB", before);
