@@ -105,7 +105,7 @@ qemu-system-x86_64 -accel "$speed" -cpu $cpu -smp 2 -m 2048 -nodefaults -display
 	-object memory-backend-memfd,id=memory,size=2048M,share=on -numa node,memdev=memory \
 	-chardev socket,id=fs,path="$sockets/fs" -device vhost-user-fs-pci,chardev=fs,tag=system \
 	-kernel "$system/boot/vmlinuz-$version" -initrd "$work/initial.cpio" \
-	-append "console=ttyS0 quiet panic=-1 no_timer_check rdinit=/init" </dev/null | tr -d '\r' | tee "$work/console.log"
+	-append "console=ttyS0 quiet panic=-1 no_timer_check rdinit=/init" </dev/null | sed -u 's/\r//g' | tee "$work/console.log"
 # The machine's last word is the exit code of the tests.
 code=$(sed -n 's/^test-kernel: exit \([0-9]*\)$/\1/p' "$work/console.log" | tail -n 1)
 [ -n "$code" ] || { echo "test-kernel: the machine ended without a result; see $work/console.log" >&2; exit 1; }

@@ -4,7 +4,7 @@
 //! installs what is measured. Words after `--` choose a part:
 //!
 //! ```text
-//! --only tcp,four,udp,ping,load,peers   what is measured (all)
+//! --only tcp,four,udp,ping,load,flood,peers   what is measured (all)
 //! --peers gotatun,boringtun,wireguard-go  beside what (all that are there)
 //! --rounds 3   --seconds 5
 //! ```
@@ -14,6 +14,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark talks to people")]
 
 mod candidate;
+mod flood;
 mod measure;
 mod yard;
 

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::candidate::Candidate;
+use crate::flood::Flooder;
 use crate::yard::{Background, End, Pair};
 
 /// Something to measure; each gives one or more results.
@@ -19,6 +20,9 @@ pub(crate) enum Measure {
     Ping,
     /// The round trip beside a TCP stream.
     Load,
+    /// One TCP stream alone, beside datagrams to nobody, and beside as many handshake initiations
+    /// from invented sources.
+    Flood,
     /// Memory and time of 1,000 and 10,000 peers.
     Peers,
 }
@@ -34,8 +38,8 @@ impl Results {
 }
 
 impl Measure {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Tcp, Self::Four, Self::Udp, Self::Ping, Self::Load, Self::Peers];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Tcp, Self::Four, Self::Udp, Self::Ping, Self::Load, Self::Flood, Self::Peers];
 
     pub(crate) fn named(name: &str) -> Result<Self, String> {
         let name = name.to_lowercase();
@@ -78,9 +82,36 @@ impl Measure {
                 let count = (seconds * 50).to_string();
                 results.add("ping under load, ms", ping(&pair, &count, "0.02"));
             }
+            Self::Flood => flood(&pair, seconds, results),
             Self::Peers => {}
         }
     }
+}
+
+fn flood(pair: &Pair, seconds: u32, results: &mut Results) {
+    /// Where nothing listens: what the flooder and the network cost the stream by themselves.
+    const NOBODY: u16 = 9;
+    let flooder = Flooder::new(&pair.b);
+    let alone = iperf(pair, seconds, &[]).rate;
+    let before = pair.b.memory();
+    let beside = |port| {
+        let flood = flooder.start(port);
+        thread::sleep(Duration::from_millis(500));
+        let rate = iperf(pair, seconds, &[]).rate;
+        (rate, flood.end())
+    };
+    let (unheard, _) = beside(NOBODY);
+    let (kept, sent) = beside(pair.b.port());
+    results.add("stream alone, Gbit/s", alone);
+    results.add("stream beside others, Gbit/s", unheard);
+    results.add("stream flooded, Gbit/s", kept);
+    results.add("stream kept, %", 100.0 * kept / alone);
+    results.add("flood, initiations/s", sent.rate);
+    results.add("flood's own cost, cores", sent.cores);
+    results.add("memory before flood, MB", before);
+    results.add("memory most in flood, MB", pair.b.peak());
+    thread::sleep(Duration::from_secs(2));
+    results.add("memory after flood, MB", pair.b.memory());
 }
 
 fn peers(candidate: &Candidate, results: &mut Results) {

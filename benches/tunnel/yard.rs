@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::candidate::Candidate;
 
@@ -69,7 +72,7 @@ fn run(command: &mut Command) -> Vec<u8> {
 pub(crate) struct Namespace(String);
 
 impl Namespace {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("wgfb-{}-{number}", std::process::id());
         if let Ok(mut there) = THERE.lock() {
@@ -90,6 +93,28 @@ impl Namespace {
     pub(crate) fn run(&self, program: &str, words: &[&str]) -> String {
         let printed = run(&mut self.command(program, words));
         String::from_utf8_lossy(&printed).into_owned()
+    }
+
+    /// Makes something in the namespace, such as a socket, which stays there.
+    pub(crate) fn inside<T: Send>(&self, make: impl FnOnce() -> T + Send) -> T {
+        let path = format!("/run/netns/{}", self.0);
+        let namespace = fs::File::open(path).expect("the namespace is there");
+        let enter = move || {
+            let kind = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(namespace.as_fd(), kind).expect("root may enter it");
+            make()
+        };
+        std::thread::scope(|scope| scope.spawn(enter).join().expect("it does not panic"))
+    }
+
+    /// A cable to another namespace, with an address at each end.
+    pub(crate) fn cable(&self, other: &Self, name: &str, [here, there]: [&str; 2]) {
+        let words = ["link", "add", name, "netns", &self.0, "type", "veth", "peer", "name", name];
+        run(Command::new("ip").args(words).args(["netns", &other.0]));
+        for (end, address) in [(self, here), (other, there)] {
+            end.run("ip", &["address", "add", address, "dev", name]);
+            end.run("ip", &["link", "set", name, "up"]);
+        }
     }
 }
 
@@ -169,6 +194,16 @@ impl End {
 
     fn address(&self, net: &str) -> String {
         format!("{net}.{}", self.number)
+    }
+
+    /// The UDP port that it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        51820 + u16::from(self.number)
+    }
+
+    /// The public key, in base64.
+    pub(crate) fn public(&self) -> &str {
+        &self.keys.1
     }
 
     fn knows(&self, other: &Self) {
@@ -264,13 +299,7 @@ pub(crate) struct Pair {
 impl Pair {
     pub(crate) fn new(candidate: &Candidate) -> Self {
         let (a, b) = (End::start(candidate, 1), End::start(candidate, 2));
-        let cable = ["link", "add", "eth", "netns", &a.namespace.0, "type", "veth", "peer"];
-        run(Command::new("ip").args(cable).args(["name", "eth", "netns", &b.namespace.0]));
-        for end in [&a, &b] {
-            let address = format!("{}/24", end.address("192.0.2"));
-            end.namespace.run("ip", &["address", "add", &address, "dev", "eth"]);
-            end.namespace.run("ip", &["link", "set", "eth", "up"]);
-        }
+        a.namespace.cable(&b.namespace, "eth", ["192.0.2.1/24", "192.0.2.2/24"]);
         a.knows(&b);
         b.knows(&a);
         a.namespace.run("ping", &["-c", "3", "-i", "0.2", "-w", "10", "10.9.0.2"]);

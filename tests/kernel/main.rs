@@ -1,9 +1,16 @@
 //! Fleets on a kernel that has `WireGuard`. `make test-kernel` runs them in an emulated machine.
 //! Needs root.
 
+#[path = "../tunnel/ends.rs"]
+#[expect(dead_code, reason = "each test program uses its own part of it")]
+mod ends;
 #[path = "../ops/fleet.rs"]
 #[expect(dead_code, reason = "each test program uses its own part of it")]
 mod fleet;
+mod interop;
+#[path = "../tunnel/namespace.rs"]
+#[expect(dead_code, reason = "each test program uses its own part of it")]
+mod namespace;
 #[path = "../twin/mod.rs"]
 mod twin;
 

@@ -16,6 +16,8 @@ pub(crate) enum Backend {
     Gotatun,
     /// `boringtun-cli` 0.7.1 of crates.io.
     Boringtun,
+    /// The kernel's, where it has one (tests/kernel).
+    Kernel,
 }
 
 impl Backend {
@@ -29,6 +31,7 @@ impl Backend {
             Self::Gotatun => (installed("gotatun"), &[KEEP]),
             // Its connected sockets keep the source address that they began with.
             Self::Boringtun => (installed("boringtun-cli"), &[KEEP, "--disable-connected-udp"]),
+            Self::Kernel => ("sh".into(), &["-c", "ip link add $0 type wireguard"]),
         }
     }
 

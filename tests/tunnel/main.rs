@@ -1,5 +1,6 @@
 //! The embedded tunnel on real interfaces, with the real wg(8), wg-quick(8) and wireguard-go.
 
+#[expect(dead_code, reason = "the kernel is for tests/kernel")]
 mod ends;
 mod interop;
 mod lanes;

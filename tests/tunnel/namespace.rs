@@ -205,8 +205,9 @@ pub(crate) fn end(pid: u32, signal: rustix::process::Signal) {
     }
 }
 
+/// Waits for what has to come; long, for a machine that is emulated or busy.
 pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !done() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(20));

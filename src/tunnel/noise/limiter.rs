@@ -9,17 +9,26 @@ use super::Moment;
 /// How long a load that was seen is believed in: without this, a flood would be answered with
 /// handshakes again at each moment in which the queue happens to be short.
 const LOAD_LASTS: Duration = Duration::from_secs(1);
+/// Handshake messages in a second that are a load even where they can be answered: each costs about
+/// 50 microseconds of a core, and strangers must not have more than a fifth of it.
+const MANY: u32 = 4000;
 
 /// Whether handshakes come faster than they can be answered.
 #[derive(Debug, Default)]
 pub struct Load {
     until: Option<Moment>,
+    /// When the present second began, and how many messages came in it.
+    second: Option<(Moment, u32)>,
 }
 
 impl Load {
-    /// Whether we are under load, with `waiting` messages in a queue that holds `most`.
+    /// Another message came: whether we are under load, with `waiting` more in a queue that holds
+    /// `most`.
     pub fn is_high(&mut self, waiting: usize, most: usize, now: Moment) -> bool {
-        if waiting >= most / 8 {
+        let second = self.second.filter(|(began, _)| now.since(*began) < LOAD_LASTS);
+        let (began, count) = second.unwrap_or((now, 0));
+        self.second = Some((began, count.saturating_add(1)));
+        if waiting >= most / 8 || count >= MANY {
             self.until = Some(now.after(LOAD_LASTS));
         }
         self.is_believed(now)
@@ -142,5 +151,17 @@ mod tests {
         assert!(!load.is_high(10, 1024, at(0)));
         assert!(load.is_high(128, 1024, at(0)) && load.is_high(0, 1024, at(999)));
         assert!(!load.is_high(0, 1024, at(1000)));
+    }
+
+    #[test]
+    fn many_messages_are_a_load_for_as_long_as_they_come() {
+        let mut load = Load::default();
+        // Twice as many as are answered: after the first of them, for as long as it goes on.
+        let answered = (0..MANY * 10).filter(|n| {
+            let now = at(u64::from(*n) * 500 / u64::from(MANY));
+            !load.is_high(0, 1024, now)
+        });
+        assert_eq!(answered.count(), MANY as usize);
+        assert!(!load.is_high(0, 1024, at(7000)));
     }
 }
