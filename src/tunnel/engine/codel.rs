@@ -16,6 +16,8 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// The state of one queue.
 #[derive(Debug, Default)]
 pub(super) struct Codel {
+    /// When a message last came out of the queue.
+    seen: Option<Moment>,
     /// When a delay that exceeds the target since has lasted too long.
     too_long: Option<Moment>,
     /// While it drops: when the next packet goes.
@@ -29,7 +31,9 @@ pub(super) struct Codel {
 impl Codel {
     /// Whether one packet has to go, of messages that have waited for so long.
     pub(super) fn is_due(&mut self, waited: Duration, now: Moment) -> bool {
-        if waited < TARGET {
+        // What came after the last was taken out waited for us to wake up, behind nothing.
+        let stood = self.seen.replace(now).is_some_and(|seen| waited >= now.since(seen));
+        if waited < TARGET || !stood {
             (self.too_long, self.next) = (None, None);
             return false;
         }
@@ -92,6 +96,13 @@ mod tests {
 
     fn at(millis: u64) -> Moment {
         Moment::since_boot(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn a_host_that_wakes_up_late_loses_no_ping() {
+        let mut codel = Codel::default();
+        let late = Duration::from_millis(20);
+        assert!((1..100).all(|ping| !codel.is_due(late, at(ping * 1000))));
     }
 
     const LONG: Duration = Duration::from_millis(8);
