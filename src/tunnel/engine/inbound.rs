@@ -17,7 +17,9 @@ use super::packet::{addresses, total_length};
 use super::peer::Peer;
 use super::turnstile::{Turn as _, Turnstile};
 use crate::tunnel::drops::Cause;
-use crate::tunnel::noise::{Kind, Moment, Rejected, Session, kind, receiver};
+use crate::tunnel::noise::{
+    DATA_OVERHEAD, Kind, Moment, Rejected, Session, Window, kind, receiver,
+};
 use crate::tunnel::offload::{Accepts, Coalescer, Offload, Segmentation};
 use crate::tunnel::transport::{LARGEST, Local, Received, Udp};
 
@@ -75,24 +77,30 @@ struct Flow {
     burst: usize,
 }
 
-/// Messages of one session, one after the other, that were opened.
+/// A run of messages of one session that were opened.
 struct Opened {
     inlet: Inlet,
-    /// Bytes of those that are authentic.
-    bytes: u64,
-    /// Whether any is.
-    is_heard: bool,
-    /// The end of its packets in the list of all.
+    /// The end of its messages in the list of all.
     end: usize,
+}
+
+/// A message that is authentic, but may have been seen before.
+struct Message {
+    counter: u64,
+    /// Where it lies in the buffer.
+    place: Range<usize>,
 }
 
 /// What came out of the messages of one receive.
 struct Arrivals {
     runs: Vec<Opened>,
-    /// Where the packets lie in the buffer, with their padding; run by run.
+    /// Run by run.
+    messages: Vec<Message>,
+    /// What the session of the last run had seen when the run began: what was replayed long ago
+    /// costs no decryption, and no lock for each message.
+    seen: Window,
+    /// Where the packets of a run lie, with their padding.
     packets: Vec<Range<usize>>,
-    /// Packets of one run that may go to the host.
-    admitted: Vec<Range<usize>>,
     coalescer: Coalescer,
 }
 
@@ -100,8 +108,9 @@ impl Arrivals {
     fn new(accepts: Accepts) -> Self {
         Self {
             runs: Vec::with_capacity(1),
+            messages: Vec::with_capacity(64),
+            seen: Window::default(),
             packets: Vec::with_capacity(64),
-            admitted: Vec::with_capacity(64),
             coalescer: Coalescer::new(accepts),
         }
     }
@@ -172,9 +181,11 @@ impl Core {
                         let inlet = index.and_then(|index| self.inlet(index, now));
                         is_open = inlet.is_some();
                         last = index;
-                        let end = arrivals.packets.len();
-                        let run = |inlet| Opened { inlet, bytes: 0, is_heard: false, end };
-                        arrivals.runs.extend(inlet.map(run));
+                        if let Some(inlet) = inlet {
+                            arrivals.seen.clone_from(&inlet.session.window());
+                            let end = arrivals.messages.len();
+                            arrivals.runs.push(Opened { inlet, end });
+                        }
                     }
                     if is_open {
                         Self::open(datagram, place, arrivals);
@@ -189,15 +200,10 @@ impl Core {
     /// Opens a message of the last run in place.
     fn open(datagram: &mut [u8], place: Range<usize>, arrivals: &mut Arrivals) {
         let Some(run) = arrivals.runs.last_mut() else { return };
-        match run.inlet.session.open(datagram) {
-            Ok(text) => {
-                run.is_heard = true;
-                run.bytes += place.len() as u64;
-                if !text.is_empty() {
-                    let begin = place.start + HEADER;
-                    arrivals.packets.push(begin..begin + text.len());
-                    run.end = arrivals.packets.len();
-                }
+        match run.inlet.session.decrypt(datagram, |counter| arrivals.seen.is_new(counter)) {
+            Ok((counter, _)) => {
+                arrivals.messages.push(Message { counter, place });
+                run.end = arrivals.messages.len();
             }
             Err(rejected) => run.inlet.peer.drops.count(cause(rejected)),
         }
@@ -213,32 +219,30 @@ impl Core {
         flow: &mut Flow,
         now: Moment,
     ) {
-        let Arrivals { runs, packets, admitted, coalescer } = arrivals;
+        let Arrivals { runs, messages, packets, coalescer, .. } = arrivals;
         let Flow { codel, burst } = flow;
         // One packet has to go, or to be marked.
         let mut is_late = codel.is_due(received.waited, now);
         let mut begin = 0;
-        for Opened { inlet, bytes, is_heard, end } in runs.drain(..) {
-            let own = &packets[begin..end];
+        for Opened { inlet, end } in runs.drain(..) {
+            let bytes = note(&inlet, &messages[begin..end], packets);
             begin = end;
-            let is_empty = own.is_empty();
+            let is_empty = packets.is_empty();
             let run = Run { bytes, is_empty, from: received.from, to: received.to };
-            if !is_heard || !self.heard(&inlet, &run, now) {
+            if bytes == 0 || !self.heard(&inlet, &run, now) {
                 continue;
             }
-            admitted.clear();
-            admitted.extend_from_slice(own);
-            self.admit_packets(&inlet.peer, buffer, admitted);
+            self.admit_packets(&inlet.peer, buffer, packets);
             if is_late {
-                is_late = !Self::slow_down(&inlet.peer, buffer, admitted);
+                is_late = !Self::slow_down(&inlet.peer, buffer, packets);
             }
             let mut send =
                 |parts: &[IoSlice<'_>], offload: &Offload| self.give(parts, offload, burst);
-            for packet in admitted.drain(..) {
+            for packet in packets.drain(..) {
                 coalescer.push(buffer, packet, &mut send);
             }
         }
-        packets.clear();
+        messages.clear();
         coalescer.finish(buffer, &mut |parts, offload| self.give(parts, offload, burst));
         if *burst >= BURST {
             *burst = 0;
@@ -334,6 +338,25 @@ impl Core {
             tracing::debug!("failed to give a packet to the host: {error}");
         }
     }
+}
+
+/// Notes the messages of a run in the window of their session. Gives the bytes of those that were
+/// not seen before, and where their packets lie.
+fn note(inlet: &Inlet, messages: &[Message], packets: &mut Vec<Range<usize>>) -> u64 {
+    packets.clear();
+    let mut bytes = 0;
+    let mut window = inlet.session.window();
+    for Message { counter, place } in messages {
+        if !window.note(*counter) {
+            inlet.peer.drops.count(Cause::Replay);
+            continue;
+        }
+        bytes += place.len() as u64;
+        if place.len() > DATA_OVERHEAD {
+            packets.push(place.start + HEADER..place.end - (DATA_OVERHEAD - HEADER));
+        }
+    }
+    bytes
 }
 
 /// Waits after an error of a socket.
