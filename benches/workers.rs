@@ -243,7 +243,7 @@ fn measure(counter: &AtomicU64, end: usize, packets: usize, start: impl FnOnce()
     let (begin, cpu_before) = (Instant::now(), cpu());
     start();
     while counter.load(Ordering::Relaxed) < end as u64 {
-        assert!(begin.elapsed() < Duration::from_secs(120), "packets are missing");
+        assert!(begin.elapsed() < Duration::from_mins(2), "packets are missing");
         thread::sleep(Duration::from_micros(500));
     }
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -252,28 +252,39 @@ fn measure(counter: &AtomicU64, end: usize, packets: usize, start: impl FnOnce()
     Rate { gbits: bytes * 8e-9 / seconds, cpu: (cpu() - cpu_before) / bytes * 1e9 }
 }
 
-/// Seals so many packets, keeps the messages, and opens them.
-fn round(workers: Workers, packets: usize) -> [Rate; 2] {
+/// Two devices that have spoken to one another.
+fn pair(workers: [Workers; 2]) -> (Arc<Yard>, [Userspace; 2]) {
     let yard = Arc::<Yard>::default();
-    let sides = [0, 1].map(|side| device(&yard, side, workers));
+    let sides = [0, 1].map(|side| device(&yard, side, workers[side]));
     while sides.iter().any(|side| side.snapshot().peers[0].last_handshake.is_zero()) {
         thread::sleep(Duration::from_millis(1));
     }
+    (yard, sides)
+}
+
+/// Seals so many packets, and measures it.
+fn seal(yard: &Yard, packets: usize, keep: bool) -> Rate {
     let messages = packets * SEGMENTS * (HEADERS + SEGMENT + OVERHEAD);
-    let feed = |keep: bool| {
+    measure(&yard.sealed, messages, packets, || {
         let mut state = yard.state.lock();
         state.kept = keep.then(VecDeque::new);
         state.packets = packets;
         drop(state);
         yard.changed.notify_all();
-    };
-    let seal = measure(&yard.sealed, messages, packets, || feed(false));
-    measure(&yard.sealed, 2 * messages, packets, || feed(true));
-    let open = measure(&yard.opened, packets * PAYLOAD, packets, || {
+    })
+}
+
+/// Seals so many packets, and opens what one thread has sealed.
+fn round(workers: Workers, packets: usize) -> [Rate; 2] {
+    let (yard, _sides) = pair([workers, Workers::ONE]);
+    let sealed = seal(&yard, packets, false);
+    let (yard, _sides) = pair([Workers::ONE, workers]);
+    seal(&yard, packets, true);
+    let opened = measure(&yard.opened, packets * PAYLOAD, packets, || {
         yard.state.lock().replays = true;
         yard.changed.notify_all();
     });
-    [seal, open]
+    [sealed, opened]
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {

@@ -153,8 +153,10 @@ impl Run {
             && self.count > 0
         {
             turn.wait();
-            let most = (MOST_BYTES / self.stride).clamp(1, MOST_MESSAGES) * self.stride;
-            for messages in self.buffer[..self.length].chunks(most) {
+            let most = (MOST_BYTES / self.stride).clamp(1, MOST_MESSAGES);
+            // Alike, so that the receiver's threads have as much to do with the one as with another.
+            let each = self.count.div_ceil(self.count.div_ceil(most)) * self.stride;
+            for messages in self.buffer[..self.length].chunks(each) {
                 core.send_to(&way.peer, &way.to, messages, self.stride);
             }
         }
