@@ -16,7 +16,7 @@ use super::link::{LinkEvent, LinkWatch};
 use super::notify::ServiceManager;
 use super::transport::Tun;
 use super::uapi::{self, Server, ServerError};
-use super::{Engine, EngineError, SystemSockets, SystemTun, TunError, Userspace};
+use super::{Engine, EngineError, SystemSockets, SystemTun, TunError, Userspace, Workers};
 use crate::model::{InterfaceName, Mtu};
 
 /// What the background process says once its interface and its socket are there.
@@ -186,14 +186,15 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
     let state = watch.state().map_err(system("look at the interface"))?;
     let mut server = Server::listen(interface).await?;
 
+    let workers = Workers::of_this_machine();
     // No thread but this one is there yet: those of the engine inherit what is left.
     let reach = confinement::confine(Path::new(uapi::FOLDER));
     if reach.map_err(system("give up privileges"))? == Reach::Folder {
         server.folder_is_root();
     }
-    let engine =
-        Userspace::start(Arc::clone(&tun) as Arc<dyn Tun>, Box::new(SystemSockets), state.mtu);
-    let engine = Arc::new(engine?);
+    let side = Arc::clone(&tun) as Arc<dyn Tun>;
+    let engine = Userspace::start_with(side, Box::new(SystemSockets), state.mtu, workers)?;
+    let engine = Arc::new(engine);
     let events = report_events(watch).map_err(system("watch the interface"))?;
     tracing::info!("tunnel {interface} is ready");
     if announce == Announce::Stdout {
@@ -203,14 +204,12 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
         manager.ready().map_err(system("tell the service manager"))?;
     }
 
-    let answering = async {
-        server.serve(Arc::clone(&engine) as Arc<dyn Engine>).await.map_err(system("answer wg"))
-    };
+    let answering = server.serve(Arc::clone(&engine) as Arc<dyn Engine>);
     let outcome = tokio::select! {
         _ = terminated.recv() => Ok(()),
         _ = interrupted.recv() => Ok(()),
         _ = hung_up.recv(), if announce == Announce::Manager => Ok(()),
-        outcome = answering => outcome,
+        never = answering => match never {},
         () = follow(events, &*engine) => Ok(()),
     };
     tracing::info!("tunnel {interface} ends");

@@ -31,7 +31,7 @@ pub use access::{get, interfaces, runs_in_userspace, set};
 pub use change::{AllowedIpChange, DeviceChange, PeerChange, Setting};
 pub use daemon::{Announce, TunnelError, UserspaceCommand, run, start_in_background};
 pub use drops::{Cause, Drops};
-pub use engine::{Engine, EngineError, LinkState, Userspace};
+pub use engine::{Engine, EngineError, LinkState, Userspace, Workers};
 pub use kernel::Kernel;
 pub use link::{LinkEvent, LinkWatch, kernel_interfaces};
 pub use resolve::{ResolveError, Retries, resolve};

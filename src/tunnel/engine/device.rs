@@ -1,9 +1,15 @@
 //! The device: its peers, its sockets, and the threads that carry packets.
 //!
-//! One thread reads each lane of the TUN side, one each UDP socket, one answers handshakes, and one keeps the
-//! timers. Locks are taken in the order configuration, tables, peer; those of the sockets, the
+//! One thread reads each lane of the TUN side, one each UDP socket, one answers handshakes, and one
+//! keeps the timers. Where there are processors enough ([`Workers`]), several threads share a lane of
+//! streams or a socket: they read one after the other, encrypt side by side, and send in the order in
+//! which they read ([`Turnstile`]), so that one flow has all of them and keeps its order.
+//!
+//! Locks are taken in the order turnstile, configuration, tables, peer; those of the sockets, the
 //! identity and the indices are held for a look only, and nothing is locked under them. The tables
 //! are only held to look something up, so a change of one peer never stops the packets of another.
+//! Who holds any other lock never waits at a turnstile, and who has left its entrance does not come
+//! back to it before what was read is passed on: so the one whose turn it is always gets on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -13,13 +19,15 @@ use indexmap::IndexMap;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::handshakes::Handshakes;
+use super::inbound::SharedSocket;
 use super::index_table::IndexTable;
 use super::peer::Peer;
-use super::{AllowedIps, Engine, EngineError, LinkState};
+use super::turnstile::Turnstile;
+use super::{AllowedIps, Engine, EngineError, LinkState, Workers};
 use crate::model::{PrivateKey, PublicKey};
 use crate::tunnel::drops::DropCounters;
 use crate::tunnel::noise::{Checker, Identity};
-use crate::tunnel::transport::{Bind, Bound, Tun};
+use crate::tunnel::transport::{Bind, Bound, Lane, Tun, Udp};
 use crate::tunnel::{DeviceChange, DeviceSnapshot};
 
 /// A userspace `WireGuard` device.
@@ -31,6 +39,7 @@ pub struct Userspace {
 pub(super) struct Core {
     pub(super) tun: Arc<dyn Tun>,
     pub(super) binder: Box<dyn Bind>,
+    pub(super) workers: Workers,
     /// Held while the configuration changes.
     pub(super) settings: Mutex<Settings>,
     pub(super) identity: RwLock<Option<Arc<Owner>>>,
@@ -75,14 +84,29 @@ pub(super) struct Tables {
 }
 
 impl Userspace {
-    /// Starts a device that is down and has no key.
+    /// Starts a device that is down and has no key, with as many threads as suit the machine.
     ///
     /// # Errors
     /// [`EngineError::Thread`].
     pub fn start(tun: Arc<dyn Tun>, binder: Box<dyn Bind>, mtu: u32) -> Result<Self, EngineError> {
+        Self::start_with(tun, binder, mtu, Workers::of_this_machine())
+    }
+
+    /// Like [`start`](Self::start), with so many threads for each socket and each lane that may be
+    /// shared.
+    ///
+    /// # Errors
+    /// [`EngineError::Thread`].
+    pub fn start_with(
+        tun: Arc<dyn Tun>,
+        binder: Box<dyn Bind>,
+        mtu: u32,
+        workers: Workers,
+    ) -> Result<Self, EngineError> {
         let core = Arc::new(Core {
             tun,
             binder,
+            workers,
             settings: Mutex::default(),
             identity: RwLock::default(),
             tables: RwLock::default(),
@@ -99,11 +123,7 @@ impl Userspace {
         let device = Self { core };
         let core = &device.core;
         for lane in core.tun.lanes() {
-            spawn("tun", core, move |core| {
-                core.read_lane(&*lane);
-                // Who waits for the interface to go waits for the device to be unused.
-                drop(lane);
-            })?;
+            start_reading_lane(core, &lane)?;
         }
         spawn("handshakes", core, |core| core.answer_handshakes())?;
         spawn("timers", core, |core| core.keep_timers())?;
@@ -153,12 +173,45 @@ fn spawn(
     named.spawn(move || work(core)).map(drop).map_err(EngineError::Thread)
 }
 
+/// Starts the threads of a lane. Each ends, and lets go of the lane, when the lane does: who waits
+/// for the interface to go waits for the device to be unused.
+fn start_reading_lane(core: &Arc<Core>, lane: &Arc<dyn Lane>) -> Result<(), EngineError> {
+    let count = if lane.may_be_shared() { core.workers.count() } else { 1 };
+    let turnstile = (count > 1).then(Arc::<Turnstile>::default);
+    for _ in 0..count {
+        let (lane, turnstile) = (Arc::clone(lane), turnstile.clone());
+        spawn("tun", core, move |core| {
+            match turnstile {
+                None => core.read_lane(&*lane),
+                Some(turnstile) => core.share_lane(&*lane, &turnstile),
+            }
+            drop(lane);
+        })?;
+    }
+    Ok(())
+}
+
+/// Starts the threads of a socket, which end with it.
+fn start_reading_socket(core: &Arc<Core>, socket: &Arc<dyn Udp>) -> Result<(), EngineError> {
+    let count = core.workers.count();
+    let shared = (count > 1).then(Arc::<SharedSocket>::default);
+    for _ in 0..count {
+        let (socket, shared) = (Arc::clone(socket), shared.clone());
+        spawn("udp", core, move |core| match shared {
+            None => core.read_udp(&*socket),
+            Some(shared) => core.share_udp(&*socket, &shared),
+        })?;
+    }
+    Ok(())
+}
+
 impl Core {
     /// Uses these sockets from now on; the ones before are closed once nobody reads them.
     pub(super) fn use_sockets(self: &Arc<Self>, bound: Bound) -> Result<(), EngineError> {
-        for socket in bound.each() {
-            let socket = Arc::clone(socket);
-            spawn("udp", self, move |core| core.read_udp(&*socket))?;
+        let started = bound.each().try_for_each(|socket| start_reading_socket(self, socket));
+        if let Err(error) = started {
+            bound.each().for_each(|socket| socket.close());
+            return Err(error);
         }
         let old = self.sockets.write().replace(bound);
         if let Some(old) = old {

@@ -230,6 +230,9 @@ impl Core {
         let entry = response_receiver(message).and_then(|index| self.indices.get(index));
         let peer = entry.ok_or(Cause::NoSession)?.peer;
         let mut state = peer.state.lock();
+        if state.is_removed {
+            return Err(Cause::UnknownPeer);
+        }
         match state.protocol.complete(&owner.identity, message, now) {
             Ok(session) => {
                 self.indices.install(&session);

@@ -1,6 +1,6 @@
 //! From a peer to the host: which session, whether it is authentic, and whose the source is.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,14 +8,19 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
+
 use super::clock::now;
 use super::codel::{Codel, mark};
 use super::device::Core;
 use super::packet::{addresses, total_length};
 use super::peer::Peer;
+use super::turnstile::{Turn as _, Turnstile};
 use crate::tunnel::drops::Cause;
-use crate::tunnel::noise::{Kind, Moment, Rejected, Session, kind, receiver};
-use crate::tunnel::offload::{Coalescer, Offload, Segmentation};
+use crate::tunnel::noise::{
+    DATA_OVERHEAD, Kind, Moment, Rejected, Session, Window, kind, receiver,
+};
+use crate::tunnel::offload::{Accepts, Coalescer, Offload, Segmentation};
 use crate::tunnel::transport::{LARGEST, Local, Received, Udp};
 
 /// Bytes before the plaintext of a message.
@@ -56,55 +61,115 @@ pub(super) struct Run {
     pub(super) to: Option<Local>,
 }
 
-/// What came out of the messages of one receive.
-struct Arrivals {
-    /// The session of the run that is being opened.
-    inlet: Option<(u32, Inlet)>,
-    /// Bytes of its messages.
-    bytes: u64,
-    /// Whether any of its messages was authentic.
-    is_heard: bool,
-    /// Where its packets lie in the buffer, with their padding.
-    packets: Vec<Range<usize>>,
-    coalescer: Coalescer,
+/// What the threads of one socket share.
+#[derive(Default)]
+pub(super) struct SharedSocket {
+    turnstile: Turnstile,
+    /// Only taken by the thread whose turn it is.
+    flow: Mutex<Flow>,
+}
+
+/// What depends on the order in which datagrams came.
+#[derive(Default)]
+struct Flow {
     codel: Codel,
-    /// One packet has to go, or to be marked.
-    is_late: bool,
     /// Bytes of joined UDP datagrams that the host was given since the last pause.
     burst: usize,
 }
 
+/// A run of messages of one session that were opened.
+struct Opened {
+    inlet: Inlet,
+    /// The end of its messages in the list of all.
+    end: usize,
+}
+
+/// A message that is authentic, but may have been seen before.
+struct Message {
+    counter: u64,
+    /// Where it lies in the buffer.
+    place: Range<usize>,
+}
+
+/// What came out of the messages of one receive.
+struct Arrivals {
+    runs: Vec<Opened>,
+    /// Run by run.
+    messages: Vec<Message>,
+    /// What the session of the last run had seen when the run began: what was replayed long ago
+    /// costs no decryption, and no lock for each message.
+    seen: Window,
+    /// Where the packets of a run lie, with their padding.
+    packets: Vec<Range<usize>>,
+    coalescer: Coalescer,
+}
+
+impl Arrivals {
+    fn new(accepts: Accepts) -> Self {
+        Self {
+            runs: Vec::with_capacity(1),
+            messages: Vec::with_capacity(64),
+            seen: Window::default(),
+            packets: Vec::with_capacity(64),
+            coalescer: Coalescer::new(accepts),
+        }
+    }
+}
+
 impl Core {
+    /// Carries what comes to a socket, as its only thread, until it is closed.
     pub(super) fn read_udp(&self, socket: &dyn Udp) {
         let mut buffer = vec![0; LARGEST];
-        let mut arrivals = Arrivals {
-            inlet: None,
-            bytes: 0,
-            is_heard: false,
-            packets: Vec::with_capacity(64),
-            coalescer: Coalescer::new(self.tun.accepts()),
-            codel: Codel::default(),
-            is_late: false,
-            burst: 0,
-        };
+        let mut arrivals = Arrivals::new(self.tun.accepts());
+        let mut flow = Flow::default();
         loop {
             match socket.recv(&mut buffer) {
-                Ok(Some(received)) => self.take_datagrams(&mut buffer, &received, &mut arrivals),
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::debug!("failed to receive a datagram: {error}");
-                    thread::sleep(AFTER_ERROR);
+                Ok(Some(received)) if self.is_up() => {
+                    let now = now();
+                    self.open_datagrams(&mut buffer, &received, &mut arrivals, now);
+                    self.pass_on(&mut buffer, &received, &mut arrivals, &mut flow, now);
                 }
+                Ok(Some(_)) => {}
+                Ok(None) => return,
+                Err(error) => wait_after(&error),
             }
         }
     }
 
-    fn take_datagrams(&self, buffer: &mut [u8], received: &Received, arrivals: &mut Arrivals) {
-        if !self.is_up() {
-            return;
+    /// Carries what comes to a socket, as one of several threads, until it is closed. They open
+    /// side by side what they received one after the other.
+    pub(super) fn share_udp(&self, socket: &dyn Udp, shared: &SharedSocket) {
+        let mut buffer = vec![0; LARGEST];
+        let mut arrivals = Arrivals::new(self.tun.accepts());
+        loop {
+            let entry = shared.turnstile.enter();
+            match socket.recv(&mut buffer) {
+                Ok(Some(received)) if self.is_up() => {
+                    let now = now();
+                    let mut ticket = entry.leave();
+                    self.open_datagrams(&mut buffer, &received, &mut arrivals, now);
+                    ticket.wait();
+                    let mut flow = shared.flow.lock();
+                    self.pass_on(&mut buffer, &received, &mut arrivals, &mut flow, now);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return,
+                Err(error) => wait_after(&error),
+            }
         }
-        let now = now();
-        arrivals.is_late = arrivals.codel.is_due(received.waited, now);
+    }
+
+    /// Opens messages in place, and notes what they are. Nothing here depends on what came before.
+    fn open_datagrams(
+        &self,
+        buffer: &mut [u8],
+        received: &Received,
+        arrivals: &mut Arrivals,
+        now: Moment,
+    ) {
+        // The index of the last run, also where there is no session of it.
+        let mut last = None;
+        let mut is_open = false;
         let stride = received.stride.max(1);
         for at in (0..received.length).step_by(stride) {
             let place = at..received.length.min(at + stride);
@@ -112,69 +177,77 @@ impl Core {
             match kind(datagram) {
                 Some(Kind::Data) => {
                     let index = receiver(datagram);
-                    let is_same = arrivals.inlet.as_ref().map(|(of, _)| *of) == index;
-                    if !is_same {
-                        self.end_run(buffer, received, arrivals, now);
+                    if !is_open || last != index {
                         let inlet = index.and_then(|index| self.inlet(index, now));
-                        arrivals.inlet = index.zip(inlet);
+                        is_open = inlet.is_some();
+                        last = index;
+                        if let Some(inlet) = inlet {
+                            arrivals.seen.clone_from(&inlet.session.window());
+                            let end = arrivals.messages.len();
+                            arrivals.runs.push(Opened { inlet, end });
+                        }
                     }
-                    Self::open(buffer, place, arrivals);
+                    if is_open {
+                        Self::open(datagram, place, arrivals);
+                    }
                 }
                 Some(_) => self.take_handshake(datagram, received),
                 None => self.drops.count(Cause::Malformed),
             }
         }
-        self.end_run(buffer, received, arrivals, now);
-        let Arrivals { coalescer, burst, .. } = arrivals;
-        coalescer.finish(buffer, &mut |parts, offload| self.give(parts, offload, burst));
-        if *burst >= BURST {
-            *burst = 0;
-            thread::sleep(PAUSE);
-        }
     }
 
-    /// Opens a message of the run in place.
-    fn open(buffer: &mut [u8], place: Range<usize>, arrivals: &mut Arrivals) {
-        let Some((_, inlet)) = &arrivals.inlet else { return };
-        match inlet.session.open(&mut buffer[place.clone()]) {
-            Ok(text) => {
-                arrivals.is_heard = true;
-                arrivals.bytes += place.len() as u64;
-                if !text.is_empty() {
-                    let begin = place.start + HEADER;
-                    arrivals.packets.push(begin..begin + text.len());
-                }
+    /// Opens a message of the last run in place.
+    fn open(datagram: &mut [u8], place: Range<usize>, arrivals: &mut Arrivals) {
+        let Some(run) = arrivals.runs.last_mut() else { return };
+        match run.inlet.session.decrypt(datagram, |counter| arrivals.seen.is_new(counter)) {
+            Ok((counter, _)) => {
+                arrivals.messages.push(Message { counter, place });
+                run.end = arrivals.messages.len();
             }
-            Err(rejected) => inlet.peer.drops.count(cause(rejected)),
+            Err(rejected) => run.inlet.peer.drops.count(cause(rejected)),
         }
     }
 
-    /// Notes the run that ends, and gives its packets to the host.
-    fn end_run(
+    /// Notes the runs that were opened, and gives their packets to the host: in the order in which
+    /// they came.
+    fn pass_on(
         &self,
         buffer: &mut [u8],
         received: &Received,
         arrivals: &mut Arrivals,
+        flow: &mut Flow,
         now: Moment,
     ) {
-        let (bytes, is_heard) = (arrivals.bytes, arrivals.is_heard);
-        (arrivals.bytes, arrivals.is_heard) = (0, false);
-        let Some((_, inlet)) = arrivals.inlet.take() else { return };
-        let is_empty = arrivals.packets.is_empty();
-        let run = Run { bytes, is_empty, from: received.from, to: received.to };
-        if is_heard && self.heard(&inlet, &run, now) {
-            self.admit_packets(&inlet.peer, buffer, &mut arrivals.packets);
-            if arrivals.is_late {
-                arrivals.is_late = !Self::slow_down(&inlet.peer, buffer, &mut arrivals.packets);
+        let Arrivals { runs, messages, packets, coalescer, .. } = arrivals;
+        let Flow { codel, burst } = flow;
+        // One packet has to go, or to be marked.
+        let mut is_late = codel.is_due(received.waited, now);
+        let mut begin = 0;
+        for Opened { inlet, end } in runs.drain(..) {
+            let bytes = note(&inlet, &messages[begin..end], packets);
+            begin = end;
+            let is_empty = packets.is_empty();
+            let run = Run { bytes, is_empty, from: received.from, to: received.to };
+            if bytes == 0 || !self.heard(&inlet, &run, now) {
+                continue;
             }
-            let Arrivals { packets, coalescer, burst, .. } = arrivals;
+            self.admit_packets(&inlet.peer, buffer, packets);
+            if is_late {
+                is_late = !Self::slow_down(&inlet.peer, buffer, packets);
+            }
             let mut send =
                 |parts: &[IoSlice<'_>], offload: &Offload| self.give(parts, offload, burst);
             for packet in packets.drain(..) {
                 coalescer.push(buffer, packet, &mut send);
             }
         }
-        arrivals.packets.clear();
+        messages.clear();
+        coalescer.finish(buffer, &mut |parts, offload| self.give(parts, offload, burst));
+        if *burst >= BURST {
+            *burst = 0;
+            thread::sleep(PAUSE);
+        }
     }
 
     /// Hands a handshake message to the thread that answers them.
@@ -265,6 +338,31 @@ impl Core {
             tracing::debug!("failed to give a packet to the host: {error}");
         }
     }
+}
+
+/// Notes the messages of a run in the window of their session. Gives the bytes of those that were
+/// not seen before, and where their packets lie.
+fn note(inlet: &Inlet, messages: &[Message], packets: &mut Vec<Range<usize>>) -> u64 {
+    packets.clear();
+    let mut bytes = 0;
+    let mut window = inlet.session.window();
+    for Message { counter, place } in messages {
+        if !window.note(*counter) {
+            inlet.peer.drops.count(Cause::Replay);
+            continue;
+        }
+        bytes += place.len() as u64;
+        if place.len() > DATA_OVERHEAD {
+            packets.push(place.start + HEADER..place.end - (DATA_OVERHEAD - HEADER));
+        }
+    }
+    bytes
+}
+
+/// Waits after an error of a socket.
+fn wait_after(error: &io::Error) {
+    tracing::debug!("failed to receive a datagram: {error}");
+    thread::sleep(AFTER_ERROR);
 }
 
 /// What a rejected message is counted as.

@@ -20,9 +20,12 @@ mod run;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod turnstile;
+mod workers;
 
 pub use allowed_ips::AllowedIps;
 pub use device::Userspace;
+pub use workers::Workers;
 
 use std::io;
 

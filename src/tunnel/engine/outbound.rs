@@ -11,10 +11,14 @@ use super::device::Core;
 use super::packet::{addresses, carried_receiver};
 use super::peer::{Peer, PeerState};
 use super::run::Run;
+use super::turnstile::{Alone, Turn, Turnstile};
 use crate::tunnel::drops::Cause;
 use crate::tunnel::noise::{DATA_OVERHEAD, Moment, Session, padded};
 use crate::tunnel::offload::{Offload, Split};
 use crate::tunnel::transport::{LARGEST, Lane, Remote};
+
+/// Bytes of a packet that is worth another thread: sealing it takes longer than waking one.
+const LARGE: usize = 8 << 10;
 
 /// The way to a peer, for a run of packets.
 pub(super) enum Way {
@@ -27,8 +31,24 @@ pub(super) enum Way {
     Closed,
 }
 
+/// A packet that is to be sealed with a run's session.
+struct Share<'p> {
+    split: Split<'p>,
+    /// Of its first message; the others follow.
+    counter: u64,
+}
+
+/// What a lane gave; `None` where it ends.
+fn received_packet(received: io::Result<Option<(usize, Offload)>>) -> Option<(usize, Offload)> {
+    received.unwrap_or_else(|error| {
+        // The interface is gone; the daemon learns it from the kernel as well.
+        tracing::debug!("no more packets from the host: {error}");
+        None
+    })
+}
+
 impl Core {
-    /// Carries what the host sends through a lane, until the lane ends.
+    /// Carries what the host sends through a lane, as its only thread, until the lane ends.
     pub(super) fn read_lane(&self, lane: &dyn Lane) {
         lane.attend();
         let mut packet = vec![0; LARGEST];
@@ -37,59 +57,109 @@ impl Core {
             // Nothing is held back while there is nothing to do.
             let received = match lane.try_recv(&mut packet) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    run.finish(self);
+                    run.finish(self, &mut Alone);
                     lane.recv(&mut packet)
                 }
                 received => received,
             };
-            match received {
-                Ok(Some((length, offload))) => {
-                    self.take_packet(&mut packet[..length], &offload, &mut run);
-                }
-                Ok(None) => return,
-                Err(error) => {
-                    // The interface is gone; the daemon learns it from the kernel as well.
-                    tracing::debug!("no more packets from the host: {error}");
-                    return;
-                }
+            let Some((length, offload)) = received_packet(received) else { return };
+            let packet = &mut packet[..length];
+            if let Some(mut share) = self.take_share(packet, &offload, &mut run, &mut Alone) {
+                self.seal_share(&mut share, &mut run, &mut Alone);
             }
         }
     }
 
-    fn take_packet(&self, packet: &mut [u8], offload: &Offload, run: &mut Run) {
+    /// Carries what the host sends through a lane, as one of several threads, until the lane ends.
+    ///
+    /// Small packets are read and sealed while nobody else reads: it is the sends that they save
+    /// together which matters. A large one leaves room for the next thread as soon as it has its
+    /// counters.
+    pub(super) fn share_lane(&self, lane: &dyn Lane, turnstile: &Turnstile) {
+        lane.attend();
+        let mut packet = vec![0; LARGEST];
+        let mut run = Run::of_a_worker();
+        'reads: loop {
+            let mut entry = turnstile.enter();
+            while !run.is_full() {
+                let received = match lane.try_recv(&mut packet) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if !run.is_empty() {
+                            break;
+                        }
+                        run.finish(self, &mut entry);
+                        lane.recv(&mut packet)
+                    }
+                    received => received,
+                };
+                let Some((length, offload)) = received_packet(received) else { return };
+                let packet = &mut packet[..length];
+                let Some(mut share) = self.take_share(packet, &offload, &mut run, &mut entry)
+                else {
+                    continue;
+                };
+                if length >= LARGE {
+                    let mut ticket = entry.leave();
+                    self.seal_share(&mut share, &mut run, &mut ticket);
+                    run.finish(self, &mut ticket);
+                    continue 'reads;
+                }
+                self.seal_share(&mut share, &mut run, &mut entry);
+            }
+            run.finish(self, &mut entry.leave());
+        }
+    }
+
+    /// What of a packet depends on those before it: the way to its peer, which becomes the run's,
+    /// and the counters of its messages. `None` where there is nothing to seal.
+    fn take_share<'p>(
+        &self,
+        packet: &'p mut [u8],
+        offload: &Offload,
+        run: &mut Run,
+        turn: &mut impl Turn,
+    ) -> Option<Share<'p>> {
         if !self.is_up() {
-            return;
+            return None;
         }
         let destination = addresses(packet).map(|(_, destination)| destination);
         let carried = carried_receiver(packet);
         let split = destination.and_then(|to| Some((to, Split::new(packet, offload).ok()?)));
         let Some((destination, mut split)) = split else {
             self.drops.count(Cause::Malformed);
-            return;
+            return None;
         };
-        let Some(peer) = self.peer_for(destination) else { return };
+        let peer = self.peer_for(destination)?;
         if !run.goes_to(&peer) || run.is_long() {
-            run.finish(self);
+            run.finish(self, turn);
             let now = now();
             match self.way(&peer, now) {
                 Way::Open(session, to) => run.begin(peer, session, to),
                 Way::Waits => {
+                    // It may be sent at once.
+                    turn.wait();
                     while let Some(length) = split.next_length() {
                         let mut segment = vec![0; length];
                         split.write(&mut segment);
                         self.stage(&peer, &segment, now);
                     }
-                    return;
+                    return None;
                 }
-                Way::Closed => return,
+                Way::Closed => return None,
             }
         }
         // Sealed again it would come back again, larger, for ever.
         if carried.is_some_and(|receiver| run.is_to(receiver)) {
             self.drops.count(Cause::SendFailed);
-            return;
+            return None;
         }
-        run.seal(self, &mut split, self.mtu.load(Ordering::Relaxed) as usize);
+        let counter = run.reserve(split.count())?;
+        Some(Share { split, counter })
+    }
+
+    fn seal_share(&self, share: &mut Share<'_>, run: &mut Run, turn: &mut impl Turn) {
+        let mtu = self.mtu.load(Ordering::Relaxed) as usize;
+        run.seal(self, &mut share.split, mtu, share.counter, turn);
     }
 
     /// The peer that a destination belongs to; where there is none, that is counted.

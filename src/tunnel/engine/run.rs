@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::device::Core;
 use super::peer::Peer;
+use super::turnstile::Turn;
 use crate::tunnel::drops::Cause;
 use crate::tunnel::noise::{DATA_OVERHEAD, Session, padded};
 use crate::tunnel::offload::Split;
@@ -14,6 +15,11 @@ const MOST_MESSAGES: usize = 64;
 
 /// Bytes of one send: the largest datagram less the headers of UDP and IPv6.
 const MOST_BYTES: usize = 65535 - 48;
+
+/// Bytes and messages that one of several workers seals before it has to wait for its turn: those of
+/// one packet of 64 KiB, in segments of a kilobyte or more.
+const MOST_BYTES_OF_A_WORKER: usize = 72 << 10;
+const MOST_MESSAGES_OF_A_WORKER: usize = 128;
 
 /// Messages after which the way to a peer is asked for anew.
 const MOST_OF_A_WAY: usize = 4 * MOST_MESSAGES;
@@ -30,7 +36,7 @@ struct Way {
 
 /// Sealed messages to one peer, one after the other: all of one size, but for the last.
 ///
-/// The buffer is the only one of its direction and stays in the processor's cache.
+/// The buffer is the only one of its thread and stays in the processor's cache.
 pub(super) struct Run {
     buffer: Box<[u8]>,
     way: Option<Way>,
@@ -40,12 +46,24 @@ pub(super) struct Run {
     stride: usize,
     /// Messages sealed since the way was asked for.
     sealed: usize,
+    /// Messages after which it is full.
+    most: usize,
 }
 
 impl Run {
+    /// The run of the only thread of its direction: one send is all that it holds.
     pub(super) fn new() -> Self {
-        let buffer = vec![0; MOST_BYTES].into_boxed_slice();
-        Self { buffer, way: None, length: 0, count: 0, stride: 0, sealed: 0 }
+        Self::with_room(MOST_BYTES, MOST_MESSAGES)
+    }
+
+    /// The run of one of several workers: it takes a whole packet, and two sends if need be.
+    pub(super) fn of_a_worker() -> Self {
+        Self::with_room(MOST_BYTES_OF_A_WORKER, MOST_MESSAGES_OF_A_WORKER)
+    }
+
+    fn with_room(bytes: usize, most: usize) -> Self {
+        let buffer = vec![0; bytes].into_boxed_slice();
+        Self { buffer, way: None, length: 0, count: 0, stride: 0, sealed: 0, most }
     }
 
     /// Whether the run goes to this peer, so that nothing has to be asked for the next packet.
@@ -65,17 +83,32 @@ impl Run {
         self.way.as_ref().is_some_and(|way| way.session.remote() == receiver)
     }
 
-    /// Seals the segments of a packet, and sends whenever the run is full.
-    pub(super) fn seal(&mut self, core: &Core, split: &mut Split<'_>, mtu: usize) {
+    /// Takes counters for so many messages of the run, and gives the first; `None` where the
+    /// session has none left, which is counted.
+    pub(super) fn reserve(&self, messages: usize) -> Option<u64> {
+        let way = self.way.as_ref()?;
+        let first = way.session.reserve(messages as u64).ok();
+        if first.is_none() {
+            way.peer.drops.count(Cause::NoSession);
+        }
+        first
+    }
+
+    /// Seals the segments of a packet under counters of [`Run::reserve`], and sends in its turn
+    /// whenever the run is full.
+    pub(super) fn seal(
+        &mut self,
+        core: &Core,
+        split: &mut Split<'_>,
+        mtu: usize,
+        counter: u64,
+        turn: &mut impl Turn,
+    ) {
+        let mut counter = counter;
         while let Some(plain) = split.next_length() {
             let length = padded(plain, mtu) + DATA_OVERHEAD;
-            let is_last = !self.length.is_multiple_of(self.stride.max(1));
-            let is_full = is_last
-                || length > self.stride
-                || self.count == MOST_MESSAGES
-                || self.length + length > self.buffer.len();
-            if self.count > 0 && is_full {
-                self.send(core);
+            if self.count > 0 && !self.has_room(length) {
+                self.send(core, turn);
             }
             let Some(way) = &self.way else { return };
             let Some(message) = self.buffer.get_mut(self.length..self.length + length) else {
@@ -84,10 +117,8 @@ impl Run {
             };
             split.write(&mut message[HEADER..HEADER + plain]);
             message[HEADER + plain..].fill(0);
-            if way.session.seal(message).is_err() {
-                way.peer.drops.count(Cause::NoSession);
-                return;
-            }
+            way.session.seal_as(counter, message);
+            counter += 1;
             if self.count == 0 {
                 self.stride = length;
             }
@@ -97,19 +128,44 @@ impl Run {
         }
     }
 
-    /// Sends what there is; the way stays.
-    fn send(&mut self, core: &Core) {
+    /// Whether a message of this length may follow.
+    fn has_room(&self, length: usize) -> bool {
+        let is_last = !self.length.is_multiple_of(self.stride.max(1));
+        !is_last
+            && length <= self.stride
+            && self.count < self.most
+            && self.length + length <= self.buffer.len()
+    }
+
+    /// Whether nothing is to be sent.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether as much is to be sent as one send takes.
+    pub(super) const fn is_full(&self) -> bool {
+        self.count >= MOST_MESSAGES || self.length + self.stride > MOST_BYTES
+    }
+
+    /// Sends what there is, in its turn; the way stays.
+    fn send(&mut self, core: &Core, turn: &mut impl Turn) {
         if let Some(way) = &self.way
             && self.count > 0
         {
-            core.send_to(&way.peer, &way.to, &self.buffer[..self.length], self.stride);
+            turn.wait();
+            let most = (MOST_BYTES / self.stride).clamp(1, MOST_MESSAGES);
+            // Alike, so that the receiver's threads have as much to do with the one as with another.
+            let each = self.count.div_ceil(self.count.div_ceil(most)) * self.stride;
+            for messages in self.buffer[..self.length].chunks(each) {
+                core.send_to(&way.peer, &way.to, messages, self.stride);
+            }
         }
         (self.length, self.count, self.stride) = (0, 0, 0);
     }
 
-    /// Sends what there is and forgets the way: the next packet asks anew.
-    pub(super) fn finish(&mut self, core: &Core) {
-        self.send(core);
+    /// Sends what there is, in its turn, and forgets the way: the next packet asks anew.
+    pub(super) fn finish(&mut self, core: &Core, turn: &mut impl Turn) {
+        self.send(core, turn);
         self.way = None;
     }
 

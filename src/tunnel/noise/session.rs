@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::aead::DataKey;
 use super::hash::Secret;
@@ -136,6 +136,23 @@ impl Session {
     /// # Errors
     /// [`Rejected`]; the message then holds nothing of use.
     pub fn open<'m>(&self, message: &'m mut [u8]) -> Result<&'m mut [u8], Rejected> {
+        let is_new = |counter| self.window().is_new(counter);
+        let (counter, text) = self.decrypt(message, is_new)?;
+        if self.window().note(counter) { Ok(text) } else { Err(Rejected::Replayed) }
+    }
+
+    /// Opens a data message in place if `is_new` says so of its counter, and gives the counter and
+    /// the plaintext. For whoever opens several at a time, or out of order: the message may still
+    /// have been seen before, and nothing of it may be used until its counter is noted in the
+    /// [window](Self::window).
+    ///
+    /// # Errors
+    /// [`Rejected`]; the message then holds nothing of use.
+    pub fn decrypt<'m>(
+        &self,
+        message: &'m mut [u8],
+        is_new: impl FnOnce(u64) -> bool,
+    ) -> Result<(u64, &'m mut [u8]), Rejected> {
         if message.len() < DATA_OVERHEAD {
             return Err(Rejected::Malformed);
         }
@@ -143,11 +160,16 @@ impl Session {
         if counter >= REJECT_AFTER_MESSAGES {
             return Err(Rejected::Forged);
         }
-        if !self.window.lock().is_new(counter) {
+        if !is_new(counter) {
             return Err(Rejected::Replayed);
         }
         let text = self.receiving.open(counter, &mut message[DATA_HEADER..])?;
-        if self.window.lock().note(counter) { Ok(text) } else { Err(Rejected::Replayed) }
+        Ok((counter, text))
+    }
+
+    /// Which messages were seen, for a moment.
+    pub fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock()
     }
 
     /// Acts as if this many messages had been sent.

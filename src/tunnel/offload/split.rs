@@ -53,6 +53,16 @@ impl<'p> Split<'p> {
         Ok(Self { packet, headers: Some(headers), segment, at: headers.length, index: 0 })
     }
 
+    /// How many segments are still to come.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let left = self.packet.len() - self.at;
+        match &self.headers {
+            None => usize::from(left > 0),
+            Some(_) => left.div_ceil(self.segment).max(usize::from(self.index == 0)),
+        }
+    }
+
     /// Bytes of the next segment with its headers; `None` after the last.
     #[must_use]
     pub fn next_length(&self) -> Option<usize> {

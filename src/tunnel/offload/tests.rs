@@ -117,11 +117,14 @@ pub(in crate::tunnel) fn split(large: &Large) -> Vec<Vec<u8>> {
     let mut packet = large.packet.clone();
     let mut split = Split::new(&mut packet, &large.offload).unwrap();
     let mut segments = Vec::new();
+    let count = split.count();
     while let Some(length) = split.next_length() {
+        assert_eq!(split.count() + segments.len(), count);
         let mut segment = vec![0xaa; length];
         split.write(&mut segment);
         segments.push(segment);
     }
+    assert_eq!((split.count(), segments.len()), (0, count));
     segments
 }
 

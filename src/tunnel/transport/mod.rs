@@ -24,6 +24,12 @@ pub trait Lane: Send + Sync + 'static {
     /// its place among others; by default it stays where it is.
     fn attend(&self) {}
 
+    /// Whether several threads may receive here, one after the other, so that one flow has more
+    /// than one processor. It is worth it where flows are large.
+    fn may_be_shared(&self) -> bool {
+        true
+    }
+
     /// Waits for the next IP packet and returns its length and what is left to do with it, or
     /// `None` once the side is closed.
     ///

@@ -1,4 +1,4 @@
-//! The lanes of a TUN interface: one queue of the kernel and one thread of ours each.
+//! The lanes of a TUN interface: one queue of the kernel each, and one thread of ours or several.
 //!
 //! A stream fills its queue with a few milliseconds of packets, and whatever is behind them waits.
 //! So streams have lanes of their own, and everything else, which is small or cannot wait, has the
@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::{self, IoSliceMut, Read as _};
 
 use super::virtio::VirtioHeader;
+use crate::tunnel::engine::Workers;
 use crate::tunnel::offload::Offload;
 use crate::tunnel::priority;
 use crate::tunnel::transport::Lane;
@@ -38,6 +39,10 @@ impl Lane for SystemLane {
         if self.is_for_streams {
             priority::step_back();
         }
+    }
+
+    fn may_be_shared(&self) -> bool {
+        self.is_for_streams
     }
 
     fn recv(&self, packet: &mut [u8]) -> io::Result<Option<(usize, Offload)>> {
@@ -77,7 +82,14 @@ impl Lane for SystemLane {
 /// the rest.
 pub(super) fn count() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    1 + (processors / 2).clamp(1, MOST_STREAM_LANES)
+    1 + stream_lanes(processors)
+}
+
+/// How many lanes there are for streams. Their threads together are no more than the processors:
+/// several threads of one lane serve several flows as well, but several lanes not one flow.
+fn stream_lanes(processors: usize) -> usize {
+    let threads = Workers::suiting(processors).count();
+    (processors / threads.max(2)).clamp(1, MOST_STREAM_LANES)
 }
 
 /// The lane of a packet's flow, of so many; the same for both directions.
@@ -138,6 +150,16 @@ mod tests {
         for packet in [v4(1, [[10; 6]; 2]), v6(17, [[1; 18]; 2]), vec![], vec![0x45; 9]] {
             assert_eq!(choose(&packet, 5), 4);
         }
+    }
+
+    #[test]
+    fn the_threads_of_streams_are_no_more_than_the_processors() {
+        for processors in 1..200 {
+            let lanes = stream_lanes(processors);
+            let threads = lanes * Workers::suiting(processors).count();
+            assert!((1..=MOST_STREAM_LANES).contains(&lanes) && threads <= processors.max(1));
+        }
+        assert_eq!([1, 2, 3, 4, 6, 8, 16, 64].map(stream_lanes), [1, 1, 1, 2, 3, 2, 4, 4]);
     }
 
     proptest! {

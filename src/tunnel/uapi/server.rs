@@ -1,5 +1,6 @@
 //! The tunnel's side: a Unix socket, any number of connections, any number of commands on each.
 
+use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
@@ -18,6 +19,8 @@ use crate::tunnel::Engine;
 
 /// How long a tunnel that is ending may still hold the socket of its interface.
 const PREDECESSOR: Duration = Duration::from_secs(3);
+/// How long nobody is accepted after somebody could not be.
+const AFTER_ERROR: Duration = Duration::from_millis(100);
 /// `EINVAL`, the answer to everything that is not understood.
 const INVALID: i32 = 22;
 
@@ -71,13 +74,18 @@ impl Server {
         }
     }
 
-    /// Answers for ever.
-    ///
-    /// # Errors
-    /// Where no connection can be accepted any more.
-    pub async fn serve(&self, engine: Arc<dyn Engine>) -> io::Result<()> {
+    /// Answers for ever. A connection that cannot be accepted, because it is gone again or because
+    /// the process has no descriptor left, ends nothing.
+    pub async fn serve(&self, engine: Arc<dyn Engine>) -> Infallible {
         loop {
-            let (stream, _) = self.listener.accept().await?;
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!("failed to accept a connection: {error}");
+                    tokio::time::sleep(AFTER_ERROR).await;
+                    continue;
+                }
+            };
             let engine = Arc::clone(&engine);
             tokio::spawn(async move {
                 if let Err(error) = answer(stream, &*engine).await {

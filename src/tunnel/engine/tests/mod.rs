@@ -3,6 +3,7 @@
 mod batches;
 mod hostile;
 mod losses;
+mod workers;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -10,9 +11,10 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::{Engine, LinkState, Userspace};
+use super::{Engine, LinkState, Userspace, Workers};
 use crate::model::{PresharedKey, PrivateKey};
-use crate::tunnel::transport::memory::{Host, Network};
+use crate::tunnel::transport::Bind;
+use crate::tunnel::transport::memory::{Host, Network, Place};
 use crate::tunnel::{AllowedIpChange, Cause, DeviceChange, PeerChange, Setting};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,10 +38,22 @@ impl Side {
     }
 
     fn with_host(network: &Network, seed: u8, host: Host) -> Self {
-        let outer = Ipv4Addr::new(192, 0, 2, seed);
+        Self::with(Box::new(Self::place(network, seed)), seed, host, Workers::ONE)
+    }
+
+    fn outer(seed: u8) -> Ipv4Addr {
+        Ipv4Addr::new(192, 0, 2, seed)
+    }
+
+    fn place(network: &Network, seed: u8) -> Place {
         let outer6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, seed.into());
-        let place = Box::new(network.place(outer, outer6));
-        let engine = Userspace::start(Arc::new(host.clone()), place, 1420).unwrap();
+        network.place(Self::outer(seed), outer6)
+    }
+
+    fn with(place: Box<dyn Bind>, seed: u8, host: Host, workers: Workers) -> Self {
+        let outer = Self::outer(seed);
+        let tun = Arc::new(host.clone());
+        let engine = Userspace::start_with(tun, place, 1420, workers).unwrap();
         engine.link(LinkState { up: true, mtu: 1420 }).unwrap();
         let side = Self { host, engine, outer, inner: Ipv4Addr::new(10, 0, 0, seed), seed };
         side.set(DeviceChange {
