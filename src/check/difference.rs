@@ -23,13 +23,15 @@ pub struct Difference {
     pub lost: Vec<Moved>,
 }
 
-/// Flows between two classes of ends that change alike.
+/// Flows that change alike: from one place to another, or among many places that are alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Moved {
     /// Where one of them begins.
     pub from: String,
     /// Where it ends.
     pub to: String,
+    /// Between how many ordered pairs of places there are such flows.
+    pub pairs: u64,
     /// How many there are.
     pub flows: u64,
     /// The packet of one of them.
@@ -45,6 +47,9 @@ impl Difference {
         self.gained.is_empty() && self.lost.is_empty()
     }
 }
+
+/// Up to how many ordered pairs of places that are alike are told one by one.
+const EACH: usize = 64;
 
 /// A topology with the verdict of each pair of classes.
 struct Side<'a> {
@@ -119,40 +124,113 @@ pub fn difference(inventory: &Inventory, before: &Topology, after: &Topology) ->
             if was == is {
                 continue;
             }
-            let Some((a, b, flows)) = example(after, from, to) else { continue };
             let reason = if is { why_not } else { why_no_more };
-            let places = (a.spot(after, true), b.spot(after, true));
-            let moved = folded[usize::from(was)].entry(places).or_insert_with(|| Moved {
-                from: broken::name(after, &a.member),
-                to: broken::name(after, &b.member),
-                flows: 0,
-                witness: Witness { source: a.addr, destination: b.addr },
-                reason,
-            });
-            moved.flows += flows;
+            for Example { ends: (a, b), pairs, flows } in examples(after, from, to) {
+                let places = (a.spot(after, true), b.spot(after, true));
+                let moved = folded[usize::from(was)].entry(places).or_insert_with(|| Moved {
+                    from: broken::name(after, &a.member),
+                    to: broken::name(after, &b.member),
+                    pairs,
+                    flows: 0,
+                    witness: Witness { source: a.addr, destination: b.addr },
+                    reason: reason.clone(),
+                });
+                moved.pairs = moved.pairs.max(pairs);
+                moved.flows += flows;
+            }
         }
     }
     let [gained, lost] = folded.map(|moved| moved.into_values().collect());
     Difference { gained, lost }
 }
 
-/// Two ends at different places, and how many such pairs there are.
-fn example<'a>(
-    topology: &Topology,
-    from: &'a Joint,
-    to: &'a Joint,
-) -> Option<(&'a End, &'a End, u64)> {
-    let (first, second) = (from.ends.first()?, to.ends.first()?);
-    let with_lan = first.is_lan() || second.is_lan();
-    let spot = |end: &End| end.spot(topology, with_lan);
-    let mut counts: HashMap<Spot, u64> = HashMap::new();
-    to.ends.iter().for_each(|end| *counts.entry(spot(end)).or_default() += 1);
-    let all = to.ends.len() as u64;
-    let flows =
-        from.ends.iter().map(|end| all - counts.get(&spot(end)).copied().unwrap_or(0)).sum();
-    let far = |ends: &'a [End], near: &End| ends.iter().find(|end| spot(end) != spot(near));
-    let (a, b) = far(&to.ends, first)
-        .map(|b| (first, b))
-        .or_else(|| far(&from.ends, second).map(|a| (a, second)))?;
-    Some((a, b, flows))
+/// Two ends at different places, and what they stand for.
+struct Example<'a> {
+    ends: (&'a End, &'a End),
+    pairs: u64,
+    flows: u64,
+}
+
+/// The flows between two classes, place by place where the places are few.
+fn examples<'a>(topology: &Topology, from: &'a Joint, to: &'a Joint) -> Vec<Example<'a>> {
+    let with_lan = [from, to].iter().any(|joint| joint.ends.first().is_some_and(End::is_lan));
+    let places = |joint: &'a Joint| {
+        let mut places: BTreeMap<Spot, (&'a End, u64)> = BTreeMap::new();
+        for end in &joint.ends {
+            places.entry(end.spot(topology, with_lan)).or_insert((end, 0)).1 += 1;
+        }
+        places
+    };
+    let (from, to) = (places(from), places(to));
+    let all: u64 = to.values().map(|(_, entering)| entering).sum();
+    let each = from.len() * to.len() <= EACH;
+    let mut examples: Vec<Example<'_>> = Vec::new();
+    for (near, (a, leaving)) in &from {
+        let far = to.iter().filter(|(spot, _)| *spot != near);
+        if each {
+            examples.extend(far.map(|(_, (b, entering))| Example {
+                ends: (*a, *b),
+                pairs: 1,
+                flows: leaving * entering,
+            }));
+            continue;
+        }
+        // The first pair stands for all of them.
+        let shared = to.get(near).map_or(0, |(_, entering)| *entering);
+        let pairs = (to.len() - usize::from(shared > 0)) as u64;
+        let flows = leaving * (all - shared);
+        match (examples.first_mut(), far.map(|(_, (b, _))| *b).next()) {
+            (Some(one), _) => (one.pairs, one.flows) = (one.pairs + pairs, one.flows + flows),
+            (None, Some(b)) => examples.push(Example { ends: (*a, b), pairs, flows }),
+            (None, None) => {}
+        }
+    }
+    examples
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::net::IpAddr;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn inventory(spokes: u64) -> Inventory {
+        let mut text = "fleet: f\nnetworks: { n: { prefixes: 10.0.0.0/16, links: { hub: h } } }\n\
+                        hosts:\n"
+            .to_owned();
+        let _ = writeln!(text, "  h: {{ endpoint: \"h.example.com:5\", address: 10.0.0.1 }}");
+        for index in 1..=spokes {
+            let _ = writeln!(
+                text,
+                "  s{index}: {{ address: 10.0.1.{index}, nat: true, \
+                 subnets: 172.23.{index}.0/24 }}"
+            );
+        }
+        let parsed = crate::inventory::parse(PathBuf::from("fleet.yaml"), text);
+        parsed.inventory.expect("the file is valid")
+    }
+
+    #[test]
+    fn few_places_are_told_one_by_one_and_many_by_one_of_them() {
+        let none = |_: &_, _: &_| -> Vec<IpAddr> { Vec::new() };
+        for spokes in [2_u64, 5, 30] {
+            let fleet = inventory(spokes);
+            let wanted = crate::topology::build(&fleet, &none);
+            let mut runs = wanted.clone();
+            runs.nodes[0].forwards.v4 = false;
+            let moved = difference(&fleet, &runs, &wanted);
+            assert_eq!(moved.lost, []);
+            // Between two spokes: address to address, address to LAN, LAN to address, LAN to LAN.
+            let pairs = spokes * (spokes - 1);
+            let told: u64 = moved.gained.iter().map(|moved| moved.flows).sum();
+            assert_eq!(told, 4 * pairs, "{moved:?}");
+            let rows: Vec<u64> = moved.gained.iter().map(|moved| moved.pairs).collect();
+            let each = vec![1; usize::try_from(pairs).unwrap()];
+            assert_eq!(rows, if spokes == 30 { vec![pairs] } else { each });
+            let ends: Vec<_> = moved.gained.iter().map(|one| (&one.from, &one.to)).collect();
+            assert!(ends.iter().all(|(from, to)| from != to), "{ends:?}");
+        }
+    }
 }

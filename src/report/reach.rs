@@ -124,10 +124,14 @@ pub fn difference(difference: &Difference) -> String {
             word.to_owned()
         };
         let _ = writeln!(out, "{} {verb}:", plural(flows));
-        for Moved { from, to, flows, witness, reason } in moved.iter().take(LISTED / 2) {
+        for Moved { from, to, pairs, flows, witness, reason } in moved.iter().take(LISTED / 2) {
+            let alike = match pairs {
+                1 => String::new(),
+                pairs => format!(" and {} pairs more", pairs - 1),
+            };
             let _ = write!(
                 out,
-                "  {sign} {from} to {to} ({}), such as {} to {}",
+                "  {sign} {from} to {to}{alike} ({}), such as {} to {}",
                 plural(*flows),
                 witness.source,
                 witness.destination
