@@ -37,6 +37,7 @@ mod sessions;
 pub mod tables;
 mod trace;
 mod underlay;
+mod unlinked;
 pub mod walk;
 mod written;
 mod zones;
@@ -86,6 +87,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "split-gateways", check: lans::split },
     Rule { name: "dns-servers", check: dns::servers },
     Rule { name: "no-initiator", check: sessions::initiators },
+    Rule { name: "hosts-without-link", check: unlinked::hosts },
     Rule { name: "port-clashes", check: ports::ports },
     Rule { name: "equal-endpoints", check: ports::endpoints },
     Rule { name: "interface-clashes", check: ports::interfaces },

@@ -127,6 +127,8 @@ codes! {
     NoListenPort = 408, Error;
     /// An endpoint whose port is not the one that the host listens on.
     PortMismatch = 409, Warning;
+    /// A host that the links of its network leave out.
+    Unlinked = 410, Warning;
     /// One public key on two hosts or peers.
     DuplicateKey = 501, Error;
     /// A peer that has the public key of the host that it is linked to.
