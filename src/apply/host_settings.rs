@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::payload::Compiler;
 use crate::desired::Secrets;
 use crate::model::{Family, InterfaceName};
-use crate::plan::Change;
+use crate::plan::{Change, HEARS_AS_A_ROUTER};
 
 impl<S: Secrets> Compiler<'_, S> {
     pub(super) fn host_settings(&mut self) {
@@ -15,6 +15,13 @@ impl<S: Secrets> Compiler<'_, S> {
                     self.op(format!("sysctl net/ipv4/ip_forward {}", u8::from(*on)));
                 }
                 Change::Forward { family: Family::V6, on } => {
+                    // Before: what the kernel forgets when it begins to forward comes with the next
+                    // advertisement alone.
+                    for interface in self.observed.advertised.iter().filter(|_| *on) {
+                        self.op(format!(
+                            "sysctl net/ipv6/conf/{interface}/accept_ra {HEARS_AS_A_ROUTER}"
+                        ));
+                    }
                     self.op(format!("sysctl net/ipv6/conf/all/forwarding {}", u8::from(*on)));
                 }
                 Change::Firewall { digest: Some(_) } => {

@@ -36,6 +36,8 @@ pub struct ObservedHost {
     pub forward_v4: bool,
     /// `net.ipv6.conf.all.forwarding`.
     pub forward_v6: bool,
+    /// Interfaces whose IPv6 default route a router's advertisements give.
+    pub advertised: BTreeSet<InterfaceName>,
     /// A change that is armed and not yet confirmed: its id.
     pub armed: Option<String>,
     /// Seconds since the epoch on the host's clock, for handshake ages.

@@ -105,6 +105,7 @@ impl Reader {
             "agent" => facts.agent = Some(word(rest)?),
             "forward4" => self.host.forward_v4 = flag(rest.next()?)?,
             "forward6" => self.host.forward_v6 = flag(rest.next()?)?,
+            "advertised" => self.host.advertised.extend(word::<InterfaceName>(rest)),
             "armed" => self.host.armed = Some(printable(rest.next()?)?),
             "firewall" => self.host.firewall = Some(printable(rest.next()?)?),
             "unit" => {

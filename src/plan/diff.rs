@@ -145,6 +145,18 @@ fn leftovers(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Cha
             }
         }
     }
+    // The other way of starting an interface; stopping it would take the interface down.
+    for own in &target.interfaces {
+        let name = &own.desired.name;
+        for unit in [format!("wg-quick@{name}.service"), format!("wgfleet-{name}.service")] {
+            let enabled = observed.units.get(&unit).filter(|unit| unit.enabled);
+            let Some(from) = enabled.filter(|_| !target.units.contains_key(&unit)) else {
+                continue;
+            };
+            let to = UnitState { enabled: false, active: from.active };
+            changes.push(Change::Unit { unit, from: *from, to });
+        }
+    }
 }
 
 fn files(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {
@@ -163,7 +175,9 @@ fn files(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>
         changes.push(Change::File { path: path.clone(), action, diff });
     }
     for (path, file) in &observed.files {
-        let ours = file.public_text.contains(MANAGED)
+        // An operation's words have no blanks: such a file is somebody's copy.
+        let ours = !path.contains(char::is_whitespace)
+            && file.public_text.contains(MANAGED)
             && (path.starts_with("/etc/wireguard/")
                 || path.starts_with("/etc/systemd/system/")
                 || [SYSCTL_FILE, FIREWALL_FILE].contains(&path.as_str()));

@@ -3,12 +3,18 @@
 //! The host itself remembers what was before, in a comment of the file that keeps forwarding on
 //! at the next boot.
 
-use crate::model::Family;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use crate::model::{Family, InterfaceName};
 use crate::observed::ObservedHost;
 use crate::topology::Forwarding;
 
 /// Where forwarding is kept for the next boot.
 pub(super) const SYSCTL_FILE: &str = "/etc/sysctl.d/60-wgfleet.conf";
+
+/// `accept_ra` of hosts that route and hear routers all the same; see the kernel's ip-sysctl.
+pub const HEARS_AS_A_ROUTER: u8 = 2;
 
 const fn setting(family: Family) -> &'static str {
     match family {
@@ -50,7 +56,27 @@ pub(super) fn file(wanted: Forwarding, observed: &ObservedHost) -> String {
         text.push_str(setting(family));
         text.push_str(" = 1\n");
     }
+    if wanted.v6 {
+        for interface in kept(observed) {
+            let _ = writeln!(text, "{} = {HEARS_AS_A_ROUTER}", accepts(&interface));
+        }
+    }
     text
+}
+
+/// The setting of an interface, as sysctl(8) takes it where names have dots.
+fn accepts(interface: &InterfaceName) -> String {
+    format!("net/ipv6/conf/{interface}/accept_ra")
+}
+
+/// Interfaces that learn their default route from a router, now or when the file was written.
+fn kept(observed: &ObservedHost) -> BTreeSet<InterfaceName> {
+    let text = observed.files.get(SYSCTL_FILE).map_or("", |file| file.public_text.as_str());
+    let written = text.lines().filter_map(|line| {
+        let name = line.strip_prefix("net/ipv6/conf/")?.strip_suffix("/accept_ra = 2")?;
+        name.parse().ok()
+    });
+    written.chain(observed.advertised.iter().cloned()).collect()
 }
 
 #[cfg(test)]
@@ -82,5 +108,17 @@ mod tests {
         let rebooted = ObservedHost { forward_v4: false, forward_v6: false, ..after };
         assert_eq!(file(wanted, &rebooted), first);
         assert!(!begun_by_wgfleet(&fresh, Family::V4));
+    }
+
+    #[test]
+    fn a_router_that_is_heard_is_heard_after_the_next_boot_too() {
+        let wanted = Forwarding { v4: true, v6: true };
+        let advertised = ["eth0.100".parse().unwrap()].into();
+        let hears = ObservedHost { advertised, ..ObservedHost::default() };
+        let first = file(wanted, &hears);
+        assert!(first.ends_with("\nnet/ipv6/conf/eth0.100/accept_ra = 2\n"), "{first}");
+        // Also where the route is away for a moment.
+        assert_eq!(file(wanted, &with_file(&first)), first);
+        assert!(!file(Forwarding { v4: true, v6: false }, &hears).contains("accept_ra"));
     }
 }

@@ -14,6 +14,7 @@ mod unit;
 pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
 pub use change::{Change, DiffLine, FieldChange, FileAction, PeerRef};
 pub use diff::diff_host;
+pub use forwarding::HEARS_AS_A_ROUTER;
 pub use running::running;
 pub use target::{FIREWALL_FILE, RenderedHost, Target, TargetFile, TargetInterface, resolve};
 

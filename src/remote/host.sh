@@ -51,8 +51,13 @@ show_file() { # PATH: head line, then the content without secrets
 	set -- "$1" $(stat -c '%a %u' "$1")
 	owner=no; [ "$3" = 0 ] && owner=yes
 	echo "file $2 $owner $(digest "$1") $1"
+	# Settings, and what a comment has of them.
 	awk '{
-		if (tolower($0) ~ /^[ \t]*(privatekey|presharedkey)[ \t]*=/) { match($0, /=[ \t]*/); $0 = substr($0, 1, RSTART + RLENGTH - 1) "(hidden)" }
+		l = tolower($0); gsub(/[ \t_-]/, "", l)
+		if (l ~ /^(privatekey|presharedkey)=/ || l ~ /#.*(private|preshared)(key)?[^=:]*[=:]/) {
+			match($0, /^[^#=]*=/) || match($0, /#[^=:]*[=:]/)
+			$0 = substr($0, 1, RSTART + RLENGTH - 1) " (hidden)"
+		}
 		gsub(/[[:cntrl:]]/, "?"); print "| " $0 }' "$1"
 }
 
@@ -68,14 +73,31 @@ read_link() { # IF: sets kind, up and mtu
 	mtu=${l#* mtu }; mtu=${mtu%% *}
 }
 
+# Tables that have names, as NAME=NUMBER: ip(8) prints the names.
+tables() {
+	cat /usr/share/iproute2/rt_tables /usr/lib/iproute2/rt_tables /etc/iproute2/rt_tables \
+		/usr/share/iproute2/rt_tables.d/*.conf /etc/iproute2/rt_tables.d/*.conf 2>/dev/null |
+		awk '$1 ~ /^[0-9]+$/ { printf "%s=%s ", $2, $1 }'
+}
+
+# Interfaces whose IPv6 default route the kernel learned from a router: it hears none any more once it
+# forwards, unless accept_ra is 2.
+advertised() {
+	for i in $(ip -6 route show default proto ra 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | sort -u); do
+		case $i in *[!A-Za-z0-9_=+.-]*) continue ;; esac
+		case $(cat "/proc/sys/net/ipv6/conf/$i/accept_ra" 2>/dev/null) in 1 | 2) echo "advertised $i" ;; esac
+	done
+}
+
 show_link() { # IF
-	read_link "$1" || return 0
+	read_link "$1" || return 1
 	echo "interface $1 $kind $up $mtu"
 	ip -o addr show dev "$1" | awk -v i="$1" '{ print "address", i, $4 }'
 	for f in 4 6; do
-		ip "-$f" route show table all dev "$1" 2>/dev/null | awk -v i="$1" -v f="$f" '
-			/proto kernel/ || /^(local|broadcast|multicast|anycast|unreachable|blackhole|prohibit|throw) / { next }
-			{ t = "main"; for (n = 2; n < NF; n++) if ($n == "table") t = $(n + 1); print "route", i, f, t, $1 }'
+		ip "-$f" route show table all dev "$1" 2>/dev/null | awk -v i="$1" -v f="$f" -v names="$names" '
+			BEGIN { k = split(names, all, " "); for (n = 1; n <= k; n++) { split(all[n], one, "="); number[one[1]] = one[2] } }
+			/proto kernel/ || $1 !~ /^(default|[0-9a-f:.]+(\/[0-9]+)?)$/ { next }
+			{ t = "main"; for (n = 2; n < NF; n++) if ($n == "table") t = $(n + 1); if (t in number) t = number[t]; print "route", i, f, t, $1 }'
 	done
 }
 
@@ -97,6 +119,7 @@ observe() {
 	f=0; [ ! -e /proc/sys/net/ipv6/conf/all/forwarding ] || f=$(cat /proc/sys/net/ipv6/conf/all/forwarding)
 	[ "$f" = 0 ] || f=1
 	echo "forward6 $f"
+	advertised
 	! armed_id || ! timer_runs "$d" || echo "armed $d"
 	for f in "$run"/reverting.*; do # on its way back
 		d=${f#"$run"/reverting.}
@@ -132,13 +155,17 @@ observe() {
 		find_stand_in
 		dump=$(wg show all dump 2>/dev/null) || dump=
 		confs=
+		shown=' ' names=$(tables)
 		for i in $(wg show interfaces 2>/dev/null); do
-			show_link "$i"
+			# A name that no inventory can have, and a link that went elsewhere, are nobody's here.
+			case $i in *[!A-Za-z0-9_=+.-]* | [-.]*) continue ;; esac
+			show_link "$i" || continue
+			shown="$shown$i "
 			[ ! -f "/etc/wireguard/$i.conf" ] || confs="$confs /etc/wireguard/$i.conf"
 		done
 		# Private keys end here; preshared keys are compared here.
 		# shellcheck disable=SC2086 # one word for each file
-		[ -z "$dump" ] || printf '%s\n' "$dump" | awk -F '\t' '
+		[ -z "$dump" ] || printf '%s\n' "$dump" | awk -F '\t' -v shown="$shown" '
 			function flush() { if (pub != "" && psk != "") inconf[conf, pub] = psk; pub = psk = "" }
 			FILENAME != "-" {
 				if (FNR == 1) { flush(); conf = FILENAME; sub(/.*\//, "", conf); sub(/\.conf$/, "", conf) }
@@ -149,6 +176,7 @@ observe() {
 				next
 			}
 			{ flush() }
+			index(shown, " " $1 " ") == 0 { next }
 			NF == 5 { print "device", $1, $3, $4, $5 }
 			NF == 9 {
 				state = "none"; if ($3 != "(none)") state = inconf[$1, $2] == $3 ? "as-file" : "other"
@@ -156,6 +184,7 @@ observe() {
 			}' $confs -
 		for f in /run/wireguard/*.wgfleet; do # what wg does not tell
 			i=${f##*/} i=${i%.wgfleet}
+			case $shown in *" $i "*) ;; *) continue ;; esac
 			! embedded "$i" || "/proc/$p/exe" wg show "$i" dropped | awk -v i="$i" 'NF == 3 { print "dropped", i, $1, $2, $3 }'
 		done 2>/dev/null
 	fi

@@ -369,3 +369,57 @@ fn every_shell_sees_the_same() {
     assert_same(&seen[1], &seen[0], "busybox");
     assert_same(&seen[2], &seen[0], "bash");
 }
+
+/// What other hands made on a host is read past, and their secrets stay there.
+#[test]
+fn what_others_made_makes_no_host_unreadable() {
+    let key = "ab".repeat(32) + "\ninterface wg0\ninterface wg1\n";
+    for shell in ["dash", "busybox sh", "bash --posix"] {
+        let sandbox = Sandbox::new(shell);
+        let made = sandbox.sh(&format!(
+            "set -e
+            mkdir -p /etc/iproute2; mount -t tmpfs none /etc/iproute2
+            printf '255 local\\n254 main\\n253 default\\n0 unspec\\n4711 uplink\\n' > /etc/iproute2/rt_tables
+            ip route add 10.5.0.0/16 dev wg5 table 4711
+            ip route add 10.6.0.0/16 dev wg0 table 4711
+            ip addr add 10.7.1.1 peer 10.7.1.2/32 dev wg5
+            ip route add 10.44.0.0/16 nexthop dev wg0 nexthop dev wg1
+            wireguard-go wg7 2>/dev/null
+            unshare --net sleep infinity >/dev/null 2>&1 & other=$!
+            sleep 0.3; ip link set wg7 netns $other
+            printf '# PrivateKey = {0}\\n#old: pre-shared key: {1}\\n# PrivateKey: {0}\\nPublicKey = p # PresharedKey={1}\\n' >> /etc/wireguard/wg0.conf",
+            KEYS[3], KEYS[4]
+        ));
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let said = sandbox.host("observe", &[], &key);
+        let seen =
+            wgfleet::observed::parse(&said).unwrap_or_else(|error| panic!("{error}\n{said}"));
+        let named = |name: &str| seen.interfaces.get(&name.parse().expect("a name"));
+        let routes = |name: &str| named(name).expect("it is there").routes.clone();
+        assert!(routes("wg5").contains(&(4711, "10.5.0.0/16".parse().unwrap())), "{said}");
+        assert!(routes("wg0").contains(&(4711, "10.6.0.0/16".parse().unwrap())), "{said}");
+        assert!(named("wg7").is_none() && !said.contains("wg7"), "{said}");
+        for key in [KEYS[0], KEYS[3], KEYS[4]] {
+            assert!(!said.contains(key), "a secret leaves the host:\n{said}");
+        }
+        assert!(said.contains("\n| #old: (hidden)\n"), "{said}");
+    }
+}
+
+/// A host that hears routers hears them also when it forwards, and as before when it does not.
+#[test]
+fn a_router_that_is_heard_is_reported() {
+    let sandbox = Sandbox::new("dash");
+    let key = "ab".repeat(32) + "\n";
+    let made = sandbox.sh("set -e
+        ip link add up0 type veth peer name up1; ip link set up0 up; ip link set up1 up
+        ip link add up2 type veth peer name up3; ip link set up2 up; ip link set up3 up
+        echo 1 > /proc/sys/net/ipv6/conf/up0/accept_ra
+        echo 0 > /proc/sys/net/ipv6/conf/up2/accept_ra
+        ip -6 route add default via fe80::1 dev up0 proto ra metric 1024
+        ip -6 route add default via fe80::2 dev up2 proto ra metric 1025");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let said = sandbox.host("observe", &[], &key);
+    // The other is some program's, that hears for itself.
+    assert!(said.contains("\nadvertised up0\n") && !said.contains("advertised up2"), "{said}");
+}

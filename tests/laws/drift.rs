@@ -33,6 +33,7 @@ pub(crate) enum Drift {
     FileText,
     NoInterface,
     Unit,
+    OtherUnit,
     Firewall,
     NoForward,
 }
@@ -61,6 +62,7 @@ pub(crate) fn drift() -> impl Strategy<Value = Drift> {
             Drift::FileText,
             Drift::NoInterface,
             Drift::Unit,
+            Drift::OtherUnit,
             Drift::Firewall,
             Drift::NoForward,
         ]),
@@ -91,6 +93,17 @@ impl World {
             }
             Drift::Unit => {
                 self.host.units.values_mut().for_each(|unit| *unit = UnitState::default());
+            }
+            Drift::OtherUnit => {
+                // Somebody installed wireguard-tools, or took them away.
+                let units: Vec<String> = self.host.units.keys().cloned().collect();
+                for unit in units {
+                    let other = match unit.strip_prefix("wg-quick@") {
+                        Some(rest) => format!("wgfleet-{rest}"),
+                        None => unit.replacen("wgfleet-", "wg-quick@", 1),
+                    };
+                    self.host.units.insert(other, UnitState { enabled: true, active: false });
+                }
             }
             Drift::Firewall => self.host.firewall = Some("0123".to_owned()),
             Drift::NoForward => (self.host.forward_v4, self.host.forward_v6) = (false, false),

@@ -53,6 +53,13 @@ proptest! {
             }
             let (fourth, _) = plan(&after, index, &new.vault, &world, &names);
             prop_assert!(fourth.changes.is_empty(), "{:#?}\nafter {:#?}\n{}\n{}", fourth.changes, third.changes, old.yaml(), new.yaml());
+            // One way of starting an interface, not two.
+            for interface in &after.hosts[index].interfaces {
+                let enabled = world.host.units.iter().filter(|(name, unit)| {
+                    unit.enabled && [format!("wg-quick@{}.service", interface.name), format!("wgfleet-{}.service", interface.name)].contains(name)
+                });
+                prop_assert!(enabled.count() <= 1, "{:#?}", world.host.units);
+            }
             // What is live is what is wanted, secrets included.
             for interface in &after.hosts[index].interfaces {
                 let seen = &world.host.interfaces[&interface.name];
