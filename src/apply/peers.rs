@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::conf::{self, PeerParts};
 use super::payload::Compiler;
 use crate::desired::{DesiredInterface, DesiredPeer, Secrets};
-use crate::model::{InterfaceName, PublicKey};
+use crate::model::{Endpoint, InterfaceName, PublicKey};
 use crate::plan::{Change, FieldChange, PeerRef};
 
 /// Most peers whose values are set one by one: each costs the host a process.
@@ -37,7 +37,7 @@ impl<S: Secrets> Compiler<'_, S> {
                         // The neighbour is where it was, only its key is new; packets wait for the
                         // handshake that the keepalive begins at once.
                         let seen = live.and_then(|l| l.peers.get(old)).and_then(|p| p.endpoint);
-                        parts.endpoint = seen.map(Into::into).or(parts.endpoint);
+                        parts.endpoint = seen.and_then(Endpoint::of_socket).or(parts.endpoint);
                         if parts.keepalive.is_none() && parts.endpoint.is_some() {
                             parts.keepalive = Some(5);
                             after.push(format!("keepalive {name} {} off", peer.key));

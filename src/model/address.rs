@@ -1,13 +1,13 @@
 //! Addresses, prefixes and endpoints.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{HostName, Port};
+use super::{HostName, InterfaceName, Port};
 
 /// Why an address, a prefix or an endpoint was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -120,6 +120,34 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// The endpoint that a packet came from; `None` for port 0, which packets can come from but
+    /// nobody can be told, and for an address that means something on one link only.
+    #[must_use]
+    pub fn of_socket(addr: SocketAddr) -> Option<Self> {
+        let on_link = matches!(addr.ip(), IpAddr::V6(addr) if addr.is_unicast_link_local());
+        let port = Port::new(addr.port()).filter(|_| !on_link)?;
+        Some(Self { host: EndpointHost::Addr(addr.ip()), port })
+    }
+
+    /// Reads an endpoint as wg(8) writes it, which is with a zone where it is link-local:
+    /// `[fe80::1%eth0]:51820`. The zone stays with the host, as a name that getaddrinfo(3) knows.
+    ///
+    /// # Errors
+    /// [`AddressError`].
+    pub fn parse_with_zone(text: &str) -> Result<Self, AddressError> {
+        let zoned = text.strip_prefix('[').and_then(|rest| {
+            let (addr, rest) = rest.split_once('%')?;
+            let (zone, port) = rest.split_once("]:")?;
+            let on_link = addr.parse().is_ok_and(|addr: Ipv6Addr| addr.is_unicast_link_local());
+            let known = on_link && zone.parse::<InterfaceName>().is_ok();
+            known.then(|| (format!("{addr}%{zone}"), port))
+        });
+        let Some((host, port)) = zoned else { return text.parse() };
+        let bad = || AddressError::Port(port.to_owned());
+        let port = port.parse().ok().and_then(Port::new).ok_or_else(bad)?;
+        Ok(Self { host: EndpointHost::Name(host.into()), port })
+    }
+
     /// The literal socket address, where the host is one.
     #[must_use]
     pub fn socket_addr(&self) -> Option<SocketAddr> {
@@ -127,15 +155,6 @@ impl Endpoint {
             EndpointHost::Addr(addr) => Some(SocketAddr::new(addr, self.port.get())),
             EndpointHost::Name(_) => None,
         }
-    }
-}
-
-impl From<SocketAddr> for Endpoint {
-    /// # Panics
-    /// With port 0, which no socket has.
-    fn from(addr: SocketAddr) -> Self {
-        let port = Port::new(addr.port()).expect("a socket has a port");
-        Self { host: EndpointHost::Addr(addr.ip()), port }
     }
 }
 
@@ -196,6 +215,7 @@ impl fmt::Display for Endpoint {
         match &self.host {
             EndpointHost::Addr(IpAddr::V6(addr)) => write!(f, "[{addr}]:{}", self.port),
             EndpointHost::Addr(IpAddr::V4(addr)) => write!(f, "{addr}:{}", self.port),
+            EndpointHost::Name(name) if name.contains('%') => write!(f, "[{name}]:{}", self.port),
             EndpointHost::Name(name) => write!(f, "{name}:{}", self.port),
         }
     }
@@ -273,6 +293,20 @@ mod tests {
         for text in ["paris.example.com:51820", "198.51.100.1:1", "[2001:db8::1]:65535"] {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_link_local_endpoint_keeps_its_zone() {
+        for text in ["[fe80::1%eth0]:51820", "[2001:db8::1]:65535", "a.example.com:1"] {
+            assert_eq!(Endpoint::parse_with_zone(text).unwrap().to_string(), text);
+        }
+        for bad in ["[fe80::1%]:1", "[fe80::1%a b]:1", "[2001:db8::1%eth0]:1", "[fe80::1%e]:0"] {
+            assert!(Endpoint::parse_with_zone(bad).is_err(), "{bad:?}");
+        }
+        // An inventory is for many hosts.
+        assert!("[fe80::1%eth0]:51820".parse::<Endpoint>().is_err());
+        assert!(Endpoint::of_socket("[fe80::1%3]:51820".parse().unwrap()).is_none());
+        assert!(Endpoint::of_socket("192.0.2.1:0".parse().unwrap()).is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reads the text of one observation.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::str::{FromStr, SplitAsciiWhitespace};
 
 use ipnet::IpNet;
@@ -233,7 +234,7 @@ impl Reader {
         };
         let endpoint = match fields.next()? {
             "(none)" => None,
-            text => Some(text.parse().ok()?),
+            text => Some(socket(text)?),
         };
         let allowed_ips = match fields.next()? {
             "(none)" => BTreeSet::new(),
@@ -260,6 +261,14 @@ impl Reader {
     }
 }
 
+/// A live endpoint; the zone of a link-local one says nothing elsewhere.
+fn socket(text: &str) -> Option<SocketAddr> {
+    match text.split_once('%') {
+        Some((addr, rest)) => format!("{addr}{}", &rest[rest.find("]:")?..]).parse().ok(),
+        None => text.parse().ok(),
+    }
+}
+
 /// A word that can be shown to a person: printable, of a sane length.
 fn printable(word: &str) -> Option<String> {
     (word.len() <= 256 && !word.chars().any(char::is_control)).then(|| word.to_owned())
@@ -278,13 +287,15 @@ mod tests {
              kernel-wireguard no\ntun yes\ntool wg\nforward4 1\nforward6 0\n\
              interface wg0 userspace yes 1420\ndevice wg0 {key} 51820 off\n\
              address wg0 10.10.0.1/24\naddress wg0 fe80::1/64\nroute wg0 4 main 192.168.7.0/24\n\
-             peer\twg0\t{key}\tas-file\t[2001:db8::1]:51820\t10.10.0.2/32,192.168.7.0/24\t0\t1\t2\t25\n\
+             peer\twg0\t{key}\tas-file\t[fe80::1%eth0]:51820\t10.10.0.2/32,192.168.7.0/24\t0\t1\t2\t25\n\
              file 600 yes {} /etc/wireguard/wg0.conf\n| [Interface]\n| PrivateKey = (hidden)\nend\n",
             "ab".repeat(32)
         );
         let host = parse(&text).unwrap();
         let interface = &host.interfaces[&"wg0".parse().unwrap()];
         assert_eq!(interface.peers.len(), 1);
+        let endpoint = interface.peers.values().next().unwrap().endpoint;
+        assert_eq!(endpoint, Some("[fe80::1]:51820".parse().unwrap()));
         assert_eq!(interface.addresses.len(), 1);
         assert_eq!(interface.routes.len(), 1);
         assert_eq!(

@@ -58,6 +58,9 @@ const MESSAGE_BUDGET: usize = 16 << 10;
 /// More than one prefix or one peer without prefixes takes.
 const ENTRY_BUDGET: usize = 256;
 
+/// How often an interface that changes meanwhile is read anew.
+const READINGS: usize = 32;
+
 /// A conversation with the kernel.
 pub struct Kernel {
     socket: Socket,
@@ -87,8 +90,19 @@ impl Kernel {
     /// An interface as it is now.
     ///
     /// # Errors
-    /// `ENODEV` where it is not there, `EOPNOTSUPP` where it is no `WireGuard` interface.
+    /// `ENODEV` where it is not there, `EOPNOTSUPP` where it is no `WireGuard` interface, `EAGAIN`
+    /// where it changes faster than it can be read.
     pub fn get(&mut self, interface: &InterfaceName) -> io::Result<DeviceSnapshot> {
+        for _ in 0..READINGS {
+            match self.read(interface) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+        Err(rustix::io::Errno::AGAIN.into())
+    }
+
+    fn read(&mut self, interface: &InterfaceName) -> io::Result<DeviceSnapshot> {
         let mut device = DeviceSnapshot::default();
         let mut message = Message::new(self.family, REQUEST | ACK | DUMP, &genl(GET_DEVICE, 1));
         message.text(DEVICE_IFNAME, interface.as_str());

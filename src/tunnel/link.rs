@@ -126,8 +126,13 @@ impl LinkWatch {
             Err(error)
                 if error.raw_os_error() == Some(rustix::io::Errno::NOBUFS.raw_os_error()) =>
             {
-                let now = self.state().map_or(LinkEvent::Gone, LinkEvent::State);
-                return Ok(vec![now]);
+                let nodev = Some(rustix::io::Errno::NODEV.raw_os_error());
+                return Ok(vec![match self.state() {
+                    Ok(state) => LinkEvent::State(state),
+                    Err(error) if error.raw_os_error() == nodev => LinkEvent::Gone,
+                    // Who cannot ask has heard nothing.
+                    Err(_) => LinkEvent::State(self.last),
+                }]);
             }
             outcome => outcome?,
         };

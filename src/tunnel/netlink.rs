@@ -16,6 +16,8 @@ pub(crate) const ACK: u16 = 0x4;
 pub(crate) const DUMP: u16 = 0x300;
 /// `NLMSG_ERROR`.
 const ERROR: u16 = 2;
+/// `NLM_F_DUMP_INTR`: what is listed changed meanwhile.
+const INTERRUPTED: u16 = 0x10;
 /// `NLMSG_DONE`.
 const DONE: u16 = 3;
 /// `NLA_F_NESTED`.
@@ -95,6 +97,8 @@ impl Message {
 pub(crate) struct Received<'b> {
     /// Its type.
     pub(crate) kind: u16,
+    /// Its flags.
+    flags: u16,
     /// What follows the header.
     pub(crate) payload: &'b [u8],
 }
@@ -104,9 +108,10 @@ pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Received<'_>> {
     std::iter::from_fn(move || {
         let length = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
         let kind = u16::from_ne_bytes(*bytes.get(4..)?.first_chunk()?);
+        let flags = u16::from_ne_bytes(*bytes.get(6..)?.first_chunk()?);
         let payload = bytes.get(HEADER..length)?;
         bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some(Received { kind, payload })
+        Some(Received { kind, flags, payload })
     })
 }
 
@@ -155,6 +160,9 @@ impl Socket {
     }
 
     /// Sends a request and gives each message of the answer to `take`, until it is complete.
+    ///
+    /// # Errors
+    /// What the kernel says; `Interrupted` where what is listed changed while it was listed.
     pub(crate) fn request(
         &mut self,
         mut message: Message,
@@ -163,12 +171,16 @@ impl Socket {
         self.sequence += 1;
         rustix::net::send(&self.socket, message.finish(self.sequence), SendFlags::empty())?;
         let mut buffer = zeroize::Zeroizing::new(vec![0; RECEIVE_BUFFER]);
+        let mut interrupted = false;
         loop {
             let length = self.receive(&mut buffer)?;
             for message in messages(&buffer[..length]) {
+                interrupted |= message.flags & INTERRUPTED != 0;
                 match message.kind {
                     ERROR => return acknowledged(message.payload),
-                    DONE => return Ok(()),
+                    DONE if interrupted => return Err(rustix::io::Errno::INTR.into()),
+                    DONE if message.payload.is_empty() => return Ok(()),
+                    DONE => return acknowledged(message.payload),
                     _ => take(&message)?,
                 }
             }

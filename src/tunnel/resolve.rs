@@ -80,5 +80,8 @@ pub fn resolve(
 /// The standard library tells `EAI_AGAIN` and `EAI_SYSTEM` from the permanent failures only by
 /// their text and by an OS error.
 fn is_transient(error: &io::Error) -> bool {
-    error.raw_os_error().is_some() || error.to_string().contains("Temporary failure")
+    let text = error.to_string();
+    // As glibc and musl say it.
+    error.raw_os_error().is_some()
+        || ["Temporary failure", "Try again"].iter().any(|say| text.contains(say))
 }

@@ -1,6 +1,6 @@
 //! `wgfleet quick` beside wg-quick(8): the same interface, and nothing left of it.
 
-use crate::namespace::{Folder, Keys, Namespace, WGFLEET, interface, require_root};
+use crate::namespace::{Folder, Keys, Namespace, WGFLEET, end, interface, require_root, until};
 
 /// Everything that either of them touches, without what is random.
 fn state(namespace: &Namespace, name: &str) -> Vec<String> {
@@ -83,13 +83,40 @@ fn a_start_that_fails_leaves_nothing() {
     let (namespace, _other) = Namespace::pair();
     let name = interface();
     let before = state(&namespace, &name);
-    for extra in ["PostUp = false", "Address = 192.0.2.1/24\nAddress = 192.0.2.1/24"] {
+    for extra in [
+        "PostUp = false",
+        "PostUp = false; true",
+        "PostUp = false | cat",
+        "Address = 192.0.2.1/24\nAddress = 192.0.2.1/24",
+    ] {
         let file = conf(&folder, &name, extra);
         namespace.fails(WGFLEET, ["quick", "up", &file]);
         namespace.wait_until_empty();
         let left = difference(&state(&namespace, &name), &before);
         assert!(left.iter().all(|line| line == "1"), "{left:?}");
     }
+}
+
+#[test]
+fn a_start_that_is_interrupted_leaves_nothing() {
+    require_root();
+    let folder = Folder::new();
+    let (namespace, _other) = Namespace::pair();
+    let name = interface();
+    let before = state(&namespace, &name);
+    let there = folder.path("there");
+    let file = conf(&folder, &name, &format!("PostUp = touch {}; sleep 2", there.display()));
+    let mut up = namespace.command(WGFLEET);
+    let up = up.args(["quick", "up", &file]).stderr(std::process::Stdio::piped());
+    let up = up.spawn().expect("nsenter starts");
+    until("the hook runs", || there.exists());
+    end(up.id(), rustix::process::Signal::TERM);
+    let output = up.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("interrupted; what was begun"), "{said}");
+    namespace.wait_until_empty();
+    let left = difference(&state(&namespace, &name), &before);
+    assert!(left.iter().all(|line| line == "1"), "{left:?}");
 }
 
 #[test]

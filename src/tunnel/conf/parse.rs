@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use super::word::{allowed_ips, digits, fwmark, keepalive, preshared_key};
 use super::{Conf, Dialect, InterfaceConf, PeerConf, QuickConf};
-use crate::model::{AddressError, KeyError, Mtu, NameError, PrivateKey, SettingError, parse_net};
+use crate::model::{
+    AddressError, Endpoint, KeyError, Mtu, NameError, PrivateKey, SettingError, parse_net,
+};
 
 /// A line of thousands of prefixes is this long.
 const LONGEST_LINE: usize = 1 << 20;
@@ -277,7 +279,7 @@ fn peer_line(open: &mut OpenPeer, key: &str, value: &str) -> Result<(), ConfReas
         peer.allowed_ips.extend(steps);
         peer.incremental |= incremental;
     } else if is("Endpoint") {
-        peer.endpoint = Some(value.parse()?);
+        peer.endpoint = Some(Endpoint::parse_with_zone(&value)?);
     } else if is("PersistentKeepalive") {
         let bad = ConfReason::Number { key: "PersistentKeepalive", most: 65535 };
         peer.keepalive = Some(keepalive(&value).ok_or(bad)?);

@@ -24,8 +24,10 @@ impl Quick<'_> {
         if self.conf.interface.quick.save_config {
             self.save()?;
         }
-        self.remove_interface()?;
-        self.hooks(|quick| &quick.post_down)
+        let removed = self.remove_interface();
+        // What the hooks put back has nothing to do with what failed.
+        let hooks = self.hooks(|quick| &quick.post_down);
+        removed.and(hooks)
     }
 
     /// Takes away DNS, packet filter, rules and the interface. Each step is tried, whatever the
@@ -103,7 +105,8 @@ impl Quick<'_> {
             for _ in 0..count(&lookup) {
                 self.say_and_run(&["ip", family, "rule", "delete", "table", &table], None)?;
             }
-            for _ in 0..count("from all lookup main suppress_prefixlength 0") {
+            // One for each full tunnel of the host.
+            for _ in 0..count("from all lookup main suppress_prefixlength 0").min(1) {
                 let main =
                     ["ip", family, "rule", "delete", "table", "main", "suppress_prefixlength", "0"];
                 self.say_and_run(&main, None)?;

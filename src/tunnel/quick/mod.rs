@@ -6,6 +6,7 @@
 
 mod down;
 mod firewall;
+mod interrupts;
 mod routes;
 mod tool;
 mod up;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
+use self::interrupts::Interrupts;
 use self::tool::tool;
 
 use super::conf::{Conf, ConfError, Dialect, strip};
@@ -91,6 +93,12 @@ pub enum QuickError {
     /// The userspace tunnel does not start.
     #[error("failed to start the userspace tunnel")]
     Tunnel(#[from] TunnelError),
+    /// Somebody ended it.
+    #[error("interrupted; what was begun is undone")]
+    Interrupted,
+    /// Nobody could end it.
+    #[error("failed to listen for interrupts")]
+    Interrupts(#[source] io::Error),
     /// A kernel setting cannot be made.
     #[error("failed to set {name}")]
     Sysctl {
@@ -110,6 +118,8 @@ pub struct Quick<'r> {
     conf: Conf,
     userspace: UserspaceCommand,
     retries: Retries,
+    /// While an interface is being started.
+    interrupts: Option<Interrupts>,
     report: &'r mut dyn FnMut(&str),
 }
 
@@ -134,13 +144,16 @@ impl<'r> Quick<'r> {
         let stem = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".conf"));
         let interface =
             stem.ok_or_else(|| file_name(None))?.parse().map_err(|why| file_name(Some(why)))?;
+        // The name is the link's; what is read, and written back, is the file that it leads to.
+        let path = std::fs::canonicalize(&path).unwrap_or(path);
         let text = Zeroizing::new(read_limited(&path, LARGEST_FILE)?);
         let conf = Conf::parse(&text, Dialect::Quick)
             .map_err(|source| QuickError::Conf { path: path.clone(), source })?;
         if is_world_accessible(&path) {
             report(&format!("Warning: `{}' is world accessible", path.display()));
         }
-        Ok(Self { interface, path, text, conf, userspace, retries, report })
+        let interrupts = None;
+        Ok(Self { interface, path, text, conf, userspace, retries, interrupts, report })
     }
 
     /// The file without what only wg-quick knows.

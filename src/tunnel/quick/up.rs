@@ -6,8 +6,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::interrupts::Interrupts;
 use super::routes::{self, is_matched};
-use super::tool::{find, require, tool};
+use super::tool::{find, require, run, tool};
 use super::{Quick, QuickError, firewall};
 use crate::model::{Family, RouteTable};
 use crate::tunnel::conf::{Conf, Dialect};
@@ -32,10 +33,19 @@ impl Quick<'_> {
         {
             return Err(QuickError::Exists(self.interface.clone()));
         }
+        self.interrupts = Some(Interrupts::hold().map_err(QuickError::Interrupts)?);
         self.hooks(|quick| &quick.pre_up)?;
+        let outcome = self.begin(&change);
+        // Whoever interrupts now interrupts the undoing no more.
+        self.interrupts = None;
+        outcome
+    }
+
+    fn begin(&mut self, change: &DeviceChange) -> Result<(), QuickError> {
         self.add_interface()?;
-        let outcome = self.configure(&change);
+        let outcome = self.configure(change).and_then(|()| self.go_on());
         if outcome.is_err() {
+            self.interrupts = None;
             // The first error is the one to report.
             let _ = self.remove_interface();
         }
@@ -109,7 +119,8 @@ impl Quick<'_> {
         let mut listed = String::new();
         if !endpoints.is_empty() {
             // An endpoint without a route says nothing about the MTU.
-            listed = tool(&ask, Some(&questions)).unwrap_or_default();
+            let answers = run(&ask, Some(&questions))?;
+            listed = String::from_utf8_lossy(&answers.stdout).into_owned();
         }
         if listed.trim().is_empty() {
             let default = tool(&["ip", "route", "show", "default"], None)?;

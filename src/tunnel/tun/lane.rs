@@ -10,6 +10,8 @@
 use std::fs::File;
 use std::io::{self, IoSliceMut, Read as _};
 
+use rustix::io::Errno;
+
 use super::virtio::VirtioHeader;
 use crate::tunnel::engine::Workers;
 use crate::tunnel::offload::Offload;
@@ -72,6 +74,8 @@ impl Lane for SystemLane {
                 }
                 Ok(length) => return Ok(Some((length, Offload::DONE))),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // A packet whose kind the header cannot say: the kernel has dropped it.
+                Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {}
                 Err(error) => return Err(error),
             }
         }

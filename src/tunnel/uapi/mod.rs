@@ -5,6 +5,7 @@
 //! each peer, for each [`Cause`](super::Cause) that occurred.
 
 mod client;
+mod lines;
 mod parse;
 mod render;
 mod server;

@@ -153,6 +153,7 @@ impl RequestParser {
         self.line += 1;
         let error = ParseError { line: self.line, reason: Reason::Form };
         self.error.get_or_insert(error);
+        self.request = None;
     }
 
     fn take(&mut self, line: &str) -> Result<(), Reason> {

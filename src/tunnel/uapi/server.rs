@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{UnixListener, UnixStream};
 use zeroize::Zeroizing;
 
-use super::parse::LONGEST_LINE;
+use super::lines::{Lines, Overlong};
 use super::{FOLDER, Request, RequestParser, render_snapshot, socket_path};
 use crate::model::InterfaceName;
 use crate::tunnel::Engine;
@@ -60,11 +60,13 @@ impl Server {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(FOLDER).map_err(failed)?;
         wait_for_predecessor(&path).await?;
         let listener = UnixListener::bind(&path).map_err(failed)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let identity = identity(&path).map_err(failed)?;
+        // From here on it is removed whatever fails.
+        let server = Self { listener, path: path.clone(), identity };
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         // Beside the socket, so that whoever looks at the host knows whose tunnel this is.
         fs::write(mark(&path), format!("{}\n", std::process::id())).map_err(failed)?;
-        Ok(Self { listener, path, identity })
+        Ok(server)
     }
 
     /// The process has made [`FOLDER`] its root, so the socket has another path for it.
@@ -126,6 +128,10 @@ async fn wait_for_predecessor(path: &Path) -> Result<(), ServerError> {
             }
             Ok(_) => return Err(ServerError::InUse(path.to_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // It lives, and does not answer just now.
+            Err(source) if source.kind() != io::ErrorKind::ConnectionRefused => {
+                return Err(ServerError::Listen { path: path.to_owned(), source });
+            }
             Err(_) => {
                 let removed = fs::remove_file(path);
                 return removed
@@ -140,22 +146,11 @@ async fn wait_for_predecessor(path: &Path) -> Result<(), ServerError> {
 }
 
 async fn answer(stream: UnixStream, engine: &dyn Engine) -> io::Result<()> {
-    let mut stream = BufReader::new(stream);
+    let mut lines = Lines::new(stream);
     let mut parser = RequestParser::default();
-    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST_LINE + 2));
-    loop {
-        line.clear();
-        let limit = LONGEST_LINE as u64 + 1;
-        if (&mut stream).take(limit).read_until(b'\n', &mut line).await? == 0 {
-            return Ok(());
-        }
-        let whole = line.strip_suffix(b"\n").map(std::str::from_utf8);
-        let Some(Ok(text)) = whole else {
+    while let Some(line) = lines.next().await? {
+        let Ok(text) = line.and_then(|line| std::str::from_utf8(line).map_err(|_| Overlong)) else {
             parser.refuse();
-            if whole.is_none() && line.len() <= LONGEST_LINE {
-                // The client went away in the middle of a line.
-                return Ok(());
-            }
             continue;
         };
         let Some(request) = parser.line(text) else { continue };
@@ -173,8 +168,9 @@ async fn answer(stream: UnixStream, engine: &dyn Engine) -> io::Result<()> {
                 (Zeroizing::default(), INVALID)
             }
         };
-        stream.get_mut().write_all(body.as_bytes()).await?;
+        lines.stream().write_all(body.as_bytes()).await?;
         let last = format!("errno={}\n\n", -errno);
-        stream.get_mut().write_all(last.as_bytes()).await?;
+        lines.stream().write_all(last.as_bytes()).await?;
     }
+    Ok(())
 }
