@@ -177,10 +177,9 @@ impl Socket {
             for message in messages(&buffer[..length]) {
                 interrupted |= message.flags & INTERRUPTED != 0;
                 match message.kind {
-                    ERROR => return acknowledged(message.payload),
                     DONE if interrupted => return Err(rustix::io::Errno::INTR.into()),
                     DONE if message.payload.is_empty() => return Ok(()),
-                    DONE => return acknowledged(message.payload),
+                    ERROR | DONE => return acknowledged(message.payload),
                     _ => take(&message)?,
                 }
             }

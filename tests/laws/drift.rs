@@ -70,6 +70,18 @@ pub(crate) fn drift() -> impl Strategy<Value = Drift> {
 }
 
 impl World {
+    /// Somebody installed wireguard-tools, or took them away.
+    fn other_units(&mut self) {
+        let units: Vec<String> = self.host.units.keys().cloned().collect();
+        for unit in units {
+            let other = match unit.strip_prefix("wg-quick@") {
+                Some(rest) => format!("wgfleet-{rest}"),
+                None => unit.replacen("wgfleet-", "wg-quick@", 1),
+            };
+            self.host.units.insert(other, UnitState { enabled: true, active: false });
+        }
+    }
+
     pub(crate) fn drift(&mut self, drift: &Drift) {
         let name: InterfaceName = "wg0".parse().expect("a name");
         let path = "/etc/wireguard/wg0.conf";
@@ -94,17 +106,7 @@ impl World {
             Drift::Unit => {
                 self.host.units.values_mut().for_each(|unit| *unit = UnitState::default());
             }
-            Drift::OtherUnit => {
-                // Somebody installed wireguard-tools, or took them away.
-                let units: Vec<String> = self.host.units.keys().cloned().collect();
-                for unit in units {
-                    let other = match unit.strip_prefix("wg-quick@") {
-                        Some(rest) => format!("wgfleet-{rest}"),
-                        None => unit.replacen("wgfleet-", "wg-quick@", 1),
-                    };
-                    self.host.units.insert(other, UnitState { enabled: true, active: false });
-                }
-            }
+            Drift::OtherUnit => self.other_units(),
             Drift::Firewall => self.host.firewall = Some("0123".to_owned()),
             Drift::NoForward => (self.host.forward_v4, self.host.forward_v6) = (false, false),
             _ => {}
