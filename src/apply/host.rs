@@ -168,26 +168,8 @@ pub(super) async fn confirm<S>(context: &Context<'_, S>, job: &Job<'_>) -> Outco
     }
 }
 
-/// Has a host take its change back at once.
-pub(super) async fn revert<S>(context: &Context<'_, S>, job: &Job<'_>, reason: &str) -> Outcome {
-    context.working(job, "going back");
-    let attempt = async {
-        let desired = job.target.desired;
-        let host = context.connector.connect(&desired.ssh, desired.r#become).await?;
-        let reply = host.run("revert", &[&job.id], &[], SHORT_LIMIT).await?;
-        host.close().await;
-        Ok::<_, RemoteError>(reply.stdout.trim().to_owned())
-    };
-    match attempt.await.as_deref() {
-        Ok("reverted") => Outcome::RolledBack(reason.to_owned()),
-        Ok("gone") => look_back(context, job, reason).await,
-        Err(_) => settle(context, job, reason).await,
-        Ok(other) => Outcome::Unknown(format!("{reason}; the way back: {}", said(other, ""))),
-    }
-}
-
 /// What must hold before a change is kept: every interface is there and up, with the right key.
-fn healthy(job: &Job<'_>, seen: &crate::observed::ObservedHost) -> Result<(), String> {
+pub(super) fn healthy(job: &Job<'_>, seen: &crate::observed::ObservedHost) -> Result<(), String> {
     for interface in &job.target.interfaces {
         let name = &interface.desired.name;
         let live = seen.interfaces.get(name).ok_or_else(|| format!("{name} is not there"))?;
@@ -242,7 +224,7 @@ async fn look_back<S>(context: &Context<'_, S>, job: &Job<'_>, reason: &str) -> 
 }
 
 /// Whether the host has again what it had before the change, traffic aside.
-fn same(job: &Job<'_>, seen: &crate::observed::ObservedHost) -> bool {
+pub(super) fn same(job: &Job<'_>, seen: &crate::observed::ObservedHost) -> bool {
     let before = job.observed;
     let settings = |host: &crate::observed::ObservedHost| {
         let peers = |live: &crate::observed::ObservedInterface| -> Vec<_> {
@@ -267,7 +249,7 @@ fn same(job: &Job<'_>, seen: &crate::observed::ObservedHost) -> bool {
     settings(before) == settings(seen) && before.files == seen.files
 }
 
-fn said(stdout: &str, stderr: &str) -> String {
+pub(super) fn said(stdout: &str, stderr: &str) -> String {
     let text: String = format!("{stdout} {stderr}").chars().take(400).collect();
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let text = text.trim();

@@ -11,8 +11,9 @@ mod payload;
 mod peers;
 mod rotate;
 mod routes;
+mod verdict;
 
 pub use fleet::{Job, apply_all};
 pub use host::{ApplyError, Outcome};
 pub use payload::Payload;
-pub use rotate::{Rotation, rotate};
+pub use rotate::{GRACE, Rotation, rotate};

@@ -3,23 +3,39 @@
 //! The host first, then every neighbour in one step with the host's present endpoint: packets
 //! wait (128 for each peer) until the handshake that the neighbour begins at once, so nothing is
 //! lost while the time between the two steps times the packet rate stays below that.
+//!
+//! The host decides: its neighbours keep the new key only once it has said that it does, and their
+//! timers run longer than its own. So a neighbour with a confirmed new key proves that the host has it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use super::fleet::{Job, event};
-use super::host::{Context, Outcome, confirm, perform, revert};
+use super::host::{Context, Outcome, healthy, perform};
+use super::verdict::{Logins, Verdict, keep, take_back};
 use crate::desired::Secrets;
-use crate::event::{Sink, Stage};
+use crate::event::{Event, Sink, Stage};
 use crate::model::{HostName, PublicKey};
 use crate::observed::ObservedHost;
-use crate::remote::{Connector, Host, RemoteError, observe_host};
+use crate::remote::{Connector, Host, RemoteError, describe, observe_host};
 
-/// How long a new handshake may take: two attempts, five seconds apart, and some.
+/// How long a new handshake may take once a neighbour can be asked: two attempts, five seconds
+/// apart, and some.
 const PROOF_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long neighbours wait for a word beyond the host's own deadline.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// The host is not asked to keep its key when its timer has less than this left: an answer that is
+/// lost then takes longer to find out than its neighbours wait.
+const MARGIN: Duration = Duration::from_secs(8);
+
+/// How long a host may take for the way back.
+const WAY_BACK: Duration = Duration::from_secs(20);
 
 /// Seconds after which a session counts as one that nobody used.
 const LIVE: u64 = 180;
@@ -37,28 +53,47 @@ pub struct Rotation<'a> {
     pub new: PublicKey,
 }
 
-/// Changes one host's key; every share is confirmed, or every share goes back.
+/// Changes one host's key; every share is confirmed, or every share goes back. At most `parallel`
+/// new connections are begun at a time.
 pub async fn rotate<S: Secrets>(
     connector: &Connector,
     rotation: Rotation<'_>,
     secrets: &S,
     deadline: Duration,
+    parallel: usize,
     sink: &Arc<dyn Sink>,
 ) -> Vec<(HostName, Outcome)> {
     let Rotation { host, neighbours, old, new } = rotation;
-    let context = Context { connector, secrets, deadline, sink };
     let hosts = usize::from(host.is_some()) + neighbours.len();
-    sink.event(crate::event::Event::Begin { stage: Stage::Apply, hosts });
-    let outcomes = Turn { context: &context, old, new }.run(host, neighbours).await;
+    sink.event(Event::Begin { stage: Stage::Apply, hosts });
+    let first = Context { connector, secrets, deadline, sink };
+    let then = Context { connector, secrets, deadline: deadline + GRACE, sink };
+    let turn = Turn { first, then, logins: Logins::new(connector, parallel), old, new };
+    let outcomes = turn.run(host, neighbours).await;
     for (name, outcome) in &outcomes {
         sink.event(event(name, outcome));
     }
-    sink.event(crate::event::Event::End { stage: Stage::Apply });
+    sink.event(Event::End { stage: Stage::Apply });
     outcomes
 }
 
+/// A share that is done and armed.
+struct Armed<'a> {
+    job: Job<'a>,
+    /// When its timer started at the earliest.
+    begun: Instant,
+    /// When its timer has run out at the latest.
+    expired: Instant,
+    /// The connection through which it was seen to work.
+    connection: Option<Host>,
+}
+
 struct Turn<'a, S> {
-    context: &'a Context<'a, S>,
+    /// For the host.
+    first: Context<'a, S>,
+    /// For its neighbours, who wait longer.
+    then: Context<'a, S>,
+    logins: Logins<'a>,
     old: Option<PublicKey>,
     new: PublicKey,
 }
@@ -69,14 +104,13 @@ impl<S: Secrets> Turn<'_, S> {
         host: Option<(Job<'_>, Host)>,
         neighbours: Vec<(Job<'_>, Host)>,
     ) -> Vec<(HostName, Outcome)> {
-        let mut done = Vec::new();
-        let mut failed = Vec::new();
+        let mut first = None;
         if let Some((job, connection)) = host {
-            match perform(self.context, &job, connection).await {
-                Ok(()) => done.push(job),
-                Err(outcome) => {
+            match arm(&self.first, job, connection).await {
+                Ok(armed) => first = Some(armed),
+                Err(failed) => {
                     let skipped = "not begun: the host itself did not change".to_owned();
-                    let mut outcomes = vec![(job.plan.host.clone(), outcome)];
+                    let mut outcomes = vec![failed];
                     for (job, connection) in neighbours {
                         connection.close().await;
                         outcomes.push((job.plan.host.clone(), Outcome::Skipped(skipped.clone())));
@@ -85,74 +119,128 @@ impl<S: Secrets> Turn<'_, S> {
                 }
             }
         }
-        let performed = join_all(neighbours.into_iter().map(|(job, connection)| async move {
-            let result = perform(self.context, &job, connection).await;
-            (job, result)
-        }))
-        .await;
-        for (job, result) in performed {
-            match result {
-                Ok(()) => done.push(job),
-                Err(outcome) => failed.push((job.plan.host.clone(), outcome)),
+        let arming = neighbours.into_iter().map(|(job, host)| arm(&self.then, job, host));
+        let (mut others, mut outcomes) = (Vec::new(), Vec::new());
+        for armed in join_all(arming).await {
+            match armed {
+                Ok(armed) => others.push(armed),
+                Err(failed) => outcomes.push(failed),
             }
         }
-        let proof = if failed.is_empty() {
-            join_all(done.iter().map(|job| self.prove(job))).await.into_iter().collect()
+        let proof = if outcomes.is_empty() {
+            let all = first.iter_mut().chain(&mut others);
+            join_all(all.map(|armed| self.prove(armed))).await.into_iter().collect()
         } else {
             Err("a neighbour did not take the new key".to_owned())
         };
-        let settled = match proof {
-            Ok(()) => join_all(done.iter().map(|job| confirm(self.context, job))).await,
-            Err(reason) => {
-                let reason: &str = &reason;
-                join_all(done.iter().map(|job| revert(self.context, job, reason))).await
+        let verdict = match (proof, first) {
+            (Ok(()), None) => Ok(()),
+            (Ok(()), Some(first)) => {
+                let (name, verdict) = self.decide(first).await;
+                let keeps = match &verdict {
+                    // Where nobody knows, the word was sent, and most words arrive.
+                    Verdict::Kept(_) | Verdict::Open(_) => Ok(()),
+                    Verdict::Back(_) => Err(format!("{name} did not keep its new key")),
+                };
+                outcomes.push((name, verdict.outcome()));
+                keeps
+            }
+            (Err(reason), first) => {
+                // Both ends at once: until both have gone back, they do not understand each other.
+                others.extend(first);
+                Err(reason)
             }
         };
-        let names = done.iter().map(|job| job.plan.host.clone());
-        names.zip(settled).chain(failed).collect()
+        let settled = match &verdict {
+            Ok(()) => join_all(others.into_iter().map(|other| self.keep(other))).await,
+            Err(why) => join_all(others.into_iter().map(|other| self.take_back(other, why))).await,
+        };
+        outcomes.extend(settled);
+        outcomes
     }
 
-    /// Waits until each session with the host that was alive before has shaken hands anew.
-    async fn prove(&self, job: &Job<'_>) -> Result<(), String> {
-        let Some(old) = self.old else { return Ok(()) };
+    /// Has the host itself keep its new key, if there is time to learn whether it does.
+    async fn decide(&self, first: Armed<'_>) -> (HostName, Verdict) {
+        if first.begun + self.first.deadline < Instant::now() + MARGIN {
+            let why = "the neighbours took too long; give them more with --deadline";
+            let (name, outcome) = self.take_back(first, why).await;
+            return (name, Verdict::Back(outcome));
+        }
+        self.first.working(&first.job, "confirming");
+        let Armed { job, connection, expired, .. } = first;
+        let verdict = keep(&self.logins, &job, connection, expired + GRACE / 2).await;
+        (job.plan.host.clone(), verdict)
+    }
+
+    async fn keep(&self, armed: Armed<'_>) -> (HostName, Outcome) {
+        let Armed { job, connection, expired, .. } = armed;
+        self.first.working(&job, "confirming");
+        let verdict = keep(&self.logins, &job, connection, expired + WAY_BACK).await;
+        (job.plan.host.clone(), verdict.outcome())
+    }
+
+    async fn take_back(&self, armed: Armed<'_>, reason: &str) -> (HostName, Outcome) {
+        let Armed { job, connection, expired, .. } = armed;
+        self.first.working(&job, "going back");
+        let until = expired + WAY_BACK;
+        let outcome = take_back(&self.logins, &job, connection, reason, until).await;
+        (job.plan.host.clone(), outcome)
+    }
+
+    /// Waits until a new connection shows it healthy, and each session with the host that was alive
+    /// before has shaken hands anew.
+    async fn prove(&self, armed: &mut Armed<'_>) -> Result<(), String> {
+        let job = &armed.job;
         let before = job.observed;
         let live: BTreeSet<_> = before
             .interfaces
             .iter()
             .filter(|(_, live)| {
-                live.peers.get(&old).is_some_and(|p| alive(before, p.latest_handshake))
+                let peer = self.old.and_then(|old| live.peers.get(&old));
+                peer.is_some_and(|peer| alive(before, peer.latest_handshake))
             })
             .map(|(name, _)| name.clone())
             .collect();
-        if live.is_empty() {
-            return Ok(());
-        }
-        self.context.working(job, "waiting for a new handshake");
+        self.first.working(job, "waiting for a new handshake");
+        let name = &job.plan.host;
+        let unread = |error: RemoteError| format!("{name}: {}", describe(&error));
+        let host = self.logins.connect(job).await.map_err(unread)?;
         let attempt = async {
-            let desired = job.target.desired;
-            let host = self.context.connector.connect(&desired.ssh, desired.r#become).await?;
             loop {
-                let seen = observe_host(&host, &job.look).await?;
+                let seen = observe_host(&host, &job.look).await.map_err(unread)?;
+                healthy(job, &seen).map_err(|reason| format!("{name}: {reason}"))?;
                 let shaken = |name| {
                     let peer = seen.interfaces.get(name).and_then(|l| l.peers.get(&self.new));
                     peer.is_some_and(|peer| peer.latest_handshake > 0)
                 };
                 if live.iter().all(shaken) {
-                    host.close().await;
-                    return Ok::<_, RemoteError>(());
+                    return Ok(());
                 }
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
         };
-        match tokio::time::timeout(PROOF_LIMIT, attempt).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(crate::remote::describe(&error)),
-            Err(_) => Err(format!(
-                "{} had no handshake with the new key within {} s",
-                job.plan.host,
-                PROOF_LIMIT.as_secs()
-            )),
+        let proof = tokio::time::timeout(PROOF_LIMIT, attempt).await.unwrap_or_else(|_| {
+            let seconds = PROOF_LIMIT.as_secs();
+            Err(format!("{name} had no handshake with the new key within {seconds} s"))
+        });
+        armed.connection = Some(host);
+        proof
+    }
+}
+
+/// Does a share; afterwards it is armed.
+async fn arm<'a, S: Secrets>(
+    context: &Context<'_, S>,
+    job: Job<'a>,
+    host: Host,
+) -> Result<Armed<'a>, (HostName, Outcome)> {
+    let begun = Instant::now();
+    match perform(context, &job, host).await {
+        Ok(()) => {
+            let expired = Instant::now() + context.deadline;
+            Ok(Armed { job, begun, expired, connection: None })
         }
+        Err(outcome) => Err((job.plan.host.clone(), outcome)),
     }
 }
 

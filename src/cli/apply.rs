@@ -241,7 +241,7 @@ pub(super) fn change_id() -> Result<String, CommandError> {
     Ok(format!("c{:016x}", u64::from_le_bytes(bytes)))
 }
 
-fn words(outcome: &Outcome) -> (&'static str, Option<&str>) {
+pub(super) fn words(outcome: &Outcome) -> (&'static str, Option<&str>) {
     match outcome {
         Outcome::Unchanged => ("unchanged", None),
         Outcome::Applied => ("applied", None),

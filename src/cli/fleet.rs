@@ -196,23 +196,6 @@ fn known_keys(global: &Global, inventory: &Inventory) -> Vec<Finding> {
     check::against_vault(inventory, keys)
 }
 
-/// The keys that hosts use, or get with the rotation under way.
-#[derive(Debug)]
-pub(super) struct VaultKeys<'a> {
-    pub(super) vault: &'a Vault,
-}
-
-impl PublicKeys for VaultKeys<'_> {
-    fn of(&self, name: &HostName) -> Option<PublicKey> {
-        let index = self.vault.index();
-        index.next(name).or_else(|| index.current(name))
-    }
-
-    fn psk_epoch(&self) -> Option<u32> {
-        self.vault.index().epoch()
-    }
-}
-
 /// Every name by every key that it has or had.
 pub(super) fn names(state: &DesiredState, vault: &Vault) -> BTreeMap<PublicKey, HostName> {
     let mut names = (*state.names).clone();

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use rayon::prelude::*;
 
-use super::fleet::{Fleet, VaultKeys, count};
+use super::fleet::{Fleet, count};
+use super::live_keys::LiveKeys;
 use super::{CommandError, CommandResult, Exit, Global};
 use crate::desired::DesiredHost;
 use crate::sys::{Mode, write_atomic};
@@ -32,7 +33,7 @@ impl RenderArgs {
     pub(super) fn run(self, global: &Global) -> CommandResult {
         let fleet = Fleet::load(global)?;
         let (vault, secrets) = Fleet::unlock(global)?;
-        let state = fleet.desired(&VaultKeys { vault: &vault })?;
+        let state = fleet.desired(&LiveKeys::current(vault.index()))?;
         let hosts: Vec<&DesiredHost> = state.hosts.iter().chain(&state.issued).collect();
         let folder = |path: &std::path::Path| {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)

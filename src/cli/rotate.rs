@@ -1,36 +1,29 @@
 //! `wgfleet rotate`: new keys without lost traffic.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::apply::{ask, can_ask, exit, job, read_agents, summarise};
-use super::fleet::{Fleet, VaultKeys};
-use super::interrupt::unless_interrupted;
+use super::apply::{ask, can_ask, exit};
+use super::fleet::{Fleet, count};
+use super::interrupt::{before_anything, unless_interrupted};
 use super::lock::FleetLock;
-use super::survey::{Survey, SurveyArgs};
+use super::rotated::{Story, has_moved};
+use super::survey::{SurveyArgs, tell_torn};
+use super::turn::Turns;
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
-use crate::apply::{Outcome, Rotation, rotate};
-use crate::desired::PublicKeys;
-use crate::model::{HostName, PublicKey};
-use crate::plan::{HostState, Plan};
+use crate::model::HostName;
+use crate::plan::Plan;
 use crate::sys::{Clock as _, SystemClock};
 use crate::topology::NodeKind;
-use crate::vault::Vault;
-
-/// How often hosts are looked at while they take an unconfirmed change back.
-const POLL: Duration = Duration::from_secs(2);
-
-/// Seconds beyond its deadline that a host may take for the way back.
-const SLACK: u64 = 20;
+use crate::vault::{KeyState, Vault};
 
 /// Give hosts new keys, one host after the other, without dropping traffic.
 ///
 /// The new key goes into the vault first; the old one is kept until the new one has shaken hands
 /// with every neighbour that the old one was talking to. Interrupted at any point, a second run
-/// finishes; `wgfleet apply` would finish it too.
+/// finishes; until then `wgfleet apply` leaves each host the key that it has.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   wgfleet rotate b7
@@ -65,49 +58,40 @@ pub(super) struct RotateArgs {
     deadline: u64,
 }
 
-/// Public keys in the middle of a rotation: those whose turn has not come keep the old key.
-struct TurnKeys<'a> {
-    vault: &'a Vault,
-    waiting: &'a BTreeSet<HostName>,
-}
-
-impl PublicKeys for TurnKeys<'_> {
-    fn of(&self, name: &HostName) -> Option<PublicKey> {
-        let index = self.vault.index();
-        let next = index.next(name).filter(|_| !self.waiting.contains(name));
-        next.or_else(|| index.current(name))
-    }
-
-    fn psk_epoch(&self) -> Option<u32> {
-        self.vault.index().epoch()
-    }
-}
-
 impl RotateArgs {
     pub(super) fn run(self, global: &Global) -> CommandResult {
         can_ask(self.yes)?;
         let _lock = FleetLock::take(global)?;
         let fleet = Fleet::load(global)?;
         let mut vault = Vault::open(&super::vault::folder(&global.file))?;
-        let names = self.names(&fleet, &vault)?;
-        if names.is_empty() {
-            if !global.quiet {
-                anstream::eprintln!("No key is that old: nothing to do.");
-            }
-            return Ok(Exit::Done);
-        }
-        runtime()?.block_on(unless_interrupted(
-            self.rotate(global, &fleet, &mut vault, &names),
-            "run the same command again to finish",
-        ))
+        let names = self.names(global, &fleet, &vault)?;
+        let mut story = Story::default();
+        let result = self.rotate(global, &fleet, &mut vault, &names, &mut story);
+        story.show(global)?;
+        result
     }
 
     /// The hosts to rotate, in order of the file.
-    fn names(&self, fleet: &Fleet, vault: &Vault) -> Result<Vec<HostName>, CommandError> {
+    fn names(
+        &self,
+        global: &Global,
+        fleet: &Fleet,
+        vault: &Vault,
+    ) -> Result<Vec<HostName>, CommandError> {
         let hosts = || fleet.inventory().hosts.iter().map(|host| host.name.value.clone());
         let index = vault.index();
         if self.all {
-            return Ok(hosts().collect());
+            let all: Vec<HostName> = hosts().collect();
+            let left = left_over(vault, &all);
+            if left.len() < all.len() && !global.quiet {
+                anstream::eprintln!(
+                    "finishing a rotation that was cut short: {} left, {} with a key that is no \
+                     older; run the same command again to begin a new one",
+                    count(left.len(), "host"),
+                    all.len() - left.len(),
+                );
+            }
+            return Ok(left);
         }
         if let Some(days) = self.older_than {
             let old = index.older_than(days, SystemClock.now());
@@ -127,53 +111,56 @@ impl RotateArgs {
         Ok(hosts().filter(|name| self.hosts.contains(name)).collect())
     }
 
-    async fn rotate(
+    fn rotate(
         &self,
         global: &Global,
         fleet: &Fleet,
         vault: &mut Vault,
         names: &[HostName],
+        story: &mut Story,
     ) -> CommandResult {
-        let begun = vault.begin_rotation(names, SystemClock.now())?;
-        let survey = self.settled(global, fleet, vault, names).await;
-        let review = match survey {
-            Ok(survey) => {
-                let plan = survey.plan();
-                survey.close().await;
-                self.review(global, fleet, names, &plan)
+        if names.is_empty() {
+            if !global.quiet {
+                anstream::eprintln!("No key is that old: nothing to do.");
             }
-            Err(error) => Err(error),
+            return Ok(Exit::Done);
+        }
+        // Whoever does not have the passphrase makes no keys.
+        let identities = super::vault::identities(global, vault)?;
+        forget_proven(vault)?;
+        tell_torn(global, fleet, vault, names);
+        let turns = Turns {
+            global,
+            fleet,
+            survey: &self.survey,
+            identities: &identities,
+            allow_unreachable: self.allow_unreachable,
+            deadline: Duration::from_secs(self.deadline),
         };
-        if let Err(error) = review {
+        let runtime = runtime()?;
+        let begun = vault.begin_rotation(names, SystemClock.now())?;
+        if let Err(error) = runtime.block_on(before_anything(self.begin(turns, vault, names))) {
             // Nothing was touched: the keys that this run made are not needed.
             vault.cancel_rotation(&begun)?;
             return Err(error);
         }
-        let mut waiting: BTreeSet<HostName> = names.iter().cloned().collect();
-        let mut worst = Vec::new();
-        for name in names {
-            waiting.remove(name);
-            let outcomes = self.turn(global, fleet, vault, &waiting, name).await?;
-            let ended = exit(&outcomes);
-            worst.extend(outcomes);
-            if ended != Exit::Done {
-                if !global.quiet {
-                    summarise(&worst);
-                    anstream::eprintln!("{name} keeps its old key; run the same command to go on");
-                }
-                return Ok(ended);
-            }
-            vault.promote([name])?;
-            vault.retire([name])?;
-            if !global.quiet {
-                anstream::eprintln!("{name}: the new key is proven, the old one is retired");
-            }
-        }
-        if global.format == Format::Json {
-            let text = format!("{}\n", serde_json::json!({ "rotated": names }));
-            super::write_stdout(text.as_bytes())?;
-        }
-        Ok(exit(&worst))
+        runtime.block_on(unless_interrupted(
+            take_turns(turns, vault, names, story),
+            "run the same command again to finish",
+        ))
+    }
+
+    /// Everything before the first host is touched.
+    async fn begin(
+        &self,
+        turns: Turns<'_>,
+        vault: &Vault,
+        names: &[HostName],
+    ) -> Result<(), CommandError> {
+        let survey = turns.settled(vault, names).await?;
+        let plan = survey.plan();
+        survey.close().await;
+        self.review(turns.global, turns.fleet, names, &plan)
     }
 
     /// Shows the plan and asks.
@@ -226,130 +213,66 @@ impl RotateArgs {
         }
         Ok(())
     }
-
-    /// All hosts, once those that a cut-short run has left armed have gone back by themselves.
-    async fn settled(
-        &self,
-        global: &Global,
-        fleet: &Fleet,
-        vault: &Vault,
-        names: &[HostName],
-    ) -> Result<Survey, CommandError> {
-        let mut told = BTreeSet::new();
-        let rounds = (self.deadline + SLACK).div_ceil(POLL.as_secs());
-        for _ in 0..rounds {
-            let survey = self.survey(global, fleet, vault, &BTreeSet::new(), names).await?;
-            let armed: BTreeSet<HostName> = survey
-                .seen
-                .iter()
-                .filter(|(_, (seen, _))| seen.armed.is_some())
-                .map(|(name, _)| name.clone())
-                .collect();
-            if armed.is_empty() {
-                return Ok(survey);
-            }
-            survey.close().await;
-            for name in armed {
-                if !global.quiet && !told.contains(&name) {
-                    anstream::eprintln!(
-                        "{name}: waiting until it has taken an unconfirmed change back"
-                    );
-                }
-                told.insert(name);
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        self.survey(global, fleet, vault, &BTreeSet::new(), names).await
-    }
-
-    async fn survey(
-        &self,
-        global: &Global,
-        fleet: &Fleet,
-        vault: &Vault,
-        waiting: &BTreeSet<HostName>,
-        names: &[HostName],
-    ) -> Result<Survey, CommandError> {
-        let mut args = self.survey.clone();
-        args.limit = involved(fleet, names);
-        let keys = TurnKeys { vault, waiting };
-        Survey::take(global, &args, fleet, Some(&keys)).await
-    }
-
-    /// One host's turn.
-    async fn turn(
-        &self,
-        global: &Global,
-        fleet: &Fleet,
-        vault: &Vault,
-        waiting: &BTreeSet<HostName>,
-        name: &HostName,
-    ) -> Result<Vec<(HostName, Outcome)>, CommandError> {
-        let mut survey =
-            self.survey(global, fleet, vault, waiting, std::slice::from_ref(name)).await?;
-        let keys = VaultKeys { vault };
-        let Some(new) = keys.of(name) else { return Ok(Vec::new()) };
-        let old = vault.index().current(name).filter(|old| *old != new);
-        let plan = survey.plan();
-        // Since the review a host may have gone, or somebody may have armed another change.
-        let missing = plan.hosts.iter().find_map(|other| match &other.state {
-            HostState::Unreadable(reason) if other.host == *name || !self.allow_unreachable => {
-                Some((other.host.clone(), Outcome::Skipped(reason.clone())))
-            }
-            HostState::Blocked(reason) => {
-                Some((other.host.clone(), Outcome::Skipped(reason.clone())))
-            }
-            HostState::Unreadable(_) | HostState::Ready => None,
-        });
-        if let Some(missing) = missing {
-            survey.close().await;
-            return Ok(vec![missing]);
-        }
-        let agents = Arc::new(read_agents(&survey, &plan)?);
-        let seen = std::mem::take(&mut survey.seen);
-        let (mut observed, mut hosts) = (BTreeMap::new(), BTreeMap::new());
-        for (name, (seen, host)) in seen {
-            observed.insert(name.clone(), seen);
-            hosts.insert(name, host);
-        }
-        let mut rotation = Rotation { host: None, neighbours: Vec::new(), old, new };
-        let mut outcomes = Vec::new();
-        for host_plan in &plan.hosts {
-            let Some(connection) = hosts.remove(&host_plan.host) else { continue };
-            if host_plan.changes.is_empty() {
-                connection.close().await;
-                outcomes.push((host_plan.host.clone(), Outcome::Unchanged));
-                continue;
-            }
-            let Some(job) = job(&survey, &observed, host_plan, &agents)? else { continue };
-            if host_plan.host == *name {
-                rotation.host = Some((job, connection));
-            } else {
-                rotation.neighbours.push((job, connection));
-            }
-        }
-        let deadline = Duration::from_secs(self.deadline);
-        let (connector, secrets, sink) = (&survey.connector, &survey.secrets, &survey.sink);
-        outcomes.extend(rotate(connector, rotation, secrets, deadline, sink).await);
-        Ok(outcomes)
-    }
 }
 
-/// The hosts and all their managed neighbours.
-fn involved(fleet: &Fleet, names: &[HostName]) -> Vec<HostName> {
-    let topology = &fleet.topology;
-    let mut all: BTreeSet<HostName> = names.iter().cloned().collect();
-    for node in topology.nodes.iter().filter(|node| names.contains(&node.name)) {
-        for id in &node.interfaces {
-            for peer in &topology.interface(*id).peers {
-                let remote = topology.remote(peer);
-                if matches!(remote.kind, NodeKind::Host(_)) {
-                    all.insert(remote.name.clone());
-                }
-            }
+/// One turn after the other, until one fails.
+async fn take_turns(
+    turns: Turns<'_>,
+    vault: &mut Vault,
+    names: &[HostName],
+    story: &mut Story,
+) -> CommandResult {
+    for name in names {
+        story.begin(name);
+        let mut outcomes = turns.turn(vault, name).await?;
+        story.turn(name, &outcomes);
+        if exit(&outcomes) != Exit::Done && has_moved(name, &outcomes) {
+            // There is no way back for the host: whoever did not follow is told once more.
+            outcomes = turns.turn(vault, name).await?;
+            story.turn(name, &outcomes);
         }
+        let ended = exit(&outcomes);
+        if ended != Exit::Done {
+            story.failed(turns.global, name);
+            return Ok(ended);
+        }
+        vault.promote([name])?;
+        vault.retire([name])?;
+        story.proven(turns.global, name);
     }
-    all.into_iter().collect()
+    Ok(Exit::Done)
+}
+
+/// Forgets the keys whose successors a run has proven, where it had no time to forget them.
+fn forget_proven(vault: &mut Vault) -> Result<(), CommandError> {
+    let index = vault.index();
+    let proven: Vec<HostName> = index
+        .names()
+        .filter(|name| index.next(name).is_none())
+        .filter(|name| index.generation(name, KeyState::Retired).is_some())
+        .cloned()
+        .collect();
+    if !proven.is_empty() {
+        vault.retire(&proven)?;
+    }
+    Ok(())
+}
+
+/// The hosts that a rotation of all has left over: those whose turn has not come since the first of
+/// the keys that wait was made; all where none waits.
+fn left_over(vault: &Vault, all: &[HostName]) -> Vec<HostName> {
+    let index = vault.index();
+    let made = |name: &HostName, state| index.generation(name, state).map(|one| one.created);
+    let Some(begun) = all.iter().filter_map(|name| made(name, KeyState::Next)).min() else {
+        return all.to_vec();
+    };
+    all.iter()
+        .filter(|name| {
+            index.next(name).is_some()
+                || made(name, KeyState::Current).is_none_or(|made| made < begun)
+        })
+        .cloned()
+        .collect()
 }
 
 /// The unmanaged peers of the hosts: nobody logs in there to change the key that they know.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::fleet::{Fleet, VaultKeys, names};
+use super::fleet::{Fleet, names};
+use super::live_keys::LiveKeys;
 use super::survey::{SurveyArgs, chosen};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::event::Sink;
@@ -35,7 +36,8 @@ impl StatusArgs {
     pub(super) fn run(self, global: &Global) -> CommandResult {
         let fleet = Fleet::load(global)?;
         let vault = Vault::open(&super::vault::folder(&global.file))?;
-        let state = fleet.desired(&VaultKeys { vault: &vault })?;
+        let mut keys = LiveKeys::current(vault.index());
+        let mut state = fleet.desired(&keys)?;
         let names = names(&state, &vault);
         let looks = chosen(&state, &self.survey.limit)?
             .into_iter()
@@ -57,10 +59,11 @@ impl StatusArgs {
         runtime()?.block_on(async {
             let observed = observe_all(&connector, looks, self.survey.parallel, &sink).await;
             let mut hosts = Vec::new();
+            let mut answers = Vec::new();
             for observing in observed {
                 match observing.seen {
                     Ok((seen, host)) => {
-                        status.add(&state, &names, &observing.name, &seen);
+                        answers.push((observing.name, seen));
                         hosts.push(host.close());
                     }
                     Err(error) => {
@@ -69,7 +72,14 @@ impl StatusArgs {
                 }
             }
             futures_util::future::join_all(hosts).await;
-        });
+            if keys.learn(answers.iter().map(|(name, seen)| (name, seen))) {
+                state = fleet.desired(&keys)?;
+            }
+            for (name, seen) in &answers {
+                status.add(&state, &names, name, seen);
+            }
+            Ok::<(), CommandError>(())
+        })?;
         let text = match global.format {
             Format::Human => report::status::human(&status),
             Format::Json => {

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::fleet::{Fleet, VaultKeys, names};
+use super::fleet::{Fleet, count, names};
+use super::live_keys::LiveKeys;
 use super::{CommandError, Exit, Global};
 use crate::check::{Difference, difference};
-use crate::desired::{DesiredHost, DesiredState, PublicKeys};
+use crate::desired::{DesiredHost, DesiredState};
 use crate::event::Sink;
 use crate::model::{HostName, PublicKey};
 use crate::observed::ObservedHost;
@@ -18,7 +19,7 @@ use crate::plan::{AgentSource, HostPlan, Plan, RenderedHost, diff_host, resolve,
 use crate::remote::{Connector, Host, Look, observe_all};
 use crate::report::progress::Progress;
 use crate::sys::read_elf;
-use crate::vault::{Unlocked, Vault};
+use crate::vault::{Identities, Unlocked, Vault};
 
 /// The most bytes that a binary may have.
 pub(super) const BINARY_LIMIT: u64 = 256 << 20;
@@ -58,20 +59,31 @@ pub(super) struct Survey {
     pub(super) sink: Arc<dyn Sink>,
 }
 
+/// A rotation under way, for which the vault was opened before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rotating<'a> {
+    pub(super) vault: &'a Vault,
+    pub(super) identities: &'a Identities,
+    /// The hosts that get their next key.
+    pub(super) turn: &'a BTreeSet<HostName>,
+}
+
 impl Survey {
     /// Logs in to the hosts and looks at them.
     pub(super) async fn take(
         global: &Global,
         args: &SurveyArgs,
         fleet: &Fleet,
-        keys: Option<&dyn PublicKeys>,
+        rotating: Option<Rotating<'_>>,
     ) -> Result<Self, CommandError> {
+        if let Some(Rotating { vault, identities, turn }) = rotating {
+            let keys = LiveKeys::new(vault.index(), turn);
+            return Self::of(global, args, fleet, vault, vault.unlock(identities), keys).await;
+        }
         let (vault, secrets) = Fleet::unlock(global)?;
-        let state = match keys {
-            Some(keys) => fleet.desired(keys)?,
-            None => fleet.desired(&VaultKeys { vault: &vault })?,
-        };
-        Self::of(global, args, fleet, &vault, secrets, state).await
+        tell_torn(global, fleet, &vault, &[]);
+        let keys = LiveKeys::current(vault.index());
+        Self::of(global, args, fleet, &vault, secrets, keys).await
     }
 
     async fn of(
@@ -80,12 +92,12 @@ impl Survey {
         fleet: &Fleet,
         vault: &Vault,
         secrets: Unlocked,
-        state: DesiredState,
+        mut keys: LiveKeys<'_>,
     ) -> Result<Self, CommandError> {
-        let chosen = chosen(&state, &args.limit)?;
-        let rendered = fleet.render(&chosen, &secrets)?;
-        let looks: BTreeMap<HostName, Look> = chosen
-            .iter()
+        let mut state = fleet.desired(&keys)?;
+        let mut rendered = fleet.render(&chosen(&state, &args.limit)?, &secrets)?;
+        let looks: BTreeMap<HostName, Look> = chosen(&state, &args.limit)?
+            .into_iter()
             .filter_map(|host| {
                 let key = rendered.get(&host.name)?.key.clone();
                 let look = Look {
@@ -113,6 +125,10 @@ impl Survey {
                     unread.insert(observing.name, crate::remote::describe(&error));
                 }
             }
+        }
+        if keys.learn(seen.iter().map(|(name, (host, _))| (name, host))) {
+            state = fleet.desired(&keys)?;
+            rendered = fleet.render(&chosen(&state, &args.limit)?, &secrets)?;
         }
         let names = names(&state, vault);
         let mut survey = Self {
@@ -204,6 +220,26 @@ impl Survey {
         let closing = self.seen.into_values().map(|(_, host)| host.close());
         futures_util::future::join_all(closing).await;
     }
+}
+
+/// Says whose rotation was cut short and is not being finished: nothing else moves these hosts on.
+pub(super) fn tell_torn(global: &Global, fleet: &Fleet, vault: &Vault, finished: &[HostName]) {
+    let hosts: BTreeSet<&HostName> =
+        fleet.inventory().hosts.iter().map(|host| &host.name.value).collect();
+    let torn: Vec<&str> = LiveKeys::torn(vault.index())
+        .filter(|name| hosts.contains(name) && !finished.contains(name))
+        .map(HostName::as_str)
+        .collect();
+    if torn.is_empty() || global.quiet {
+        return;
+    }
+    let some = torn.iter().take(8).copied().collect::<Vec<_>>().join(" ");
+    let more = if torn.len() > 8 { " …" } else { "" };
+    let keep = if torn.len() == 1 { "keeps" } else { "keep" };
+    anstream::eprintln!(
+        "a rotation was cut short: {} {keep} the key in use until `wgfleet rotate {some}{more}`",
+        count(torn.len(), "host"),
+    );
 }
 
 pub(super) fn chosen<'a>(

@@ -1,0 +1,146 @@
+//! One host's turn in a rotation, and what it takes: the host, its neighbours, and how they are now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::apply::{job, read_agents};
+use super::fleet::Fleet;
+use super::survey::{Rotating, Survey, SurveyArgs};
+use super::{CommandError, Global};
+use crate::apply::{GRACE, Outcome, Rotation, rotate};
+use crate::model::HostName;
+use crate::plan::HostState;
+use crate::topology::NodeKind;
+use crate::vault::{Identities, Vault};
+
+/// How often hosts are looked at while they take an unconfirmed change back.
+const POLL: Duration = Duration::from_secs(2);
+
+/// How long beyond its deadline a host may take for the way back.
+const SLACK: Duration = Duration::from_secs(20);
+
+/// What all turns of a rotation share.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turns<'a> {
+    pub(super) global: &'a Global,
+    pub(super) fleet: &'a Fleet,
+    pub(super) survey: &'a SurveyArgs,
+    pub(super) identities: &'a Identities,
+    pub(super) allow_unreachable: bool,
+    pub(super) deadline: Duration,
+}
+
+impl Turns<'_> {
+    /// All hosts, once those that a cut-short run has left armed have gone back by themselves.
+    pub(super) async fn settled(
+        &self,
+        vault: &Vault,
+        names: &[HostName],
+    ) -> Result<Survey, CommandError> {
+        let mut told = BTreeSet::new();
+        let rounds = (self.deadline + GRACE + SLACK).as_secs().div_ceil(POLL.as_secs());
+        for _ in 0..rounds {
+            let survey = self.survey(vault, names).await?;
+            let armed: BTreeSet<HostName> = survey
+                .seen
+                .iter()
+                .filter(|(_, (seen, _))| seen.armed.is_some())
+                .map(|(name, _)| name.clone())
+                .collect();
+            if armed.is_empty() {
+                return Ok(survey);
+            }
+            survey.close().await;
+            for name in armed {
+                if !self.global.quiet && !told.contains(&name) {
+                    anstream::eprintln!(
+                        "{name}: waiting until it has taken an unconfirmed change back"
+                    );
+                }
+                told.insert(name);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        self.survey(vault, names).await
+    }
+
+    /// The hosts, which are to get their next keys, and their neighbours as they are now.
+    async fn survey(&self, vault: &Vault, names: &[HostName]) -> Result<Survey, CommandError> {
+        let mut args = self.survey.clone();
+        args.limit = involved(self.fleet, names);
+        let turn = names.iter().cloned().collect();
+        let rotating = Rotating { vault, identities: self.identities, turn: &turn };
+        Survey::take(self.global, &args, self.fleet, Some(rotating)).await
+    }
+
+    /// One host's turn.
+    pub(super) async fn turn(
+        &self,
+        vault: &Vault,
+        name: &HostName,
+    ) -> Result<Vec<(HostName, Outcome)>, CommandError> {
+        let mut survey = self.survey(vault, std::slice::from_ref(name)).await?;
+        let Some(new) = vault.index().next(name) else { return Ok(Vec::new()) };
+        let old = vault.index().current(name).filter(|old| *old != new);
+        let plan = survey.plan();
+        // Since the review a host may have gone, or somebody may have armed another change.
+        let missing = plan.hosts.iter().find_map(|other| match &other.state {
+            HostState::Unreadable(reason) if other.host == *name || !self.allow_unreachable => {
+                Some((other.host.clone(), Outcome::Skipped(reason.clone())))
+            }
+            HostState::Blocked(reason) => {
+                Some((other.host.clone(), Outcome::Skipped(reason.clone())))
+            }
+            HostState::Unreadable(_) | HostState::Ready => None,
+        });
+        if let Some(missing) = missing {
+            survey.close().await;
+            return Ok(vec![missing]);
+        }
+        let agents = Arc::new(read_agents(&survey, &plan)?);
+        let seen = std::mem::take(&mut survey.seen);
+        let (mut observed, mut hosts) = (BTreeMap::new(), BTreeMap::new());
+        for (name, (seen, host)) in seen {
+            observed.insert(name.clone(), seen);
+            hosts.insert(name, host);
+        }
+        let mut rotation = Rotation { host: None, neighbours: Vec::new(), old, new };
+        let mut outcomes = Vec::new();
+        for host_plan in &plan.hosts {
+            let Some(connection) = hosts.remove(&host_plan.host) else { continue };
+            if host_plan.changes.is_empty() {
+                connection.close().await;
+                outcomes.push((host_plan.host.clone(), Outcome::Unchanged));
+                continue;
+            }
+            let Some(job) = job(&survey, &observed, host_plan, &agents)? else { continue };
+            if host_plan.host == *name {
+                rotation.host = Some((job, connection));
+            } else {
+                rotation.neighbours.push((job, connection));
+            }
+        }
+        let (deadline, parallel) = (self.deadline, self.survey.parallel);
+        let (connector, secrets, sink) = (&survey.connector, &survey.secrets, &survey.sink);
+        outcomes.extend(rotate(connector, rotation, secrets, deadline, parallel, sink).await);
+        Ok(outcomes)
+    }
+}
+
+/// The hosts and all their managed neighbours.
+fn involved(fleet: &Fleet, names: &[HostName]) -> Vec<HostName> {
+    let topology = &fleet.topology;
+    let mut all: BTreeSet<HostName> = names.iter().cloned().collect();
+    for node in topology.nodes.iter().filter(|node| names.contains(&node.name)) {
+        for id in &node.interfaces {
+            for peer in &topology.interface(*id).peers {
+                let remote = topology.remote(peer);
+                if matches!(remote.kind, NodeKind::Host(_)) {
+                    all.insert(remote.name.clone());
+                }
+            }
+        }
+    }
+    all.into_iter().collect()
+}
