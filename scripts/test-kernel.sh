@@ -13,6 +13,9 @@ cargo=${CARGO:-cargo}
 filter=${1:-}
 
 [ "$(id -u)" = 0 ] || { echo "test-kernel: needs root" >&2; exit 1; }
+case $repo/ in
+/tmp/* | /run/*) echo "test-kernel: the machine has its own /tmp and /run: put the repository somewhere else" >&2; exit 1 ;;
+esac
 work=${CARGO_TARGET_DIR:-$repo/target}/kernel
 mkdir -p "$work"
 work=$(cd "$work" && pwd)

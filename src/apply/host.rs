@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::before::same;
 use super::{Job, Payload};
 use crate::desired::Secrets;
 use crate::event::{Event, Sink};
@@ -76,6 +77,7 @@ pub(super) async fn perform<S: Secrets>(
     job: &Job<'_>,
     host: Host,
 ) -> Result<(), Outcome> {
+    let host = awake(context, job, host).await?;
     push(context, job, &host).await?;
     let compiled =
         Payload::compile(job.plan, &job.target, job.rendered, job.observed, context.secrets);
@@ -90,7 +92,8 @@ pub(super) async fn perform<S: Secrets>(
         Ok(reply) => reply,
         Err(error) => return Err(settle(context, job, &describe(&error)).await),
     };
-    let lines: Vec<&str> = reply.stdout.lines().collect();
+    let stdout = shown(&reply.stdout);
+    let lines: Vec<&str> = stdout.lines().collect();
     Err(match lines.as_slice() {
         ["done"] => return Ok(()),
         [failed, "reverted"] if failed.starts_with("failed ") => {
@@ -108,6 +111,17 @@ pub(super) async fn perform<S: Secrets>(
         )),
         _ => settle(context, job, &said(&reply.stdout, &reply.stderr)).await,
     })
+}
+
+/// A connection that was not used for long, because somebody read the plan or other hosts came
+/// first, has ended by itself: then there is another, before anything is sent.
+async fn awake<S>(context: &Context<'_, S>, job: &Job<'_>, host: Host) -> Result<Host, Outcome> {
+    if host.is_awake().await {
+        return Ok(host);
+    }
+    let desired = job.target.desired;
+    let again = context.connector.connect(&desired.ssh, desired.r#become).await;
+    again.map_err(|error| Outcome::Failed(describe(&error)))
 }
 
 async fn push<S: Secrets>(
@@ -136,8 +150,10 @@ pub(super) async fn confirm<S>(context: &Context<'_, S>, job: &Job<'_>) -> Outco
     context.working(job, "confirming");
     let connector = context.connector;
     let limit = SHORT_LIMIT;
+    let mut connected = false;
     let attempt = async {
         let host = connector.connect(&job.target.desired.ssh, job.target.desired.r#become).await?;
+        connected = true;
         let seen = observe_host(&host, &job.look).await?;
         if let Err(reason) = healthy(job, &seen) {
             let reply = host.run("revert", &[&job.id], &[], limit).await?;
@@ -145,7 +161,10 @@ pub(super) async fn confirm<S>(context: &Context<'_, S>, job: &Job<'_>) -> Outco
             return Ok(match reply.stdout.trim() {
                 "reverted" => Outcome::RolledBack(reason),
                 "gone" => look_back(context, job, &reason).await,
-                other => Outcome::Unknown(format!("{reason}; the way back: {other}")),
+                other => {
+                    let other = said(other, &reply.stderr);
+                    Outcome::Unknown(format!("{reason}; the way back: {other}"))
+                }
             });
         }
         let reply = host.run("confirm", &[&job.id], &[], limit).await?;
@@ -159,10 +178,8 @@ pub(super) async fn confirm<S>(context: &Context<'_, S>, job: &Job<'_>) -> Outco
     match attempt.await {
         Ok(outcome) => outcome,
         Err(error) => {
-            let reason = format!(
-                "a new connection could not be made after the change: {}",
-                describe(&error)
-            );
+            let what = if connected { "did not hold" } else { "could not be made" };
+            let reason = format!("a new connection {what} after the change: {}", describe(&error));
             settle(context, job, &reason).await
         }
     }
@@ -213,7 +230,7 @@ async fn look_back<S>(context: &Context<'_, S>, job: &Job<'_>, reason: &str) -> 
         Ok::<_, RemoteError>(seen)
     };
     match look.await {
-        Ok(seen) if seen.armed.is_none() && same(job, &seen) => {
+        Ok(seen) if seen.armed.is_none() && same(job.observed, &seen) => {
             Outcome::RolledBack(reason.to_owned())
         }
         Ok(_) => Outcome::Unknown(format!("{reason}; run `wgfleet plan` to see what it has now")),
@@ -223,35 +240,36 @@ async fn look_back<S>(context: &Context<'_, S>, job: &Job<'_>, reason: &str) -> 
     }
 }
 
-/// Whether the host has again what it had before the change, traffic aside.
-pub(super) fn same(job: &Job<'_>, seen: &crate::observed::ObservedHost) -> bool {
-    let before = job.observed;
-    let settings = |host: &crate::observed::ObservedHost| {
-        let peers = |live: &crate::observed::ObservedInterface| -> Vec<_> {
-            let kept = |(key, peer): (_, &crate::observed::ObservedPeer)| {
-                (key, peer.allowed_ips.clone(), peer.keepalive)
-            };
-            live.peers.clone().into_iter().map(|(key, peer)| kept((key, &peer))).collect()
-        };
-        host.interfaces
-            .iter()
-            .map(|(name, live)| {
-                (
-                    name.clone(),
-                    live.public_key,
-                    live.addresses.clone(),
-                    live.routes.clone(),
-                    peers(live),
-                )
-            })
-            .collect::<Vec<_>>()
-    };
-    settings(before) == settings(seen) && before.files == seen.files
-}
-
+/// What a host said, as a line that can be shown to a person.
 pub(super) fn said(stdout: &str, stderr: &str) -> String {
-    let text: String = format!("{stdout} {stderr}").chars().take(400).collect();
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let text = shown(&format!("{stdout} {stderr}").replace('\n', " "));
     let text = text.trim();
     if text.is_empty() { "it ended without a word".to_owned() } else { text.to_owned() }
+}
+
+/// A host's text without what a terminal would obey; a few lines, each of some length.
+fn shown(text: &str) -> String {
+    // Controls, and marks that turn the direction of what follows.
+    let plain = |c: char| match c {
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '?',
+        c if c.is_control() => '?',
+        c => c,
+    };
+    let line = |line: &str| line.chars().take(400).map(plain).collect::<String>();
+    text.lines().take(8).map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing_that_a_host_says() {
+        let hostile = "failed 1 x: \u{1b}]0;owned\u{7}\u{202e}\u{9b}2J\r\nreverted\n";
+        assert_eq!(shown(hostile), "failed 1 x: ?]0;owned???2J\nreverted");
+        assert_eq!(shown("done\n"), "done");
+        assert_eq!(said("a\nb\u{1b}[1m\n", ""), "a b?[1m");
+        assert_eq!(said(&"x".repeat(9000), "").len(), 400);
+        assert_eq!(said("\n", " "), "it ended without a word");
+    }
 }

@@ -1,6 +1,7 @@
 //! Carrying out a plan: staged on the host, armed with a deadline, done, and confirmed over a new
 //! connection; what is not confirmed goes back by itself.
 
+mod before;
 mod boot;
 mod conf;
 mod fleet;

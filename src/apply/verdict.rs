@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Job;
-use super::host::{Outcome, healthy, said, same};
+use super::before::same;
+use super::host::{Outcome, healthy, said};
 use crate::observed::ObservedHost;
 use crate::remote::{Connector, Host, RemoteError, describe, observe_host};
 
@@ -193,7 +194,7 @@ async fn ask_back(
 
 /// What a host has whose change is not armed any more.
 fn back(job: &Job<'_>, seen: &ObservedHost, reason: &str) -> Outcome {
-    if same(job, seen) {
+    if same(job.observed, seen) {
         Outcome::RolledBack(reason.to_owned())
     } else {
         Outcome::Unknown(format!("{reason}; run `wgfleet plan` to see what it has now"))

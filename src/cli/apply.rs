@@ -51,10 +51,11 @@ impl ApplyArgs {
         can_ask(self.yes)?;
         let _lock = FleetLock::take(global)?;
         let fleet = Fleet::load(global)?;
-        runtime()?.block_on(unless_interrupted(
-            self.apply(global, &fleet),
-            "run `wgfleet apply` again to go on",
-        ))
+        let hint = format!(
+            "run `wgfleet apply` again to go on, in {} s where a change was armed",
+            self.deadline
+        );
+        runtime()?.block_on(unless_interrupted(self.apply(global, &fleet), &hint))
     }
 
     async fn apply(&self, global: &Global, fleet: &Fleet) -> CommandResult {
@@ -68,20 +69,27 @@ impl ApplyArgs {
         if global.format == Format::Human && !reviewed {
             super::plan::show(global, &plan)?;
         }
-        if plan.blocked().next().is_some() {
+        if let Some(exit) = survey.blocked(&plan) {
             survey.close().await;
             if global.format == Format::Json {
                 show_json(&plan, &[])?;
             }
-            return Err(CommandError::message(
-                Exit::Findings,
-                "some hosts are blocked; nothing was touched",
-            )
-            .hint("mend what the plan says, or leave these hosts out with --limit"));
+            let hint = match exit {
+                Exit::Locked => "they are free again in at most the --deadline of that run",
+                _ => "mend what the plan says, or leave these hosts out with --limit",
+            };
+            return Err(CommandError::message(exit, "some hosts are blocked; nothing was touched")
+                .hint(hint));
         }
         let changing = plan.hosts.iter().filter(|host| host.can_apply()).count();
-        if changing > 0 && !self.yes && !ask(changing)? {
+        if changing > 0 && !self.yes && global.format == Format::Json {
+            anstream::eprint!("{}", crate::report::plan::human(&plan));
+        }
+        if changing > 0 && !self.yes && !ask(changing).await? {
             survey.close().await;
+            if global.format == Format::Json {
+                show_json(&plan, &[])?;
+            }
             return Err(CommandError::message(Exit::Done, "nothing was touched"));
         }
         let deadline = Duration::from_secs(self.deadline);
@@ -135,11 +143,19 @@ pub(super) fn can_ask(yes: bool) -> Result<(), CommandError> {
         .hint("add --yes"))
 }
 
-pub(super) fn ask(changing: usize) -> Result<bool, CommandError> {
+/// Asks on the terminal, and can be interrupted.
+pub(super) async fn ask(changing: usize) -> Result<bool, CommandError> {
     anstream::eprint!("Change {changing} hosts? [y/N] ");
     std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
+    let (tell, told) = tokio::sync::oneshot::channel();
+    // No blocking task of the runtime, which waits for those when it ends.
+    std::thread::spawn(move || {
+        let mut answer = String::new();
+        let read = std::io::stdin().lock().read_line(&mut answer);
+        let _ = tell.send(read.map(|_| answer));
+    });
+    let answer =
+        told.await.map_err(|_| CommandError::message(Exit::Failed, "nobody answered"))??;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 

@@ -44,6 +44,7 @@ impl PlanArgs {
             let survey = Survey::take(global, &self.survey, &fleet, None).await?;
             let plan = survey.plan();
             let reachability = survey.reachability(&fleet);
+            let blocked = survey.blocked(&plan);
             survey.close().await;
             if let Some(path) = &self.out {
                 let bytes = encode(&plan)?;
@@ -51,13 +52,13 @@ impl PlanArgs {
                     .map_err(|error| CommandError::new(Exit::Failed, &error))?;
             }
             show_with(global, &plan, reachability.as_ref())?;
-            Ok(self.exit(&plan))
+            Ok(self.exit(&plan, blocked))
         })
     }
 
-    fn exit(&self, plan: &Plan) -> Exit {
-        if plan.blocked().next().is_some() {
-            Exit::Findings
+    fn exit(&self, plan: &Plan, blocked: Option<Exit>) -> Exit {
+        if let Some(exit) = blocked {
+            exit
         } else if plan.unreadable().next().is_some() {
             Exit::Unreadable
         } else if self.detailed_exitcode && !plan.is_empty() {

@@ -160,11 +160,11 @@ impl RotateArgs {
         let survey = turns.settled(vault, names).await?;
         let plan = survey.plan();
         survey.close().await;
-        self.review(turns.global, turns.fleet, names, &plan)
+        self.review(turns.global, turns.fleet, names, &plan).await
     }
 
     /// Shows the plan and asks.
-    fn review(
+    async fn review(
         &self,
         global: &Global,
         fleet: &Fleet,
@@ -208,7 +208,7 @@ impl RotateArgs {
                 "some hosts are blocked; nothing was touched",
             ));
         }
-        if !self.yes && !ask(names.len())? {
+        if !self.yes && !ask(names.len()).await? {
             return Err(CommandError::message(Exit::Done, "nothing was touched"));
         }
         Ok(())

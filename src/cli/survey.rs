@@ -69,6 +69,15 @@ pub(super) struct Rotating<'a> {
 }
 
 impl Survey {
+    /// Why a plan cannot be carried out; `Locked` where all that it takes is to wait.
+    pub(super) fn blocked(&self, plan: &Plan) -> Option<Exit> {
+        let armed =
+            |name: &HostName| self.seen.get(name).is_some_and(|(seen, _)| seen.armed.is_some());
+        plan.blocked().next()?;
+        let waits = plan.blocked().all(|(name, _)| armed(name));
+        Some(if waits { Exit::Locked } else { Exit::Findings })
+    }
+
     /// Logs in to the hosts and looks at them.
     pub(super) async fn take(
         global: &Global,

@@ -46,8 +46,12 @@ pub struct Connector {
     patience: Duration,
 }
 
-/// Seconds after which a master that nobody uses ends by itself, should wgfleet die.
+/// Seconds after which a master that nobody uses ends by itself: wgfleet may have died.
 const IDLE_LIMIT: NonZeroUsize = NonZeroUsize::new(30).unwrap();
+
+/// The longest path of a folder that a control socket fits into: a socket's has at most 108 bytes,
+/// and ssh(1) adds to it while it makes one.
+const LONGEST_FOLDER: usize = 55;
 
 /// The most bytes that one answer may have.
 const ANSWER_LIMIT: u64 = 256 << 20;
@@ -69,7 +73,11 @@ impl Connector {
     /// # Errors
     /// Where no private folder for the control sockets can be made.
     pub fn new(ssh_config: Option<PathBuf>, patience: Duration) -> Result<Self, RemoteError> {
-        let control = tempfile::Builder::new().prefix("wgfleet-").tempdir()?;
+        let mut named = tempfile::Builder::new();
+        let mut control = named.prefix("wgfleet-").tempdir()?;
+        if control.path().as_os_str().len() > LONGEST_FOLDER {
+            control = named.tempdir_in("/tmp")?;
+        }
         Ok(Self { ssh_config, control, patience })
     }
 
@@ -170,6 +178,11 @@ impl Host {
         complained?;
         let status = child.wait().await.map_err(RemoteError::Broken)?;
         Ok(Reply { stdout: text(stdout), stderr: clean(&String::from_utf8_lossy(&stderr)), status })
+    }
+
+    /// Whether the connection's master still runs.
+    pub async fn is_awake(&self) -> bool {
+        self.session.check().await.is_ok()
     }
 
     /// Ends the connection and its master.

@@ -59,7 +59,12 @@ impl Sink for Progress {
     fn event(&self, event: Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *state {
-            State::Silent => {}
+            // Only errors, and these are some.
+            State::Silent => {
+                if let Event::Failed { host, reason } = &event {
+                    say(&format!("{host}: {reason}"));
+                }
+            }
             State::Plain { stage } => plain(stage, &event),
             State::Bars { multi, total, hosts } => bars(multi, total, hosts, event),
         }

@@ -122,7 +122,7 @@ fn a_wgfleet_that_is_killed_in_mid_apply_leaves_a_host_that_goes_back() {
     child.kill().unwrap();
     child.wait().unwrap();
     // While it is armed, nobody else changes it.
-    let said = fleet.ends(3, &["apply", "--yes", "--limit", "a"]);
+    let said = fleet.ends(5, &["apply", "--yes", "--limit", "a"]);
     assert!(said.contains("armed"), "{said}");
     fleet.until("a", LIMIT, "[ ! -e /run/wgfleet/armed ] && ! ls /run/wgfleet/c* 2>/dev/null");
     assert_eq!(fleet.state("a"), before);

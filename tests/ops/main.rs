@@ -5,6 +5,7 @@
 //! root, /dev/net/tun, openssh-server, sudo, doas, systemd, wireguard-tools, wireguard-go,
 //! nftables, iproute2, iputils-ping and age.
 
+mod asked;
 mod back;
 mod bare;
 mod fleet;
