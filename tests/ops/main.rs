@@ -7,6 +7,7 @@
 
 mod back;
 mod bare;
+mod cut_short;
 mod fleet;
 mod full_tunnel;
 mod phone;
