@@ -156,7 +156,7 @@ fn killed_at(fleet: &Fleet, cut: Cut) {
     }
     // Whatever was not confirmed goes back by itself.
     for host in ["a", "b", "c"] {
-        fleet.until(host, Duration::from_secs(60), "[ ! -e /run/wgfleet/armed ]");
+        fleet.until(host, Duration::from_mins(1), "[ ! -e /run/wgfleet/armed ]");
     }
     for (from, _, to) in LINKS {
         if !matches!(cut, Cut::Confirmed) {
