@@ -33,16 +33,13 @@ impl<'a> LiveKeys<'a> {
     }
 
     /// Learns from what hosts have; says whether that changed anything.
-    pub(super) fn learn<'b>(
-        &mut self,
-        seen: impl Iterator<Item = (&'b HostName, &'b ObservedHost)> + Clone,
-    ) -> bool {
+    pub(super) fn learn(&mut self, seen: &[(&HostName, &ObservedHost)]) -> bool {
         let before = self.moved.len();
         for name in self.index.names() {
             let Some(next) = self.index.next(name).filter(|_| !self.moved.contains(name)) else {
                 continue;
             };
-            if has_moved(name, self.index.current(name), next, seen.clone()) {
+            if has_moved(name, self.index.current(name), next, seen) {
                 self.moved.insert(name.clone());
             }
         }
@@ -56,13 +53,13 @@ impl<'a> LiveKeys<'a> {
 }
 
 /// Whether a host uses its next key. What is armed and not yet confirmed proves nothing.
-fn has_moved<'b>(
+fn has_moved(
     name: &HostName,
     current: Option<PublicKey>,
     next: PublicKey,
-    seen: impl Iterator<Item = (&'b HostName, &'b ObservedHost)> + Clone,
+    seen: &[(&HostName, &ObservedHost)],
 ) -> bool {
-    let settled = seen.filter(|(_, host)| host.armed.is_none());
+    let settled = seen.iter().filter(|(_, host)| host.armed.is_none());
     let own = settled.clone().find(|(host, _)| *host == name);
     let live: BTreeSet<PublicKey> = own
         .iter()
@@ -151,7 +148,7 @@ mod tests {
         let name = |text: &str| text.parse::<HostName>().unwrap();
         let mut keys = LiveKeys::new(&index, &turn.iter().map(|text| name(text)).collect());
         let seen: Vec<_> = seen.iter().map(|(text, host)| (name(text), host)).collect();
-        keys.learn(seen.iter().map(|(name, host)| (name, *host)));
+        keys.learn(&seen.iter().map(|(name, host)| (name, *host)).collect::<Vec<_>>());
         assert_eq!(keys.of(&name("spoke")), Some(key(3)));
         keys.of(&name("hub")).unwrap()
     }

@@ -72,7 +72,7 @@ impl StatusArgs {
                 }
             }
             futures_util::future::join_all(hosts).await;
-            if keys.learn(answers.iter().map(|(name, seen)| (name, seen))) {
+            if keys.learn(&answers.iter().map(|(name, seen)| (name, seen)).collect::<Vec<_>>()) {
                 state = fleet.desired(&keys)?;
             }
             for (name, seen) in &answers {

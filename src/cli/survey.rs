@@ -135,7 +135,8 @@ impl Survey {
                 }
             }
         }
-        if keys.learn(seen.iter().map(|(name, (host, _))| (name, host))) {
+        let answers: Vec<_> = seen.iter().map(|(name, (host, _))| (name, host)).collect();
+        if keys.learn(&answers) {
             state = fleet.desired(&keys)?;
             rendered = fleet.render(&chosen(&state, &args.limit)?, &secrets)?;
         }

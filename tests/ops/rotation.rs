@@ -32,13 +32,13 @@ fn up() -> Fleet {
     fleet
 }
 
-fn index(fleet: &Fleet) -> Value {
+pub(crate) fn index(fleet: &Fleet) -> Value {
     let text = fs::read(fleet.folder().join("vault/index.json")).unwrap();
     serde_json::from_slice(&text).unwrap()
 }
 
 /// The public keys that the hosts use now.
-fn keys(fleet: &Fleet) -> BTreeMap<&'static str, String> {
+pub(crate) fn keys(fleet: &Fleet) -> BTreeMap<&'static str, String> {
     ["a", "b", "c"].map(|host| (host, fleet.sh(host, "wg show wg0 public-key"))).into()
 }
 
@@ -156,7 +156,7 @@ fn killed_at(fleet: &Fleet, cut: Cut) {
     }
     // Whatever was not confirmed goes back by itself.
     for host in ["a", "b", "c"] {
-        fleet.until(host, Duration::from_secs(40), "[ ! -e /run/wgfleet/armed ]");
+        fleet.until(host, Duration::from_mins(1), "[ ! -e /run/wgfleet/armed ]");
     }
     for (from, _, to) in LINKS {
         if !matches!(cut, Cut::Confirmed) {
@@ -192,31 +192,43 @@ fn a_rotation_that_is_killed_after_the_hosts_know_is_finished_by_the_next() {
 }
 
 #[test]
-fn an_interrupt_ends_a_rotation_with_130_and_the_next_run_finishes() {
+fn an_interrupt_ends_a_rotation_with_130() {
     let fleet = up();
     // Ctrl-C, and what a cancelled CI job gets.
-    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
-        interrupted_by(&fleet, signal);
+    let [ctrl_c, cancelled] = [rustix::process::Signal::INT, rustix::process::Signal::TERM];
+    // While hosts are only being read, there is nothing to finish.
+    let vault = index(&fleet);
+    for signal in [ctrl_c, cancelled] {
+        interrupted_by(&fleet, signal, |fleet| {
+            let end = Instant::now() + Duration::from_secs(30);
+            while index(fleet) == vault {
+                assert!(Instant::now() < end, "no rotation began");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        });
+        assert_eq!(index(&fleet), vault);
+        fleet.in_order();
     }
-}
-
-fn interrupted_by(fleet: &Fleet, signal: rustix::process::Signal) {
-    let vault = index(fleet);
-    let mut command = fleet.command(&["rotate", "--yes", "c", "--deadline", "30"]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let end = Instant::now() + Duration::from_secs(30);
-    while index(fleet) == vault {
-        assert!(Instant::now() < end, "no rotation began");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    std::thread::sleep(Duration::from_millis(20));
-    let pid = i32::try_from(child.id()).unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    // It waits for what is armed.
+    // Afterwards the next run finishes; it waits for what is armed.
+    let before = keys(&fleet);
+    interrupted_by(&fleet, ctrl_c, |fleet| {
+        let changed = format!("[ \"$(wg show wg0 public-key)\" != '{}' ]", before["c"]);
+        assert!(fleet.watch("c", &changed).wait().unwrap().success());
+    });
     fleet.done(&["rotate", "--yes", "c"]);
+    assert_ne!(keys(&fleet)["c"], before["c"]);
     fleet.in_order();
     for (from, _, to) in LINKS {
         fleet.reaches(from, to);
     }
+}
+
+fn interrupted_by(fleet: &Fleet, signal: rustix::process::Signal, at: impl FnOnce(&Fleet)) {
+    let mut command = fleet.command(&["rotate", "--yes", "c", "--deadline", "30"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    at(fleet);
+    let pid = i32::try_from(child.id()).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
