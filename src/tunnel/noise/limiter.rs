@@ -48,11 +48,16 @@ const BURST: u32 = 5;
 const COST: Duration = Duration::from_nanos(1_000_000_000 / PER_SECOND as u64);
 /// The most sources that are told apart; about 400 kB.
 const MOST_SOURCES: usize = 8192;
+/// How often a full table is looked through for sources that have been quiet: one more source costs
+/// little, whatever its number.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
 /// Token buckets for sources whose address is proven: one for each IPv4 address and each IPv6 /64.
 #[derive(Debug, Default)]
 pub struct SourceLimiter {
     buckets: HashMap<Source, Bucket>,
+    /// When a full table was looked through last.
+    swept: Option<Moment>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,7 +90,10 @@ impl SourceLimiter {
         let full = COST * BURST;
         let source = Source::from(from);
         if self.buckets.len() >= MOST_SOURCES && !self.buckets.contains_key(&source) {
-            self.forget(now);
+            if self.swept.is_none_or(|swept| now.since(swept) >= SWEEP_EVERY) {
+                self.swept = Some(now);
+                self.forget(now);
+            }
             if self.buckets.len() >= MOST_SOURCES {
                 return false;
             }
