@@ -35,7 +35,8 @@ fn both_reach(fleet: &Fleet) {
     fleet.reaches("c", HUB);
 }
 
-/// Does something under 50 pings a second from both spokes, and expects hardly any to be lost.
+/// Does something under 50 pings a second from both spokes, and expects no session to be cut: that
+/// would lose all of them. How few are lost is counted in `rotation`.
 fn quietly(fleet: &Fleet, what: impl FnOnce()) {
     let pings = ["b", "c"].map(|spoke| fleet.twin.ping_on(spoke, HUB, 0.02));
     std::thread::sleep(Duration::from_millis(500));
@@ -43,7 +44,7 @@ fn quietly(fleet: &Fleet, what: impl FnOnce()) {
     std::thread::sleep(Duration::from_millis(500));
     for ping in pings {
         let ping = ping.finish();
-        assert!(ping.sent > 40 && ping.lost() <= 2, "{ping:?}");
+        assert!(ping.sent > 40 && ping.lost() <= 10, "{ping:?}");
     }
 }
 
