@@ -51,13 +51,11 @@ show_file() { # PATH: head line, then the content without secrets
 	set -- "$1" $(stat -c '%a %u' "$1")
 	owner=no; [ "$3" = 0 ] && owner=yes
 	echo "file $2 $owner $(digest "$1") $1"
-	# Settings, and what a comment has of them.
-	awk '{
-		l = tolower($0); gsub(/[ \t_-]/, "", l)
-		if (l ~ /^(privatekey|presharedkey)=/ || l ~ /#.*(private|preshared)(key)?[^=:]*[=:]/) {
-			match($0, /^[^#=]*=/) || match($0, /#[^=:]*[=:]/)
-			$0 = substr($0, 1, RSTART + RLENGTH - 1) " (hidden)"
-		}
+	# Settings, and whatever is a key within a comment.
+	awk 'BEGIN { for (n = 0; n < 43; n++) key = key "[A-Za-z0-9+/]"; key = key "=" }
+	{
+		if (tolower($0) ~ /^[ \t]*(privatekey|presharedkey)[ \t]*=/) { match($0, /=[ \t]*/); $0 = substr($0, 1, RSTART + RLENGTH - 1) "(hidden)" }
+		if (c = index($0, "#")) { said = substr($0, c); gsub(key, "(key)", said); $0 = substr($0, 1, c - 1) said }
 		gsub(/[[:cntrl:]]/, "?"); print "| " $0 }' "$1"
 }
 

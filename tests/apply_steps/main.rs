@@ -402,7 +402,7 @@ fn what_others_made_makes_no_host_unreadable() {
         for key in [KEYS[0], KEYS[3], KEYS[4]] {
             assert!(!said.contains(key), "a secret leaves the host:\n{said}");
         }
-        assert!(said.contains("\n| #old: (hidden)\n"), "{said}");
+        assert!(said.contains("\n| #old: pre-shared key: (key)\n"), "{said}");
     }
 }
 
