@@ -145,7 +145,10 @@ fn a_session_is_renewed_after_two_minutes() {
         assert!(ping.sent > 1000 && ping.lost() == 0, "{ping:?}");
     }
     let after: u64 = fleet.sh("a", shaken).parse().unwrap();
-    assert!(after >= before + 115, "{before} {after}");
+    // No session is older than the 120 s after which it is renewed; on a machine that is starved one
+    // may have been renewed before.
+    let now: u64 = fleet.sh("a", "date +%s").parse().unwrap();
+    assert!(after > before && now - after <= 125, "{before} {after} {now}");
 }
 
 #[test]
