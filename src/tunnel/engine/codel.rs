@@ -28,6 +28,9 @@ pub(super) struct Codel {
     last: Option<(Moment, u32)>,
 }
 
+/// From here on it is one packet of each receive anyway.
+const MOST: u32 = 1 << 20;
+
 impl Codel {
     /// Whether one packet has to go, of messages that have waited for so long.
     pub(super) fn is_due(&mut self, waited: Duration, now: Moment) -> bool {
@@ -43,7 +46,7 @@ impl Codel {
         }
         match self.next {
             Some(next) if now < next => return false,
-            Some(_) => self.count += 1,
+            Some(_) => self.count = (self.count + 1).min(MOST),
             // Where the queue came back soon, it goes on about where it was.
             None => {
                 let recent = self.last.filter(|(at, _)| now.since(*at) < INTERVAL * 16);
@@ -103,6 +106,18 @@ mod tests {
         let mut codel = Codel::default();
         let late = Duration::from_millis(20);
         assert!((1..100).all(|ping| !codel.is_due(late, at(ping * 1000))));
+    }
+
+    #[test]
+    fn a_queue_that_stands_for_days_is_no_end_of_it() {
+        let mut codel = Codel { count: MOST - 2, ..Codel::default() };
+        codel.next = Some(at(0));
+        codel.too_long = Some(at(0));
+        let second = Duration::from_secs(1);
+        assert!(!codel.is_due(second, at(0)), "the first has nothing before it");
+        (codel.next, codel.too_long) = (Some(at(0)), Some(at(0)));
+        assert!((1..10).all(|tenth| codel.is_due(second, at(tenth * 100))));
+        assert_eq!(codel.count, MOST);
     }
 
     const LONG: Duration = Duration::from_millis(8);

@@ -47,6 +47,10 @@ impl Core {
             bound.each().try_for_each(|socket| socket.set_mark(mark)).map_err(EngineError::Mark)?;
         }
         settings.fwmark = mark;
+        // Another mark may mean another way, and the source belongs to the old one.
+        for peer in self.peers() {
+            peer.state.lock().forget_source();
+        }
         Ok(())
     }
 

@@ -187,7 +187,7 @@ impl Core {
 
     fn take_initiation(
         &self,
-        owner: &Owner,
+        owner: &Arc<Owner>,
         message: &[u8],
         letter: &Letter,
         now: Moment,
@@ -196,7 +196,10 @@ impl Core {
         let peer = self.tables.read().peers.get(&introduction.remote()).cloned();
         let peer = peer.ok_or(Cause::UnknownPeer)?;
         let mut state = peer.state.lock();
-        if state.is_removed {
+        // A key that was set meanwhile has drained the peer under this lock: what an answer with the
+        // old one remembers would stay.
+        let is_owner = self.owner().is_some_and(|now| Arc::ptr_eq(&now, owner));
+        if state.is_removed || !is_owner {
             return Err(Cause::UnknownPeer);
         }
         let answered = state.protocol.answer(

@@ -216,27 +216,38 @@ impl Core {
             return false;
         };
         let waiting = std::mem::take(&mut state.waiting);
-        for packet in &waiting {
+        for (sent, packet) in waiting.iter().enumerate() {
             state.protocol.sent(false, now);
-            self.seal_and_send(peer, &session, &to, packet);
+            if !self.seal_and_send(peer, &session, &to, packet) {
+                // Each of the others may wait as long as this one did, under the peer's lock.
+                let others = waiting.len() - sent - 1;
+                peer.drops.add(Cause::SendFailed, others as u64);
+                break;
+            }
         }
         !waiting.is_empty()
     }
 
-    /// Seals one packet, or an empty message, and sends it.
-    fn seal_and_send(&self, peer: &Peer, session: &Session, to: &Remote, packet: &[u8]) {
+    /// Seals one packet, or an empty message, and sends it; says whether that worked.
+    fn seal_and_send(&self, peer: &Peer, session: &Session, to: &Remote, packet: &[u8]) -> bool {
         let mtu = self.mtu.load(Ordering::Relaxed) as usize;
         let mut message = vec![0; padded(packet.len(), mtu) + DATA_OVERHEAD];
         message[16..16 + packet.len()].copy_from_slice(packet);
         if session.seal(&mut message).is_err() {
             peer.drops.count(Cause::NoSession);
-            return;
+            return false;
         }
-        self.send_to(peer, to, &message, message.len());
+        self.send_to(peer, to, &message, message.len())
     }
 
-    /// Sends datagrams of `stride` bytes to a peer and counts their bytes.
-    pub(super) fn send_to(&self, peer: &Peer, to: &Remote, datagrams: &[u8], stride: usize) {
+    /// Sends datagrams of `stride` bytes to a peer and counts their bytes; says whether that worked.
+    pub(super) fn send_to(
+        &self,
+        peer: &Peer,
+        to: &Remote,
+        datagrams: &[u8],
+        stride: usize,
+    ) -> bool {
         // Before they leave: whoever hears of them finds them counted.
         let bytes = datagrams.len() as u64;
         peer.tx_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -244,7 +255,9 @@ impl Core {
             peer.tx_bytes.fetch_sub(bytes, Ordering::Relaxed);
             peer.drops.add(Cause::SendFailed, datagrams.len().div_ceil(stride.max(1)) as u64);
             tracing::debug!("failed to send to {}: {error}", to.address);
+            return false;
         }
+        true
     }
 
     /// Sends datagrams.
