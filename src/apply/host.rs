@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Job;
 use super::before::same;
-use super::{Job, Payload};
 use crate::desired::Secrets;
 use crate::event::{Event, Sink};
-use crate::plan::Change;
+use crate::plan::{Change, Payload};
 use crate::remote::{Connector, Host, RemoteError, describe, observe_host};
 
 /// How long a push may take.

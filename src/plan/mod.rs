@@ -4,6 +4,7 @@
 
 mod agent;
 mod change;
+mod compile;
 mod diff;
 mod forwarding;
 mod quick;
@@ -13,6 +14,7 @@ mod unit;
 
 pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
 pub use change::{Change, DiffLine, FieldChange, FileAction, PeerRef};
+pub use compile::Payload;
 pub use diff::diff_host;
 pub use forwarding::HEARS_AS_A_ROUTER;
 pub use running::running;

@@ -6,8 +6,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
-use wgfleet::apply::Payload;
-use wgfleet::plan::{HostState, diff_host, resolve};
+use wgfleet::plan::{HostState, Payload, diff_host, resolve};
 
 use crate::drift::{drift, live};
 use crate::fleet::{Spec, spec};

@@ -1,0 +1,13 @@
+//! From a host's changes to what is sent there: staged files, operations, and the rollback.
+//!
+//! Pure: the same plan, target, observation and secrets give the same bytes.
+
+mod boot;
+mod conf;
+mod host_settings;
+mod interface;
+mod payload;
+mod peers;
+mod routes;
+
+pub use payload::Payload;
