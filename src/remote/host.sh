@@ -4,15 +4,19 @@
 #
 #   observe              stdin: fingerprint key, then "interface NAME" lines; stdout: see observed/parse.rs
 #   agent MACHINE SHA    stdin: the binary
-#   apply ID SECONDS     stdin: payload (files, "ops", "keep" and "undo"); arms the timer, then does the ops
-#   confirm ID           keeps what `apply` did: only now, with "keep", does the next boot change
-#   revert ID            takes it back now
+#   apply ID SECONDS     stdin: payload (files, "ops", "keep" and "undo"; perhaps "observe", what the verb
+#                        of that name reads, and "expect", the digest that it has to come to); arms the
+#                        timer, then does the ops
+#   confirm ID           makes permanent what `apply` did: only now, with "keep", does the next boot change
+#   revert ID            rolls it back now
 #   expire ID SECONDS    the timer's own verb
 #   work ID              does the operations of an armed change, in a session of its own
+#   step ID FUNCTION …   a part of a change or its rollback that may hang, in a session of its own
 #
 # In /run/wgfleet: ID/ has what was sent and, in old/, what was there before; timer.ID the pid of its
-# timer; `armed` names the change that is armed. Whoever renames `armed` decides between keeping and
-# taking back, and what a kill leaves behind is finished by the next `apply`.
+# timer; armed.ID is there while the change is armed, and whoever renames that decides between
+# confirming and rolling back; `armed`, the same file, keeps other changes out until all is over. What
+# a kill leaves behind is finished by the next `apply`.
 set -u
 self=$1 verb=$2
 shift 2
@@ -34,7 +38,8 @@ stand_in=$agent
 wg() { if have_wg; then command wg "$@"; else "$stand_in" wg "$@"; fi; }
 have_any_wg() { have_wg || [ -x "$agent" ]; }
 quick() { # up|down IF, whichever of wg-quick and wgfleet is there
-	if have wg-quick; then command wg-quick "$@"; else "$agent" quick "$@"; fi
+	# What hooks and resolvconf write for others they can read, as after a boot.
+	(umask 022; if have wg-quick; then command wg-quick "$@"; else "$agent" quick "$@"; fi)
 }
 link() { ip link show dev "$1" >/dev/null 2>&1; } # /sys may show another namespace's
 yes_no() { if "$@"; then echo yes; else echo no; fi; }
@@ -118,10 +123,10 @@ observe() {
 	[ "$f" = 0 ] || f=1
 	echo "forward6 $f"
 	advertised
-	! armed_id || ! timer_runs "$d" || echo "armed $d"
-	for f in "$run"/reverting.*; do # on its way back
-		d=${f#"$run"/reverting.}
-		! timer_runs "$d" || echo "armed $d"
+	! armed_id || claimed "$d" || ! timer_runs "$d" || echo "armed $d"
+	for f in "$run"/reverting.*; do # its rollback runs
+		claim_of "$f" reverting
+		if lives "$by" || timer_runs "$id"; then echo "armed $id"; fi
 	done
 	if have nft; then
 		d=$(nft list table inet wgfleet 2>/dev/null | sed -n 's/.*comment "wgfleet-\([0-9a-f]*\)".*/\1/p' | sort -u | head -n 2 | tr '\n' ,)
@@ -208,6 +213,11 @@ push_agent() { # MACHINE SHA
 	[ "$(uname -m)" = "$1" ] || { echo "failed the host is not $1"; return 1; }
 	umask 022
 	mkdir -p $lib
+	# Root runs what lies there. (Who may write above it may write what root runs anyway: Debian's staff.)
+	case $(stat -c '%u %A' $lib) in
+	'0 d'????[!w]??[!w]?) ;;
+	*) echo "failed others than root may write to $lib: $(stat -c 'user %u, mode %a' $lib); run \`chown root:root $lib; chmod 755 $lib\` there"; return 1 ;;
+	esac
 	tmp=$lib/.wgfleet.$$
 	cat >$tmp || { rm -f $tmp; echo "failed cannot write $lib: $(df -k $lib | awk 'END { print $4 }') KiB are free"; return 1; }
 	d=$(sha256sum $tmp | cut -d ' ' -f 1)
@@ -237,16 +247,30 @@ backend_env() { # BACKEND: what wg-quick is to start where the kernel has no Wir
 	export WG_QUICK_USERSPACE_IMPLEMENTATION
 }
 
+start_tunnel() { # IF: in a unit of its own it outlives the login, and has nothing of its environment
+	if systemd_runs && have systemd-run &&
+		systemd-run -q --collect --service-type=forking -p LimitCORE=0 --unit="wgfleet-userspace@$1" \
+			"$agent" tunnel "$1" 2>/dev/null </dev/null; then
+		return 0
+	fi
+	# Not begun at all, or begun and failed: only the first is tried again.
+	link "$1" || "$agent" tunnel "$1" </dev/null
+}
+
 make_dir() { # PATH: only what holds keys is closed
-	case $1 in /etc/wireguard) mkdir -p "$1" ;; *) (umask 022 && mkdir -p "$1") ;; esac
+	case $1 in /etc/wireguard | /var/lib/wgfleet) mkdir -p "$1" ;; *) (umask 022 && mkdir -p "$1") ;; esac
 }
 
 beside() { tmp=${1%/*}/.${1##*/}.wgfleet; } # PATH: sets the name under which its next content waits
 
+sync_path() { sync "$1" 2>/dev/null || sync; } # PATH: a file, or the names in a folder; some sync(1) can only do all
+
 prepare_file() { # STAGED MODE PATH: all that can fail, a full disk above all
+	# mv(1) would put it into the folder.
+	[ ! -d "$3" ] || { printf '%s is a folder\n' "$3"; return 1; }
 	make_dir "${3%/*}"
 	beside "$3"
-	cp "$1" "$tmp" && chmod "$2" "$tmp" && chown 0:0 "$tmp" && { sync "$tmp" 2>/dev/null || sync; }
+	cp "$1" "$tmp" && chmod "$2" "$tmp" && chown 0:0 "$tmp" && sync_path "$tmp"
 }
 
 install_file() { # STAGED MODE PATH
@@ -258,6 +282,31 @@ keep_file() { # STAGED MODE PATH: what was prepared
 	if [ -e "$tmp" ]; then mv -f "$tmp" "$3"; else install_file "$@"; fi
 }
 
+try_file() { # STAGED IF: whether wg-quick understands it, and whether the programs of its hooks are there
+	mkdir -p "$stage/try" && cp "$1" "$stage/try/$2.conf" && quick strip "$stage/try/$2.conf" >"$stage/try/set" || return 1
+	# wg reads all of it, names of endpoints too, before it finds that there is no such interface. What
+	# it says of a line may hold a key.
+	! have_wg || ! wg setconf "try-$$" "$stage/try/set" 2>&1 | awk '
+		/^(Name or service|Temporary failure|No address)/ { name = $0 }
+		/^Configuration parsing error/ { print name == "" ? "wg does not understand it" : name; bad = 1 }
+		END { exit !bad }' || return 1
+	awk -v i="$2" '
+		tolower($0) ~ /^[ \t]*(pre|post)(up|down)[ \t]*=/ {
+			sub(/^[^=]*=[ \t]*/, ""); split($0, words, /[ \t;&|<>()]/); gsub(/%i/, i, words[1])
+			if (words[1] ~ /^\/[A-Za-z0-9_.\/+:@-]+$/) print words[1]
+		}' "$1" | while read -r hook; do
+		if [ ! -f "$hook" ] || [ ! -x "$hook" ]; then
+			printf 'a hook of %s runs %s, which is not a program on this host\n' "$2" "$hook"
+			exit 1
+		fi
+	done
+}
+
+unit_log() { # UNIT: systemctl(1) says only where to read why it did not start
+	have journalctl || return 0
+	journalctl -q --no-pager -o cat -n 6 -u "$1" "_SYSTEMD_INVOCATION_ID=$(systemctl show -p InvocationID "$1" | cut -d = -f 2)"
+} 2>/dev/null
+
 op() { # one operation, its words already split
 	verb=$1
 	shift
@@ -265,7 +314,7 @@ op() { # one operation, its words already split
 	create)
 		case $2 in
 		kernel) ip link add dev "$1" type wireguard ;;
-		embedded) "$agent" tunnel "$1" </dev/null ;;
+		embedded) start_tunnel "$1" ;;
 		userspace) wireguard-go "$1" </dev/null ;;
 		esac
 		;;
@@ -282,6 +331,7 @@ op() { # one operation, its words already split
 	no-psk) wg set "$1" peer "$2" preshared-key /dev/null ;;
 	batch) ip -batch "$stage/$1" ;;
 	drop) ip -force -batch "$stage/$1"; : ;; # what went along with something else is gone already
+	try) try_file "$stage/$1" "$2" ;;
 	quick-up) backend_env "$2"; quick up "$1" </dev/null ;;
 	quick-down) quick down "$1" </dev/null; if link "$1"; then op delete "$1"; else wait_gone "$1"; fi ;;
 	file) install_file "$stage/$1" "$2" "$3" ;;
@@ -289,36 +339,110 @@ op() { # one operation, its words already split
 	keep) keep_file "$stage/$1" "$2" "$3" ;;
 	protect) chmod "$1" "$2" && chown 0:0 "$2" ;;
 	remove) rm -f "$1"; case $1 in *.service.d/*) rmdir "${1%/*}" 2>/dev/null ;; esac; : ;;
-	sysctl) echo "$2" >"/proc/sys/$1" ;;
+	sysctl) printf '%s\n' "$2" >"/proc/sys/$1" ;;
 	nft) nft -f "$stage/$1" ;;
-	nft-delete) nft delete table inet wgfleet ;;
+	nft-delete) nft delete table inet "${1:-wgfleet}" ;;
 	reload) systemctl daemon-reload ;;
 	enable) systemctl -q enable "$1" ;;
 	disable) systemctl -q disable "$1" ;;
-	start) systemctl start "$1" ;;
-	restart) systemctl restart "$1" ;;
+	start | restart) systemctl -q "$verb" "$1" || { unit_log "$1"; return 1; } ;;
 	stop) systemctl stop "$1" ;;
 	touch) ;;
-	*) echo "unknown operation $verb"; return 1 ;;
+	*) printf 'unknown operation %s\n' "$verb"; return 1 ;;
 	esac
 }
 
-# What an operation says must not carry a key.
-no_keys() { sed 's#[A-Za-z0-9+/]\{43\}=#(key)#g' | tr '\n\t' '  ' | tr -d '[:cntrl:]' | cut -c 1-400; }
+# What an operation says must not carry a key; its end says why it failed. (wireguard-go draws a box.)
+no_keys() {
+	sed '/^[┌│└]/d; s#[A-Za-z0-9+/]\{43\}=#(key)#g' | tr '\n\t' '  ' | tr -d '[:cntrl:]' |
+		awk '{ if (length($0) > 400) $0 = "... " substr($0, length($0) - 395); print }'
+}
 
 do_ops() { # ID: stops at the first failure, and says which; stops where the change is not armed any more
 	n=0
 	while read -r line; do
 		n=$((n + 1))
-		armed_id && [ "$d" = "$1" ] || return 2
+		[ -e "$run/armed.$1" ] || return 2
+		if ! printf '%s\n' "$line" >>"$stage/begun"; then
+			printf 'failed %s %s: cannot write %s%s\n' "$n" "${line%% *}" "$run" "$(full)"
+			return 1
+		fi 2>/dev/null
 		# shellcheck disable=SC2086 # the words hold no blanks and no patterns
 		# Not $(…): a daemon that is started here would keep the pipe open.
 		if ! (set -f; op $line) >"$stage/said" 2>&1 </dev/null; then
-			echo "failed $n ${line%% *}: $(no_keys <"$stage/said")"
+			printf 'failed %s %s: %s\n' "$n" "${line%% *}" "$(no_keys <"$stage/said")"
 			return 1
 		fi
 	done <"$stage/ops"
 }
+
+# What was not begun needs no rollback: an interface that was not stopped yet goes on.
+began() { # IF
+	[ -e "$stage/begun" ] && awk -v i="$1" '
+		$1 ~ /^(quick-up|quick-down|delete)$/ && $2 == i { found = 1 }
+		$1 ~ /^(start|stop|restart)$/ && ($2 == "wg-quick@" i ".service" || $2 == "wgfleet-" i ".service") { found = 1 }
+		END { exit !found }' "$stage/begun"
+}
+
+began_unit() { # UNIT ACTIVE: to start what runs does nothing
+	[ -e "$stage/begun" ] && awk -v u="$1" -v ran="$2" '
+		$1 ~ /^(stop|restart|enable|disable)$/ && $2 == u { found = 1 }
+		$1 == "start" && $2 == u && ran != "yes" { found = 1 }
+		END { exit !found }' "$stage/begun"
+}
+
+# A step that may hang runs in a session of its own, which ends with all that it started when its time
+# is up: nothing that a rollback calls can hold it up.
+within() { # SECONDS ID FUNCTION WORDS…
+	n=$(($1 * 50))
+	shift
+	setsid sh "$run/$1/host.sh" "" step "$@" </dev/null >/dev/null 2>&1 &
+	p=$!
+	while going $p; do
+		[ $n -gt 0 ] || { kill -KILL -$p; wait $p; return 124; }
+		n=$((n - 1)); sleep 0.02
+	done
+	wait $p
+} 2>/dev/null
+
+going() { read -r _ _ s _ <"/proc/$1/stat" && [ "$s" != Z ]; } 2>/dev/null # PID; its name has no blank
+
+step() { # ID FUNCTION WORDS…
+	stage=$run/$1 verb=$2
+	shift 2
+	echo 0 >/proc/$$/oom_score_adj # the timer's is its own
+	case $verb in
+	compare) compare ;;
+	snapshot) snapshot ;;
+	op) op "$@" ;;
+	hold_unit) hold_unit "$1" ;;
+	unit_off) unit_off "$@" ;;
+	unit_on) unit_on "$@" ;;
+	old_files) old_files ;;
+	sync_names) sync_names ;;
+	old_link) old_link "$1" ;;
+	old_table) old_table "$1" ;;
+	old_rules) old_rules ;;
+	esac
+} 2>/dev/null
+
+free_room() { df -k "$run" 2>/dev/null | awk 'END { print $4 + 0 }'; }
+
+full() { # [3]: a reason, where there is one: the disk
+	free=$(free_room)
+	if [ "${1:-0}" = 3 ] || [ "$free" -lt 64 ]; then printf '; %s is full: %s KiB are free' "$run" "$free"; fi
+}
+
+# Whatever a change and its rollback write here later fits into what this file takes now.
+make_room() { # KIB
+	free=$(free_room)
+	dd if=/dev/zero of="$stage/room" bs=1024 count="$1" 2>/dev/null && return 0
+	rm -f "$stage/room"
+	reason="$run is full: $free KiB are free, $1 KiB are needed"
+	return 1
+}
+
+size_of() { du -sk "$1" 2>/dev/null | awk 'END { print $1 + 0 }'; }
 
 # ------------------------------------------------------------------------------ snapshot, revert
 show_net() { # IF: link, addresses and routes as lines that ip(8) takes back; link-local IPv6 is the kernel's
@@ -357,7 +481,12 @@ settle_net() { # IF: the least that gives it again what it had; an address can t
 }
 
 snapshot() {
-	mkdir "$stage/old"
+	: >"$stage/saving" && mkdir "$stage/old" || return 1
+	if grep -Eq '^(quick-up|quick-down|start|stop|restart) ' "$stage/ops"; then
+		{ show_rules >"$stage/old/rules" && show_tables >"$stage/old/tables"; } || return 1
+		# wg-quick sets it for a full tunnel, and never back.
+		old=$(cat "/proc/sys/$valid_mark") && echo "$valid_mark $old" >>"$stage/old/sysctls"
+	fi
 	while read -r verb a b c _; do
 		case $verb in
 		touch)
@@ -369,17 +498,21 @@ snapshot() {
 			fi
 			;;
 		file) old_file "$c" || return 1 ;;
+		keep) old_file "$c" || return 1 ;; # prepared before
 		prepare) old_folder "$c"; echo "$c" >>"$stage/old/prepared" ;;
 		remove) old_file "$a" || return 1 ;;
 		protect) old_file "$b" || return 1 ;;
 		sysctl) old=$(cat "/proc/sys/$a") && echo "$a $old" >>"$stage/old/sysctls" ;; # read(1) stops after one byte there
-		nft | nft-delete) nft list table inet wgfleet >"$stage/old/nft" 2>/dev/null || : >"$stage/old/nft" ;;
+		nft) save_table "${b:-wgfleet}" ;;
+		nft-delete) save_table "${a:-wgfleet}" ;;
 		enable | disable | start | stop | restart)
-			echo "$a $(yes_no systemctl -q is-enabled "$a") $(yes_no systemctl -q is-active "$a")" >>"$stage/old/units"
+			grep -q "^$a " "$stage/old/units" || echo "$a $(unit_state "$a")" >>"$stage/old/units"
 			;;
 		esac
 	done <"$stage/ops"
-	:
+	# What failed above for want of room fails here again.
+	make_room $(($(size_of "$stage/old") * 2 + 32)) || return 3
+	rm "$stage/saving"
 } 2>/dev/null
 
 there() { [ -e "$1" ] || [ -L "$1" ]; }
@@ -392,42 +525,129 @@ old_file() { # PATH
 	if there "$1"; then cp -pP "$1" "$stage/old/file.$files" && echo "$files $1" >>"$stage/old/files"; else echo "- $1" >>"$stage/old/files"; fi
 }
 
-same_rules() { nft list table inet wgfleet 2>/dev/null | cmp -s - "$stage/old/nft"; }
+save_table() { nft list table inet "$1" >"$stage/old/nft.$1" || : >"$stage/old/nft.$1"; } # NAME
 
-old_files() { # puts files, and folders that were not there, back
+valid_mark=net/ipv4/conf/all/src_valid_mark
+
+# The rules of wg-quick get their priority from what is there, so that says nothing about them.
+show_rules() {
+	for f in 4 6; do
+		ip "-$f" rule show 2>/dev/null | awk -v f="$f" '
+			/suppress_prefixlength 0 *$/ || /not from all fwmark / { sub(/^[0-9]+:/, "quick:") }
+			{ gsub(/[ \t]+/, " "); sub(/ $/, ""); print f, $0 }' | sort
+	done
+}
+
+show_tables() { ! have nft || nft list tables 2>/dev/null | sort; }
+
+unit_state() { echo "$(yes_no systemctl -q is-enabled "$1") $(yes_no systemctl -q is-active "$1")"; } # UNIT
+
+same_file() { # SAVED PATH: nothing to write, where nothing changed and the disk may be full
+	if [ -L "$1" ] || [ -L "$2" ]; then
+		[ -L "$1" ] && [ -L "$2" ] && [ "$(readlink "$1")" = "$(readlink "$2")" ]
+	else
+		[ -f "$2" ] && cmp -s "$1" "$2" && [ "$(stat -c '%a %u %g' "$1")" = "$(stat -c '%a %u %g' "$2")" ]
+	fi
+}
+
+old_files() { # puts files, and folders that were not there, back; says which it could not
+	bad=
 	[ ! -e "$stage/old/prepared" ] || while read -r path; do beside "$path"; rm -f "$tmp"; done <"$stage/old/prepared"
 	[ ! -e "$stage/old/files" ] || while read -r n path; do
 		beside "$path"; rm -f "$tmp"
 		make_dir "${path%/*}"
 		if [ "$n" = - ]; then rm -f "$path"; ! there "$path" || bad="$bad $path"
-		else
-			cp -pP "$stage/old/file.$n" "$path.wgfleet-old" && mv -f "$path.wgfleet-old" "$path" || bad="$bad $path"
+		elif ! same_file "$stage/old/file.$n" "$path"; then
+			# Beside it first, and on the disk before it has its name.
+			if cp -pP "$stage/old/file.$n" "$tmp" && { [ -L "$tmp" ] || sync_path "$tmp"; } && mv -f "$tmp" "$path"; then :
+			else rm -f "$tmp"; bad="$bad $path"; fi
 		fi
 	done <"$stage/old/files"
 	[ ! -e "$stage/old/dirs" ] || while read -r path; do rmdir "$path" 2>/dev/null; done <"$stage/old/dirs"
+	printf '%s' "$bad" >"$stage/bad"
+	sync_names
 }
 
-# A unit that the change started is stopped without its ExecStop: its interface may be older than it.
+# The folders in which a change has written, made, renamed or removed something, down to the disk.
+sync_names() {
+	for f in ops keep; do
+		[ ! -e "$stage/$f" ] || awk '
+			$1 == "file" || $1 == "prepare" || $1 == "keep" { print $4 }
+			$1 == "remove" { print $2 }
+			$1 == "protect" { print $3 "/." }
+			$1 == "enable" || $1 == "disable" {
+				print "/etc/systemd/system/" $2; print "/etc/systemd/system/multi-user.target.wants/" $2
+			}' "$stage/$f"
+	done | {
+		[ ! -e "$stage/old/dirs" ] || cat "$stage/old/dirs"
+		cat
+	} | while read -r path; do
+		path=${path%/*}
+		until [ -e "$path" ] || [ -z "$path" ]; do path=${path%/*}; done
+		printf '%s\n' "${path:-/}"
+	done | sort -u | {
+		fine=0
+		while read -r path; do sync_path "$path" || fine=1; done
+		[ $fine = 0 ]
+	}
+}
+
+# Stands still while its interface is taken down: what is left of a hook must not go on behind that.
+hold_unit() { # UNIT: in the midst of its start or stop
+	case $(systemctl show -p ActiveState "$1") in *=activating | *=deactivating) ;; *) return 0 ;; esac
+	g=$(systemctl show -p ControlGroup "$1")
+	g=${g#ControlGroup=}
+	[ -n "$g" ] || return 0
+	for n in 1 2; do
+		for f in "/sys/fs/cgroup$g/cgroup.procs" "/sys/fs/cgroup/systemd$g/cgroup.procs"; do
+			[ ! -r "$f" ] || while read -r p; do is_tunnel "$p" || kill -STOP "$p"; done <"$f"
+		done
+	done
+} 2>/dev/null
+
+is_tunnel() { # PID: the interface would go with it, and with it what takes its rules down
+	read -r name <"/proc/$1/comm" || return 0
+	[ "$name" != wireguard-go ] || return 0
+	for f in /run/wireguard/*.wgfleet; do
+		! read -r p _ <"$f" || [ "$p" != "$1" ] || return 0
+	done
+	return 1
+} 2>/dev/null
+
+# Ends a unit without its ExecStop: its interface is down already, or is older than it. A job that still
+# runs for it goes too.
 let_go() { # UNIT
+	case $(systemctl show -p ActiveState "$1") in *=inactive) return 0 ;; esac
 	d=/run/systemd/system/$1.d
-	mkdir -p "$d" && printf '[Service]\nExecStop=\nExecStopPost=\n' >"$d/zz-wgfleet.conf"
+	mkdir -p "$d" && printf '[Service]\nExecStop=\nExecStopPost=\nRestart=no\nTimeoutStopSec=5\n' >"$d/zz-wgfleet.conf"
 	chmod 755 "$d" && chmod 644 "$d/zz-wgfleet.conf"
-	systemctl daemon-reload; systemctl -q stop "$1"
+	systemctl daemon-reload
+	case $(systemctl show -p ActiveState "$1") in *=activating | *=deactivating) systemctl kill -s KILL "$1" ;; esac
+	systemctl -q stop --job-mode=replace-irreversibly "$1"
 	rm -f "$d/zz-wgfleet.conf"; rmdir "$d"
 	systemctl daemon-reload
+	systemctl -q reset-failed "$1"
 } >/dev/null 2>&1
 
-old_units() { # off|on: first what was off, and after the files what was on
+unit_off() { # UNIT ENABLED ACTIVE
+	[ "$2" = yes ] || systemctl -q disable "$1"
+	i=${1%.service} i=${i#wg-quick@} i=${i#wgfleet-}
+	# Its interface had gone without it, and has now; it only thinks that it runs.
+	! { [ "$3" = yes ] && [ -e "$stage/old/$i.absent" ] && systemctl -q is-active "$1"; } || return 0
+	let_go "$1"
+}
+
+unit_on() { # UNIT ENABLED ACTIVE
+	[ "$2" = no ] || systemctl -q enable "$1"
+	[ "$3" = no ] || systemctl -q start "$1"
+	[ "$2 $3" = "$(unit_state "$1")" ]
+}
+
+units() { # SECONDS FUNCTION: for each unit that the change touched
 	[ -e "$stage/old/units" ] || return 0
 	while read -r u enabled active; do
-		if [ "$1" = off ]; then
-			[ "$enabled" = yes ] || systemctl -q disable "$u" 2>/dev/null
-			[ "$active" = yes ] || ! systemctl -q is-active "$u" || let_go "$u"
-		else
-			[ "$enabled" = no ] || systemctl -q enable "$u" 2>/dev/null
-			[ "$active" = no ] || systemctl -q start "$u" 2>/dev/null
-			[ "$enabled $active" = "$(yes_no systemctl -q is-enabled "$u") $(yes_no systemctl -q is-active "$u")" ] 2>/dev/null || bad="$bad $u"
-		fi
+		began_unit "$u" "$active" || continue
+		within "$1" "${stage##*/}" "$2" "$u" "$enabled" "$active" || [ "$2" != unit_on ] || bad="$bad $u"
 	done <"$stage/old/units"
 }
 
@@ -454,7 +674,36 @@ old_link() { # IF, which was there
 # An endpoint moves by itself.
 conf_sum() { grep -v '^Endpoint' | sort | sha256sum; }
 
-stop_work() { # no operation may come after the way back has begun
+old_rules() { # what wg-quick made for an interface that is gone again, where it could not take it back itself
+	show_tables | while read -r word family name; do
+		! grep -qx "$word $family $name" "$stage/old/tables" || continue
+		case $name in wg-quick-*) [ ! -e "$stage/old/${name#wg-quick-}.absent" ] || nft delete table "$family" "$name" ;; esac
+	done
+	show_rules | awk '
+		NR == FNR { old[$0]++; next }
+		old[$0] > 0 { old[$0]--; next }
+		$2 == "quick:"' "$stage/old/rules" - | while read -r f _ rule; do
+		mark=${rule#*fwmark } mark=${mark%% *}
+		! wg show all fwmark | grep -q "[[:blank:]]$mark\$" || continue
+		# shellcheck disable=SC2046 # the words of a rule
+		ip "-$f" rule del $(printf '%s\n' "$rule" | sed 's/^not from all/not/; s/^from all //; s/ lookup / table /; s/^lookup /table /')
+	done
+}
+
+same_rules() { # sets bad
+	[ -e "$stage/old/tables" ] || return 0
+	show_rules | cmp -s - "$stage/old/rules" || bad="$bad ip-rules"
+	show_tables | cmp -s - "$stage/old/tables" || bad="$bad nft-tables"
+}
+
+same_table() { nft list table inet "$1" 2>/dev/null | cmp -s - "$stage/old/nft.$1"; } # NAME
+
+old_table() { # NAME; in one go: what passes just now is never without its rules
+	same_table "$1" || { printf 'table inet %s\ndelete table inet %s\n' "$1" "$1"; cat "$stage/old/nft.$1"; } | nft -f -
+	same_table "$1"
+}
+
+stop_work() { # no operation may come after the rollback has begun
 	[ -e "$stage/worker" ] && read -r pid <"$stage/worker" || return 0
 	! runs "$pid" work || kill -KILL "-$pid"
 	n=0
@@ -463,61 +712,113 @@ stop_work() { # no operation may come after the way back has begun
 
 revert() { # ID, already claimed: takes everything back and says whether that was seen; can be done again
 	stage=$run/$1 bad=
+	rm -f "$stage/room"
 	stop_work
-	[ -d "$stage/old" ] || { finish "$1"; echo reverted; return; }
-	! systemd_runs || old_units off
-	while read -r line; do
-		# shellcheck disable=SC2086 # the words hold no blanks and no patterns
-		(set -f; op $line) >/dev/null 2>&1 </dev/null || :
+	# Without a whole snapshot nothing was done.
+	if [ ! -d "$stage/old" ] || [ -e "$stage/saving" ]; then finish "$1"; echo reverted; return; fi
+	# A version before this one kept neither of them.
+	[ -e "$stage/host.sh" ] || { printf '%s\n' "$self" >"$stage/host.sh"; cp "$stage/ops" "$stage/begun"; }
+	! systemd_runs || units 10 hold_unit
+	# First while its file, its tunnel and its unit are there: hooks, rules and DNS are wg-quick's to undo.
+	while read -r verb i; do
+		! began "$i" || within 20 "$1" op "$verb" "$i"
 	done <"$stage/undo"
 	for f in "$stage"/old/*.absent; do
 		[ -e "$f" ] || continue
 		i=${f##*/} i=${i%.absent}
-		if link "$i"; then (if [ -f "/etc/wireguard/$i.conf" ]; then op quick-down "$i"; else op delete "$i"; fi) >/dev/null 2>&1 </dev/null; fi
+		if link "$i" && [ -f "/etc/wireguard/$i.conf" ] && ! grep -q "^create $i " "$stage/ops"; then within 20 "$1" op quick-down "$i"; fi
+	done
+	! systemd_runs || units 25 unit_off
+	for f in "$stage"/old/*.absent; do
+		[ -e "$f" ] || continue
+		i=${f##*/} i=${i%.absent}
+		within 10 "$1" op delete "$i"
 		rm -f "/run/wireguard/$i.sock"
 		! link "$i" || bad="$bad $i"
 	done
-	old_files
-	if systemd_runs; then systemctl daemon-reload; old_units on; fi
+	within 60 "$1" old_files || bad="$bad disk"
+	[ ! -s "$stage/bad" ] || bad=$bad$(cat "$stage/bad")
+	if systemd_runs; then within 20 "$1" op reload; units 30 unit_on; fi
 	for f in "$stage"/old/*.live; do
 		[ -e "$f" ] || continue
 		i=${f##*/} i=${i%.live}
-		(old_link "$i") >/dev/null 2>&1 </dev/null || bad="$bad $i"
+		within 30 "$1" old_link "$i" || bad="$bad $i"
 	done
-	if [ -e "$stage/old/nft" ]; then
-		# In one go: what passes just now is never without its rules.
-		same_rules || { echo 'table inet wgfleet'; echo 'delete table inet wgfleet'; cat "$stage/old/nft"; } | nft -f -
-		same_rules || bad="$bad nft"
-	fi
+	for f in "$stage"/old/nft.*; do
+		[ ! -e "$f" ] || within 20 "$1" old_table "${f##*/nft.}" || bad="$bad nft"
+	done
 	if [ -e "$stage/old/sysctls" ]; then
 		while read -r name value; do
-			echo "$value" >"/proc/sys/$name"
+			[ "$(cat "/proc/sys/$name")" = "$value" ] || printf '%s\n' "$value" >"/proc/sys/$name"
 			[ "$(cat "/proc/sys/$name")" = "$value" ] || bad="$bad $name"
 		done <"$stage/old/sysctls"
 	fi
+	if [ -e "$stage/old/tables" ]; then within 20 "$1" old_rules; same_rules; fi
 	finish "$1"
-	if [ -z "$bad" ]; then echo "reverted"; else echo "unverified$bad"; fi
+	if [ -z "$bad" ]; then echo reverted; else printf 'unverified%s\n' "$bad"; fi
 }
 
 # ------------------------------------------------------------------------------ apply, confirm
-armed_id() { [ -e $armed ] && read -r d <$armed; } 2>/dev/null
-
-claim() { # ID WORD: only one of all who try succeeds
-	armed_id && [ "$d" = "$1" ] && mv $armed "$run/$2.$1"
+# A change ID is armed while armed.ID is there, and whoever renames that file decides what becomes of
+# it. `armed`, a second name of the same file, keeps other changes out until all of this one is over;
+# only who holds the change removes it.
+start_of() { # PID: sets s, its start time: with it a process id means one process
+	read -r s <"/proc/$1/stat" || return 1
+	# shellcheck disable=SC2086 # the numbers behind its name
+	set -- ${s##*) }
+	[ "$1" != Z ] && s=${20}
 } 2>/dev/null
 
-# What was confirmed is done for the next boot too; can be done again, where a kill came between.
-keep() { # ID
-	stage=$run/$1 bad=
-	[ ! -e "$stage/keep" ] || while read -r line; do
-		# shellcheck disable=SC2086 # the words hold no blanks and no patterns
-		(set -f; op $line) >/dev/null 2>&1 </dev/null || bad="$bad ${line##* }"
-	done <"$stage/keep"
-	finish "$1"
-	if [ -z "$bad" ]; then echo confirmed; else echo "confirmed, but not for the next boot:$bad"; fi
+myself() { start_of $$ && printf '%s-%s\n' $$ "$s"; }
+
+lives() { # PID-START
+	case $1 in *[!0-9-]* | -* | *- | '') return 1 ;; esac
+	start_of "${1%-*}" && [ "$s" = "${1#*-}" ]
 }
 
-finish() { rm -rf "${run:?}/$1" "$run/timer.$1" "$run/reverting.$1" "$run/confirmed.$1"; } # ID
+claim() { # ID WORD: only one of all who try succeeds
+	mv "$run/armed.$1" "$run/$2.$1.$(myself)"
+} 2>/dev/null
+
+claim_of() { # FILE WORD: sets id, and by, who claimed it
+	id=${1#"$run/$2."} by=
+	case $id in *.*) by=${id#*.} id=${id%%.*} ;; esac
+}
+
+claimed() { # ID: some process has it, or had it when it died
+	for f in "$run/reverting.$1" "$run/reverting.$1".* "$run/confirmed.$1" "$run/confirmed.$1".*; do [ ! -e "$f" ] || return 0; done
+	return 1
+}
+
+armed_id() { # sets d; an empty file, as a full disk leaves it, names nothing
+	[ -e $armed ] && read -r d <$armed || return 1
+	case $d in *[!a-zA-Z0-9_-]* | '') return 1 ;; esac
+} 2>/dev/null
+
+# What was confirmed is done for the next boot too, and is on the disk; can be done again, where a kill
+# came between.
+keep() { # ID
+	stage=$run/$1 bad=
+	rm -f "$stage/room"
+	[ ! -d "$stage" ] || [ -e "$stage/host.sh" ] || printf '%s\n' "$self" >"$stage/host.sh"
+	[ ! -e "$stage/keep" ] || while read -r line; do
+		# shellcheck disable=SC2086 # the words hold no blanks and no patterns
+		within 20 "$1" op $line || bad="$bad ${line##* }"
+	done <"$stage/keep"
+	[ ! -d "$stage" ] || within 60 "$1" sync_names || bad="$bad (the disk does not say that it has it)"
+	finish "$1"
+	if [ -z "$bad" ]; then echo confirmed; else printf 'confirmed, but not for the next boot:%s\n' "$bad"; fi
+}
+
+finish() { # ID: who claimed it, or never armed it
+	rm -rf "${run:?}/$1" "$run/timer.$1" "$run/armed.$1"
+	! { armed_id && [ "$d" = "$1" ]; } || rm -f $armed
+	rm -f "$run/reverting.$1" "$run/reverting.$1".* "$run/confirmed.$1" "$run/confirmed.$1".*
+}
+
+disarm() { # ID: nothing was done yet
+	! claim "$1" confirmed || { stop_timer "$1"; finish "$1"; }
+}
 
 runs() { tr '\0' ' ' <"/proc/$1/cmdline" | grep -q "host.sh  $2 "; } 2>/dev/null # PID VERB
 timer_runs() { [ -e "$run/timer.$1" ] && read -r pid <"$run/timer.$1" && runs "$pid" "expire $1"; } 2>/dev/null # ID
@@ -525,10 +826,10 @@ timer_runs() { [ -e "$run/timer.$1" ] && read -r pid <"$run/timer.$1" && runs "$
 start_timer() { # ID SECONDS
 	# In a unit of its own it outlives the login; interfaces that it starts outlive it.
 	if systemd_runs && have systemd-run &&
-		systemd-run -q --collect -p KillMode=process --unit="wgfleet-timer-$1" sh $run/host.sh "" expire "$1" "$2" 2>/dev/null; then
+		systemd-run -q --collect -p KillMode=process --unit="wgfleet-timer-$1" sh "$stage/host.sh" "" expire "$1" "$2" 2>/dev/null; then
 		:
 	else
-		setsid sh $run/host.sh "" expire "$1" "$2" </dev/null >/dev/null 2>&1 &
+		setsid sh "$stage/host.sh" "" expire "$1" "$2" </dev/null >/dev/null 2>&1 &
 	fi
 	n=0 # it writes its own pid, and a loaded host takes its time
 	until timer_runs "$1"; do
@@ -542,67 +843,146 @@ stop_timer() { # ID: the plain timer leads a session of its own
 	rm -f "$run/timer.$1"
 }
 
-clean_up() { # what a kill or a crash left behind
+too_late() { # ID HOW: takes back what nobody takes back any more
+	printf 'failed 0 an unconfirmed change (%s)%s was rolled back only now (%s); plan again\n' "$1" "$2" "$(revert "$1")"
+}
+
+clean_up() { # what a kill or a crash left behind; fails where this apply ends with that
 	for f in "$run"/reverting.*; do
 		[ -e "$f" ] || continue
-		id=${f#"$run"/reverting.}
-		# Its timer may be at it just now.
-		! timer_runs "$id" || { echo "busy $id"; return 1; }
-		echo "failed 0 an unconfirmed change ($id) was taken back only now ($(revert "$id")); plan again"
+		claim_of "$f" reverting
+		# Who claimed it may be at it just now, or its timer.
+		if lives "$by" || timer_runs "$id"; then echo "busy $id"; return 1; fi
+		mv "$f" "$run/reverting.$id.$(myself)" 2>/dev/null || { echo "busy $id"; return 1; }
+		too_late "$id" ""
 		return 1
 	done
-	if armed_id; then
-		! timer_runs "$d" || { echo "busy $d"; return 1; }
+	for f in "$run"/confirmed.*; do
+		[ -e "$f" ] || continue
+		claim_of "$f" confirmed
+		! lives "$by" || { echo "busy $id"; return 1; }
+		mv "$f" "$run/confirmed.$id.$(myself)" 2>/dev/null || { echo "busy $id"; return 1; }
+		keep "$id" >/dev/null
+	done
+	if [ -e $armed ] && armed_id && { [ -d "$run/$d" ] || [ -e "$run/armed.$d" ] || timer_runs "$d"; }; then
 		id=$d
+		! timer_runs "$id" || { echo "busy $id"; return 1; }
+		if [ ! -e "$run/armed.$id" ]; then
+			# Claimed meanwhile, or armed by a version that had this one name only.
+			! claimed "$id" || { echo "busy $id"; return 1; }
+			ln $armed "$run/armed.$id" 2>/dev/null
+			d=
+			read -r d 2>/dev/null <"$run/armed.$id"
+			[ "$d" = "$id" ] || { rm -f "$run/armed.$id"; echo "busy $id"; return 1; }
+		fi
 		claim "$id" reverting || { echo "busy $id"; return 1; }
-		echo "failed 0 an unconfirmed change ($id) without a timer was taken back only now ($(revert "$id")); plan again"
+		too_late "$id" " without a timer"
+		return 1
+	elif [ -e $armed ]; then
+		mv $armed "$run/damaged.$$" 2>/dev/null || { echo "busy another"; return 1; }
+		if read -r d 2>/dev/null <"$run/damaged.$$" && [ -e "$run/armed.$d" ]; then
+			# Another apply armed just now.
+			ln "$run/damaged.$$" $armed 2>/dev/null
+			rm -f "$run/damaged.$$"
+			echo "busy $d"
+			return 1
+		fi
+		rm -rf "$run/damaged.$$"
+		echo "failed 0 $armed named no change, as a full disk or a crash leaves it, and kept every change out; it is removed now, so apply again"
 		return 1
 	fi
-	for f in "$run"/confirmed.*; do
-		[ ! -e "$f" ] || keep "${f#"$run"/confirmed.}" >/dev/null
-	done
 	for f in "$run"/*/ops; do
 		[ -e "$f" ] || continue
 		id=${f%/ops} id=${id##*/}
 		# Another apply may be about to arm it.
-		timer_runs "$id" || { [ -e "$run/$id/apply" ] && read -r p <"$run/$id/apply" && [ -d "/proc/$p" ]; } || finish "$id"
+		timer_runs "$id" || { [ -e "$run/$id/apply" ] && read -r by <"$run/$id/apply" && lives "$by"; } || finish "$id"
 	done
+}
+
+tidy() { # ID, which is armed: so nothing that lies about belongs to another change
+	rm -f /etc/wireguard/.*.wgfleet /etc/sysctl.d/.*.wgfleet /etc/systemd/system/.*.wgfleet \
+		/etc/systemd/system/*.service.d/.*.wgfleet /var/lib/wgfleet/.*.wgfleet \
+		/etc/wireguard/*.wgfleet-old /etc/sysctl.d/*.wgfleet-old /etc/systemd/system/*.wgfleet-old \
+		/etc/systemd/system/*.service.d/*.wgfleet-old
+	rm -f "$run"/reverted.* "$run"/arming.* "$run"/host.sh "$run"/host.sh.*
+	for f in "$run"/armed.*; do
+		# Another apply is about to be refused, or was killed there.
+		[ ! -e "$f" ] || [ "$f" = "$run/armed.$1" ] || timer_runs "${f#"$run"/armed.}" || rm -f "$f"
+	done
+}
+
+compare() { # whether the host is still what the plan saw
+	read -r expected <"$stage/expect" || return 1
+	observe <"$stage/observe" | sed -n 's/^digest \([0-9a-f]*\)$/\1/p' >"$stage/digest"
+	read -r found <"$stage/digest" && [ "$found" = "$expected" ]
 }
 
 apply() { # ID SECONDS
 	mkdir -p $run && chmod 700 $run
 	clean_up || return 0
 	stage=$run/$1
-	rm -f /etc/wireguard/.*.wgfleet /etc/sysctl.d/.*.wgfleet # prepared before a power cut
-	if ! { rm -rf "$stage" && mkdir "$stage" && echo $$ >"$stage/apply"; }; then echo "failed 0 stage: cannot write $run"; return 1; fi
+	if ! { rm -rf "$stage" && mkdir "$stage" && myself >"$stage/apply"; } 2>/dev/null; then
+		rm -rf "$stage"
+		echo "failed 0 stage: cannot write $run$(full)"
+		return 1
+	fi
 	awk -v folder="$stage" '
 		/^=== end$/ { whole = 1; exit }
 		/^=== [a-z0-9][a-zA-Z0-9._=+-]*$/ { if (out != "") close(out); out = folder "/" $2; printf "" > out; next }
 		/^ / && out != "" { print substr($0, 2) > out; next }
 		{ exit }
-		END { exit !whole }' || { finish "$1"; echo "failed 0 stage: the payload did not arrive whole"; return 1; }
-	: >>"$stage/undo"
-	[ -e "$stage/ops" ] || { finish "$1"; echo "failed 0 stage: the payload has no operations"; return 1; }
-	# A running shell reads its script as it goes: never write into one.
-	printf '%s\n' "$self" >"$run/host.sh.$1" && mv -f "$run/host.sh.$1" $run/host.sh
-	start_timer "$1" "$2" || { stop_timer "$1"; finish "$1"; echo "failed 0 timer: it does not start"; return 1; }
-	echo "$1" >"$run/arming.$1"
-	won=$(yes_no ln "$run/arming.$1" $armed 2>/dev/null)
-	rm -f "$run/arming.$1"
-	if [ "$won" = no ]; then stop_timer "$1"; finish "$1"; armed_id || d=another; echo "busy $d"; return 0; fi
-	if ! snapshot; then
-		rm -f "$stage/keep"
-		! claim "$1" confirmed || { stop_timer "$1"; finish "$1"; }
-		echo "failed 0 snapshot: the present state cannot be saved"
+		END { exit !whole }' 2>"$stage/said"
+	whole=$?
+	# What did not fit there does not fit here either.
+	if ! { [ -s "$stage/apply" ] && make_room $(($(size_of "$stage") + 128)); }; then
+		finish "$1"
+		echo "failed 0 stage: ${reason:-cannot write $run$(full)}"
 		return 1
 	fi
+	[ $whole = 0 ] || { finish "$1"; echo "failed 0 stage: the payload did not arrive whole"; return 1; }
+	: >>"$stage/undo"
+	[ -e "$stage/ops" ] || { finish "$1"; echo "failed 0 stage: the payload has no operations"; return 1; }
+	# Its own: a running shell reads its script as it goes, and another version may come meanwhile.
+	rm -f "$stage/room"
+	if ! { printf '%s\n' "$self" >"$stage/host.sh" && printf '%s\n' "$1" >"$run/armed.$1"; } 2>/dev/null; then
+		finish "$1"
+		echo "failed 0 stage: cannot write $run$(full)"
+		return 1
+	fi
+	# The timer before the lock: what is armed has one.
+	if ! start_timer "$1" "$2"; then
+		stop_timer "$1"; finish "$1"
+		echo "failed 0 timer: it does not start$(full)"
+		return 1
+	fi
+	if ! ln "$run/armed.$1" $armed 2>/dev/null; then
+		stop_timer "$1"; finish "$1"
+		if armed_id; then echo "busy $d"; else echo "failed 0 timer: the deadline passed before anything was done"; fi
+		return 0
+	fi
+	tidy "$1"
+	if [ -e "$stage/expect" ]; then
+		within "$2" "$1" compare || {
+			found=
+			read -r found 2>/dev/null <"$stage/digest" || :
+			disarm "$1"
+			echo "moved ${found:-unknown}"
+			return 0
+		}
+	fi
+	within "$2" "$1" snapshot || {
+		reason=$(full $?)
+		disarm "$1"
+		echo "failed 0 snapshot: the present state cannot be saved$reason"
+		return 1
+	}
 	# In a session of its own: neither a lost login nor a killed shell stops it half-way, and the timer
 	# can end it together with all that it runs.
-	setsid sh $run/host.sh "" work "$1" </dev/null
+	setsid sh "$stage/host.sh" "" work "$1" </dev/null 2>/dev/null
 	case $? in
 	0) echo "done"; return 0 ;;
 	1) ;;
-	*) echo "failed - the operations were cut short" ;;
+	*) echo "failed - the operations were interrupted$(full)" ;;
 	esac
 	! claim "$1" reverting || { stop_timer "$1"; revert "$1"; }
 	return 0
@@ -610,15 +990,17 @@ apply() { # ID SECONDS
 
 work() { # ID
 	stage=$run/$1
-	echo $$ >"$stage/worker"
+	echo $$ >"$stage/worker" || exit 2
 	do_ops "$1"
 }
 
 expire() { # ID SECONDS
 	echo $$ >"$run/timer.$1"
+	# Memory that runs out must not take it.
+	echo -900 >/proc/$$/oom_score_adj
 	sleep "$2"
 	if claim "$1" reverting; then revert "$1" >"$run/reverted.$1"; else rm -f "$run/timer.$1"; fi
-}
+} 2>/dev/null
 
 case $verb in
 observe) observe ;;
@@ -627,6 +1009,7 @@ apply) apply "$@" ;;
 confirm) if claim "$1" confirmed; then stop_timer "$1"; keep "$1"; else echo gone; fi ;;
 revert) if claim "$1" reverting; then stop_timer "$1"; revert "$1"; else echo gone; fi ;;
 work) work "$1" ;;
+step) step "$@" ;;
 expire) expire "$@" ;;
 *) echo "unknown verb"; exit 64 ;;
 esac

@@ -96,6 +96,7 @@ ip -o addr | sed 's/^[0-9]*: //; s/ valid_lft.*//' | grep -v fe80: | sort
 ip -4 route show table all | sort
 ip -6 route show table all | grep -v -e fe80: -e 'ff00::/8' -e anycast | sort
 ip rule; ip -6 rule
+cat /proc/sys/net/ipv4/conf/all/src_valid_mark
 nft list tables | sort | while read -r t; do nft list $t; done
 cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
 find /etc/wireguard /etc/sysctl.d /etc/systemd/system /usr/local/lib | sort | while read -r f; do
@@ -216,6 +217,15 @@ impl Sandbox {
             sleep(Duration::from_millis(50));
         }
         assert_eq!(self.running(), "");
+    }
+
+    /// The same, whatever of the script still runs.
+    pub(crate) fn wait_for_files(&self, wanted: &str, seconds: u64) {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        while Instant::now() < end && self.state() != wanted {
+            sleep(Duration::from_millis(100));
+        }
+        assert_same(&self.state(), wanted, "after the deadline");
     }
 
     pub(crate) fn wait_for_state(&self, wanted: &str, seconds: u64) {

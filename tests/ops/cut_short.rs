@@ -137,7 +137,8 @@ fn neighbours_keep_a_new_key_only_with_its_host() {
     let fleet = up();
     let before = keys(&fleet);
     // Its timer is first.
-    let late = "sh /run/wgfleet/host.sh '' revert \"$(cat /run/wgfleet/armed)\" >/dev/null; exit 1";
+    let late =
+        "sh /run/wgfleet/*/host.sh '' revert \"$(cat /run/wgfleet/armed)\" >/dev/null; exit 1";
     at_confirmation(&fleet, late);
     let said = fleet.ends(8, &["rotate", "--yes", "a"]);
     assert!(said.contains("a keeps its old key"), "{said}");
