@@ -98,7 +98,7 @@ proptest! {
                     let staged = match words[0] {
                         "setconf" | "addconf" | "private" => words.get(2),
                         "psk" => words.get(3),
-                        "batch" | "drop" | "file" | "prepare" | "keep" | "nft" => words.get(1),
+                        "batch" | "drop" | "file" | "prepare" | "keep" | "nft" | "try" => words.get(1),
                         _ => None,
                     };
                     prop_assert!(staged.is_none_or(|name| sections.contains_key(*name)), "{}", line);
@@ -113,6 +113,19 @@ proptest! {
             paths.sort_unstable();
             paths.dedup();
             prop_assert_eq!(paths.len(), all_paths, "written twice: {:?}", payload.ops());
+            // What can fail is tried before anything stops, and put in place by a rename.
+            let verb = |op: &String| op.split(' ').next().unwrap_or_default().to_owned();
+            let stop = payload.ops().iter().position(|op| ["stop", "quick-down", "delete"].contains(&verb(op).as_str()));
+            let tried = payload.ops().iter().rposition(|op| verb(op) == "try");
+            prop_assert!(tried < stop.or(Some(usize::MAX)), "{:?}", payload.ops());
+            for (at, op) in payload.ops().iter().enumerate() {
+                if let Some(words) = op.strip_prefix("keep ") {
+                    let prepared = format!("prepare {words}");
+                    let first = payload.ops().iter().position(|op| *op == prepared);
+                    prop_assert!(first.is_some_and(|first| first < stop.unwrap_or(at)), "{:?}", payload.ops());
+                }
+                prop_assert!(!(verb(op) == "file" && op.contains(" /etc/wireguard/") && !op.contains("/etc/wireguard/wgfleet")), "{op}");
+            }
             let shown = format!("{payload:?}");
             prop_assert!(!leaks(&shown, &all));
         }

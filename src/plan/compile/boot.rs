@@ -15,6 +15,31 @@ const UNITS: &str = "/etc/systemd/";
 const DROP_IN: &str = ".service.d/";
 
 impl<'a, S: Secrets> Compiler<'a, S> {
+    /// Tries what can fail of the files that wg-quick starts interfaces from, the disk, their words
+    /// and the programs of their hooks: nothing stops for a start that cannot succeed.
+    pub(super) fn prepare_starts(&mut self) {
+        let plan = self.plan;
+        for change in &plan.changes {
+            let (Change::Create { interface, .. } | Change::Restart { interface, .. }) = change
+            else {
+                continue;
+            };
+            if !self.wanted(interface).is_some_and(|wanted| wanted.quick) {
+                continue;
+            }
+            let conf = format!("/etc/wireguard/{interface}.conf");
+            let mut files = self.files().into_iter();
+            let written =
+                files.find(|(path, action)| *path == conf && *action != FileAction::Remove);
+            let Some((path, _)) = written else { continue };
+            if let Some((name, file)) = self.stage(path) {
+                self.op(format!("try {name} {interface}"));
+                self.op(format!("prepare {name} {:o} {path}", file.mode));
+                self.prepared.insert(path, name);
+            }
+        }
+    }
+
     /// Writes what units and wg-quick read in the course of this very change.
     pub(super) fn install_now(&mut self) {
         let now = self.read_now();
@@ -32,6 +57,10 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             }
             if action == FileAction::Remove {
                 self.op(format!("remove {path}"));
+            } else if let Some(name) = self.prepared.get(path)
+                && let Some(file) = self.target.files.get(path)
+            {
+                self.op(format!("keep {name} {:o} {path}", file.mode));
             } else if let Some((name, file)) = self.stage(path) {
                 self.op(format!("file {name} {:o} {path}", file.mode));
             }

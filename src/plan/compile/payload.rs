@@ -3,7 +3,7 @@
 //! Every word of an operation comes from a type that cannot hold a blank or a quote; everything
 //! else travels as a file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use zeroize::Zeroizing;
@@ -43,9 +43,9 @@ impl Payload {
     ) -> Result<Self, S::Error> {
         let payload =
             Self { files: Vec::new(), ops: Vec::new(), keep: Vec::new(), undo: Vec::new() };
-        let installed = BTreeSet::new();
+        let (prepared, installed) = (BTreeMap::new(), BTreeSet::new());
         let mut compiler =
-            Compiler { payload, installed, plan, target, rendered, observed, secrets };
+            Compiler { payload, prepared, installed, plan, target, rendered, observed, secrets };
         compiler.run()?;
         Ok(compiler.payload)
     }
@@ -97,6 +97,8 @@ impl Payload {
 /// A payload in the making; each noun of a host adds its own part.
 pub(super) struct Compiler<'a, S> {
     pub(super) payload: Payload,
+    /// The staged names of files that are prepared before anything stops, by path.
+    pub(super) prepared: BTreeMap<&'a str, String>,
     /// The paths of files that are written in the course of the change.
     pub(super) installed: BTreeSet<&'a str>,
     pub(super) plan: &'a HostPlan,
@@ -133,6 +135,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         for name in &touched {
             self.op(format!("touch {name}"));
         }
+        self.prepare_starts();
         self.host_settings();
         self.units(false);
         // What goes frees its port and its addresses for what comes.
