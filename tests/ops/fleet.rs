@@ -156,7 +156,8 @@ impl Fleet {
         PathBuf::from(format!("/proc/{}/root", self.pid(host)))
     }
 
-    /// What a host's tunnel, routes, rules, files and packet filter are: for comparing.
+    /// What a host's tunnels, routes, rules, files, packet filter, units and processes are: for
+    /// comparing.
     pub(crate) fn state(&self, host: &str) -> String {
         let script = "exec 2>/dev/null
             for i in $(wg show interfaces); do echo \"$i\"
@@ -171,7 +172,13 @@ impl Fleet {
             find /etc/wireguard /etc/systemd/system /etc/sysctl.d -type f -exec sha256sum {} + | sort
             nft list ruleset
             cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
-            ls /run/wgfleet/armed /run/wgfleet/c* || :";
+            cat /proc/sys/net/ipv4/conf/all/src_valid_mark
+            find /etc -name '*.wgfleet' -o -name '*.wgfleet-old'
+            systemctl list-units --all --plain --no-legend 'wg*' | sed 's/ WireGuard.*//; s/  */ /g' | sort
+            systemctl list-jobs --no-legend
+            ps -e -o args= | grep -E 'wireguard-go|wgfleet|wg-quick|sleep|host[.]sh' | grep -v -e grep -e ' -c ' |
+                sed 's/wgfleet tunnel/wgfleet-tunnel/' | sort
+            ls /run/wgfleet | grep -v ^reverted || :";
         self.sh(host, script)
     }
 }

@@ -12,6 +12,7 @@ mod cut_short;
 mod fleet;
 mod full_tunnel;
 mod phone;
+mod rolled_back;
 mod rotation;
 mod secrets;
 mod systemd;
