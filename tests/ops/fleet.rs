@@ -176,7 +176,7 @@ impl Fleet {
             find /etc -name '*.wgfleet' -o -name '*.wgfleet-old'
             systemctl list-units --all --plain --no-legend 'wg*' | sed 's/ WireGuard.*//; s/  */ /g' | sort
             systemctl list-jobs --no-legend
-            ps -e -o args= | grep -E 'wireguard-go|wgfleet|wg-quick|sleep|host[.]sh' | grep -v -e grep -e ' -c ' |
+            all=$(ps -e -o args=); echo \"$all\" | grep -E 'wireguard-go|wgfleet|wg-quick|sleep|host[.]sh' | grep -v -e grep -e ' -c ' |
                 sed 's/wgfleet tunnel/wgfleet-tunnel/' | sort
             ls /run/wgfleet | grep -v ^reverted || :";
         self.sh(host, script)
