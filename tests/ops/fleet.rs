@@ -170,7 +170,7 @@ impl Fleet {
             ip rule; ip -6 rule
             find /etc/wireguard /etc/systemd/system /etc/sysctl.d -type f -exec stat -c '%a %u %n' {} + | sort
             find /etc/wireguard /etc/systemd/system /etc/sysctl.d -type f -exec sha256sum {} + | sort
-            nft list ruleset
+            nft list ruleset | grep -v fe80:
             cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
             cat /proc/sys/net/ipv4/conf/all/src_valid_mark
             find /etc -name '*.wgfleet' -o -name '*.wgfleet-old'
