@@ -12,7 +12,7 @@ use serde_json::json;
 use super::fleet::Fleet;
 use super::interrupt::unless_interrupted;
 use super::lock::FleetLock;
-use super::survey::{Survey, SurveyArgs};
+use super::survey::{BinariesArgs, LimitArgs, LoginArgs, Scope, Survey};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::apply::{Job, Outcome, apply_all};
 use crate::model::HostName;
@@ -31,7 +31,13 @@ use crate::plan::{Change, HostPlan, HostState, Plan, resolve};
   wgfleet apply --limit paris-gw")]
 pub(super) struct ApplyArgs {
     #[command(flatten)]
-    survey: SurveyArgs,
+    limit: LimitArgs,
+
+    #[command(flatten)]
+    login: LoginArgs,
+
+    #[command(flatten)]
+    binaries: BinariesArgs,
 
     /// A plan saved by `wgfleet plan --out`: refused where anything has moved since
     #[arg(value_name = "PLAN")]
@@ -59,7 +65,8 @@ impl ApplyArgs {
     }
 
     async fn apply(&self, global: &Global, fleet: &Fleet) -> CommandResult {
-        let survey = Survey::take(global, &self.survey, fleet, None).await?;
+        let scope = Scope::new(self.login, &self.limit, &self.binaries);
+        let survey = Survey::take(global, scope, fleet, None).await?;
         let plan = survey.plan();
         if let Some(path) = &self.plan {
             fresh(path, &plan)?;
@@ -93,7 +100,7 @@ impl ApplyArgs {
             return Err(CommandError::message(Exit::Done, "nothing was touched"));
         }
         let deadline = Duration::from_secs(self.deadline);
-        let outcomes = carry_out(survey, &plan, deadline, self.survey.parallel).await?;
+        let outcomes = carry_out(survey, &plan, deadline, self.login.parallel).await?;
         if global.format == Format::Json {
             show_json(&plan, &outcomes)?;
         } else if !global.quiet {

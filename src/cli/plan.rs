@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::fleet::Fleet;
-use super::survey::{Survey, SurveyArgs};
+use super::survey::{BinariesArgs, LimitArgs, LoginArgs, Scope, Survey};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::check::Difference;
 use crate::model::FleetName;
@@ -26,7 +26,13 @@ use crate::report;
   wgfleet plan --format json | jq '.reachability.lost'")]
 pub(super) struct PlanArgs {
     #[command(flatten)]
-    survey: SurveyArgs,
+    limit: LimitArgs,
+
+    #[command(flatten)]
+    login: LoginArgs,
+
+    #[command(flatten)]
+    binaries: BinariesArgs,
 
     /// Exit 2 where there is something to change
     #[arg(long)]
@@ -41,7 +47,8 @@ impl PlanArgs {
     pub(super) fn run(self, global: &Global) -> CommandResult {
         let fleet = Fleet::load(global)?;
         runtime()?.block_on(async {
-            let survey = Survey::take(global, &self.survey, &fleet, None).await?;
+            let scope = Scope::new(self.login, &self.limit, &self.binaries);
+            let survey = Survey::take(global, scope, &fleet, None).await?;
             let plan = survey.plan();
             let reachability = survey.reachability(&fleet);
             let blocked = survey.blocked(&plan);

@@ -10,7 +10,7 @@ use super::fleet::{Fleet, count};
 use super::interrupt::{before_anything, unless_interrupted};
 use super::lock::FleetLock;
 use super::rotated::{Story, has_moved};
-use super::survey::{SurveyArgs, tell_torn};
+use super::survey::{BinariesArgs, LoginArgs, tell_torn};
 use super::turn::Turns;
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::model::HostName;
@@ -31,7 +31,10 @@ use crate::vault::{KeyState, Vault};
   wgfleet rotate --all")]
 pub(super) struct RotateArgs {
     #[command(flatten)]
-    survey: SurveyArgs,
+    login: LoginArgs,
+
+    #[command(flatten)]
+    binaries: BinariesArgs,
 
     /// The hosts
     #[arg(value_name = "HOST", required_unless_present_any = ["all", "older_than"])]
@@ -132,7 +135,8 @@ impl RotateArgs {
         let turns = Turns {
             global,
             fleet,
-            survey: &self.survey,
+            login: self.login,
+            binaries: self.binaries.binaries.as_deref(),
             identities: &identities,
             allow_unreachable: self.allow_unreachable,
             deadline: Duration::from_secs(self.deadline),
@@ -209,7 +213,7 @@ impl RotateArgs {
             ));
         }
         if !self.yes && !ask(names.len()).await? {
-            return Err(CommandError::message(Exit::Done, "nothing was touched"));
+            return Err(CommandError::message(Exit::Done, "cancelled; no host was changed"));
         }
         Ok(())
     }
@@ -286,4 +290,25 @@ fn strangers(fleet: &Fleet, names: &[HostName]) -> BTreeSet<HostName> {
         .filter(|node| matches!(node.kind, NodeKind::Unmanaged(_)))
         .map(|node| node.name.clone())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: RotateArgs,
+    }
+
+    #[test]
+    fn a_limit_that_a_rotation_would_not_heed_is_refused() {
+        let parse = |args: &[&str]| Line::try_parse_from([&["rotate"], args].concat());
+        assert!(parse(&["--all", "--limit", "b7"]).is_err());
+        let line = parse(&["b7", "--parallel", "3", "--binaries", "x"]).unwrap();
+        assert_eq!((line.args.login.parallel, line.args.hosts.len()), (3, 1));
+    }
 }

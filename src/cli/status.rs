@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::fleet::{Fleet, names};
 use super::live_keys::LiveKeys;
-use super::survey::{SurveyArgs, chosen};
+use super::survey::{LimitArgs, LoginArgs, chosen};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::event::Sink;
 use crate::remote::{Connector, Look, describe, observe_all};
@@ -29,7 +29,10 @@ use crate::vault::Vault;
   wgfleet status --format json | jq '.sessions[] | select(.state == \"late\")'")]
 pub(super) struct StatusArgs {
     #[command(flatten)]
-    survey: SurveyArgs,
+    limit: LimitArgs,
+
+    #[command(flatten)]
+    login: LoginArgs,
 }
 
 impl StatusArgs {
@@ -39,7 +42,7 @@ impl StatusArgs {
         let mut keys = LiveKeys::current(vault.index());
         let mut state = fleet.desired(&keys)?;
         let names = names(&state, &vault);
-        let looks = chosen(&state, &self.survey.limit)?
+        let looks = chosen(&state, &self.limit.limit)?
             .into_iter()
             .map(|host| Look {
                 name: host.name.clone(),
@@ -50,14 +53,14 @@ impl StatusArgs {
                 interfaces: host.interfaces.iter().map(|own| own.name.clone()).collect(),
             })
             .collect();
-        let patience = Duration::from_secs(self.survey.connect_timeout.max(1));
+        let patience = Duration::from_secs(self.login.connect_timeout.max(1));
         let connector = Connector::new(global.ssh_config.clone(), patience)
             .map_err(|error| CommandError::new(Exit::Failed, &error))?;
         let connector = Arc::new(connector);
         let sink: Arc<dyn Sink> = Arc::new(Progress::new(global.quiet));
         let mut status = Status::default();
         runtime()?.block_on(async {
-            let observed = observe_all(&connector, looks, self.survey.parallel, &sink).await;
+            let observed = observe_all(&connector, looks, self.login.parallel, &sink).await;
             let mut hosts = Vec::new();
             let mut answers = Vec::new();
             for observing in observed {

@@ -24,13 +24,9 @@ use crate::vault::{Identities, Unlocked, Vault};
 /// The most bytes that a binary may have.
 pub(super) const BINARY_LIMIT: u64 = 256 << 20;
 
-/// Arguments of every command that logs in to hosts.
-#[derive(Debug, Clone, Args)]
-pub(super) struct SurveyArgs {
-    /// Only these hosts; their peers still come from the whole file
-    #[arg(long, value_name = "HOST", value_delimiter = ',')]
-    pub(super) limit: Vec<HostName>,
-
+/// How hosts are logged in to.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct LoginArgs {
     /// How many hosts are logged in to at a time
     #[arg(long, default_value_t = 32, value_name = "N")]
     pub(super) parallel: usize,
@@ -38,10 +34,37 @@ pub(super) struct SurveyArgs {
     /// Seconds that a login may take
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     pub(super) connect_timeout: u64,
+}
 
+/// Which hosts a command is about.
+#[derive(Debug, Clone, Args)]
+pub(super) struct LimitArgs {
+    /// Only these hosts; their peers still come from the whole file
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub(super) limit: Vec<HostName>,
+}
+
+/// Where binaries for hosts come from.
+#[derive(Debug, Clone, Args)]
+pub(super) struct BinariesArgs {
     /// Folder of wgfleet's release binaries, for hosts of other architectures
     #[arg(long, env = "WGFLEET_BINARIES", value_name = "DIR")]
     pub(super) binaries: Option<PathBuf>,
+}
+
+/// What a survey needs to know of a command's arguments.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) login: LoginArgs,
+    /// The hosts; all where it is empty.
+    pub(super) limit: &'a [HostName],
+    pub(super) binaries: Option<&'a Path>,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(login: LoginArgs, limit: &'a LimitArgs, binaries: &'a BinariesArgs) -> Self {
+        Self { login, limit: &limit.limit, binaries: binaries.binaries.as_deref() }
+    }
 }
 
 /// The fleet as it is wanted and as it is, and the plan between the two.
@@ -81,31 +104,31 @@ impl Survey {
     /// Logs in to the hosts and looks at them.
     pub(super) async fn take(
         global: &Global,
-        args: &SurveyArgs,
+        scope: Scope<'_>,
         fleet: &Fleet,
         rotating: Option<Rotating<'_>>,
     ) -> Result<Self, CommandError> {
         if let Some(Rotating { vault, identities, turn }) = rotating {
             let keys = LiveKeys::new(vault.index(), turn);
-            return Self::of(global, args, fleet, vault, vault.unlock(identities), keys).await;
+            return Self::of(global, scope, fleet, vault, vault.unlock(identities), keys).await;
         }
         let (vault, secrets) = Fleet::unlock(global)?;
         tell_torn(global, fleet, &vault, &[]);
         let keys = LiveKeys::current(vault.index());
-        Self::of(global, args, fleet, &vault, secrets, keys).await
+        Self::of(global, scope, fleet, &vault, secrets, keys).await
     }
 
     async fn of(
         global: &Global,
-        args: &SurveyArgs,
+        scope: Scope<'_>,
         fleet: &Fleet,
         vault: &Vault,
         secrets: Unlocked,
         mut keys: LiveKeys<'_>,
     ) -> Result<Self, CommandError> {
         let mut state = fleet.desired(&keys)?;
-        let mut rendered = fleet.render(&chosen(&state, &args.limit)?, &secrets)?;
-        let looks: BTreeMap<HostName, Look> = chosen(&state, &args.limit)?
+        let mut rendered = fleet.render(&chosen(&state, scope.limit)?, &secrets)?;
+        let looks: BTreeMap<HostName, Look> = chosen(&state, scope.limit)?
             .into_iter()
             .filter_map(|host| {
                 let key = rendered.get(&host.name)?.key.clone();
@@ -119,13 +142,13 @@ impl Survey {
                 Some((host.name.clone(), look))
             })
             .collect();
-        let patience = Duration::from_secs(args.connect_timeout.max(1));
+        let patience = Duration::from_secs(scope.login.connect_timeout.max(1));
         let connector = Connector::new(global.ssh_config.clone(), patience)
             .map_err(|error| CommandError::new(Exit::Failed, &error))?;
         let connector = Arc::new(connector);
         let sink: Arc<dyn Sink> = Arc::new(Progress::new(global.quiet));
         let asked = looks.values().cloned().collect();
-        let observed = observe_all(&connector, asked, args.parallel, &sink).await;
+        let observed = observe_all(&connector, asked, scope.login.parallel, &sink).await;
         let (mut seen, mut unread) = (BTreeMap::new(), BTreeMap::new());
         for observing in observed {
             match observing.seen {
@@ -138,7 +161,7 @@ impl Survey {
         let answers: Vec<_> = seen.iter().map(|(name, (host, _))| (name, host)).collect();
         if keys.learn(&answers) {
             state = fleet.desired(&keys)?;
-            rendered = fleet.render(&chosen(&state, &args.limit)?, &secrets)?;
+            rendered = fleet.render(&chosen(&state, scope.limit)?, &secrets)?;
         }
         let names = names(&state, vault);
         let mut survey = Self {
@@ -155,7 +178,7 @@ impl Survey {
             sink,
         };
         if survey.needs_agent() {
-            survey.find_agents(args.binaries.as_deref());
+            survey.find_agents(scope.binaries);
         }
         Ok(survey)
     }
@@ -245,9 +268,9 @@ pub(super) fn tell_torn(global: &Global, fleet: &Fleet, vault: &Vault, finished:
     }
     let some = torn.iter().take(8).copied().collect::<Vec<_>>().join(" ");
     let more = if torn.len() > 8 { " …" } else { "" };
-    let keep = if torn.len() == 1 { "keeps" } else { "keep" };
     anstream::eprintln!(
-        "a rotation was cut short: {} {keep} the key in use until `wgfleet rotate {some}{more}`",
+        "an interrupted rotation left {} with two keys; the one in use stays; finish with \
+         `wgfleet rotate {some}{more}`",
         count(torn.len(), "host"),
     );
 }

@@ -1,12 +1,13 @@
 //! One host's turn in a rotation, and what it takes: the host, its neighbours, and how they are now.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::apply::{job, read_agents};
 use super::fleet::Fleet;
-use super::survey::{Rotating, Survey, SurveyArgs};
+use super::survey::{LoginArgs, Rotating, Scope, Survey};
 use super::{CommandError, Global};
 use crate::apply::{GRACE, Outcome, Rotation, rotate};
 use crate::model::HostName;
@@ -17,7 +18,7 @@ use crate::vault::{Identities, Vault};
 /// How often hosts are looked at while they take an unconfirmed change back.
 const POLL: Duration = Duration::from_secs(2);
 
-/// How long beyond its deadline a host may take for the way back.
+/// How long beyond its deadline a host may take for the rollback.
 const SLACK: Duration = Duration::from_secs(20);
 
 /// What all turns of a rotation share.
@@ -25,7 +26,8 @@ const SLACK: Duration = Duration::from_secs(20);
 pub(super) struct Turns<'a> {
     pub(super) global: &'a Global,
     pub(super) fleet: &'a Fleet,
-    pub(super) survey: &'a SurveyArgs,
+    pub(super) login: LoginArgs,
+    pub(super) binaries: Option<&'a Path>,
     pub(super) identities: &'a Identities,
     pub(super) allow_unreachable: bool,
     pub(super) deadline: Duration,
@@ -55,7 +57,7 @@ impl Turns<'_> {
             for name in armed {
                 if !self.global.quiet && !told.contains(&name) {
                     anstream::eprintln!(
-                        "{name}: waiting until it has taken an unconfirmed change back"
+                        "{name}: waiting for it to roll back an unconfirmed change"
                     );
                 }
                 told.insert(name);
@@ -67,11 +69,11 @@ impl Turns<'_> {
 
     /// The hosts, which are to get their next keys, and their neighbours as they are now.
     async fn survey(&self, vault: &Vault, names: &[HostName]) -> Result<Survey, CommandError> {
-        let mut args = self.survey.clone();
-        args.limit = involved(self.fleet, names);
+        let limit = involved(self.fleet, names);
+        let scope = Scope { login: self.login, limit: &limit, binaries: self.binaries };
         let turn = names.iter().cloned().collect();
         let rotating = Rotating { vault, identities: self.identities, turn: &turn };
-        Survey::take(self.global, &args, self.fleet, Some(rotating)).await
+        Survey::take(self.global, scope, self.fleet, Some(rotating)).await
     }
 
     /// One host's turn.
@@ -121,7 +123,7 @@ impl Turns<'_> {
                 rotation.neighbours.push((job, connection));
             }
         }
-        let (deadline, parallel) = (self.deadline, self.survey.parallel);
+        let (deadline, parallel) = (self.deadline, self.login.parallel);
         let (connector, secrets, sink) = (&survey.connector, &survey.secrets, &survey.sink);
         outcomes.extend(rotate(connector, rotation, secrets, deadline, parallel, sink).await);
         Ok(outcomes)
