@@ -9,20 +9,49 @@ use crate::observed::{LiveBackend, ObservedHost, ObservedInterface, ObservedPsk}
 
 /// Whether a host is as it was, in everything that an apply can change; traffic is not.
 pub(super) fn same(before: &ObservedHost, now: &ObservedHost) -> bool {
-    let interfaces = |host: &ObservedHost| -> BTreeMap<_, _> {
-        let live = host.interfaces.iter();
-        live.map(|(name, live)| (name.clone(), Settings::of(live))).collect()
-    };
+    differences(before, now).is_empty()
+}
+
+/// What differs between two observations of a host, in everything that an apply can change, each
+/// as a short noun with its place: `peers of wg0`, `/etc/wireguard/wg0.conf`.
+pub(super) fn differences(before: &ObservedHost, now: &ObservedHost) -> Vec<String> {
+    let mut found = Vec::new();
+    for name in union(&before.interfaces, &now.interfaces) {
+        match (before.interfaces.get(name), now.interfaces.get(name)) {
+            (Some(before), Some(now)) => {
+                let (before, now) = (Settings::of(before), Settings::of(now));
+                found.extend(before.differences(&now).map(|what| format!("{what} of {name}")));
+            }
+            _ => found.push(format!("interface {name}")),
+        }
+    }
+    for path in union(&before.files, &now.files) {
+        if before.files.get(path) != now.files.get(path) {
+            found.push(path.clone());
+        }
+    }
+    if before.firewall != now.firewall {
+        found.push("masquerading rules".to_owned());
+    }
+    if before.forward_v4 != now.forward_v4 {
+        found.push("forwarding of IPv4".to_owned());
+    }
+    if before.forward_v6 != now.forward_v6 {
+        found.push("forwarding of IPv6".to_owned());
+    }
     // Whether a unit runs follows from its interface.
-    let enabled = |host: &ObservedHost| -> BTreeSet<String> {
-        let units = host.units.iter().filter(|(_, unit)| unit.enabled);
-        units.map(|(name, _)| name.clone()).collect()
-    };
-    interfaces(before) == interfaces(now)
-        && before.files == now.files
-        && before.firewall == now.firewall
-        && (before.forward_v4, before.forward_v6) == (now.forward_v4, now.forward_v6)
-        && enabled(before) == enabled(now)
+    let enabled = |host: &ObservedHost, unit: &str| host.units.get(unit).is_some_and(|u| u.enabled);
+    for unit in union(&before.units, &now.units) {
+        if enabled(before, unit) != enabled(now, unit) {
+            found.push(format!("unit {unit}"));
+        }
+    }
+    found
+}
+
+/// The keys of two maps, each once, in order.
+fn union<'a, K: Ord, V>(one: &'a BTreeMap<K, V>, other: &'a BTreeMap<K, V>) -> BTreeSet<&'a K> {
+    one.keys().chain(other.keys()).collect()
 }
 
 /// What is set on an interface.
@@ -40,6 +69,23 @@ struct Settings {
 }
 
 impl Settings {
+    /// wg(8)'s and ip(8)'s words for what differs.
+    fn differences<'a>(&self, other: &Self) -> impl Iterator<Item = &'a str> + use<'a> {
+        [
+            ("backend", self.backend != other.backend),
+            ("link state", self.up != other.up),
+            ("MTU", self.mtu != other.mtu),
+            ("key", self.public_key != other.public_key),
+            ("listen port", self.listen_port != other.listen_port),
+            ("fwmark", self.fwmark != other.fwmark),
+            ("addresses", self.addresses != other.addresses),
+            ("routes", self.routes != other.routes),
+            ("peers", self.peers != other.peers),
+        ]
+        .into_iter()
+        .filter_map(|(what, differs)| differs.then_some(what))
+    }
+
     fn of(live: &ObservedInterface) -> Self {
         let peers = live.peers.iter().map(|(key, peer)| {
             // Where it is reached is what the peer itself tells.
@@ -76,6 +122,29 @@ mod tests {
             "ab".repeat(32)
         ))
         .unwrap()
+    }
+
+    #[test]
+    fn what_differs_is_named_with_its_place() {
+        let mut now = host();
+        let live = now.interfaces.values_mut().next().unwrap();
+        live.mtu = 1280;
+        live.peers.clear();
+        now.files.clear();
+        now.forward_v6 = true;
+        now.units.clear();
+        assert_eq!(
+            differences(&host(), &now),
+            [
+                "MTU of wg0",
+                "peers of wg0",
+                "/etc/wireguard/wg0.conf",
+                "forwarding of IPv6",
+                "unit wg-quick@wg0.service",
+            ]
+        );
+        now.interfaces.clear();
+        assert_eq!(differences(&host(), &now)[0], "interface wg0");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use futures_util::StreamExt as _;
 
 use super::Outcome;
 use super::host::{Context, apply_host};
+use super::verdict::Logins;
 use crate::desired::Secrets;
 use crate::event::{Event, Sink, Stage};
 use crate::model::HostName;
@@ -44,11 +45,12 @@ pub async fn apply_all<S: Secrets>(
     sink: &Arc<dyn Sink>,
 ) -> Vec<(HostName, Outcome)> {
     sink.event(Event::Begin { stage: Stage::Apply, hosts: jobs.len() });
-    let context = Context { connector, secrets, deadline, sink };
+    let context = Context { secrets, deadline, sink };
     let context = &context;
+    let logins = &Logins::new(connector, parallel);
     let outcomes = futures_util::stream::iter(jobs)
         .map(|(job, host)| async move {
-            let outcome = apply_host(context, &job, host).await;
+            let outcome = apply_host(context, logins, &job, host).await;
             let name = job.plan.host.clone();
             sink.event(event(&name, &outcome));
             (name, outcome)
@@ -65,7 +67,13 @@ pub(super) fn event(host: &HostName, outcome: &Outcome) -> Event {
     match outcome {
         Outcome::Unchanged => Event::Done { host, outcome: "unchanged".to_owned() },
         Outcome::Applied => Event::Done { host, outcome: "applied".to_owned() },
-        Outcome::Skipped(reason) | Outcome::Failed(reason) => {
+        Outcome::NotForNextBoot(what) => Event::Failed {
+            host,
+            reason: format!(
+                "applied, but not for the next boot: {what}; run `wgfleet apply` again"
+            ),
+        },
+        Outcome::Moved(reason) | Outcome::Skipped(reason) | Outcome::Failed(reason) => {
             Event::Failed { host, reason: reason.clone() }
         }
         Outcome::RolledBack(reason) => {

@@ -1,23 +1,26 @@
 //! Changing one host: push, stage, arm, do, and confirm over a new connection.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Job;
-use super::before::same;
-use crate::desired::Secrets;
+use super::before::differences;
+use super::verdict::{self, Logins, Patience, ROLLBACK_LIMIT};
+use crate::desired::{DesiredPeer, Secrets};
 use crate::event::{Event, Sink};
+use crate::model::PublicKey;
+use crate::observed::ObservedPeer;
 use crate::plan::{Change, Payload};
-use crate::remote::{Connector, Host, RemoteError, describe, observe_host};
+use crate::remote::{Host, describe, observe_host};
+
+/// Most things that one message names.
+const NAMED: usize = 8;
 
 /// How long a push may take.
 const PUSH_LIMIT: Duration = Duration::from_mins(5);
-
-/// How long a word with a host may take.
-const SHORT_LIMIT: Duration = Duration::from_secs(20);
-
-/// How often a host that is on its way back is looked at, a second apart.
-const WAY_BACK: u32 = 20;
 
 /// How a host's change ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +29,17 @@ pub enum Outcome {
     Unchanged,
     /// Done, and confirmed over a new connection.
     Applied,
+    /// Confirmed and live, but what the next boot reads could not be written: what of it.
+    NotForNextBoot(String),
+    /// Not begun: the host was not any more what the plan saw; what moved.
+    Moved(String),
     /// Not begun: the host could not be read, or its change cannot be made.
     Skipped(String),
     /// Failed before anything changed.
     Failed(String),
     /// Failed or not confirmed, taken back, and seen to be back.
     RolledBack(String),
-    /// Nobody knows: the connection broke and the host takes the change back by itself.
+    /// Nobody knows: the connection broke, and the host rolls the change back by itself.
     Unknown(String),
 }
 
@@ -47,18 +54,20 @@ pub enum ApplyError<E: std::error::Error + 'static> {
 /// Changes one host: pushes, does and confirms.
 pub(super) async fn apply_host<S: Secrets>(
     context: &Context<'_, S>,
+    logins: &Logins<'_>,
     job: &Job<'_>,
     host: Host,
 ) -> Outcome {
-    match perform(context, job, host).await {
-        Ok(()) => confirm(context, job).await,
-        Err(outcome) => outcome,
+    if let Err(unarmed) = perform(context, logins, job, host).await {
+        return unarmed;
     }
+    context.working(job, "confirming");
+    let deadline = Instant::now() + context.deadline;
+    verdict::keep(logins, job, None, Patience::until(deadline)).await.outcome()
 }
 
 /// What every step of every host needs.
 pub(super) struct Context<'a, S> {
-    pub(super) connector: &'a Connector,
     pub(super) secrets: &'a S,
     /// How long a host keeps an unconfirmed change.
     pub(super) deadline: Duration,
@@ -74,10 +83,11 @@ impl<S> Context<'_, S> {
 /// Pushes what is to be pushed, stages and does the change; it is armed afterwards.
 pub(super) async fn perform<S: Secrets>(
     context: &Context<'_, S>,
+    logins: &Logins<'_>,
     job: &Job<'_>,
     host: Host,
 ) -> Result<(), Outcome> {
-    let host = awake(context, job, host).await?;
+    let host = awake(logins, job, host).await?;
     push(context, job, &host).await?;
     let compiled =
         Payload::compile(job.plan, &job.target, job.rendered, job.observed, context.secrets);
@@ -90,7 +100,7 @@ pub(super) async fn perform<S: Secrets>(
     host.close().await;
     let reply = match reply {
         Ok(reply) => reply,
-        Err(error) => return Err(settle(context, job, &describe(&error)).await),
+        Err(error) => return Err(roll_back(context, logins, job, &describe(&error)).await),
     };
     let stdout = shown(&reply.stdout);
     let lines: Vec<&str> = stdout.lines().collect();
@@ -100,27 +110,59 @@ pub(super) async fn perform<S: Secrets>(
             Outcome::RolledBack(failed["failed ".len()..].to_owned())
         }
         [failed, rest, ..] if failed.starts_with("failed ") => {
-            Outcome::Unknown(format!("{failed}; the way back failed too: {rest}"))
+            Outcome::Unknown(format!("{failed}; the rollback failed too: {rest}"))
         }
         [failed] if failed.starts_with("failed 0 ") => {
             Outcome::Failed(failed["failed 0 ".len()..].to_owned())
         }
         [busy] if busy.starts_with("busy ") => Outcome::Failed(format!(
-            "another change ({}) is armed there; wait until it is confirmed or has gone back",
+            "another change ({}) is armed there; wait until it is confirmed or rolled back",
             &busy["busy ".len()..]
         )),
-        _ => settle(context, job, &said(&reply.stdout, &reply.stderr)).await,
+        [moved] if moved.starts_with("moved ") => Outcome::Moved(what_moved(logins, job).await),
+        _ => roll_back(context, logins, job, &said(&reply.stdout, &reply.stderr)).await,
     })
+}
+
+/// The answer to `apply` did not arrive: the host is told to roll back, and what it has is observed.
+async fn roll_back<S>(
+    context: &Context<'_, S>,
+    logins: &Logins<'_>,
+    job: &Job<'_>,
+    reason: &str,
+) -> Outcome {
+    context.working(job, "rolling back");
+    let until = Instant::now() + context.deadline + ROLLBACK_LIMIT;
+    verdict::take_back(logins, job, None, reason, until).await
+}
+
+/// Names what of a host is not any more what the plan saw.
+async fn what_moved(logins: &Logins<'_>, job: &Job<'_>) -> String {
+    let look = async {
+        let host = logins.connect(job).await?;
+        let seen = observe_host(&host, &job.look).await;
+        host.close().await;
+        seen
+    };
+    let moved = match look.await {
+        Ok(seen) => differences(job.observed, &seen),
+        Err(_) => Vec::new(),
+    };
+    if moved.is_empty() {
+        return "it changed after the plan was made".to_owned();
+    }
+    let named: Vec<&str> = moved.iter().take(NAMED).map(String::as_str).collect();
+    let more = if moved.len() > NAMED { ", …" } else { "" };
+    format!("after the plan was made somebody changed {}{more}", named.join(", "))
 }
 
 /// A connection that was not used for long, because somebody read the plan or other hosts came
 /// first, has ended by itself: then there is another, before anything is sent.
-async fn awake<S>(context: &Context<'_, S>, job: &Job<'_>, host: Host) -> Result<Host, Outcome> {
+async fn awake(logins: &Logins<'_>, job: &Job<'_>, host: Host) -> Result<Host, Outcome> {
     if host.is_awake().await {
         return Ok(host);
     }
-    let desired = job.target.desired;
-    let again = context.connector.connect(&desired.ssh, desired.r#become).await;
+    let again = logins.connect(job).await;
     again.map_err(|error| Outcome::Failed(describe(&error)))
 }
 
@@ -145,46 +187,6 @@ async fn push<S: Secrets>(
     Ok(())
 }
 
-/// Confirms over a new connection after looking at the host again.
-pub(super) async fn confirm<S>(context: &Context<'_, S>, job: &Job<'_>) -> Outcome {
-    context.working(job, "confirming");
-    let connector = context.connector;
-    let limit = SHORT_LIMIT;
-    let mut connected = false;
-    let attempt = async {
-        let host = connector.connect(&job.target.desired.ssh, job.target.desired.r#become).await?;
-        connected = true;
-        let seen = observe_host(&host, &job.look).await?;
-        if let Err(reason) = healthy(job, &seen) {
-            let reply = host.run("revert", &[&job.id], &[], limit).await?;
-            host.close().await;
-            return Ok(match reply.stdout.trim() {
-                "reverted" => Outcome::RolledBack(reason),
-                "gone" => look_back(context, job, &reason).await,
-                other => {
-                    let other = said(other, &reply.stderr);
-                    Outcome::Unknown(format!("{reason}; the way back: {other}"))
-                }
-            });
-        }
-        let reply = host.run("confirm", &[&job.id], &[], limit).await?;
-        host.close().await;
-        Ok::<_, RemoteError>(match reply.stdout.trim() {
-            "confirmed" => Outcome::Applied,
-            "gone" => look_back(context, job, "the deadline passed before it was confirmed").await,
-            other => Outcome::Unknown(said(other, &reply.stderr)),
-        })
-    };
-    match attempt.await {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            let what = if connected { "did not hold" } else { "could not be made" };
-            let reason = format!("a new connection {what} after the change: {}", describe(&error));
-            settle(context, job, &reason).await
-        }
-    }
-}
-
 /// What must hold before a change is kept: every interface is there and up, with the right key.
 pub(super) fn healthy(job: &Job<'_>, seen: &crate::observed::ObservedHost) -> Result<(), String> {
     for interface in &job.target.interfaces {
@@ -196,47 +198,33 @@ pub(super) fn healthy(job: &Job<'_>, seen: &crate::observed::ObservedHost) -> Re
         if live.public_key != Some(interface.desired.public_key) {
             return Err(format!("{name} has another key"));
         }
-        if live.peers.len() != interface.desired.peers.len() {
-            return Err(format!(
-                "{name} has {} of {} peers",
-                live.peers.len(),
-                interface.desired.peers.len()
-            ));
-        }
+        peers(&interface.desired.peers, &live.peers).map_err(|what| format!("{name} {what}"))?;
     }
     Ok(())
 }
 
-/// Waits until the host's own timer has taken the change back, and looks.
-async fn settle<S>(context: &Context<'_, S>, job: &Job<'_>, reason: &str) -> Outcome {
-    tokio::time::sleep(context.deadline + Duration::from_secs(2)).await;
-    look_back(context, job, reason).await
-}
-
-/// Says what a host has whose change is not armed any more, once it is not on its way back either.
-async fn look_back<S>(context: &Context<'_, S>, job: &Job<'_>, reason: &str) -> Outcome {
-    let connector = context.connector;
-    let look = async {
-        let host = connector.connect(&job.target.desired.ssh, job.target.desired.r#become).await?;
-        let mut seen = observe_host(&host, &job.look).await?;
-        for _ in 0..WAY_BACK {
-            if seen.armed.is_none() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            seen = observe_host(&host, &job.look).await?;
-        }
-        host.close().await;
-        Ok::<_, RemoteError>(seen)
+/// Compares the peers of an interface by key; says which are missing and which nobody wants.
+fn peers(
+    desired: &BTreeMap<PublicKey, DesiredPeer>,
+    live: &BTreeMap<PublicKey, ObservedPeer>,
+) -> Result<(), String> {
+    let missing = desired.iter().filter(|(key, _)| !live.contains_key(key));
+    let missing: Vec<String> = missing.map(|(_, peer)| peer.name.to_string()).collect();
+    let unwanted = live.keys().filter(|key| !desired.contains_key(key));
+    let unwanted: Vec<String> = unwanted.map(ToString::to_string).collect();
+    let list = |names: &[String]| {
+        let more = if names.len() > NAMED { ", …" } else { "" };
+        format!("{}{more}", names[..names.len().min(NAMED)].join(", "))
     };
-    match look.await {
-        Ok(seen) if seen.armed.is_none() && same(job.observed, &seen) => {
-            Outcome::RolledBack(reason.to_owned())
-        }
-        Ok(_) => Outcome::Unknown(format!("{reason}; run `wgfleet plan` to see what it has now")),
-        Err(error) => {
-            Outcome::Unknown(format!("{reason}; it still cannot be read: {}", describe(&error)))
-        }
+    match (missing.is_empty(), unwanted.is_empty()) {
+        (true, true) => Ok(()),
+        (false, true) => Err(format!("lacks {}", list(&missing))),
+        (true, false) => Err(format!("has peers that are not wanted: {}", list(&unwanted))),
+        (false, false) => Err(format!(
+            "lacks {}, and has peers that are not wanted: {}",
+            list(&missing),
+            list(&unwanted)
+        )),
     }
 }
 
@@ -261,7 +249,38 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::observed::ObservedPsk;
+
+    #[test]
+    fn as_many_wrong_peers_as_right_ones_are_not_the_right_ones() {
+        let key = |byte| PublicKey::from_bytes([byte; 32]);
+        let peer = |name: &str| DesiredPeer {
+            name: name.parse().unwrap(),
+            endpoint: None,
+            allowed_ips: [].into(),
+            keepalive: None,
+            psk_epoch: None,
+        };
+        let seen = || ObservedPeer {
+            psk: ObservedPsk::None,
+            endpoint: None,
+            allowed_ips: BTreeSet::new(),
+            latest_handshake: 0,
+            received: 0,
+            sent: 0,
+            keepalive: None,
+        };
+        let desired = [(key(1), peer("hub")), (key(2), peer("b7"))].into();
+        let live = |keys: &[u8]| keys.iter().map(|byte| (key(*byte), seen())).collect();
+        assert_eq!(peers(&desired, &live(&[1, 2])), Ok(()));
+        assert_eq!(peers(&desired, &live(&[1])), Err("lacks b7".to_owned()));
+        let unwanted = format!("has peers that are not wanted: {}", key(3));
+        assert_eq!(peers(&desired, &live(&[1, 2, 3])), Err(unwanted.clone()));
+        assert_eq!(peers(&desired, &live(&[1, 3])), Err(format!("lacks b7, and {unwanted}")));
+    }
 
     #[test]
     fn a_terminal_obeys_nothing_that_a_host_says() {

@@ -10,3 +10,4 @@ mod verdict;
 pub use fleet::{Job, apply_all};
 pub use host::{ApplyError, Outcome};
 pub use rotate::{GRACE, Rotation, rotate};
+pub use verdict::ROLLBACK_LIMIT;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::fleet::{Job, event};
 use super::host::{Context, Outcome, healthy, perform};
-use super::verdict::{Logins, Verdict, keep, take_back};
+use super::verdict::{Logins, Patience, ROLLBACK_LIMIT, Verdict, keep, take_back};
 use crate::desired::Secrets;
 use crate::event::{Event, Sink, Stage};
 use crate::model::{HostName, PublicKey};
@@ -33,9 +33,6 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// The host is not asked to keep its key when its timer has less than this left: an answer that is
 /// lost then takes longer to find out than its neighbours wait.
 const MARGIN: Duration = Duration::from_secs(8);
-
-/// How long a host may take for the way back.
-const WAY_BACK: Duration = Duration::from_secs(20);
 
 /// Seconds after which a session counts as one that nobody used.
 const LIVE: u64 = 180;
@@ -66,8 +63,8 @@ pub async fn rotate<S: Secrets>(
     let Rotation { host, neighbours, old, new } = rotation;
     let hosts = usize::from(host.is_some()) + neighbours.len();
     sink.event(Event::Begin { stage: Stage::Apply, hosts });
-    let first = Context { connector, secrets, deadline, sink };
-    let then = Context { connector, secrets, deadline: deadline + GRACE, sink };
+    let first = Context { secrets, deadline, sink };
+    let then = Context { secrets, deadline: deadline + GRACE, sink };
     let turn = Turn { first, then, logins: Logins::new(connector, parallel), old, new };
     let outcomes = turn.run(host, neighbours).await;
     for (name, outcome) in &outcomes {
@@ -106,7 +103,7 @@ impl<S: Secrets> Turn<'_, S> {
     ) -> Vec<(HostName, Outcome)> {
         let mut first = None;
         if let Some((job, connection)) = host {
-            match arm(&self.first, job, connection).await {
+            match arm(&self.first, &self.logins, job, connection).await {
                 Ok(armed) => first = Some(armed),
                 Err(failed) => {
                     let skipped = "not begun: the host itself did not change".to_owned();
@@ -119,7 +116,8 @@ impl<S: Secrets> Turn<'_, S> {
                 }
             }
         }
-        let arming = neighbours.into_iter().map(|(job, host)| arm(&self.then, job, host));
+        let arming =
+            neighbours.into_iter().map(|(job, host)| arm(&self.then, &self.logins, job, host));
         let (mut others, mut outcomes) = (Vec::new(), Vec::new());
         for armed in join_all(arming).await {
             match armed {
@@ -168,21 +166,22 @@ impl<S: Secrets> Turn<'_, S> {
         }
         self.first.working(&first.job, "confirming");
         let Armed { job, connection, expired, .. } = first;
-        let verdict = keep(&self.logins, &job, connection, expired + GRACE / 2).await;
+        let verdict =
+            keep(&self.logins, &job, connection, Patience::with_grace(expired, GRACE / 2)).await;
         (job.plan.host.clone(), verdict)
     }
 
     async fn keep(&self, armed: Armed<'_>) -> (HostName, Outcome) {
         let Armed { job, connection, expired, .. } = armed;
         self.first.working(&job, "confirming");
-        let verdict = keep(&self.logins, &job, connection, expired + WAY_BACK).await;
+        let verdict = keep(&self.logins, &job, connection, Patience::until(expired)).await;
         (job.plan.host.clone(), verdict.outcome())
     }
 
     async fn take_back(&self, armed: Armed<'_>, reason: &str) -> (HostName, Outcome) {
         let Armed { job, connection, expired, .. } = armed;
         self.first.working(&job, "going back");
-        let until = expired + WAY_BACK;
+        let until = expired + ROLLBACK_LIMIT;
         let outcome = take_back(&self.logins, &job, connection, reason, until).await;
         (job.plan.host.clone(), outcome)
     }
@@ -231,11 +230,12 @@ impl<S: Secrets> Turn<'_, S> {
 /// Does a share; afterwards it is armed.
 async fn arm<'a, S: Secrets>(
     context: &Context<'_, S>,
+    logins: &Logins<'_>,
     job: Job<'a>,
     host: Host,
 ) -> Result<Armed<'a>, (HostName, Outcome)> {
     let begun = Instant::now();
-    match perform(context, &job, host).await {
+    match perform(context, logins, &job, host).await {
         Ok(()) => {
             let expired = Instant::now() + context.deadline;
             Ok(Armed { job, begun, expired, connection: None })

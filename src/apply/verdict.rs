@@ -1,8 +1,8 @@
-//! Whether a host keeps a change: asked until it has said so, for as long as that can matter.
+//! Whether a host confirms a change: asked until it has said so, for as long as that can matter.
 //!
-//! A rotation hangs on one host's word. An answer that was lost is none: the host is looked at again,
-//! and what it has decides.
+//! An answer that was lost is none: the host is observed again, and what it has decides.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -12,13 +12,43 @@ use super::Job;
 use super::before::same;
 use super::host::{Outcome, healthy, said};
 use crate::observed::ObservedHost;
+use crate::plan::{AgentSource, diff_host};
 use crate::remote::{Connector, Host, RemoteError, describe, observe_host};
 
-/// How long a word with a host may take.
-const WORD_LIMIT: Duration = Duration::from_secs(20);
+/// How long one call to a host may take.
+const CALL_LIMIT: Duration = Duration::from_secs(20);
 
 /// Time between two attempts.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long before its deadline a host is last asked to confirm: what is asked later meets the
+/// rollback.
+const MARGIN: Duration = Duration::from_secs(3);
+
+/// How long a host may take to roll back once its deadline has passed: a hook that hangs on the way
+/// down is ended after some twenty seconds.
+pub const ROLLBACK_LIMIT: Duration = Duration::from_secs(35);
+
+/// How long a host is asked to confirm, and how long it is observed after that.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// It is not asked to confirm after this moment.
+    ask: Instant,
+    /// It is not observed after this moment.
+    observe: Instant,
+}
+
+impl Patience {
+    /// For a change whose timer ends at `deadline` at the latest.
+    pub(super) fn until(deadline: Instant) -> Self {
+        Self { ask: deadline - MARGIN, observe: deadline + ROLLBACK_LIMIT }
+    }
+
+    /// The same, but gives up observing `grace` after the deadline.
+    pub(super) fn with_grace(deadline: Instant, grace: Duration) -> Self {
+        Self { observe: deadline + grace, ..Self::until(deadline) }
+    }
+}
 
 /// New connections, so many at a time: each costs both ends a key exchange.
 #[derive(Debug)]
@@ -59,12 +89,12 @@ impl Verdict {
     }
 }
 
-/// Has a host keep its change, if it is healthy; through `connection` while that lasts.
+/// Has a host confirm its change, if it is healthy; through `connection` while that lasts.
 pub(super) async fn keep(
     logins: &Logins<'_>,
     job: &Job<'_>,
     mut connection: Option<Host>,
-    until: Instant,
+    patience: Patience,
 ) -> Verdict {
     let mut told = false;
     loop {
@@ -74,7 +104,8 @@ pub(super) async fn keep(
         };
         let answer = match host {
             Ok(host) => {
-                let answer = ask_to_keep(job, &host, &mut told).await;
+                let in_time = Instant::now() < patience.ask;
+                let answer = ask_to_keep(job, &host, in_time, &mut told).await;
                 host.close().await;
                 answer
             }
@@ -83,24 +114,31 @@ pub(super) async fn keep(
         let why = match answer {
             Ok(Some(verdict)) => return verdict,
             Ok(None) => {
-                // Another claimed the change first: it is on its way back.
+                // Another claimed the change first: it is being rolled back.
                 told = false;
-                "the deadline passed before it was confirmed".to_owned()
+                TOO_LATE.to_owned()
             }
-            Err(error) => describe(&error),
+            Err(error) => format!(
+                "a new connection could not be made or did not hold after the change: {}",
+                describe(&error)
+            ),
         };
-        if Instant::now() >= until {
-            let outcome = Outcome::Unknown(format!("it was not seen to keep the change: {why}"));
+        if Instant::now() >= patience.observe {
+            let outcome = Outcome::Unknown(format!("it was not seen to confirm the change: {why}"));
             return if told { Verdict::Open(outcome) } else { Verdict::Back(outcome) };
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// `None`: it is on its way back.
+/// Why a change was rolled back that nobody confirmed.
+const TOO_LATE: &str = "the deadline passed before it was confirmed";
+
+/// `None`: it is being rolled back, or will be at its deadline.
 async fn ask_to_keep(
     job: &Job<'_>,
     host: &Host,
+    in_time: bool,
     told: &mut bool,
 ) -> Result<Option<Verdict>, RemoteError> {
     let seen = observe_host(host, &job.look).await?;
@@ -109,33 +147,36 @@ async fn ask_to_keep(
         return Ok(ask_back(job, host, &reason).await?.map(Verdict::Back));
     }
     if seen.armed.is_none() && !took(job, &seen) {
-        return Ok(Some(Verdict::Back(back(job, &seen, "it went back before it was confirmed"))));
+        return Ok(Some(Verdict::Back(back(job, &seen, TOO_LATE))));
+    }
+    if armed && !in_time {
+        return Ok(None);
     }
     *told = true;
-    let reply = host.run("confirm", &[&job.id], &[], WORD_LIMIT).await?;
-    Ok(match reply.stdout.trim() {
+    let reply = host.run("confirm", &[&job.id], &[], CALL_LIMIT).await?;
+    let text = reply.stdout.trim();
+    Ok(match text {
         "confirmed" => Some(Verdict::Kept(Outcome::Applied)),
-        text if text.starts_with("confirmed") => {
-            Some(Verdict::Kept(Outcome::Unknown(said(text, &reply.stderr))))
-        }
         "gone" => {
             let seen = observe_host(host, &job.look).await?;
             match &seen.armed {
                 Some(_) => None,
-                // The word arrived before, and only its answer was lost.
+                // It was confirmed before, and only the answer was lost.
                 None if took(job, &seen) => Some(Verdict::Kept(Outcome::Applied)),
-                None => Some(Verdict::Back(back(
-                    job,
-                    &seen,
-                    "the deadline passed before it was confirmed",
-                ))),
+                None => Some(Verdict::Back(back(job, &seen, TOO_LATE))),
             }
         }
-        other => return Err(RemoteError::Host(said(other, &reply.stderr))),
+        _ => match text.strip_prefix("confirmed, but not for the next boot:") {
+            Some(what) => {
+                let what = said(what, &reply.stderr);
+                Some(Verdict::Kept(Outcome::NotForNextBoot(what)))
+            }
+            None => return Err(RemoteError::Host(said(text, &reply.stderr))),
+        },
     })
 }
 
-/// Has a host take its change back; through `connection` while that lasts.
+/// Has a host roll its change back; through `connection` while that lasts.
 pub(super) async fn take_back(
     logins: &Logins<'_>,
     job: &Job<'_>,
@@ -160,7 +201,7 @@ pub(super) async fn take_back(
         match answer {
             Ok(Some(outcome)) => return outcome,
             Ok(None) if late => {
-                return Outcome::Unknown(format!("{reason}; it is still on its way back"));
+                return Outcome::Unknown(format!("{reason}; it is still being rolled back"));
             }
             Err(error) if late => {
                 let why = describe(&error);
@@ -172,13 +213,13 @@ pub(super) async fn take_back(
     }
 }
 
-/// `None`: it is on its way back.
+/// `None`: it is being rolled back.
 async fn ask_back(
     job: &Job<'_>,
     host: &Host,
     reason: &str,
 ) -> Result<Option<Outcome>, RemoteError> {
-    let reply = host.run("revert", &[&job.id], &[], WORD_LIMIT).await?;
+    let reply = host.run("revert", &[&job.id], &[], CALL_LIMIT).await?;
     Ok(match reply.stdout.trim() {
         "reverted" => Some(Outcome::RolledBack(reason.to_owned())),
         "gone" => {
@@ -187,7 +228,7 @@ async fn ask_back(
         }
         other => {
             let other = said(other, &reply.stderr);
-            Some(Outcome::Unknown(format!("{reason}; the way back: {other}")))
+            Some(Outcome::Unknown(format!("{reason}; the rollback: {other}")))
         }
     })
 }
@@ -201,13 +242,17 @@ fn back(job: &Job<'_>, seen: &ObservedHost, reason: &str) -> Outcome {
     }
 }
 
-/// Whether a host has the keys that the change was to bring, its own and its peers'.
+/// Whether a host whose change is not armed any more has what the change was to bring.
 fn took(job: &Job<'_>, seen: &ObservedHost) -> bool {
-    job.target.interfaces.iter().all(|interface| {
+    let keys = job.target.interfaces.iter().all(|interface| {
         let desired = interface.desired;
         seen.interfaces.get(&desired.name).is_some_and(|live| {
             live.public_key == Some(desired.public_key)
                 && live.peers.keys().eq(desired.peers.keys())
         })
-    })
+    });
+    // Many changes touch no key. Then nothing is left to do where it was kept; a hook may have
+    // added to that, but what was rolled back is as before.
+    let left = || diff_host(&job.target, seen, &AgentSource::default(), &BTreeMap::new());
+    keys && (!same(job.observed, seen) || left().changes.is_empty())
 }

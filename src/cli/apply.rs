@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, count};
 use super::interrupt::unless_interrupted;
 use super::lock::FleetLock;
 use super::survey::{BinariesArgs, LimitArgs, LoginArgs, Scope, Survey};
@@ -21,8 +21,8 @@ use crate::plan::{Change, HostPlan, HostState, Plan, resolve};
 /// Make the hosts what the file says, with the smallest operations.
 ///
 /// Each host stages its change, arms a timer, makes the change, and keeps it only once a new
-/// connection has confirmed it; otherwise it goes back by itself. Sessions that do not change stay
-/// up.
+/// connection has confirmed it; otherwise it rolls back by itself. Sessions that do not change stay
+/// up. A host that is blocked or down is left out (exit 7); the others change.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   wgfleet apply
@@ -76,19 +76,22 @@ impl ApplyArgs {
         if global.format == Format::Human && !reviewed {
             super::plan::show(global, &plan)?;
         }
-        if let Some(exit) = survey.blocked(&plan) {
+        let changing = plan.hosts.iter().filter(|host| host.can_apply()).count();
+        // A host that is blocked stops nobody else: it is left out, and the exit code says so.
+        if changing == 0
+            && let Some(exit) = survey.blocked(&plan)
+        {
             survey.close().await;
             if global.format == Format::Json {
                 show_json(&plan, &[])?;
             }
             let hint = match exit {
                 Exit::Locked => "they are free again in at most the --deadline of that run",
-                _ => "mend what the plan says, or leave these hosts out with --limit",
+                _ => "the plan says what each of them needs",
             };
             return Err(CommandError::message(exit, "some hosts are blocked; nothing was touched")
                 .hint(hint));
         }
-        let changing = plan.hosts.iter().filter(|host| host.can_apply()).count();
         if changing > 0 && !self.yes && global.format == Format::Json {
             anstream::eprint!("{}", crate::report::plan::human(&plan));
         }
@@ -97,7 +100,8 @@ impl ApplyArgs {
             if global.format == Format::Json {
                 show_json(&plan, &[])?;
             }
-            return Err(CommandError::message(Exit::Done, "nothing was touched"));
+            anstream::eprintln!("cancelled; no host was changed");
+            return Ok(Exit::Done);
         }
         let deadline = Duration::from_secs(self.deadline);
         let outcomes = carry_out(survey, &plan, deadline, self.login.parallel).await?;
@@ -146,13 +150,13 @@ pub(super) fn can_ask(yes: bool) -> Result<(), CommandError> {
     if yes || std::io::stdin().is_terminal() {
         return Ok(());
     }
-    Err(CommandError::message(Exit::Usage, "nobody can be asked: stdin is not a terminal")
+    Err(CommandError::message(Exit::Usage, "cannot ask for confirmation: stdin is not a terminal")
         .hint("add --yes"))
 }
 
 /// Asks on the terminal, and can be interrupted.
 pub(super) async fn ask(changing: usize) -> Result<bool, CommandError> {
-    anstream::eprint!("Change {changing} hosts? [y/N] ");
+    anstream::eprint!("Change {}? [y/N] ", count(changing, "host"));
     std::io::stderr().flush()?;
     let (tell, told) = tokio::sync::oneshot::channel();
     // No blocking task of the runtime, which waits for those when it ends.
@@ -268,6 +272,8 @@ pub(super) fn words(outcome: &Outcome) -> (&'static str, Option<&str>) {
     match outcome {
         Outcome::Unchanged => ("unchanged", None),
         Outcome::Applied => ("applied", None),
+        Outcome::NotForNextBoot(what) => ("applied-not-for-next-boot", Some(what)),
+        Outcome::Moved(what) => ("moved", Some(what)),
         Outcome::Skipped(reason) => ("skipped", Some(reason)),
         Outcome::Failed(reason) => ("failed", Some(reason)),
         Outcome::RolledBack(reason) => ("rolled-back", Some(reason)),
@@ -285,16 +291,39 @@ pub(super) fn summarise(outcomes: &[(HostName, Outcome)]) {
     anstream::eprintln!("Apply: {}.", counts.join(", "));
 }
 
-/// The worst outcome decides: unknown, then failed or skipped, then rolled back.
+/// The worst outcome decides: unknown, then partly failed, then rolled back, then moved.
 pub(super) fn exit(outcomes: &[(HostName, Outcome)]) -> Exit {
-    let any = |test: fn(&Outcome) -> bool| outcomes.iter().any(|(_, outcome)| test(outcome));
-    if any(|o| matches!(o, Outcome::Unknown(_))) {
-        Exit::Unknown
-    } else if any(|o| matches!(o, Outcome::Failed(_) | Outcome::Skipped(_))) {
-        Exit::Partial
-    } else if any(|o| matches!(o, Outcome::RolledBack(_))) {
-        Exit::RolledBack
-    } else {
-        Exit::Done
+    let of = |outcome: &Outcome| match outcome {
+        Outcome::Unchanged | Outcome::Applied => Exit::Done,
+        Outcome::Moved(_) => Exit::Stale,
+        Outcome::RolledBack(_) => Exit::RolledBack,
+        Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::NotForNextBoot(_) => Exit::Partial,
+        Outcome::Unknown(_) => Exit::Unknown,
+    };
+    let worst = [Exit::Unknown, Exit::Partial, Exit::RolledBack, Exit::Stale];
+    worst
+        .into_iter()
+        .find(|exit| outcomes.iter().any(|(_, outcome)| of(outcome) == *exit))
+        .unwrap_or(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_outcome_decides() {
+        let host: HostName = "b7".parse().unwrap();
+        let of = |outcomes: &[Outcome]| {
+            exit(&outcomes.iter().map(|one| (host.clone(), one.clone())).collect::<Vec<_>>())
+        };
+        let why = String::new;
+        let (moved, back) = (Outcome::Moved(why()), Outcome::RolledBack(why()));
+        assert_eq!(of(&[Outcome::Applied, Outcome::Unchanged]), Exit::Done);
+        assert_eq!(of(&[Outcome::Applied, moved.clone()]), Exit::Stale);
+        assert_eq!(of(&[moved, back.clone()]), Exit::RolledBack);
+        assert_eq!(of(&[back.clone(), Outcome::NotForNextBoot(why())]), Exit::Partial);
+        assert_eq!(of(&[back.clone(), Outcome::Skipped(why())]), Exit::Partial);
+        assert_eq!(of(&[back, Outcome::Unknown(why()), Outcome::Failed(why())]), Exit::Unknown);
     }
 }

@@ -17,7 +17,7 @@ pub enum Exit {
     Unreadable,
     /// Locked by another run.
     Locked,
-    /// The saved plan is stale.
+    /// The saved plan is stale, or a host changed meanwhile.
     Stale,
     /// Partly failed; what is left was not started.
     Partial,

@@ -88,8 +88,8 @@ impl RotateArgs {
             let left = left_over(vault, &all);
             if left.len() < all.len() && !global.quiet {
                 anstream::eprintln!(
-                    "finishing a rotation that was cut short: {} left, {} with a key that is no \
-                     older; run the same command again to begin a new one",
+                    "resuming an interrupted rotation: {} left, {} done; to rotate all hosts anew, \
+                     run the same command once more afterwards",
                     count(left.len(), "host"),
                     all.len() - left.len(),
                 );

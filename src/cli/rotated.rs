@@ -80,15 +80,17 @@ impl Story {
 /// Which key a host has whose turn failed; without an outcome nothing was changed.
 fn ending(name: &HostName, own: Option<&Outcome>) -> String {
     match own {
-        None => format!("{name} had no turn; run the same command to go on"),
-        Some(Outcome::RolledBack(_) | Outcome::Failed(_) | Outcome::Skipped(_)) => {
-            format!("{name} keeps its old key; run the same command to go on")
+        None => format!("{name} was not rotated yet; run the same command to continue"),
+        Some(
+            Outcome::RolledBack(_) | Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::Moved(_),
+        ) => {
+            format!("{name} keeps its old key; run the same command to continue")
         }
-        Some(Outcome::Applied | Outcome::Unchanged) => format!(
-            "{name} has its new key, and not all neighbours know it; run the same command to go on"
+        Some(Outcome::Applied | Outcome::NotForNextBoot(_) | Outcome::Unchanged) => format!(
+            "{name} has its new key, and not all neighbours know it; run the same command to continue"
         ),
         Some(Outcome::Unknown(_)) => {
-            format!("{name} may have either key; run the same command to find out, and to go on")
+            format!("{name} may have either key; run the same command to find out, and to continue")
         }
     }
 }
@@ -96,7 +98,8 @@ fn ending(name: &HostName, own: Option<&Outcome>) -> String {
 /// Whether a host has its new key for certain.
 pub(super) fn has_moved(name: &HostName, outcomes: &[(HostName, Outcome)]) -> bool {
     outcomes.iter().any(|(host, outcome)| {
-        host == name && matches!(outcome, Outcome::Applied | Outcome::Unchanged)
+        host == name
+            && matches!(outcome, Outcome::Applied | Outcome::NotForNextBoot(_) | Outcome::Unchanged)
     })
 }
 
@@ -115,10 +118,10 @@ mod tests {
             ending(&name, Some(&Outcome::Unknown(why()))),
         ];
         insta::assert_snapshot!(told.join("\n"), @r"
-        b7 had no turn; run the same command to go on
-        b7 keeps its old key; run the same command to go on
-        b7 has its new key, and not all neighbours know it; run the same command to go on
-        b7 may have either key; run the same command to find out, and to go on
+        b7 was not rotated yet; run the same command to continue
+        b7 keeps its old key; run the same command to continue
+        b7 has its new key, and not all neighbours know it; run the same command to continue
+        b7 may have either key; run the same command to find out, and to continue
         ");
     }
 }

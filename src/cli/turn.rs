@@ -9,7 +9,7 @@ use super::apply::{job, read_agents};
 use super::fleet::Fleet;
 use super::survey::{LoginArgs, Rotating, Scope, Survey};
 use super::{CommandError, Global};
-use crate::apply::{GRACE, Outcome, Rotation, rotate};
+use crate::apply::{GRACE, Outcome, ROLLBACK_LIMIT, Rotation, rotate};
 use crate::model::HostName;
 use crate::plan::HostState;
 use crate::topology::NodeKind;
@@ -17,9 +17,6 @@ use crate::vault::{Identities, Vault};
 
 /// How often hosts are looked at while they take an unconfirmed change back.
 const POLL: Duration = Duration::from_secs(2);
-
-/// How long beyond its deadline a host may take for the rollback.
-const SLACK: Duration = Duration::from_secs(20);
 
 /// What all turns of a rotation share.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +38,7 @@ impl Turns<'_> {
         names: &[HostName],
     ) -> Result<Survey, CommandError> {
         let mut told = BTreeSet::new();
-        let rounds = (self.deadline + GRACE + SLACK).as_secs().div_ceil(POLL.as_secs());
+        let rounds = (self.deadline + GRACE + ROLLBACK_LIMIT).as_secs().div_ceil(POLL.as_secs());
         for _ in 0..rounds {
             let survey = self.survey(vault, names).await?;
             let armed: BTreeSet<HostName> = survey

@@ -192,7 +192,7 @@ fn a_rotation_of_all_goes_on_where_it_was_cut_short() {
     let output = fleet.command(&args).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("cut short: 2 hosts left"), "{said}");
+    assert!(said.contains("interrupted rotation: 2 hosts left"), "{said}");
     let story: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(story["rotated"], serde_json::json!(["b", "c"]));
     let after = keys(&fleet);
