@@ -280,6 +280,72 @@ fn files_split_before_they_sprawl_and_nothing_is_left_open() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The code of each `struct` and `enum` that derives `Debug`, tests included.
+fn printing_types(code: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("#[derive(") {
+        let rest = &code[at..];
+        let Some(end) = rest.find(")]") else { continue };
+        if !rest[..end].split([',', '(', ' ', '\n']).any(|word| word == "Debug") {
+            continue;
+        }
+        let item = &rest[end..];
+        let (open, short) = (item.find('{'), item.find(';'));
+        let end = match (open, short) {
+            (Some(open), short) if short.is_none_or(|short| open < short) => {
+                let mut depth = 0;
+                item.char_indices().find_map(|(at, c)| {
+                    depth += i32::from(c == '{') - i32::from(c == '}');
+                    (at >= open && depth == 0).then_some(at)
+                })
+            }
+            (_, short) => short,
+        };
+        found.push(&item[..end.unwrap_or(item.len())]);
+    }
+    found
+}
+
+#[test]
+fn types_are_read_to_their_end() {
+    let code = "#[derive(Clone, Debug)]\nstruct A(X);\n#[derive(Clone)] struct B { y: Y }\n\
+                #[derive(Debug)] enum C { D { e: E }, F }\nfn g() { z }";
+    let found = printing_types(code);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains('X') && !found[0].contains('Y'));
+    assert!(found[1].contains('F') && !found[1].contains('z'));
+}
+
+/// `Zeroizing` prints what it holds. A type with a secret holds a type that does not
+/// (`PrivateKey`, `FingerprintKey`, `SecretText`, …), or says itself what is printed of it.
+#[test]
+fn no_type_that_derives_its_debug_holds_a_bare_secret() {
+    let sources = sources();
+    // Other names of it, each with the folder that can use it.
+    let folder = |path: &str| path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+    let mut bare = vec![("Zeroizing".to_owned(), String::new())];
+    for source in &sources {
+        for line in source.code.lines().filter(|line| line.contains("Zeroizing<")) {
+            let alias = line.split("type ").nth(1).and_then(|rest| rest.split([' ', '<']).next());
+            bare.extend(alias.map(|alias| (alias.to_owned(), folder(&source.path))));
+        }
+    }
+    assert!(bare.len() > 1, "aliases are found");
+    let mut wrong = Vec::new();
+    for source in &sources {
+        for item in printing_types(&source.code) {
+            let words = || item.split(|c: char| !c.is_alphanumeric() && c != '_');
+            if words().any(|word| {
+                bare.iter().any(|(secret, at)| secret == word && source.path.starts_with(at))
+            }) {
+                let name = words().skip_while(|word| !matches!(*word, "struct" | "enum")).nth(1);
+                wrong.push(format!("src/{}: {}", source.path, name.unwrap_or_default()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "their Debug would print a secret:\n{}", wrong.join("\n"));
+}
+
 /// The first sentence of a module is what `cargo doc` lists it by.
 #[test]
 fn every_file_begins_with_what_it_is() {

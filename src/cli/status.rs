@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use zeroize::Zeroizing;
 
 use super::fleet::{Fleet, names};
 use super::live_keys::LiveKeys;
 use super::survey::{LimitArgs, LoginArgs, chosen};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::event::Sink;
+use crate::model::FingerprintKey;
 use crate::remote::{Connector, Look, describe, observe_all};
 use crate::report;
 use crate::report::progress::Progress;
@@ -49,7 +49,7 @@ impl StatusArgs {
                 ssh: host.ssh.clone(),
                 r#become: host.r#become,
                 // Files are not compared here.
-                key: Zeroizing::new([0; 32]),
+                key: FingerprintKey::public(),
                 interfaces: host.interfaces.iter().map(|own| own.name.clone()).collect(),
             })
             .collect();

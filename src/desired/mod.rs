@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::inventory::Hooks;
 use crate::model::{
     Backend, Become, Endpoint, Fingerprint, FleetName, FwMark, HostName, InterfaceName, Keepalive,
-    Mtu, NetworkName, Port, PublicKey, RouteTable, SshTarget,
+    Mtu, NetworkName, Port, PublicKey, RouteTable, SecretText, SshTarget,
 };
 use crate::topology::Forwarding;
 
@@ -165,7 +165,7 @@ pub struct RenderedFile {
     /// The content with secrets replaced by [`crate::observed::HIDDEN`].
     pub public_text: String,
     /// The content as the host is to have it.
-    pub content: zeroize::Zeroizing<String>,
+    pub content: SecretText,
     /// Keyed digest of the content.
     pub fingerprint: Fingerprint,
 }

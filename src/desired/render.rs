@@ -14,7 +14,9 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{DesiredHost, DesiredInterface, RenderedFile};
-use crate::model::{Fingerprint, FleetName, HostName, PresharedKey, PrivateKey, PublicKey};
+use crate::model::{
+    Fingerprint, FingerprintKey, FleetName, HostName, PresharedKey, PrivateKey, PublicKey,
+};
 use crate::observed::HIDDEN;
 
 /// The template that is used unless the inventory has its own `templates/wg0.conf.j2`.
@@ -46,7 +48,7 @@ pub trait Secrets: Sync {
     ///
     /// # Errors
     /// Where the vault does not have its material.
-    fn fingerprint_key(&self, name: &HostName) -> Result<Zeroizing<[u8; 32]>, Self::Error>;
+    fn fingerprint_key(&self, name: &HostName) -> Result<FingerprintKey, Self::Error>;
 }
 
 /// Why a file was not rendered.
@@ -191,7 +193,7 @@ impl Renderer {
         }
         let key = secrets.fingerprint_key(&host.name).map_err(failed)?;
         let fingerprint = secret_digest(&key, content.as_bytes());
-        Ok(RenderedFile { public_text, content, fingerprint })
+        Ok(RenderedFile { public_text, content: content.into(), fingerprint })
     }
 
     fn marked(
@@ -254,8 +256,8 @@ fn settled(text: String, epoch: Option<u32>) -> String {
 
 /// SHA-256 over the key in hex and the content, as the hosts' `sha256sum` computes it.
 #[must_use]
-pub fn secret_digest(key: &[u8; 32], content: &[u8]) -> Fingerprint {
-    let hex = Zeroizing::new(Fingerprint::from_bytes(*key).to_string());
+pub fn secret_digest(key: &FingerprintKey, content: &[u8]) -> Fingerprint {
+    let hex = key.expose_hex();
     let mut digest = Sha256::new();
     digest.update(hex.as_bytes());
     digest.update(content);

@@ -1,6 +1,6 @@
 //! `WireGuard` keys, one type for each role.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -170,6 +170,46 @@ impl fmt::Debug for PresharedKey {
     }
 }
 
+/// The key of the fingerprints of a host's files. It never prints itself and is zeroed on drop.
+#[derive(Clone)]
+pub struct FingerprintKey(Zeroizing<[u8; 32]>);
+
+impl FingerprintKey {
+    /// Takes raw bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(bytes)
+    }
+
+    /// A key that everyone knows, for what is no secret.
+    #[must_use]
+    pub fn public() -> Self {
+        Self(Zeroizing::new([0; 32]))
+    }
+
+    /// The raw bytes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// 64 hex digits, as the host's script takes it; zeroed on drop.
+    #[must_use]
+    pub fn expose_hex(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(64));
+        for byte in self.0.as_slice() {
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+}
+
+impl fmt::Debug for FingerprintKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FingerprintKey(redacted)")
+    }
+}
+
 /// A keyed SHA-256 of something that may hold secrets: 32 bytes, hex in text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -252,6 +292,9 @@ mod tests {
         let text = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=";
         assert_eq!(format!("{:?}", PrivateKey::parse(text).unwrap()), "PrivateKey(redacted)");
         assert_eq!(format!("{:?}", PresharedKey::parse(text).unwrap()), "PresharedKey(redacted)");
+        let key = FingerprintKey::from_bytes(Zeroizing::new([0xab; 32]));
+        assert_eq!(format!("{key:?}"), "FingerprintKey(redacted)");
+        assert_eq!(*key.expose_hex(), "ab".repeat(32));
         assert!(!KeyError.to_string().contains("dwdt"));
     }
 

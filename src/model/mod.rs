@@ -7,6 +7,7 @@ mod address;
 mod drop_cause;
 mod key;
 mod name;
+mod secret_text;
 mod settings;
 mod source;
 
@@ -15,7 +16,8 @@ pub use address::{
     parse_net,
 };
 pub use drop_cause::DropCause;
-pub use key::{Fingerprint, KeyError, PresharedKey, PrivateKey, PublicKey};
+pub use key::{Fingerprint, FingerprintKey, KeyError, PresharedKey, PrivateKey, PublicKey};
 pub use name::{FleetName, GroupName, HostName, InterfaceName, NameError, NetworkName, SiteName};
+pub use secret_text::SecretText;
 pub use settings::{Backend, Become, FwMark, Hook, Keepalive, Mtu, Port, RouteTable, SettingError};
 pub use source::{FileId, Located, Location, SourceFile, SourceMap};

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use ipnet::IpNet;
-use zeroize::Zeroizing;
 
 use super::agent::AGENT_FOLDER;
 use super::forwarding::{self, SYSCTL_FILE};
 use super::unit;
 use crate::desired::{DesiredHost, DesiredInterface, RenderedFile, secret_digest};
-use crate::model::{Backend, Fingerprint, InterfaceName};
+use crate::model::{Backend, Fingerprint, FingerprintKey, InterfaceName};
 use crate::observed::{Facts, LiveBackend, ObservedHost, UnitState};
 
 /// The rendered files of one host and the key of its fingerprints.
@@ -18,7 +17,7 @@ pub struct RenderedHost {
     /// wg0.conf by interface.
     pub files: BTreeMap<InterfaceName, RenderedFile>,
     /// Key of the fingerprints of this host's files.
-    pub key: Zeroizing<[u8; 32]>,
+    pub key: FingerprintKey,
 }
 
 impl std::fmt::Debug for RenderedHost {
@@ -217,7 +216,8 @@ fn firewall(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
         rules.insert(line);
     }
     let body = rules.iter().cloned().collect::<Vec<_>>().join("\n");
-    let digest = secret_digest(&[0; 32], body.as_bytes()).to_string()[..16].to_owned();
+    let digest =
+        secret_digest(&FingerprintKey::public(), body.as_bytes()).to_string()[..16].to_owned();
     let mut text = String::from(
         "# Managed by wgfleet: traffic of the tunnels leaves with this host's own address.\n\
          table inet wgfleet\n\

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{Connector, Host, RemoteError};
 use crate::event::{Event, Sink, Stage};
-use crate::model::{Become, Fingerprint, HostName, InterfaceName, SshTarget};
+use crate::model::{Become, FingerprintKey, HostName, InterfaceName, SshTarget};
 use crate::observed::{ObservedHost, parse};
 
 /// How long one look may take.
@@ -26,7 +26,7 @@ pub struct Look {
     /// How the login user becomes root.
     pub r#become: Become,
     /// Key of the fingerprints of its files.
-    pub key: Zeroizing<[u8; 32]>,
+    pub key: FingerprintKey,
     /// The interfaces that the inventory gives it.
     pub interfaces: Vec<InterfaceName>,
 }
@@ -46,7 +46,7 @@ pub struct Observing {
 /// [`RemoteError`]; an answer that is not whole counts as none.
 pub async fn observe_host(host: &Host, look: &Look) -> Result<ObservedHost, RemoteError> {
     let mut stdin = Zeroizing::new(String::with_capacity(128 + look.interfaces.len() * 32));
-    let _ = writeln!(stdin, "{}", Fingerprint::from_bytes(*look.key));
+    let _ = writeln!(stdin, "{}", *look.key.expose_hex());
     for interface in &look.interfaces {
         let _ = writeln!(stdin, "interface {interface}");
     }

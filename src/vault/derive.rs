@@ -7,7 +7,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::model::{HostName, PresharedKey, PublicKey};
+use crate::model::{FingerprintKey, HostName, PresharedKey, PublicKey};
 
 const SALT: &[u8] = b"wgfleet vault v1";
 const PAIRWISE: &[u8] = b"pairwise psk\0";
@@ -35,8 +35,8 @@ pub(super) fn pairwise(
 }
 
 /// The key of the digests of a host's files.
-pub(super) fn fingerprint(master: &PresharedKey, name: &HostName) -> Zeroizing<[u8; 32]> {
-    expand(master, &[FINGERPRINT, name.as_str().as_bytes()])
+pub(super) fn fingerprint(master: &PresharedKey, name: &HostName) -> FingerprintKey {
+    FingerprintKey::from_bytes(expand(master, &[FINGERPRINT, name.as_str().as_bytes()]))
 }
 
 /// A public mark of a master secret, by which the index knows its file: 16 hex digits.
@@ -83,7 +83,7 @@ mod tests {
         let master = PresharedKey::from_bytes(Zeroizing::new([7; 32]));
         let one = fingerprint(&master, &"a".parse().unwrap());
         let other = fingerprint(&master, &"b".parse().unwrap());
-        assert_ne!(one, other);
+        assert_ne!(one.expose(), other.expose());
         assert_eq!(check(&master).len(), 16);
         assert!(!check(&master).contains("0707"));
     }

@@ -1,10 +1,8 @@
 //! The vault as the source of secrets for rendering.
 
-use zeroize::Zeroizing;
-
 use super::{Unlocked, VaultError};
 use crate::desired::Secrets;
-use crate::model::{HostName, PresharedKey, PrivateKey, PublicKey};
+use crate::model::{FingerprintKey, HostName, PresharedKey, PrivateKey, PublicKey};
 
 impl Secrets for Unlocked {
     type Error = VaultError;
@@ -22,7 +20,7 @@ impl Secrets for Unlocked {
         self.pairwise_psk(a, b, epoch)
     }
 
-    fn fingerprint_key(&self, name: &HostName) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+    fn fingerprint_key(&self, name: &HostName) -> Result<FingerprintKey, VaultError> {
         Self::fingerprint_key(self, name)
     }
 }

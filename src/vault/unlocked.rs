@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::age_file::{self, OpenProblem};
 use super::{Identities, Index, Layout, VaultError, derive, pending, secret};
-use crate::model::{HostName, PresharedKey, PrivateKey, PublicKey};
+use crate::model::{FingerprintKey, HostName, PresharedKey, PrivateKey, PublicKey};
 use crate::sys::{FileError, read_limited};
 
 /// The most bytes a file of the vault may have; with a thousand recipients it needs less.
@@ -94,7 +94,7 @@ impl Unlocked {
     ///
     /// # Errors
     /// [`VaultError::NoEpoch`], or why the epoch's file does not open.
-    pub fn fingerprint_key(&self, name: &HostName) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+    pub fn fingerprint_key(&self, name: &HostName) -> Result<FingerprintKey, VaultError> {
         let epoch = self.index.epoch().ok_or(VaultError::NoEpoch { epoch: 1 })?;
         Ok(derive::fingerprint(&*self.master(epoch)?, name))
     }

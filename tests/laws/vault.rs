@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 use wgfleet::desired::{
     DEFAULT_TEMPLATE, DesiredHost, DesiredInterface, DesiredState, PublicKeys, Renderer, Secrets,
 };
-use wgfleet::model::{Fingerprint, HostName, PresharedKey, PrivateKey, PublicKey};
+use wgfleet::model::{Fingerprint, FingerprintKey, HostName, PresharedKey, PrivateKey, PublicKey};
 use wgfleet::plan::RenderedHost;
 use zeroize::Zeroizing;
 
@@ -57,8 +57,9 @@ impl Secrets for Vault {
             &epoch.to_string(),
         ]))))
     }
-    fn fingerprint_key(&self, name: &HostName) -> Result<Zeroizing<[u8; 32]>, Self::Error> {
-        Ok(Zeroizing::new(bytes(&["fingerprint", name.as_str(), &self.epoch.to_string()])))
+    fn fingerprint_key(&self, name: &HostName) -> Result<FingerprintKey, Self::Error> {
+        let bytes = bytes(&["fingerprint", name.as_str(), &self.epoch.to_string()]);
+        Ok(FingerprintKey::from_bytes(Zeroizing::new(bytes)))
     }
 }
 
@@ -80,7 +81,7 @@ pub(crate) fn secrets(state: &DesiredState, vault: &Vault) -> Vec<[u8; 32]> {
     let mut secrets = Vec::new();
     for host in state.hosts.iter().chain(&state.issued) {
         secrets.push(*vault.private(&host.name).expose());
-        secrets.push(*vault.fingerprint_key(&host.name).expect("made up"));
+        secrets.push(*vault.fingerprint_key(&host.name).expect("made up").expose());
         for interface in &host.interfaces {
             for (key, peer) in &interface.peers {
                 if let Some(epoch) = peer.psk_epoch {

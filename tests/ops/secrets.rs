@@ -54,7 +54,7 @@ impl Needles {
                 publics.push(key.public());
             }
             let key = unlocked.fingerprint_key(name).unwrap();
-            self.add(format!("the fingerprint key of {name}"), &*key);
+            self.add(format!("the fingerprint key of {name}"), key.expose());
         }
         let epoch = index.epoch().unwrap();
         for (n, one) in publics.iter().enumerate() {

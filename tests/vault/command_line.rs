@@ -154,7 +154,7 @@ fn nothing_prints_a_secret() {
     let mut secrets: Vec<Vec<u8>> = Vec::new();
     for name in ["a", "b"] {
         secrets.push(unlocked.private_key(&host(name)).unwrap().expose().to_vec());
-        secrets.push(unlocked.fingerprint_key(&host(name)).unwrap().to_vec());
+        secrets.push(unlocked.fingerprint_key(&host(name)).unwrap().expose().to_vec());
     }
     let key = |name| bench.vault().index().current(&host(name)).unwrap();
     let psk = unlocked.pairwise_psk(&key("a"), &key("b"), 1).unwrap();

@@ -162,7 +162,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         let target = self.target;
         let file = target.files.get(path)?;
         let content = match &file.conf {
-            Some(name) => self.rendered.files.get(name)?.content.clone(),
+            Some(name) => self.rendered.files.get(name)?.content.clone().into_inner(),
             None => Zeroizing::new(file.public_text.clone()),
         };
         Some((self.payload.file("file", content), file))
