@@ -38,6 +38,16 @@ pub struct ObservedHost {
     pub forward_v6: bool,
     /// Interfaces whose IPv6 default route a router's advertisements give.
     pub advertised: BTreeSet<InterfaceName>,
+    /// Digest of the machine's id, where it has one: a copied disk brings it along.
+    pub machine_id: Option<Fingerprint>,
+    /// Digest of its ssh host keys, where it has some.
+    pub host_key: Option<Fingerprint>,
+    /// What each fleet keeps there about its own changes, as JSON, by the fleet's name; not parsed.
+    pub records: BTreeMap<String, String>,
+    /// Keyed digest of everything above and below that does not change by itself: endpoints,
+    /// handshakes, counters, records and armed changes are left out, and wgfleet's own binary.
+    /// The host compares it before it arms a change.
+    pub digest: Option<Fingerprint>,
     /// A change that is armed and not yet confirmed: its id.
     pub armed: Option<String>,
     /// Seconds since the epoch on the host's clock, for handshake ages.

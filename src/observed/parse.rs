@@ -10,7 +10,7 @@ use super::{
     LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
     UnitState,
 };
-use crate::model::{InterfaceName, Keepalive, parse_net};
+use crate::model::{FleetName, InterfaceName, Keepalive, parse_net};
 
 /// Why an observation was refused. A refused host counts as one that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +45,7 @@ const LIMIT: usize = 2_000_000;
 /// # Errors
 /// [`ObserveError`]; nothing of a text that is not whole is used.
 pub fn parse(text: &str) -> Result<ObservedHost, ObserveError> {
-    let mut reader = Reader { host: ObservedHost::default(), file: None, ended: false };
+    let mut reader = Reader { host: ObservedHost::default(), text: None, ended: false };
     let mut lines = 0;
     for (index, line) in text.lines().enumerate() {
         if index >= LIMIT {
@@ -62,9 +62,17 @@ pub fn parse(text: &str) -> Result<ObservedHost, ObserveError> {
 
 struct Reader {
     host: ObservedHost,
-    /// The path of the file whose lines are being read.
-    file: Option<String>,
+    /// What the text lines that follow belong to.
+    text: Option<TextOf>,
     ended: bool,
+}
+
+/// What has a text of lines.
+enum TextOf {
+    /// A file, by its path.
+    File(String),
+    /// The record of a fleet, by its name.
+    Record(String),
 }
 
 pub(super) fn word<T: FromStr>(words: &mut SplitAsciiWhitespace<'_>) -> Option<T> {
@@ -86,9 +94,12 @@ impl Reader {
             return None;
         }
         if let Some(text) = line.strip_prefix("| ") {
-            let file = self.host.files.get_mut(self.file.as_ref()?)?;
-            file.public_text.push_str(text);
-            file.public_text.push('\n');
+            let whole = match self.text.as_ref()? {
+                TextOf::File(path) => &mut self.host.files.get_mut(path)?.public_text,
+                TextOf::Record(fleet) => self.host.records.get_mut(fleet)?,
+            };
+            whole.push_str(text);
+            whole.push('\n');
             return Some(());
         }
         let mut words = line.split_ascii_whitespace();
@@ -107,6 +118,10 @@ impl Reader {
             "forward4" => self.host.forward_v4 = flag(rest.next()?)?,
             "forward6" => self.host.forward_v6 = flag(rest.next()?)?,
             "advertised" => self.host.advertised.extend(word::<InterfaceName>(rest)),
+            "machine-id" => self.host.machine_id = Some(word(rest)?),
+            "host-key" => self.host.host_key = Some(word(rest)?),
+            "record" => self.start_record(rest)?,
+            "digest" => self.host.digest = Some(word(rest)?),
             "armed" => self.host.armed = Some(printable(rest.next()?)?),
             "firewall" => self.host.firewall = Some(printable(rest.next()?)?),
             "unit" => {
@@ -136,7 +151,16 @@ impl Reader {
         let path = fields.next().filter(|path| path.starts_with('/')).and_then(printable)?;
         let file = ObservedFile { mode, root, fingerprint, public_text: String::new() };
         self.host.files.insert(path.clone(), file);
-        self.file = Some(path);
+        self.text = Some(TextOf::File(path));
+        Some(())
+    }
+
+    /// `record FLEET`
+    fn start_record(&mut self, words: &mut SplitAsciiWhitespace<'_>) -> Option<()> {
+        let fleet: FleetName = word(words)?;
+        let fleet = fleet.to_string();
+        self.host.records.insert(fleet.clone(), String::new());
+        self.text = Some(TextOf::Record(fleet));
         Some(())
     }
 
@@ -307,6 +331,26 @@ mod tests {
     }
 
     #[test]
+    fn what_says_which_machine_it_is_and_what_it_was_in_is_read() {
+        let (id, keys, state) = ("ab".repeat(32), "cd".repeat(32), "ef".repeat(32));
+        let host = parse(&format!(
+            "observe 1\nmachine-id {id}\nhost-key {keys}\nfile 600 yes {id} /etc/x\n| of the file\n\
+             record east\n| {{\n| }}\nrecord west\ndigest {state}\nend\n"
+        ))
+        .unwrap();
+        assert_eq!(host.machine_id, id.parse().ok());
+        assert_eq!(host.host_key, keys.parse().ok());
+        assert_eq!(host.digest, state.parse().ok());
+        let text = |of: &str, text: &str| (of.to_owned(), text.to_owned());
+        assert_eq!(host.records, [text("east", "{\n}\n"), text("west", "")].into());
+        assert_eq!(host.files["/etc/x"].public_text, "of the file\n");
+        for line in ["record", "record ../x", "record East", "digest", "digest 00", "host-key x"] {
+            let said = parse(&format!("observe 1\n{line}\nend\n"));
+            assert!(matches!(said, Err(ObserveError::Line { line: 2, .. })), "{line}");
+        }
+    }
+
+    #[test]
     fn a_path_has_its_blanks() {
         let mark = "ab".repeat(32);
         let text = |path| format!("observe 1\nfile 600 yes {mark} {path}\n| x\nend\n");
@@ -333,7 +377,7 @@ mod tests {
                 "userspace", "yes", "no", "1420", "0", "-1", "4294967296", "600", "off", "(none)", "0x77", "0xfffffffff",
                 "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=", "10.0.0.1/24", "10.0.0.1/33", "fd00::/64", "default",
                 "4", "6", "main", "local", "table", "as-file", "other", "none", "1.2.3.4:0", "1.2.3.4:5", "[::1]:7",
-                "10.0.0.0/8,fd00::/8", ",", "\t", "end", "now", "armed", "firewall", "tool", "é", "\u{0}", "/etc/x",
+                "10.0.0.0/8,fd00::/8", ",", "\t", "end", "now", "armed", "firewall", "record", "digest", "machine-id", "host-key", "f4", "tool", "é", "\u{0}", "/etc/x",
                 "abababababababababababababababababababababababababababababababab",
             ]), 0..11),
             0..12,
@@ -342,6 +386,7 @@ mod tests {
             if let Ok(host) = parse(&(text + "end\n")) {
                 // What was accepted can be shown.
                 let shown = host.facts.tools.iter().chain(host.units.keys()).chain(host.files.keys());
+                let shown = shown.chain(host.records.keys());
                 for text in shown.chain(&host.armed).chain(&host.firewall) {
                     prop_assert!(!text.chars().any(char::is_control));
                 }

@@ -48,14 +48,15 @@ systemd_runs() { [ -d /run/systemd/system ]; }
 kernel_has() { [ -d /sys/module/wireguard ] || modprobe -nq wireguard 2>/dev/null; }
 
 # ------------------------------------------------------------------------------------- observe
-digest() { { printf %s "$key"; cat "$1"; } | sha256sum | cut -d ' ' -f 1; }
+hash() { d=$(sha256sum) && d=${d%% *}; } # sets d
 
 show_file() { # PATH: head line, then the content without secrets
 	[ -f "$1" ] && [ ! -L "$1" ] || return 0
 	# shellcheck disable=SC2046 # two words are wanted
 	set -- "$1" $(stat -c '%a %u' "$1")
 	owner=no; [ "$3" = 0 ] && owner=yes
-	echo "file $2 $owner $(digest "$1") $1"
+	d=$({ printf %s "$key"; cat "$1"; } | sha256sum)
+	printf 'file %s %s %s %s\n' "$2" $owner "${d%% *}" "$1"
 	# Settings, and whatever is a key within a comment.
 	awk 'BEGIN { for (n = 0; n < 43; n++) key = key "[A-Za-z0-9+/]"; key = key "=" }
 	{
@@ -104,22 +105,69 @@ show_link() { # IF
 	done
 }
 
+# Which machine this is, whatever name it is reached by.
+identity() {
+	if read -r d 2>/dev/null </etc/machine-id && [ -n "$d" ]; then
+		hash <<-END && printf 'machine-id %s\n' "$d"
+			wgfleet $d
+		END
+	fi
+	for f in /etc/ssh/ssh_host_*_key.pub; do
+		[ -f "$f" ] || continue
+		d=$(awk 'FNR == 1 { print $1, $2 }' /etc/ssh/ssh_host_*_key.pub | sort | sha256sum)
+		printf 'host-key %s\n' "${d%% *}"
+		break
+	done
+}
+
+records() { # what each fleet keeps here about its own changes
+	for f in /var/lib/wgfleet/*.json; do
+		if [ ! -f "$f" ] || [ -L "$f" ]; then continue; fi
+		fleet=${f##*/} fleet=${fleet%.json}
+		case $fleet in *[!a-z0-9.-]* | [-.]* | *[-.] | *..*) continue ;; esac
+		d=$(stat -c '%u %s' "$f")
+		if [ "${d%% *}" != 0 ] || [ "${d##* }" -gt 1048576 ]; then continue; fi
+		printf 'record %s\n' "$fleet"
+		awk '{ gsub(/[[:cntrl:]]/, "?"); print "| " $0 }' "$f"
+	done
+}
+
+# Passes on what `state` says, and puts a digest before its end: of all that a plan depends on, and of
+# nothing that changes by itself. The first line is the key, and goes no further.
+state_digest() {
+	awk -F '\t' '
+		BEGIN { sum = "sort | sha256sum | cut -d \" \" -f 1" } # some tunnels tell their peers in any order
+		NR == 1 { print | sum; next }
+		$0 == "end" { ended = 1; exit }
+		{ print }
+		/^(now|dropped|agent|armed|record|\|) / { next } # a text has its fingerprint on the line before
+		$1 == "peer" { print $1, $2, $3, $4, $6, $10 | sum; next } # not its endpoint, handshake and bytes
+		{ print | sum }
+		END { if (ended) { printf "digest "; fflush(); close(sum); print "end" } }'
+}
+
 observe() {
 	read -r key || exit 9
+	{ printf '%s\n' "$key"; state; } | state_digest
+}
+
+state() { # all that is observed
 	wanted=
 	while read -r word name; do [ "$word" != interface ] || wanted="$wanted $name"; done
 	echo observe 1
-	echo "now $(date +%s)"
-	echo "machine $(uname -m)"
-	echo "kernel $(uname -r)"
-	echo "systemd $(yes_no systemd_runs)"
-	echo "kernel-wireguard $(yes_no kernel_has)"
-	echo "tun $(yes_no test -c /dev/net/tun)"
+	date '+now %s'
+	d=$(uname -rm)
+	printf 'machine %s\nkernel %s\n' "${d##* }" "${d%% *}"
+	identity
+	printf 'systemd '; yes_no systemd_runs
+	printf 'kernel-wireguard '; yes_no kernel_has
+	printf 'tun '; yes_no test -c /dev/net/tun
 	for t in wg-quick ip nft resolvconf wireguard-go systemctl; do ! have $t || echo "tool $t"; done
 	! have_wg || echo tool wg
 	! agent_digest || echo "agent $d"
-	echo "forward4 $(cat /proc/sys/net/ipv4/ip_forward)"
-	f=0; [ ! -e /proc/sys/net/ipv6/conf/all/forwarding ] || f=$(cat /proc/sys/net/ipv6/conf/all/forwarding)
+	f=0; read -r f </proc/sys/net/ipv4/ip_forward # one digit
+	echo "forward4 $f"
+	f=0; [ ! -e /proc/sys/net/ipv6/conf/all/forwarding ] || read -r f </proc/sys/net/ipv6/conf/all/forwarding
 	[ "$f" = 0 ] || f=1
 	echo "forward6 $f"
 	advertised
@@ -191,6 +239,7 @@ observe() {
 			! embedded "$i" || "/proc/$p/exe" wg show "$i" dropped | awk -v i="$i" 'NF == 3 { print "dropped", i, $1, $2, $3 }'
 		done 2>/dev/null
 	fi
+	records
 	echo end
 }
 

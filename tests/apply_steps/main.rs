@@ -7,6 +7,7 @@
 mod claim;
 mod disk;
 mod hanging;
+mod observing;
 mod sandbox;
 
 use std::fmt::Write as _;

@@ -1,0 +1,142 @@
+//! What a host says about itself, under every shell: the digest of its state, its identity, and the
+//! records that fleets keep there.
+
+use wgfleet::observed::{ObservedHost, parse};
+
+use crate::encode;
+use crate::sandbox::{KEYS, Sandbox};
+
+/// What `observe` reads: a fingerprint key, and the interfaces of the inventory.
+fn question(key: &str) -> String {
+    format!("{}\ninterface wg0\ninterface wg1\n", key.repeat(32))
+}
+
+fn observe(sandbox: &Sandbox) -> ObservedHost {
+    let text = sandbox.host("observe", &[], &question("a5"));
+    parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn digest_says_what_moved(shell: &'static str) {
+    let sandbox = Sandbox::new(shell);
+    let digest = || observe(&sandbox).digest.expect("a digest").to_string();
+    let first = digest();
+    let other_key = sandbox.host("observe", &[], &question("a6"));
+    assert!(other_key.ends_with("\nend\n") && !other_key.contains(&first), "{other_key}");
+
+    // What changes by itself is no part of it.
+    for command in [
+        ":",
+        "wg set wg0 peer $K1 endpoint 127.0.0.1:51777",
+        "mkdir -p /var/lib/wgfleet; echo '{}' >/var/lib/wgfleet/east.json",
+        "mkdir -p /usr/local/lib/wgfleet; cp /bin/true /usr/local/lib/wgfleet/wgfleet",
+    ] {
+        run(&sandbox, command);
+        assert_eq!(digest(), first, "{command}");
+    }
+    assert_eq!(observe(&sandbox).records["east"], "{}\n");
+    assert!(observe(&sandbox).facts.agent.is_none(), "nothing says which binary it is");
+
+    // All else is, and what was put back is as it was.
+    for (command, back) in [
+        ("wg set wg0 listen-port 51977", "wg set wg0 listen-port 51900"),
+        (
+            "wg set wg0 peer $K2 persistent-keepalive 24",
+            "wg set wg0 peer $K2 persistent-keepalive 25",
+        ),
+        (
+            "wg set wg0 peer $K2 allowed-ips 10.9.0.4/32",
+            "wg set wg0 peer $K2 allowed-ips 10.9.0.3/32",
+        ),
+        ("ip link set wg0 mtu 1401", "ip link set wg0 mtu 1400"),
+        (
+            "ip route del 192.168.50.0/24 dev wg0 metric 7",
+            "ip route add 192.168.50.0/24 dev wg0 metric 7",
+        ),
+        ("ip addr add 10.9.0.66/24 dev wg0", "ip addr del 10.9.0.66/24 dev wg0"),
+        ("echo '#' >>/etc/wireguard/wg0.conf", "sed -i '$d' /etc/wireguard/wg0.conf"),
+        ("chmod 644 /etc/wireguard/wg0.conf", "chmod 600 /etc/wireguard/wg0.conf"),
+        ("echo 1 >/proc/sys/net/ipv4/ip_forward", "echo 0 >/proc/sys/net/ipv4/ip_forward"),
+    ] {
+        run(&sandbox, command);
+        assert_ne!(digest(), first, "{command}");
+        run(&sandbox, back);
+        assert_eq!(digest(), first, "{back}");
+    }
+
+    // The host compares it, and does nothing where it differs.
+    let port = || String::from_utf8(sandbox.sh("wg show wg0 listen-port").stdout).expect("text");
+    let change = |id: &str, expect: &str| {
+        let files = [("observe", question("a5")), ("expect", expect.to_owned())];
+        let payload = encode(&files, &["touch wg0".to_owned(), "port wg0 51930".to_owned()]);
+        sandbox.host("apply", &[id, "60"], &payload)
+    };
+    assert_eq!(change("a1", &"00".repeat(32)), format!("moved {first}\n"));
+    assert_eq!(port(), "51900\n");
+    assert_eq!(change("a2", &first), "done\n");
+    assert_eq!(port(), "51930\n");
+    // A change that is armed is told, and is no part of it either.
+    assert_eq!(observe(&sandbox).armed.as_deref(), Some("a2"));
+    run(&sandbox, "wg set wg0 listen-port 51900");
+    assert_eq!(digest(), first);
+}
+
+fn run(sandbox: &Sandbox, command: &str) {
+    let [_, k1, k2, _, _] = KEYS;
+    let done = sandbox.sh(&format!("K1={k1} K2={k2}; {command}"));
+    assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn a_digest_says_what_moved() {
+    digest_says_what_moved("dash");
+}
+
+#[test]
+fn a_digest_says_what_moved_with_busybox() {
+    digest_says_what_moved("busybox sh");
+}
+
+#[test]
+fn a_digest_says_what_moved_with_bash() {
+    digest_says_what_moved("bash --posix");
+}
+
+#[test]
+fn a_machine_says_which_it_is() {
+    let sandbox = Sandbox::new("dash");
+    run(
+        &sandbox,
+        "mount -t tmpfs none /etc/ssh; ssh-keygen -q -t ed25519 -N '' -C one -f /etc/ssh/ssh_host_ed25519_key; \
+         ssh-keygen -q -t ecdsa -N '' -C one -f /etc/ssh/ssh_host_ecdsa_key; \
+         echo 0123456789abcdef0123456789abcdef >/run/id; touch /etc/machine-id; mount --bind /run/id /etc/machine-id",
+    );
+    let first = observe(&sandbox);
+    let sum = "printf 'wgfleet %s\\n' 0123456789abcdef0123456789abcdef | sha256sum | cut -c 1-64";
+    let sum = String::from_utf8(sandbox.sh(sum).stdout).expect("text");
+    assert_eq!(first.machine_id.expect("an id").to_string(), sum.trim());
+    let keys = "cat /etc/ssh/*.pub | cut -d ' ' -f 1,2 | sort | sha256sum | cut -c 1-64";
+    let keys = String::from_utf8(sandbox.sh(keys).stdout).expect("text");
+    assert_eq!(first.host_key.expect("a key").to_string(), keys.trim());
+
+    // A comment names a machine that was once called so; the key is what ssh knows it by.
+    run(&sandbox, "sed -i 's/one$/two/' /etc/ssh/*.pub");
+    assert_eq!(observe(&sandbox).host_key, first.host_key);
+    run(&sandbox, "rm /etc/ssh/*; : >/run/id");
+    let blank = observe(&sandbox);
+    assert_eq!((blank.machine_id, blank.host_key), (None, None));
+}
+
+#[test]
+fn only_a_file_of_roots_own_is_a_record() {
+    let sandbox = Sandbox::new("dash");
+    run(
+        &sandbox,
+        "mkdir -p /var/lib/wgfleet; mount -t tmpfs none /var/lib/wgfleet; cd /var/lib/wgfleet
+         printf '{\\n\\t\"a\\033[31m\": 1}' >good.json; : >empty.json; echo x >theirs.json; chown 65534 theirs.json
+         ln -s good.json link.json; mkfifo fifo.json; mkdir folder.json; echo x >Name.json; echo x >-a.json
+         head -c 1048577 /dev/zero | tr '\\0' x >large.json; echo x >'a b.json'; echo x >note.txt",
+    );
+    let records = observe(&sandbox).records;
+    let expected = [("empty", ""), ("good", "{\n?\"a?[31m\": 1}\n")];
+    assert_eq!(records, expected.map(|(name, text)| (name.to_owned(), text.to_owned())).into());
+}
