@@ -14,7 +14,7 @@ use super::passphrase::Terminal;
 use super::{CommandError, CommandResult, Exit, Format, Global};
 use crate::model::{FleetName, HostName, PrivateKey};
 use crate::sys::{Clock as _, FileError, Mode, SystemClock, write_new};
-use crate::vault::{Identities, PassphraseError, Recipient, Vault, VaultError, identity};
+use crate::vault::{Identities, Index, PassphraseError, Recipient, Vault, VaultError, identity};
 
 /// Make, show and re-encrypt the keys of the fleet.
 ///
@@ -193,6 +193,21 @@ fn say(global: &Global, text: &str) {
     }
 }
 
+/// Says that a vault of version 0.1.0 has got its own fingerprint secret.
+fn tell_new_secret(global: &Global, before: &Index, vault: &Vault) {
+    if before.fingerprint().is_none() && vault.index().fingerprint().is_some() {
+        let path = vault.folder().join("fingerprint.age");
+        say(
+            global,
+            &format!(
+                "made the secret that keys fingerprints in plans, {}: commit it with the index; \
+                 plans that were saved before are stale",
+                path.display()
+            ),
+        );
+    }
+}
+
 /// Makes a vault in a fleet's folder, and an identity where the user has none.
 pub(super) fn make(
     global: &Global,
@@ -246,7 +261,9 @@ impl KeygenArgs {
         let mut vault = Vault::open(folder)?;
         let hosts =
             if self.hosts.is_empty() { Fleet::load(global)?.key_holders() } else { self.hosts };
+        let before = vault.index().clone();
         let made = vault.ensure_keys(&hosts, now)?;
+        tell_new_secret(global, &before, &vault);
         let mut text = String::new();
         for name in &made {
             if let Some(key) = vault.index().current(name) {
@@ -284,7 +301,10 @@ impl ImportArgs {
             .and_then(|text| PrivateKey::parse(text.trim()))
             .map_err(|error| CommandError::new(Exit::Vault, &error))?;
         let public = key.public();
-        if vault.import(&self.host, &key, now)? {
+        let before = vault.index().clone();
+        let imported = vault.import(&self.host, &key, now)?;
+        tell_new_secret(global, &before, &vault);
+        if imported {
             say(global, &format!("{} has the key {public} now", self.host));
         } else {
             say(global, &format!("{} has this key already: {public}", self.host));
@@ -340,7 +360,9 @@ fn recipients(global: &Global, folder: &Path) -> CommandResult {
 fn rekey(global: &Global, folder: &Path) -> CommandResult {
     let mut vault = Vault::open(folder)?;
     let identities = identities(global, &vault)?;
-    let count = vault.rekey(&identities)?;
+    let before = vault.index().clone();
+    let count = vault.rekey(&identities, SystemClock.now())?;
+    tell_new_secret(global, &before, &vault);
     say(
         global,
         &format!(
@@ -416,6 +438,13 @@ fn table(vault: &Vault, now: Timestamp) -> String {
     if let Some((epoch, made)) = index.epochs().last_key_value() {
         let _ = writeln!(text, "PSK epoch {epoch}, {} days old", days(made.created, now));
     }
+    if let Some(made) = index.fingerprint() {
+        let _ = writeln!(text, "fingerprint secret, {} days old", days(made.created, now));
+    } else {
+        text.push_str(
+            "no fingerprint secret of its own: the next keygen, import, rotate or rekey makes one\n",
+        );
+    }
     text
 }
 
@@ -443,6 +472,10 @@ fn json_status(vault: &Vault, wrong: &[String], unknown: &[PathBuf], now: Timest
         "fleet": index.fleet(),
         "keys": keys,
         "psk_epochs": epochs,
+        "fingerprint": index.fingerprint().map(|made| json!({
+            "created": made.created.to_string(),
+            "id": made.check,
+        })),
         "needs_rekey": vault.needs_rekey(),
         "wrong": wrong,
         "unknown_files": unknown,

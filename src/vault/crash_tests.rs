@@ -89,12 +89,13 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// An index without what is random.
-fn shape(index: &Index) -> (BTreeMap<String, Vec<KeyState>>, usize, Vec<String>) {
+fn shape(index: &Index) -> (BTreeMap<String, Vec<KeyState>>, usize, bool, Vec<String>) {
     let keys = index.names().map(|name| {
         let states = index.generations(name).iter().map(|one| one.state).collect();
         (name.to_string(), states)
     });
-    (keys.collect(), index.epochs().len(), index.recipients().to_vec())
+    let own = index.fingerprint().is_some();
+    (keys.collect(), index.epochs().len(), own, index.recipients().to_vec())
 }
 
 fn check_opens(vault: &Vault, identities: &Identities) {
@@ -163,7 +164,8 @@ fn survives(
             assert!(vault.unlock(&identities).verify().is_empty(), "step {step}, after {after}");
             assert_eq!(vault.oddities().unwrap(), Oddities::default());
             let files = fs::read_dir(folder.join("keys")).unwrap().count();
-            assert_eq!(files, vault.files().len() - vault.index().epochs().len());
+            let keys = vault.index().names().map(|name| vault.index().generations(name).len());
+            assert_eq!(files, keys.sum::<usize>());
         }
         if !died {
             break;
@@ -185,6 +187,15 @@ fn with_next(vault: &mut Vault) {
 fn with_retired(vault: &mut Vault) {
     with_next(vault);
     vault.promote(&names()).unwrap();
+}
+
+/// Makes the vault one of version 0.1.0, whose fingerprints were keyed by the PSK material.
+fn without_fingerprint(vault: &mut Vault) {
+    with_keys(vault);
+    vault.index.fingerprint = None;
+    fs::remove_file(vault.folder().join("fingerprint.age")).unwrap();
+    fs::write(vault.folder().join("index.json"), vault.index.to_bytes()).unwrap();
+    assert!(vault.index.to_bytes().starts_with(b"{\n  \"version\": 1,"));
 }
 
 // Three names: each key is written, the index is replaced, each key gets its own name.
@@ -219,9 +230,50 @@ fn a_rekey_survives_a_crash_at_every_step() {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(path, format!("{text}# the colleague\n{colleague}\n")).unwrap();
     };
-    // Three keys, one epoch, the index.
-    survives(with_keys, |vault, mine| vault.rekey(mine).map(drop), Some(&add), 5);
+    // Three keys, one epoch, the fingerprint secret, the index.
+    survives(with_keys, |vault, mine| vault.rekey(mine, now()).map(drop), Some(&add), 6);
     drop(theirs);
+}
+
+#[test]
+fn an_old_vault_gets_its_fingerprint_secret_and_survives_a_crash_at_every_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recipient, identities) = identity(folder.path(), "identity");
+    let mut vault =
+        Vault::create(&folder.path().join("vault"), &fleet(), &[recipient], now()).unwrap();
+    without_fingerprint(&mut vault);
+    let a = &names()[0];
+    let key = |vault: &Vault| {
+        let unlocked = vault.unlock(&identities);
+        let id = unlocked.fingerprint_key_id().unwrap().to_owned();
+        (*unlocked.fingerprint_key(a).unwrap().expose(), id)
+    };
+    let (old, old_id) = key(&vault);
+    let epoch = vault.index().epochs()[&1].check.clone();
+    assert_eq!(old_id, epoch, "its keys come from the PSK material, as they always did");
+    vault.retire([a]).unwrap();
+    assert_eq!(
+        key(&Vault::open(vault.folder()).unwrap()).0,
+        old,
+        "what writes nothing adds nothing"
+    );
+    vault.ensure_keys([a], now()).unwrap();
+    let vault = Vault::open(vault.folder()).unwrap();
+    let (new, new_id) = key(&vault);
+    assert!(new != old && new_id != old_id && new_id == vault.index().fingerprint().unwrap().check);
+    assert!(vault.unlock(&identities).verify().is_empty());
+
+    // The secret, the index, the secret's own name; and what each command does besides.
+    survives(without_fingerprint, |vault, _| vault.ensure_keys(&names(), now()).map(drop), None, 3);
+    let rotate: Operation = |vault, _| vault.begin_rotation(&names(), now()).map(drop);
+    survives(without_fingerprint, rotate, None, 9);
+    let rekey: Operation = |vault, mine| vault.rekey(mine, now()).map(drop);
+    survives(without_fingerprint, rekey, None, 7);
+    let import: Operation = |vault, _| {
+        let key = PrivateKey::from_random([9; 32].into());
+        vault.import(&"d".parse().unwrap(), &key, now()).map(drop)
+    };
+    survives(without_fingerprint, import, None, 5);
 }
 
 #[test]
@@ -245,7 +297,7 @@ fn making_a_vault_survives_a_crash_at_every_step() {
             assert!(vault.unlock(&identities).verify().is_empty());
         }
         if !died {
-            assert_eq!(step, 4, "recipients, epoch, index, the epoch's own name");
+            assert_eq!(step, 6, "recipients, epoch, fingerprint secret, index, the names of both");
             break;
         }
     }

@@ -237,6 +237,27 @@ pub enum VaultError {
         /// The epoch.
         epoch: u32,
     },
+    /// An epoch of PSK material that was made by somebody who did not have the vault's secrets.
+    #[error(
+        "epoch {epoch} of the PSK material ({path}) was made by somebody who could not open the vault: \
+         its MAC does not fit the epoch before, and whoever added it may know every preshared key; \
+         find the commit with `git log -p -- vault/index.json` and revert it"
+    )]
+    EpochForged {
+        /// The epoch's file.
+        path: PathBuf,
+        /// The epoch.
+        epoch: u32,
+    },
+    /// A secret's file is there, and the index does not name it.
+    #[error(
+        "{path} is there although the index names no such secret; nothing was overwritten: restore \
+         vault/index.json from the commit that the file comes from, or remove the file"
+    )]
+    Unnamed {
+        /// The file.
+        path: PathBuf,
+    },
     /// After the rekey, the identity at hand would not open the vault.
     #[error(
         "recipients.txt names none of your identities, so you could not open the vault after this \

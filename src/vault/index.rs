@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{FleetName, HostName, PublicKey};
+use crate::model::{Fingerprint, FleetName, HostName, PublicKey};
 
 /// The newest version of the index that this program reads and writes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Where a key stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,14 +54,26 @@ pub struct PskEpoch {
     pub created: Timestamp,
     /// The public mark of its master secret: 16 hex digits.
     pub check: String,
+    /// What shows that whoever made it had the master of the epoch before; none for epoch 1.
+    pub mac: Option<Fingerprint>,
+}
+
+/// The secret that the keys of all fingerprints are derived from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FingerprintEntry {
+    /// When it was made, in whole seconds.
+    pub created: Timestamp,
+    /// Its public mark: 16 hex digits.
+    pub check: String,
 }
 
 /// The public index of a vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    fleet: FleetName,
+    pub(super) fleet: FleetName,
     /// Whom every file is encrypted to, as of the last rekey.
     pub(super) recipients: Vec<String>,
+    pub(super) fingerprint: Option<FingerprintEntry>,
     pub(super) epochs: BTreeMap<u32, PskEpoch>,
     pub(super) keys: BTreeMap<HostName, Vec<Generation>>,
 }
@@ -108,6 +120,16 @@ pub enum IndexError {
         /// The key.
         key: PublicKey,
     },
+    /// An epoch of PSK material that no command of wgfleet can have made.
+    #[error(
+        "epoch {epoch} of the PSK material has no proof that a command of wgfleet made it, so whoever \
+         added it may know every preshared key: find the commit with `git log -p -- vault/index.json` \
+         and revert it"
+    )]
+    Unproved {
+        /// The epoch.
+        epoch: u32,
+    },
     /// Two entries name the same epoch.
     #[error("epoch {epoch} is there twice")]
     TwoEpochs {
@@ -128,6 +150,8 @@ struct Wire {
     _version: u32,
     fleet: FleetName,
     recipients: Vec<String>,
+    #[serde(default)]
+    fingerprint: Option<WireFingerprint>,
     psk: Vec<WireEpoch>,
     keys: Vec<WireKey>,
 }
@@ -136,6 +160,15 @@ struct Wire {
 #[serde(deny_unknown_fields)]
 struct WireEpoch {
     epoch: u32,
+    created: String,
+    check: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mac: Option<Fingerprint>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireFingerprint {
     created: String,
     check: String,
 }
@@ -160,7 +193,13 @@ fn parse_time(text: String) -> Result<Timestamp, IndexError> {
 
 impl Index {
     pub(super) fn new(fleet: FleetName, recipients: Vec<String>) -> Self {
-        Self { fleet, recipients, epochs: BTreeMap::new(), keys: BTreeMap::new() }
+        Self {
+            fleet,
+            recipients,
+            fingerprint: None,
+            epochs: BTreeMap::new(),
+            keys: BTreeMap::new(),
+        }
     }
 
     /// The fleet whose keys these are.
@@ -226,6 +265,27 @@ impl Index {
         })
     }
 
+    /// The secret of the fingerprints; none in a vault of version 0.1.0 that nothing has written
+    /// since, where their keys come from the PSK material.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<&FingerprintEntry> {
+        self.fingerprint.as_ref()
+    }
+
+    /// The public mark of what the keys of fingerprints are derived from: fingerprints made under
+    /// different marks cannot be compared. 16 hex digits; none in a vault without secrets.
+    #[must_use]
+    pub fn fingerprint_key_id(&self) -> Option<&str> {
+        let of_epoch = || self.epochs.last_key_value().map(|(_, epoch)| epoch.check.as_str());
+        self.fingerprint.as_ref().map(|entry| entry.check.as_str()).or_else(of_epoch)
+    }
+
+    /// The version that the file needs: the first where nothing is in it that came later.
+    fn version(&self) -> u32 {
+        let later = self.fingerprint.is_some() || self.epochs.values().any(|one| one.mac.is_some());
+        if later { VERSION } else { 1 }
+    }
+
     /// The newest epoch of PSK material: the one to derive from.
     #[must_use]
     pub fn epoch(&self) -> Option<u32> {
@@ -257,10 +317,25 @@ impl Index {
         let mut index = Self::new(wire.fleet, wire.recipients);
         index.recipients.sort_unstable();
         index.recipients.dedup();
-        for WireEpoch { epoch, created, check } in wire.psk {
+        if let Some(WireFingerprint { created, check }) = wire.fingerprint {
             let created = parse_time(created)?;
-            if index.epochs.insert(epoch, PskEpoch { created, check }).is_some() {
+            index.fingerprint = Some(FingerprintEntry { created, check });
+        }
+        for WireEpoch { epoch, created, check, mac } in wire.psk {
+            let created = parse_time(created)?;
+            if index.epochs.insert(epoch, PskEpoch { created, check, mac }).is_some() {
                 return Err(IndexError::TwoEpochs { epoch });
+            }
+        }
+        // The MAC itself needs an identity: whoever opens an epoch checks it.
+        for (epoch, one) in &index.epochs {
+            let proved = match epoch {
+                0 => false,
+                1 => one.mac.is_none(),
+                later => one.mac.is_some() && index.epochs.contains_key(&(later - 1)),
+            };
+            if !proved {
+                return Err(IndexError::Unproved { epoch: *epoch });
             }
         }
         let mut owners: BTreeMap<PublicKey, HostName> = BTreeMap::new();
@@ -291,8 +366,18 @@ impl Index {
     /// The bytes of the index: the same for the same index.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let psk = self.epochs.iter().map(|(epoch, PskEpoch { created, check })| {
-            line(&WireEpoch { epoch: *epoch, created: created.to_string(), check: check.clone() })
+        let fingerprint = self.fingerprint.as_ref().map_or_else(String::new, |entry| {
+            let FingerprintEntry { created, check } = entry;
+            let entry = WireFingerprint { created: created.to_string(), check: check.clone() };
+            format!("  \"fingerprint\": {},\n", line(&entry))
+        });
+        let psk = self.epochs.iter().map(|(epoch, PskEpoch { created, check, mac })| {
+            line(&WireEpoch {
+                epoch: *epoch,
+                created: created.to_string(),
+                check: check.clone(),
+                mac: *mac,
+            })
         });
         let keys = self.keys.iter().flat_map(|(name, generations)| {
             generations.iter().map(|one| {
@@ -305,7 +390,8 @@ impl Index {
             })
         });
         format!(
-            "{{\n  \"version\": {VERSION},\n  \"fleet\": {},\n  \"recipients\": {},\n  \"psk\": {},\n  \"keys\": {}\n}}\n",
+            "{{\n  \"version\": {},\n  \"fleet\": {},\n  \"recipients\": {},\n{fingerprint}  \"psk\": {},\n  \"keys\": {}\n}}\n",
+            self.version(),
             line(&self.fleet),
             array(self.recipients.iter().map(line)),
             array(psk),
@@ -335,140 +421,4 @@ fn array(lines: impl Iterator<Item = String>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn key(byte: u8) -> PublicKey {
-        PublicKey::from_bytes([byte; 32])
-    }
-
-    fn time(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn sample() -> Index {
-        let mut index = Index::new("acme".parse().unwrap(), vec!["age1example".to_owned()]);
-        let created = time("2026-11-22T13:00:00Z");
-        index.epochs.insert(1, PskEpoch { created, check: "0123456789abcdef".to_owned() });
-        for (name, byte, state) in [
-            ("paris-gw", 3, KeyState::Next),
-            ("paris-gw", 2, KeyState::Current),
-            ("b7", 1, KeyState::Current),
-        ] {
-            index.add(name.parse().unwrap(), Generation { public_key: key(byte), created, state });
-        }
-        index
-    }
-
-    #[test]
-    fn the_file_has_one_entry_a_line() {
-        insta::assert_snapshot!(String::from_utf8(sample().to_bytes()).unwrap(), @r#"
-    {
-      "version": 1,
-      "fleet": "acme",
-      "recipients": [
-        "age1example"
-      ],
-      "psk": [
-        {"epoch":1,"created":"2026-11-22T13:00:00Z","check":"0123456789abcdef"}
-      ],
-      "keys": [
-        {"name":"b7","state":"current","public_key":"AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=","created":"2026-11-22T13:00:00Z"},
-        {"name":"paris-gw","state":"current","public_key":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=","created":"2026-11-22T13:00:00Z"},
-        {"name":"paris-gw","state":"next","public_key":"AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM=","created":"2026-11-22T13:00:00Z"}
-      ]
-    }
-    "#);
-    }
-
-    #[test]
-    fn ages_are_whole_days() {
-        let (index, name) = (sample(), "b7".parse().unwrap());
-        assert_eq!(index.age_days(&name, time("2026-12-22T12:59:59Z")), Some(29));
-        assert_eq!(index.age_days(&name, time("2026-12-22T13:00:00Z")), Some(30));
-        assert_eq!(index.age_days(&name, time("2026-11-01T00:00:00Z")), Some(0));
-        assert_eq!(index.older_than(30, time("2026-12-22T13:00:00Z")).len(), 2);
-        assert!(index.older_than(31, time("2026-12-22T13:00:00Z")).is_empty());
-    }
-
-    #[test]
-    fn what_cannot_be_true_is_refused() {
-        let good = String::from_utf8(sample().to_bytes()).unwrap();
-        let message = |text: String| Index::parse(text.as_bytes()).unwrap_err().to_string();
-        let cases = [
-            message(good.replace("\"version\": 1", "\"version\": 2")),
-            message(good.replace("\"state\":\"next\"", "\"state\":\"current\"")),
-            message(good.replace(
-                "\"name\":\"b7\",\"state\":\"current\"",
-                "\"name\":\"b7\",\"state\":\"next\"",
-            )),
-            message(good.replace(&key(1).to_string(), &key(2).to_string())),
-            message(good.replace("2026-11-22T13:00:00Z", "yesterday")),
-            message(good.replace("\"b7\"", "\"../b7\"")),
-            message(good.replace("\"psk\"", "\"psks\"")),
-            message(good[..good.len() / 2].to_owned()),
-        ];
-        insta::assert_snapshot!(cases.join("\n"), @r#"
-    it has format version 2, this wgfleet knows 1: run a newer wgfleet
-    paris-gw has two keys that are current
-    b7 has keys, but none that is current
-    b7 and paris-gw have the same key AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=
-    "yesterday" is no time; write it like 2026-01-31T12:00:00Z
-    it is not an index: a host name cannot contain '/'; use a-z, 0-9, '-' and '.' at line 11 column 19
-    it is not an index: unknown field `psks`, expected one of `version`, `fleet`, `recipients`, `psk`, `keys` at line 7 column 8
-    it is not an index: EOF while parsing a string at line 11 column 111
-    "#);
-    }
-
-    fn any_index() -> impl Strategy<Value = Index> {
-        let host = "[a-z][a-z0-9]{0,5}";
-        let hosts = proptest::collection::btree_map(host, (0..3_u8, any::<bool>()), 0..8);
-        let epochs = proptest::collection::btree_set(any::<u32>(), 0..4);
-        (hosts, epochs, 0..4_000_000_000_i64).prop_map(|(hosts, epochs, second)| {
-            let created = Timestamp::from_second(second).unwrap();
-            let mut index = Index::new("acme".parse().unwrap(), vec!["age1example".to_owned()]);
-            for epoch in epochs {
-                index.epochs.insert(epoch, PskEpoch { created, check: format!("{epoch:016x}") });
-            }
-            let mut count = 0_u32;
-            let mut public_key = || {
-                count += 1;
-                let mut bytes = [0; 32];
-                bytes[..4].copy_from_slice(&count.to_be_bytes());
-                PublicKey::from_bytes(bytes)
-            };
-            for (name, (retired, next)) in hosts {
-                let name: HostName = name.parse().unwrap();
-                let states = std::iter::repeat_n(KeyState::Retired, retired.into())
-                    .chain([KeyState::Current])
-                    .chain(next.then_some(KeyState::Next));
-                for state in states {
-                    let public_key = public_key();
-                    index.add(name.clone(), Generation { public_key, created, state });
-                }
-            }
-            index
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn an_index_survives_its_file(index in any_index()) {
-            let bytes = index.to_bytes();
-            let again = Index::parse(&bytes).unwrap();
-            prop_assert_eq!(&again, &index);
-            prop_assert_eq!(again.to_bytes(), bytes);
-        }
-
-        #[test]
-        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>()) {
-            let _ = Index::parse(&bytes);
-            let mut file = sample().to_bytes();
-            let at = at.index(file.len());
-            file.splice(at..at, bytes);
-            let _ = Index::parse(&file);
-        }
-    }
-}
+mod tests;

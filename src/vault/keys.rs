@@ -1,4 +1,4 @@
-//! How keys come and go: made, rotated, retired, imported; PSK epochs; rekeying.
+//! How keys come and go: made, rotated, retired, imported; the fleet's own secrets; rekeying.
 //!
 //! Every operation can be run again after a crash, and does what is left to do.
 
@@ -10,9 +10,10 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::index::whole_seconds;
+use super::secret::FingerprintSecret;
 use super::{
-    Generation, Identities, KeyState, Layout, PskEpoch, Vault, VaultError, age_file, derive,
-    pending, recipients, secret,
+    FingerprintEntry, Generation, Identities, KeyState, Layout, PskEpoch, Vault, VaultError,
+    age_file, derive, pending, recipients, secret,
 };
 use crate::model::{HostName, PresharedKey, PrivateKey};
 use crate::sys::{FileError, Mode};
@@ -36,6 +37,7 @@ impl Vault {
     ) -> Result<Vec<HostName>, VaultError> {
         let names: BTreeSet<&HostName> = names.into_iter().collect();
         self.change(|vault| {
+            vault.ensure_fingerprint(now)?;
             let missing: Vec<HostName> = names
                 .into_iter()
                 .filter(|name| vault.index.current(name).is_none())
@@ -61,6 +63,7 @@ impl Vault {
             if let Some(name) = names.iter().find(|name| vault.index.current(name).is_none()) {
                 return Err(VaultError::NoKey { name: (*name).clone() });
             }
+            vault.ensure_fingerprint(now)?;
             let missing: Vec<HostName> = names
                 .into_iter()
                 .filter(|name| vault.index.next(name).is_none())
@@ -148,6 +151,7 @@ impl Vault {
             if vault.index.current(name).is_some() {
                 return Err(VaultError::HasKey { name: name.clone() });
             }
+            vault.ensure_fingerprint(now)?;
             let (path, sealed) = vault.seal_key(name, key)?;
             if super::exists(&path)? {
                 // A file of that name without an entry, from another branch, should hold this very
@@ -170,7 +174,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError::LockedOut`] where no identity at hand is a recipient, or what is wrong with a
     /// file.
-    pub fn rekey(&mut self, identities: &Identities) -> Result<usize, VaultError> {
+    pub fn rekey(&mut self, identities: &Identities, now: Timestamp) -> Result<usize, VaultError> {
         self.change(|vault| {
             let yours = identities.recipients();
             if !yours.iter().any(|one| vault.recipients.contains(one)) {
@@ -182,27 +186,42 @@ impl Vault {
                 vault.store.replace(path, &sealed, Mode::Private).map_err(VaultError::from)
             })?;
             vault.index.recipients = recipients::texts(&vault.recipients);
+            // Only now: until the index names it, its file has no name of its own.
+            vault.ensure_fingerprint(now)?;
             Ok(plain.len())
         })
     }
 
-    /// Makes PSK material in a file with a number that no file has.
-    pub(super) fn make_epoch(&self, now: Timestamp) -> Result<(u32, PskEpoch), VaultError> {
-        let layout = Layout(&self.folder);
-        let mut epoch = self.index.epoch().unwrap_or(0);
-        loop {
-            epoch = epoch.checked_add(1).ok_or(VaultError::NoEpoch { epoch })?;
-            let path = layout.epoch(epoch);
-            if super::exists(&path)? {
-                continue;
-            }
-            let master = PresharedKey::from_bytes(random()?);
-            let plain = secret::encode_psk(epoch, &master);
-            let sealed = self.seal(&path, plain.as_bytes())?;
-            self.store.create(&pending(&path), &sealed, Mode::Private)?;
-            let made = PskEpoch { created: whole_seconds(now), check: derive::check(&master) };
-            return Ok((epoch, made));
+    /// Makes the PSK material of epoch 1, for a vault that has none.
+    pub(super) fn make_first_epoch(&mut self, now: Timestamp) -> Result<(), VaultError> {
+        let epoch = 1;
+        let path = Layout(&self.folder).epoch(epoch);
+        let master = PresharedKey::from_bytes(random()?);
+        let sealed = self.seal(&path, secret::encode_psk(epoch, &master).as_bytes())?;
+        self.store.create(&pending(&path), &sealed, Mode::Private)?;
+        let check = derive::check(master.expose());
+        let made = PskEpoch { created: whole_seconds(now), check, mac: None };
+        self.index.epochs.insert(epoch, made);
+        Ok(())
+    }
+
+    /// Makes the fingerprint secret where the vault has none, as one of version 0.1.0 has not.
+    /// Needs no identity.
+    pub(super) fn ensure_fingerprint(&mut self, now: Timestamp) -> Result<(), VaultError> {
+        if self.index.fingerprint.is_some() {
+            return Ok(());
         }
+        let path = Layout(&self.folder).fingerprint();
+        if super::exists(&path)? {
+            return Err(VaultError::Unnamed { path });
+        }
+        let secret = FingerprintSecret::from_bytes(random()?);
+        let plain = secret::encode_fingerprint(&self.index.fleet, &secret);
+        let sealed = self.seal(&path, plain.as_bytes())?;
+        self.store.create(&pending(&path), &sealed, Mode::Private)?;
+        let check = derive::check(secret.expose());
+        self.index.fingerprint = Some(FingerprintEntry { created: whole_seconds(now), check });
+        Ok(())
     }
 
     fn make_keys(

@@ -5,6 +5,7 @@
 //! vault/index.json                         public keys, times, states; in clear, one entry a line
 //! vault/keys/<host>.<16 hex digits>.age    one private key; the digits begin its public key
 //! vault/psk/<epoch>.age                    the master secret of an epoch of pairwise PSKs
+//! vault/fingerprint.age                    the secret that keys the fingerprints in plans
 //! ```
 //!
 //! A file of `keys` or `psk` is written once and never over another: adding a key needs the
@@ -28,11 +29,13 @@ mod unlocked;
 
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod epoch_tests;
 
 pub use age_file::{Recipient, RecipientError};
 pub use error::VaultError;
 pub use identity::{Identities, Passphrase, PassphraseError, Unattended};
-pub use index::{Generation, Index, IndexError, KeyState, PskEpoch};
+pub use index::{FingerprintEntry, Generation, Index, IndexError, KeyState, PskEpoch};
 pub use unlocked::Unlocked;
 
 use std::collections::BTreeSet;
@@ -105,6 +108,10 @@ impl Layout<'_> {
     fn epoch(self, epoch: u32) -> PathBuf {
         self.psk().join(format!("{epoch}.age"))
     }
+
+    fn fingerprint(self) -> PathBuf {
+        self.0.join("fingerprint.age")
+    }
 }
 
 /// The first characters of a file's name until the index names it.
@@ -151,7 +158,7 @@ impl Lock {
 }
 
 impl Vault {
-    /// Makes a vault with PSK material of epoch 1 and no keys. A recipients file that is already
+    /// Makes a vault with PSK material of epoch 1, a fingerprint secret and no keys. A recipients file that is already
     /// there is kept, and must name every one of `recipients`. An interrupted run is finished by
     /// the next.
     ///
@@ -183,7 +190,7 @@ impl Vault {
         if exists(&layout.index())? {
             return Err(VaultError::Exists { path: folder.to_owned() });
         }
-        if !list(&layout.keys())?.is_empty() {
+        if holds_secrets(folder)? {
             return Err(VaultError::IndexLost { path: layout.index() });
         }
         let path = layout.recipients();
@@ -200,8 +207,8 @@ impl Vault {
         let index = Index::new(fleet.clone(), recipients::texts(&recipients));
         let mut vault = Self { folder: folder.to_owned(), index, recipients, store };
         vault.settle()?;
-        let (epoch, made) = vault.make_epoch(now)?;
-        vault.index.epochs.insert(epoch, made);
+        vault.make_first_epoch(now)?;
+        vault.ensure_fingerprint(now)?;
         vault.store.create(&layout.index(), &vault.index.to_bytes(), Mode::Public)?;
         vault.settle_if_possible();
         Ok(vault)
@@ -218,11 +225,10 @@ impl Vault {
     fn open_in(folder: &Path, store: Arc<dyn Store>) -> Result<Self, VaultError> {
         let layout = Layout(folder);
         if !exists(&layout.index())? {
-            let keys = if exists(&layout.keys())? { list(&layout.keys())? } else { Vec::new() };
-            return Err(if keys.is_empty() {
-                VaultError::NoVault { path: folder.to_owned() }
-            } else {
+            return Err(if holds_secrets(folder)? {
                 VaultError::IndexLost { path: layout.index() }
+            } else {
+                VaultError::NoVault { path: folder.to_owned() }
             });
         }
         let index = read_index(folder)?;
@@ -283,6 +289,10 @@ impl Vault {
                 );
             }
         }
+        let fingerprint = layout.fingerprint();
+        if exists(&fingerprint)? || exists(&pending(&fingerprint))? {
+            present.insert(fingerprint);
+        }
         let named = self.files();
         // A pending file that the index does not name is nothing yet.
         present.retain(|path| named.contains(path) || path.exists());
@@ -298,7 +308,9 @@ impl Vault {
         let keys = self.index.keys.iter().flat_map(|(name, generations)| {
             generations.iter().map(move |one| layout.key(name, &one.public_key))
         });
-        keys.chain(self.index.epochs.keys().map(|epoch| layout.epoch(*epoch))).collect()
+        let epochs = self.index.epochs.keys().map(|epoch| layout.epoch(*epoch));
+        let fingerprint = self.index.fingerprint.as_ref().map(|_| layout.fingerprint());
+        keys.chain(epochs).chain(fingerprint).collect()
     }
 
     /// Runs a change under the lock, on the index as it is on disk now, and replaces the index
@@ -378,6 +390,18 @@ fn read_recipients(folder: &Path) -> Result<Vec<Recipient>, VaultError> {
 
 fn exists(path: &Path) -> Result<bool, FileError> {
     path.try_exists().map_err(|source| FileError::Read { path: path.to_owned(), source })
+}
+
+/// Whether there are files of secrets, other than what a run that died may have left.
+fn holds_secrets(folder: &Path) -> Result<bool, FileError> {
+    let layout = Layout(folder);
+    for folder in [layout.keys(), layout.psk()] {
+        let files = if exists(&folder)? { list(&folder)? } else { Vec::new() };
+        if files.iter().any(|path| settled(path).is_none() && !is_temporary(path)) {
+            return Ok(true);
+        }
+    }
+    exists(&layout.fingerprint())
 }
 
 /// The files of a folder, without its folders.

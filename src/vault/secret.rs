@@ -1,23 +1,44 @@
 //! The plaintexts of the vault's files: a few lines that name what they belong to.
 //!
 //! ```text
-//! wgfleet-key 1                wgfleet-psk 1
-//! host paris-gw                epoch 1
-//! private 6Gx…=                master 9fb…=
+//! wgfleet-key 1          wgfleet-psk 1          wgfleet-fingerprint 1
+//! host paris-gw          epoch 1                fleet acme
+//! private 6Gx…=          master 9fb…=           secret c0D…=
 //! ```
 
+use std::fmt;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::error::VaultError;
-use crate::model::{HostName, PresharedKey, PrivateKey, PublicKey};
+use crate::model::{FleetName, HostName, PresharedKey, PrivateKey, PublicKey};
 
-/// The newest version of both formats.
+/// The newest version of each format.
 const VERSION: u32 = 1;
 
 /// The longest plaintext that is written; the buffers never grow and so leave no copies.
 const CAPACITY: usize = 256;
+
+/// The secret that the keys of all fingerprints are derived from. It never prints itself and is
+/// zeroed on drop.
+pub(super) struct FingerprintSecret(PresharedKey);
+
+impl FingerprintSecret {
+    pub(super) fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(PresharedKey::from_bytes(bytes))
+    }
+
+    pub(super) fn expose(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+}
+
+impl fmt::Debug for FingerprintSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FingerprintSecret(redacted)")
+    }
+}
 
 fn three_lines(lines: [(&str, &str); 3]) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(CAPACITY));
@@ -40,6 +61,15 @@ pub(super) fn encode_key(name: &HostName, key: &PrivateKey) -> Zeroizing<String>
 pub(super) fn encode_psk(epoch: u32, master: &PresharedKey) -> Zeroizing<String> {
     let secret = master.expose_base64();
     three_lines([("wgfleet-psk", "1"), ("epoch", &epoch.to_string()), ("master", &secret)])
+}
+
+/// The plaintext of a fleet's fingerprint secret.
+pub(super) fn encode_fingerprint(
+    fleet: &FleetName,
+    secret: &FingerprintSecret,
+) -> Zeroizing<String> {
+    let text = secret.0.expose_base64();
+    three_lines([("wgfleet-fingerprint", "1"), ("fleet", fleet.as_str()), ("secret", &text)])
 }
 
 /// Splits a plaintext into its three values and checks kind and version.
@@ -113,4 +143,21 @@ pub(super) fn decode_psk(
         path: path.to_owned(),
         why: "its plaintext holds no secret",
     })
+}
+
+/// Reads the plaintext of a fleet's fingerprint secret and checks whose it is.
+pub(super) fn decode_fingerprint(
+    path: &Path,
+    plain: &[u8],
+    fleet: &FleetName,
+) -> Result<FingerprintSecret, VaultError> {
+    let (owner, secret) = fields(path, plain, ["wgfleet-fingerprint", "fleet", "secret"])?;
+    if owner != fleet.as_str() {
+        return Err(VaultError::Mismatch { path: path.to_owned(), what: "fleet" });
+    }
+    let secret = PresharedKey::parse(secret).map_err(|_| VaultError::Damaged {
+        path: path.to_owned(),
+        why: "its plaintext holds no secret",
+    })?;
+    Ok(FingerprintSecret(secret))
 }

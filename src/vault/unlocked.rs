@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::age_file::{self, OpenProblem};
-use super::{Identities, Index, Layout, VaultError, derive, pending, secret};
+use super::secret::FingerprintSecret;
+use super::{Identities, Index, Layout, PskEpoch, VaultError, derive, pending, secret};
 use crate::model::{FingerprintKey, HostName, PresharedKey, PrivateKey, PublicKey};
 use crate::sys::{FileError, read_limited};
 
@@ -30,6 +31,7 @@ pub struct Unlocked {
     identities: Identities,
     /// A thousand-host mesh asks half a million times for the same master.
     masters: RwLock<BTreeMap<u32, Arc<PresharedKey>>>,
+    fingerprint: RwLock<Option<Arc<FingerprintSecret>>>,
 }
 
 impl fmt::Debug for Unlocked {
@@ -48,7 +50,14 @@ impl Unlocked {
         recipients: Vec<String>,
         identities: Identities,
     ) -> Self {
-        Self { folder, index, recipients, identities, masters: RwLock::default() }
+        Self {
+            folder,
+            index,
+            recipients,
+            identities,
+            masters: RwLock::default(),
+            fingerprint: RwLock::default(),
+        }
     }
 
     /// The public index as it was when the vault was unlocked.
@@ -90,13 +99,20 @@ impl Unlocked {
         Ok(derive::pairwise(&*self.master(epoch)?, one, other, epoch))
     }
 
-    /// The key for digests of the host's files, from the newest epoch: 32 bytes.
+    /// The key for digests of the host's files.
     ///
     /// # Errors
-    /// [`VaultError::NoEpoch`], or why the epoch's file does not open.
+    /// Why the file of the fingerprint secret does not open; [`VaultError::NoEpoch`] in a vault with
+    /// neither that nor PSK material.
     pub fn fingerprint_key(&self, name: &HostName) -> Result<FingerprintKey, VaultError> {
-        let epoch = self.index.epoch().ok_or(VaultError::NoEpoch { epoch: 1 })?;
-        Ok(derive::fingerprint(&*self.master(epoch)?, name))
+        Ok(derive::fingerprint(&*self.fingerprint_secret()?, name))
+    }
+
+    /// The public mark of what [`Self::fingerprint_key`] derives from: fingerprints that were made
+    /// under different marks cannot be compared. 16 hex digits; none in a vault without secrets.
+    #[must_use]
+    pub fn fingerprint_key_id(&self) -> Option<&str> {
+        self.index.fingerprint_key_id()
     }
 
     /// Opens every file that the index names, and gives all that is wrong.
@@ -108,7 +124,8 @@ impl Unlocked {
             .filter_map(|(name, public)| self.read_key(name, public).err())
             .collect::<Vec<_>>();
         let epochs = self.index.epochs().keys().filter_map(|epoch| self.master(*epoch).err());
-        keys.into_iter().chain(epochs).collect()
+        let fingerprint = self.index.fingerprint().and_then(|_| self.fingerprint_secret().err());
+        keys.into_iter().chain(epochs).chain(fingerprint).collect()
     }
 
     /// Every file with its plaintext, checked against the index.
@@ -127,6 +144,12 @@ impl Unlocked {
         for epoch in self.index.epochs().keys() {
             self.master(*epoch)?;
             let path = layout.epoch(*epoch);
+            let plain = self.open(&path)?;
+            all.push((path, plain));
+        }
+        if self.index.fingerprint().is_some() {
+            self.fingerprint_secret()?;
+            let path = layout.fingerprint();
             let plain = self.open(&path)?;
             all.push((path, plain));
         }
@@ -149,22 +172,77 @@ impl Unlocked {
         secret::decode_key(&path, &plain, name, public)
     }
 
+    /// The master of an epoch. Each epoch is opened once, and believed only where the one before it
+    /// vouches for it.
     fn master(&self, epoch: u32) -> Result<Arc<PresharedKey>, VaultError> {
         let masters = self.masters.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(master) = masters.get(&epoch) {
             return Ok(Arc::clone(master));
         }
         drop(masters);
-        let known = self.index.epochs().get(&epoch).ok_or(VaultError::NoEpoch { epoch })?;
+        if !self.index.epochs().contains_key(&epoch) {
+            return Err(VaultError::NoEpoch { epoch });
+        }
+        // Whoever comes second waits here, and finds what the first has opened.
+        let mut masters = self.masters.write().unwrap_or_else(PoisonError::into_inner);
+        let mut before: Option<Arc<PresharedKey>> = None;
+        for (number, known) in self.index.epochs().range(..=epoch) {
+            let master = match masters.get(number) {
+                Some(master) => Arc::clone(master),
+                None => Arc::new(self.open_epoch(*number, known, before.as_deref())?),
+            };
+            masters.insert(*number, Arc::clone(&master));
+            before = Some(master);
+        }
+        before.ok_or(VaultError::NoEpoch { epoch })
+    }
+
+    fn open_epoch(
+        &self,
+        epoch: u32,
+        known: &PskEpoch,
+        before: Option<&PresharedKey>,
+    ) -> Result<PresharedKey, VaultError> {
         let path = Layout(&self.folder).epoch(epoch);
         let master = secret::decode_psk(&path, &self.open(&path)?, epoch)?;
-        if derive::check(&master) != known.check {
+        if derive::check(master.expose()) != known.check {
             return Err(VaultError::Mismatch { path, what: "PSK material" });
         }
-        let master = Arc::new(master);
-        let mut masters = self.masters.write().unwrap_or_else(PoisonError::into_inner);
-        masters.insert(epoch, Arc::clone(&master));
+        let mac = before.map(|before| derive::epoch_mac(before, epoch, known.created, &master));
+        if mac != known.mac {
+            return Err(VaultError::EpochForged { path, epoch });
+        }
         Ok(master)
+    }
+
+    fn fingerprint_secret(&self) -> Result<Arc<FingerprintSecret>, VaultError> {
+        let held = self.fingerprint.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(secret) = &*held {
+            return Ok(Arc::clone(secret));
+        }
+        drop(held);
+        let mut held = self.fingerprint.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(secret) = &*held {
+            return Ok(Arc::clone(secret));
+        }
+        let secret = match self.index.fingerprint() {
+            None => {
+                let epoch = self.index.epoch().ok_or(VaultError::NoEpoch { epoch: 1 })?;
+                derive::of_epoch(&*self.master(epoch)?)
+            }
+            Some(known) => {
+                let path = Layout(&self.folder).fingerprint();
+                let plain = self.open(&path)?;
+                let secret = secret::decode_fingerprint(&path, &plain, self.index.fleet())?;
+                if derive::check(secret.expose()) != known.check {
+                    return Err(VaultError::Mismatch { path, what: "fingerprint secret" });
+                }
+                secret
+            }
+        };
+        let secret = Arc::new(secret);
+        *held = Some(Arc::clone(&secret));
+        Ok(secret)
     }
 
     fn open(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, VaultError> {

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::bench::{Bench, hex, host};
 
 /// `wgfleet` on the bench, with nothing of this machine's configuration.
-fn bench_command(bench: &Bench) -> Command {
+pub(crate) fn bench_command(bench: &Bench) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wgfleet"));
     command
         .env_clear()
@@ -86,11 +86,12 @@ fn the_command_line_makes_a_vault_from_nothing() {
     let (code, output, errors) = wgfleet(&["vault", "status", "--verify"], "");
     assert_eq!((code, errors.as_str()), (0, ""));
     assert!(output.starts_with("NAME         PUBLIC KEY"), "{output}");
-    assert_eq!(output.lines().count(), 5);
+    assert_eq!(output.lines().count(), 6);
     let (_, output, _) = wgfleet(&["vault", "status", "--format", "json"], "");
     let status: serde_json::Value = serde_json::from_str(&output).unwrap();
     assert_eq!(status["keys"][0]["name"], "alice-phone");
     assert_eq!(status["keys"][0]["age_days"], 0);
+    assert_eq!(status["fingerprint"]["id"].as_str().map(str::len), Some(16));
 
     // A passphrase cannot be asked for here.
     let path = root.path().join("locked");

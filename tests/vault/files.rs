@@ -32,7 +32,14 @@ fn files_that_are_moved_swapped_cut_or_missing_are_each_a_clear_error() {
     let file = fs::read_dir(bench.path("other/keys")).unwrap().next().unwrap().unwrap().path();
     fs::copy(file, &a).unwrap();
     assert!(matches!(open(), VaultError::Mismatch { .. }));
-    fs::copy(bench.path("other/psk/1.age"), bench.path("vault/psk/1.age")).unwrap();
+    for file in ["psk/1.age", "fingerprint.age"] {
+        let own = bench.path("vault").join(file);
+        let before = fs::read(&own).unwrap();
+        fs::copy(bench.path("other").join(file), &own).unwrap();
+        assert!(matches!(bench.unlock().verify()[..], [VaultError::Mismatch { .. }, ..]), "{file}");
+        fs::write(&own, before).unwrap();
+    }
+    fs::copy(bench.path("other/fingerprint.age"), bench.path("vault/fingerprint.age")).unwrap();
     let error = bench.unlock().fingerprint_key(&host("a")).unwrap_err();
     assert!(matches!(error, VaultError::Mismatch { .. }), "{error}");
     fs::copy(bench.path("other/psk/1.age"), &a).unwrap();

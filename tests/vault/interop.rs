@@ -45,6 +45,12 @@ fn age_opens_what_wgfleet_writes() {
         .arg(bench.path("identity.txt"))
         .arg(bench.path("vault/psk/1.age")));
     assert!(output.stdout.starts_with(b"wgfleet-psk 1\nepoch 1\nmaster "));
+    let output = run(Command::new("age")
+        .arg("-d")
+        .arg("-i")
+        .arg(bench.path("identity.txt"))
+        .arg(bench.path("vault/fingerprint.age")));
+    assert!(output.stdout.starts_with(b"wgfleet-fingerprint 1\nfleet acme\nsecret "));
 }
 
 #[test]
@@ -88,7 +94,7 @@ fn identities_of_age_and_openssh_open_the_vault_with_and_without_passphrase() {
 
     let mut vault = bench.vault();
     assert!(vault.needs_rekey());
-    assert_eq!(vault.rekey(&bench.identities).unwrap(), 3);
+    assert_eq!(vault.rekey(&bench.identities, now()).unwrap(), 4);
     assert!(!vault.needs_rekey());
     let public = vault.index().current(&host("a")).unwrap();
     for path in [&plain_ssh, &locked_ssh, &from_age, &locked] {
@@ -136,15 +142,15 @@ fn a_removed_recipient_is_shut_out_by_a_rekey_and_nobody_shuts_himself_out() {
     let theirs = Identities::load(&[theirs], &Unattended).unwrap();
     let before = fs::read_to_string(bench.path("vault/recipients.txt")).unwrap();
     bench.add_recipient(recipient.as_str());
-    bench.vault().rekey(&bench.identities).unwrap();
+    bench.vault().rekey(&bench.identities, now()).unwrap();
     bench.vault().unlock(&theirs).private_key(&host("a")).unwrap();
 
     fs::write(bench.path("vault/recipients.txt"), format!("{recipient}\n")).unwrap();
-    let error = bench.vault().rekey(&bench.identities).unwrap_err();
+    let error = bench.vault().rekey(&bench.identities, now()).unwrap_err();
     assert!(matches!(error, VaultError::LockedOut { .. }), "{error}");
 
     fs::write(bench.path("vault/recipients.txt"), before).unwrap();
-    bench.vault().rekey(&bench.identities).unwrap();
+    bench.vault().rekey(&bench.identities, now()).unwrap();
     let error = bench.vault().unlock(&theirs).private_key(&host("a")).unwrap_err();
     let VaultError::WrongIdentity { tried, recipients, .. } = &error else { panic!("{error}") };
     assert_eq!(*tried, [recipient.to_string()]);

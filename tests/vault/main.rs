@@ -4,6 +4,7 @@
 
 mod bench;
 mod command_line;
+mod epochs;
 mod files;
 mod interop;
 mod rotation;
