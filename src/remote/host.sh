@@ -448,10 +448,25 @@ within() { # SECONDS ID FUNCTION WORDS…
 	setsid sh "$run/$1/host.sh" "" step "$@" </dev/null >/dev/null 2>&1 &
 	p=$!
 	while going $p; do
-		[ $n -gt 0 ] || { kill -KILL -$p; wait $p; return 124; }
+		[ $n -gt 0 ] || { (end_session "$p"); wait "$p"; return 124; }
 		n=$((n - 1)); sleep 0.02
 	done
 	wait $p
+} 2>/dev/null
+
+# Ends all processes of a session but the tunnels that it started: with a tunnel would go its interface,
+# and then nobody could take its rules down as they were made.
+end_session() { # PID of its leader
+	for n in 1 2 3; do
+		for f in /proc/[0-9]*/stat; do
+			read -r l <"$f" || continue
+			# shellcheck disable=SC2086 # the numbers behind its name: state, parent, group, session
+			set -- "$1" ${l##*) }
+			[ "$5" = "$1" ] || continue
+			p=${f#/proc/} p=${p%/stat}
+			is_tunnel "$p" || kill -KILL "$p"
+		done
+	done
 } 2>/dev/null
 
 going() { read -r _ _ s _ <"/proc/$1/stat" && [ "$s" != Z ]; } 2>/dev/null # PID; its name has no blank
@@ -472,6 +487,7 @@ step() { # ID FUNCTION WORDS…
 	old_link) old_link "$1" ;;
 	old_table) old_table "$1" ;;
 	old_rules) old_rules ;;
+	clear_rules) clear_rules ;;
 	esac
 } 2>/dev/null
 
@@ -657,8 +673,8 @@ hold_unit() { # UNIT: in the midst of its start or stop
 is_tunnel() { # PID: the interface would go with it, and with it what takes its rules down
 	read -r name <"/proc/$1/comm" || return 0
 	[ "$name" != wireguard-go ] || return 0
-	for f in /run/wireguard/*.wgfleet; do
-		! read -r p _ <"$f" || [ "$p" != "$1" ] || return 0
+	for mark in /run/wireguard/*.wgfleet; do
+		! read -r marked _ <"$mark" || [ "$marked" != "$1" ] || return 0
 	done
 	return 1
 } 2>/dev/null
@@ -723,6 +739,33 @@ old_link() { # IF, which was there
 # An endpoint moves by itself.
 conf_sum() { grep -v '^Endpoint' | sort | sha256sum; }
 
+# Rules that the policy routing of a tunnel of this change left behind, because it died before wg-quick
+# could take them down: with them still there, wg-quick's new ones come in the wrong order and the host
+# is cut off. Nobody else's are touched.
+clear_rules() {
+	show_tables | while read -r _ family name; do
+		i=${name#wg-quick-}
+		[ -e "$stage/old/$i.live" ] || [ -e "$stage/old/$i.absent" ] || continue
+		[ "$i" = "$name" ] || link "$i" || nft delete table "$family" "$name"
+	done
+	for f in 4 6; do
+		gone=0
+		# shellcheck disable=SC2013 # one word a line
+		for mark in $(ip "-$f" rule show | sed -n 's/.*not from all fwmark \(0x[0-9a-f]*\) lookup.*/\1/p' | sort -u); do
+			! wg show all fwmark | grep -q "[[:blank:]]$mark\$" || continue
+			had=$(grep -c "^$f quick: not from all fwmark $mark " "$stage/old/rules")
+			# Before the change it was there: ours where an interface of the change had the mark.
+			[ "$had" = 0 ] || cat "$stage/old/"*.live 2>/dev/null | grep -qi "^FwMark = $mark\$" || continue
+			gone=$((gone + had))
+			while ip "-$f" rule del not fwmark "$mark"; do :; done
+		done
+		left=$(($(grep -c "^$f quick: .*suppress_prefixlength 0" "$stage/old/rules") - gone))
+		while [ "$(ip "-$f" rule show | grep -c 'suppress_prefixlength 0')" -gt "$left" ]; do
+			ip "-$f" rule del table main suppress_prefixlength 0 || break
+		done
+	done
+} 2>/dev/null
+
 old_rules() { # what wg-quick made for an interface that is gone again, where it could not take it back itself
 	show_tables | while read -r word family name; do
 		! grep -qx "$word $family $name" "$stage/old/tables" || continue
@@ -752,9 +795,16 @@ old_table() { # NAME; in one go: what passes just now is never without its rules
 	same_table "$1"
 }
 
+tunnels_are_up() { # every interface that was there is there
+	for f in "$stage"/old/*.live; do
+		i=${f##*/}
+		[ ! -e "$f" ] || link "${i%.live}" || return 1
+	done
+}
+
 stop_work() { # no operation may come after the rollback has begun
 	[ -e "$stage/worker" ] && read -r pid <"$stage/worker" || return 0
-	! runs "$pid" work || kill -KILL "-$pid"
+	! runs "$pid" work || (end_session "$pid")
 	n=0
 	while runs "$pid" work && [ $n -lt 100 ]; do n=$((n + 1)); sleep 0.05; done
 } 2>/dev/null
@@ -785,6 +835,7 @@ revert() { # ID, already claimed: takes everything back and says whether that wa
 		rm -f "/run/wireguard/$i.sock"
 		! link "$i" || bad="$bad $i"
 	done
+	[ ! -e "$stage/old/tables" ] || tunnels_are_up || within 20 "$1" clear_rules
 	within 60 "$1" old_files || bad="$bad disk"
 	[ ! -s "$stage/bad" ] || bad=$bad$(cat "$stage/bad")
 	if systemd_runs; then within 20 "$1" op reload; units 30 unit_on; fi
