@@ -11,7 +11,7 @@ use super::before::differences;
 use super::verdict::{self, Logins, Patience, ROLLBACK_LIMIT};
 use crate::desired::{DesiredPeer, Secrets};
 use crate::event::{Event, Sink};
-use crate::model::PublicKey;
+use crate::model::{PublicKey, Untrusted};
 use crate::observed::ObservedPeer;
 use crate::plan::{Change, Payload};
 use crate::remote::{Host, describe, observe_host};
@@ -235,15 +235,9 @@ pub(super) fn said(stdout: &str, stderr: &str) -> String {
     if text.is_empty() { "it ended without a word".to_owned() } else { text.to_owned() }
 }
 
-/// A host's text without what a terminal would obey; a few lines, each of some length.
+/// A host's text as it may be shown: a few lines, each of some length.
 fn shown(text: &str) -> String {
-    // Controls, and marks that turn the direction of what follows.
-    let plain = |c: char| match c {
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '?',
-        c if c.is_control() => '?',
-        c => c,
-    };
-    let line = |line: &str| line.chars().take(400).map(plain).collect::<String>();
+    let line = |line: &str| Untrusted::new(line.chars().take(400).collect::<String>()).to_string();
     text.lines().take(8).map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -285,9 +279,9 @@ mod tests {
     #[test]
     fn a_terminal_obeys_nothing_that_a_host_says() {
         let hostile = "failed 1 x: \u{1b}]0;owned\u{7}\u{202e}\u{9b}2J\r\nreverted\n";
-        assert_eq!(shown(hostile), "failed 1 x: ?]0;owned???2J\nreverted");
+        assert_eq!(shown(hostile), "failed 1 x: \\u{1b}]0;owned\\u{7}\\u{202e}\\u{9b}2J\nreverted");
         assert_eq!(shown("done\n"), "done");
-        assert_eq!(said("a\nb\u{1b}[1m\n", ""), "a b?[1m");
+        assert_eq!(said("a\nb\u{1b}[1m\n", ""), "a b\\u{1b}[1m");
         assert_eq!(said(&"x".repeat(9000), "").len(), 400);
         assert_eq!(said("\n", " "), "it ended without a word");
     }

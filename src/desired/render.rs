@@ -16,11 +16,24 @@ use zeroize::Zeroizing;
 use super::{DesiredHost, DesiredInterface, RenderedFile};
 use crate::model::{
     Fingerprint, FingerprintKey, FleetName, HostName, PresharedKey, PrivateKey, PublicKey,
+    is_deceptive,
 };
 use crate::observed::HIDDEN;
 
 /// The template that is used unless the inventory has its own `templates/wg0.conf.j2`.
 pub const DEFAULT_TEMPLATE: &str = include_str!("../../templates/wg0.conf.j2");
+
+/// What a template may compute for one file, in minijinja's steps; it may come from a stranger.
+const FUEL: u64 = 1_000_000;
+
+/// Steps on top of that for each peer; the default template takes some thirty.
+const FUEL_OF_A_PEER: u64 = 200;
+
+/// The most bytes that a template may write for one file.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Bytes on top of that for each peer.
+const MOST_BYTES_OF_A_PEER: usize = 1 << 10;
 
 /// What the marker of a secret begins and ends with; no name or address can hold it.
 const MARK: char = '\u{1}';
@@ -76,7 +89,9 @@ pub enum RenderError<E: std::error::Error + 'static> {
         host: HostName,
     },
     /// The rendered text has a character that could end a line or hide one.
-    #[error("the template of host {host} writes control character {found:?}")]
+    #[error(
+        "the template of host {host} writes {found:?}, which ends a line or hides what stands there"
+    )]
     Control {
         /// The host.
         host: HostName,
@@ -141,7 +156,7 @@ impl Renderer {
             source,
         })?;
         let marked = settled(marked, epoch_of(interface));
-        let unfit = |c: &char| c.is_control() && !matches!(*c, '\n' | '\t' | MARK);
+        let unfit = |c: &char| is_deceptive(*c) && !matches!(*c, '\n' | '\t' | MARK);
         if let Some(found) = marked.chars().find(unfit) {
             return Err(RenderError::Control { host: host.name.clone(), found });
         }
@@ -215,7 +230,11 @@ impl Renderer {
             .collect();
         peers.sort_by_key(|peer| peer.name);
         let addresses: Vec<String> = interface.addresses.iter().map(ToString::to_string).collect();
-        self.environment.get_template("wg0.conf.j2")?.render(context! {
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(FUEL + FUEL_OF_A_PEER * peers.len() as u64));
+        let limit = MOST_BYTES + MOST_BYTES_OF_A_PEER * peers.len();
+        let mut text = Limited { bytes: Vec::new(), limit };
+        let context = context! {
             fleet => self.fleet.as_str(),
             host => host.name.as_str(),
             network => interface.network.as_str(),
@@ -229,7 +248,31 @@ impl Renderer {
             table => interface.table.to_string(),
             hooks => Value::from(Serde(&interface.hooks)),
             peers => Value::from(Serde(&peers)),
-        })
+        };
+        environment.get_template("wg0.conf.j2")?.render_captured_to(context, &mut text)?;
+        String::from_utf8(text.bytes)
+            .map_err(|_| minijinja::Error::new(minijinja::ErrorKind::WriteFailure, "not UTF-8"))
+    }
+}
+
+/// What a template writes, up to a limit.
+struct Limited {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl std::io::Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.limit {
+            let what = format!("the template writes more than {} bytes", self.limit);
+            return Err(std::io::Error::other(what));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::finding::{Code, Finding};
 use crate::model::{
-    Family, FwMark, Keepalive, Located, Location, Mtu, Port, RouteTable, parse_net,
+    Family, FwMark, Keepalive, Located, Location, Mtu, Port, RouteTable, is_deceptive, parse_net,
 };
 
 use super::fields::{Field, Sink, shorten, wrong_type};
@@ -63,7 +63,7 @@ where
 /// A value outside its range; the title says what to write.
 pub(super) fn bad_value(title: &str, at: Location, sink: &mut Sink) {
     let title: String =
-        title.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        title.chars().map(|c| if is_deceptive(c) { '\u{fffd}' } else { c }).collect();
     let mut split = title.splitn(2, "; ");
     let (head, help) = (split.next().unwrap_or_default(), split.next());
     let mut finding = Finding::new(Code::BadValue, head, at);

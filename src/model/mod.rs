@@ -10,6 +10,7 @@ mod name;
 mod secret_text;
 mod settings;
 mod source;
+mod untrusted;
 
 pub use address::{
     AddressError, Endpoint, EndpointHost, Family, SshTarget, covers, host_net, is_private,
@@ -21,3 +22,4 @@ pub use name::{FleetName, GroupName, HostName, InterfaceName, NameError, Network
 pub use secret_text::SecretText;
 pub use settings::{Backend, Become, FwMark, Hook, Keepalive, Mtu, Port, RouteTable, SettingError};
 pub use source::{FileId, Located, Location, SourceFile, SourceMap};
+pub use untrusted::{Untrusted, is_deceptive};

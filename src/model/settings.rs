@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::is_deceptive;
+
 /// Why a setting was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
@@ -33,7 +35,8 @@ pub enum SettingError {
     },
     /// A hook that could end its line in the rendered file.
     #[error(
-        "a hook is one line of at most 4096 bytes without control characters and without '#', where \
+        "a hook is one line of at most 4096 bytes without control characters, without characters that are not seen or that turn the text's \
+         direction, and without '#', where \
          wg-quick(8) begins a comment whatever the quotes; put more into a script and call that"
     )]
     Hook,
@@ -278,7 +281,7 @@ impl FromStr for Hook {
 
     fn from_str(text: &str) -> Result<Self, SettingError> {
         let text = text.trim();
-        if text.is_empty() || text.len() > 4096 || text.chars().any(|c| c.is_control() || c == '#')
+        if text.is_empty() || text.len() > 4096 || text.chars().any(|c| is_deceptive(c) || c == '#')
         {
             return Err(SettingError::Hook);
         }

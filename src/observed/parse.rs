@@ -10,7 +10,7 @@ use super::{
     LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
     UnitState,
 };
-use crate::model::{FleetName, InterfaceName, Keepalive, parse_net};
+use crate::model::{FleetName, InterfaceName, Keepalive, is_deceptive, parse_net};
 
 /// Why an observation was refused. A refused host counts as one that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -295,7 +295,7 @@ fn socket(text: &str) -> Option<SocketAddr> {
 
 /// A word that can be shown to a person: printable, of a sane length.
 fn printable(word: &str) -> Option<String> {
-    (word.len() <= 256 && !word.chars().any(char::is_control)).then(|| word.to_owned())
+    (word.len() <= 256 && !word.chars().any(is_deceptive)).then(|| word.to_owned())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{Connector, Host, RemoteError};
 use crate::event::{Event, Sink, Stage};
-use crate::model::{Become, FingerprintKey, HostName, InterfaceName, SshTarget};
+use crate::model::{Become, FingerprintKey, HostName, InterfaceName, SshTarget, Untrusted};
 use crate::observed::{ObservedHost, parse};
 
 /// How long one look may take.
@@ -107,7 +107,10 @@ pub async fn observe_all(
 /// An error with its causes, on one line.
 pub(crate) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     let mut texts: Vec<String> = std::iter::successors(Some(error), |error| error.source())
-        .map(|error| error.to_string().replace('\n', " ").trim().to_owned())
+        .map(|error| {
+            let text = error.to_string().replace('\n', " ").trim().to_owned();
+            Untrusted::new(text).to_string()
+        })
         .collect();
     texts.dedup();
     texts.join(": ")

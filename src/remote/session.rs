@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::HOST_SCRIPT;
-use crate::model::{Become, SshTarget};
+use crate::model::{Become, SshTarget, Untrusted};
 
 /// Why something on a host did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +96,14 @@ impl Connector {
         if let Some(config) = &self.ssh_config {
             builder.config_file(config);
         }
-        let session = tokio::time::timeout(self.patience * 3, builder.connect_mux(target.as_str()))
+        // In parts: what stands at the host's place is never taken for a user, a port or an option.
+        if let Some(user) = target.user() {
+            builder.user(user.to_owned());
+        }
+        if let Some(port) = target.port() {
+            builder.port(port.get());
+        }
+        let session = tokio::time::timeout(self.patience * 3, builder.connect_mux(target.host()))
             .await
             .map_err(|_| RemoteError::Timeout((self.patience * 3).as_secs()))?
             .map_err(RemoteError::Connect)?;
@@ -198,14 +205,9 @@ fn text(bytes: Vec<u8>) -> String {
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// Text of a host that can be shown to a person: no control characters, a few lines.
+/// Text of a host that can be shown to a person: its last few lines.
 fn clean(text: &str) -> String {
-    let printable = |c: char| if c.is_control() && c != '\n' { '?' } else { c };
-    let lines: Vec<String> = text
-        .lines()
-        .rev()
-        .take(5)
-        .map(|line| line.chars().take(300).map(printable).collect())
-        .collect();
+    let shown = |line: &str| Untrusted::new(line.chars().take(300).collect::<String>()).to_string();
+    let lines: Vec<String> = text.lines().rev().take(5).map(shown).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join("; ")
 }

@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use anstyle::{AnsiColor, Style};
 use ipnet::IpNet;
 
-use crate::model::InterfaceName;
+use crate::model::{InterfaceName, Untrusted};
 use crate::observed::LiveBackend;
 use crate::plan::{
     Change, DiffLine, Disruption, FieldChange, FileAction, HostPlan, HostState, PeerRef, Plan,
@@ -83,14 +83,20 @@ fn host_plan(out: &mut String, host: &HostPlan) {
         HostState::Unreadable(reason) => {
             let _ = writeln!(
                 out,
-                "{BOLD}{}{BOLD:#}  {BAD}could not be read{BAD:#}: {reason}",
-                host.host
+                "{BOLD}{}{BOLD:#}  {BAD}could not be read{BAD:#}: {}",
+                host.host,
+                Untrusted::new(reason.as_str())
             );
             let _ = writeln!(out, "  {DIM}its peers keep what the file gives it{DIM:#}\n");
             return;
         }
         HostState::Blocked(reason) => {
-            let _ = writeln!(out, "{BOLD}{}{BOLD:#}  {BAD}blocked{BAD:#}: {reason}", host.host);
+            let _ = writeln!(
+                out,
+                "{BOLD}{}{BOLD:#}  {BAD}blocked{BAD:#}: {}",
+                host.host,
+                Untrusted::new(reason.as_str())
+            );
         }
         HostState::Ready if host.changes.is_empty() => return,
         HostState::Ready => {
@@ -211,7 +217,12 @@ fn file(out: &mut String, path: &str, action: FileAction, diff: &[DiffLine]) {
             '-' => Sign::Remove.style(),
             _ => DIM,
         };
-        let _ = writeln!(out, "      {style}{} {}{style:#}", row.sign, plain(&row.text));
+        let _ = writeln!(
+            out,
+            "      {style}{} {}{style:#}",
+            row.sign,
+            Untrusted::new(row.text.as_str())
+        );
     }
 }
 
@@ -283,9 +294,4 @@ const fn backend_name(backend: LiveBackend) -> &'static str {
         LiveBackend::Embedded => "embedded",
         LiveBackend::Userspace => "wireguard-go",
     }
-}
-
-/// A line of a host's file, without what a terminal would obey.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

@@ -85,7 +85,7 @@ fn result(finding: &Finding, sources: &SourceMap) -> Value {
         .map(|(id, label)| {
             let mut place = location(label.at, sources);
             place["id"] = json!(id + 1);
-            place["message"] = json!({ "text": text_of(label) });
+            place["message"] = json!({ "text": plain(text_of(label)) });
             place
         })
         .collect();
@@ -93,7 +93,7 @@ fn result(finding: &Finding, sources: &SourceMap) -> Value {
         "ruleId": finding.code.to_string(),
         "ruleIndex": index,
         "level": level(finding.severity),
-        "message": { "text": message },
+        "message": { "text": plain(&message) },
         "locations": [location(finding.primary.at, sources)],
         "relatedLocations": related,
         "occurrenceCount": finding.count,
@@ -104,6 +104,19 @@ fn result(finding: &Finding, sources: &SourceMap) -> Value {
 
 fn text_of(label: &Label) -> &str {
     if label.text.is_empty() { "see here" } else { &label.text }
+}
+
+/// Text in which nothing is a link: SARIF 2.1.0 section 3.11.6 reads `[…](…)` in a message as one, and a
+/// name or value of the file must not become it.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '[' | ']' | '\\') {
+            plain.push('\\');
+        }
+        plain.push(c);
+    }
+    plain
 }
 
 fn location(at: Location, sources: &SourceMap) -> Value {
@@ -154,6 +167,12 @@ fn uri(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_text_becomes_a_link() {
+        let text = plain("no key `[x](https://example.com)` \\ here");
+        assert_eq!(text, r"no key `\[x\](https://example.com)` \\ here");
+    }
 
     #[test]
     fn paths_become_uris() {
