@@ -74,7 +74,9 @@ pub(super) fn run(args: &CheckArgs, global: &Global, format: Asked) -> CommandRe
     if finding::any_error(findings) {
         return Ok(Exit::Findings);
     }
-    if let Some(fleet) = &reading.fleet {
+    if let Some(fleet) = &reading.fleet
+        && fleet.loaded.lock_path.is_some()
+    {
         fleet.pin(global)?;
     }
     Ok(Exit::Done)

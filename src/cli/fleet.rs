@@ -71,7 +71,7 @@ impl Fleet {
 
     /// Reads the inventory and gives all findings; no fleet where the file itself is wrong.
     pub(super) fn read(global: &Global) -> Result<Reading, CommandError> {
-        let loaded = load(&global.file)?;
+        let loaded = load(global)?;
         let mut findings = loaded.findings.clone();
         let Some(inventory) = &loaded.inventory else {
             return Ok(Reading { fleet: None, findings, loaded: Some(loaded) });
@@ -88,7 +88,18 @@ impl Fleet {
 
     /// Writes newly allocated addresses to the lock file.
     pub(super) fn pin(&self, global: &Global) -> Result<(), CommandError> {
-        let path = self.loaded.lock_path.display();
+        let Some(path) = &self.loaded.lock_path else {
+            if !self.loaded.lock_changed {
+                return Ok(());
+            }
+            return Err(CommandError::message(
+                Exit::Usage,
+                "the inventory on stdin has hosts without an address, and there is no lock file \
+                 to pin one in",
+            )
+            .hint("name the lock file with --lock FILE, or write the addresses into the file"));
+        };
+        let path = path.display();
         if self.loaded.lock_changed && global.locked {
             return Err(CommandError::message(
                 Exit::Findings,
@@ -169,10 +180,12 @@ impl Fleet {
 
     fn renderer(&self) -> Result<Renderer, CommandError> {
         let path = self.loaded.folder.join(TEMPLATE);
-        let text = if path.exists() {
-            let bytes = crate::sys::read_limited(&path, TEMPLATE_LIMIT)
-                .map_err(|error| CommandError::new(Exit::Failed, &error))?;
-            String::from_utf8(bytes).map_err(|error| CommandError::new(Exit::Findings, &error))?
+        let text = if path.symlink_metadata().is_ok() {
+            let bytes = self.loaded.allowed.clone().read(&path, TEMPLATE_LIMIT);
+            let bytes = bytes.map_err(|error| CommandError::new(Exit::Findings, &error))?;
+            String::from_utf8(bytes).map_err(|_| {
+                CommandError::message(Exit::Findings, format!("{} is not UTF-8", path.display()))
+            })?
         } else {
             DEFAULT_TEMPLATE.to_owned()
         };

@@ -7,9 +7,23 @@ use clap::{Args, ValueEnum};
 /// Arguments that every command takes.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// The inventory: a fleet file, or a folder that holds fleet.yaml
+    /// The inventory: a fleet file, a folder that holds fleet.yaml, or - for stdin
     #[arg(short, long, global = true, default_value = "fleet.yaml", value_name = "PATH")]
     pub file: PathBuf,
+
+    /// Lock file of the inventory [default: beside it; none for stdin]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+
+    /// Further folder that `include` may read from, beside the fleet's own and what git tracks
+    #[arg(
+        long,
+        global = true,
+        env = "WGFLEET_INCLUDE_FROM",
+        value_delimiter = ':',
+        value_name = "DIR"
+    )]
+    pub include_from: Vec<PathBuf>,
 
     /// What to print on stdout: what `--format` asked for.
     #[arg(skip = Format::Human)]

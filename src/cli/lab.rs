@@ -245,7 +245,7 @@ fn chosen(global: &Global, name: &Name) -> Result<FleetName, CommandError> {
     }
     let mut labs = Lab::list();
     if labs.len() > 1
-        && let Ok(loaded) = super::load::load(&global.file)
+        && let Ok(loaded) = super::load::load(global)
         && let Some(inventory) = loaded.inventory
         && labs.contains(&inventory.fleet.value)
     {
@@ -270,7 +270,7 @@ fn open(global: &Global, name: &Name) -> Result<Lab, CommandError> {
 /// What is to be raised.
 fn spec(global: &Global, args: &UpArgs) -> Result<Spec, CommandError> {
     let Some(path) = &args.spec else {
-        let loaded = super::load::load(&global.file)?;
+        let loaded = super::load::load(global)?;
         if let Some(inventory) = &loaded.inventory {
             return Spec::from_inventory(inventory)
                 .map_err(|error| CommandError::new(Exit::Findings, &error));

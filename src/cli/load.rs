@@ -2,23 +2,62 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::finding::{self, Code, Finding};
 use crate::inventory::{
     Inventory, Lock, LockError, MAX_FILE_BYTES, MAX_LOCK_BYTES, Parsed, Reader, allocate,
 };
 use crate::model::{Located, Location, SourceMap};
-use crate::sys::{self, FileError};
+use crate::sys::{self, ConfinedError, Confinement, FileError};
 
-use super::{CommandError, Exit};
+use super::git::WorkTree;
+use super::{CommandError, Exit, Global};
 
 /// Name of the fleet file in a folder.
 pub const FLEET_FILE: &str = "fleet.yaml";
 /// Files that one inventory may have.
 const MAX_FILES: usize = 10_000;
+/// Bytes that all files of one inventory may have together.
+const MAX_ALL_BYTES: usize = 64 << 20;
 /// Includes within includes.
 const MAX_INCLUDES: usize = 16;
+
+/// What an inventory on stdin is called.
+const STDIN: &str = "-";
+
+/// Where an inventory comes from: what the operator names, and so may lie anywhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The fleet file, a folder that holds `fleet.yaml`, or `-` for stdin.
+    pub file: &'a Path,
+    /// The lock file, where it is not the one beside the fleet file.
+    pub lock: Option<&'a Path>,
+    /// Further folders that includes may come from.
+    pub include_from: &'a [PathBuf],
+}
+
+impl<'a> From<&'a Global> for Origin<'a> {
+    fn from(global: &'a Global) -> Self {
+        Self {
+            file: &global.file,
+            lock: global.lock.as_deref(),
+            include_from: &global.include_from,
+        }
+    }
+}
+
+impl<'a> From<&'a PathBuf> for Origin<'a> {
+    fn from(file: &'a PathBuf) -> Self {
+        file.as_path().into()
+    }
+}
+
+impl<'a> From<&'a Path> for Origin<'a> {
+    fn from(file: &'a Path) -> Self {
+        Self { file, lock: None, include_from: &[] }
+    }
+}
 
 /// An inventory as it lies on disk.
 #[derive(Debug)]
@@ -31,14 +70,16 @@ pub struct Loaded {
     pub sources: SourceMap,
     /// Every tunnel address, those that this run allocated too.
     pub lock: Lock,
-    /// Where the lock file belongs.
-    pub lock_path: PathBuf,
+    /// Where the lock file belongs; `None` for an inventory on stdin without one.
+    pub lock_path: Option<PathBuf>,
     /// Whether [`Self::lock`] differs from what is on disk.
     pub lock_changed: bool,
     /// The fleet file.
     pub path: PathBuf,
     /// The folder that everything of this fleet lies in.
     pub folder: PathBuf,
+    /// Where its files may lie.
+    pub allowed: Allowed,
 }
 
 impl Loaded {
@@ -47,25 +88,37 @@ impl Loaded {
     /// # Errors
     /// [`FileError::Write`]; the old file is untouched.
     pub fn save_lock(&self) -> Result<bool, FileError> {
-        if self.lock_changed {
-            let text = self.lock.to_text();
-            sys::write_atomic(&self.lock_path, text.as_bytes(), sys::Mode::Public)?;
-        }
-        Ok(self.lock_changed)
+        let Some(path) = self.lock_path.as_ref().filter(|_| self.lock_changed) else {
+            return Ok(false);
+        };
+        // What a link leads to was read; it is replaced, and the link stays.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        let text = self.lock.to_text();
+        sys::write_atomic(&path, text.as_bytes(), sys::Mode::Public)?;
+        Ok(true)
     }
 }
 
-/// Loads the inventory of a fleet file, or of a folder that holds `fleet.yaml`.
+/// Loads an inventory. What it names itself, its includes and the lock and template beside it, lies
+/// in its own folder, is tracked by git in its work tree, or lies in a folder that the operator
+/// allows; only regular files are opened.
 ///
 /// # Errors
 /// Where the fleet file itself cannot be read; everything else is a finding.
-pub fn load(file: &Path) -> Result<Loaded, CommandError> {
-    let path = if file.is_dir() { file.join(FLEET_FILE) } else { file.to_owned() };
+pub fn load<'a>(origin: impl Into<Origin<'a>>) -> Result<Loaded, CommandError> {
+    let Origin { file, lock, include_from } = origin.into();
+    let stdin = file == Path::new(STDIN);
+    let path = if !stdin && file.is_dir() { file.join(FLEET_FILE) } else { file.to_owned() };
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     };
-    let bytes = sys::read_limited(&path, MAX_FILE_BYTES as u64).map_err(|error| {
+    let bytes = if stdin {
+        sys::read_limited(Path::new("/dev/stdin"), MAX_FILE_BYTES as u64)
+    } else {
+        sys::read_limited(&path, MAX_FILE_BYTES as u64)
+    };
+    let bytes = bytes.map_err(|error| {
         let failed = CommandError::new(Exit::Failed, &error);
         match &error {
             FileError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
@@ -74,11 +127,29 @@ pub fn load(file: &Path) -> Result<Loaded, CommandError> {
             _ => failed,
         }
     })?;
-    let mut loader = Loader { reader: Reader::default(), seen: Vec::new() };
+    let allowed = Allowed::new(&folder, include_from)?;
+    let path = if stdin { PathBuf::from("stdin") } else { path };
+    let mut loader =
+        Loader { reader: Reader::default(), seen: Vec::new(), allowed, bytes: bytes.len() };
     loader.file(path.clone(), bytes, &mut Vec::new());
-    let Parsed { inventory, mut findings, mut sources } = loader.reader.finish();
-    let lock_path = path.with_extension("lock");
-    let held = read_lock(&lock_path, &mut sources, &mut findings)?;
+    let Loader { reader, mut allowed, .. } = loader;
+    let Parsed { inventory, mut findings, mut sources } = reader.finish();
+    let lock_path = match lock {
+        Some(lock) => Some(lock.to_owned()),
+        None if stdin => None,
+        None => Some(path.with_extension("lock")),
+    };
+    let held = match &lock_path {
+        Some(path) => {
+            let bytes = if lock.is_some() {
+                sys::read_limited(path, MAX_LOCK_BYTES).map_err(ConfinedError::from)
+            } else {
+                allowed.read(path, MAX_LOCK_BYTES)
+            };
+            read_lock(path, bytes, &mut sources, &mut findings)?
+        }
+        None => Some(Lock::default()),
+    };
     let lock = match (&inventory, &held) {
         (Some(inventory), Some(held)) => {
             let (lock, more) = allocate(inventory, held);
@@ -89,31 +160,106 @@ pub fn load(file: &Path) -> Result<Loaded, CommandError> {
     };
     finding::sort(&mut findings);
     let lock_changed = held.is_some_and(|held| held != lock);
-    Ok(Loaded { inventory, findings, sources, lock, lock_path, lock_changed, path, folder })
+    let loaded = Loaded {
+        inventory,
+        findings,
+        sources,
+        lock,
+        lock_path,
+        lock_changed,
+        path,
+        folder,
+        allowed,
+    };
+    Ok(loaded)
+}
+
+/// Where an inventory's own files may lie.
+#[derive(Debug, Clone)]
+pub struct Allowed {
+    confinement: Confinement,
+    folder: PathBuf,
+    /// What git tracks is looked up once, and only where something lies outside the folder.
+    asked_git: bool,
+    /// Whether the operator allows further folders.
+    wide: bool,
+}
+
+impl Allowed {
+    fn new(folder: &Path, include_from: &[PathBuf]) -> Result<Self, CommandError> {
+        let mut confinement = Confinement::default();
+        for folder in include_from.iter().map(PathBuf::as_path).chain([folder]) {
+            confinement.allow(folder).map_err(|source| {
+                let path = folder.to_owned();
+                CommandError::new(Exit::Failed, &FileError::Read { path, source })
+            })?;
+        }
+        Ok(Self {
+            confinement,
+            folder: folder.to_owned(),
+            asked_git: false,
+            wide: !include_from.is_empty(),
+        })
+    }
+
+    /// Reads a file that the inventory names.
+    ///
+    /// # Errors
+    /// [`ConfinedError`].
+    pub fn read(&mut self, path: &Path, limit: u64) -> Result<Vec<u8>, ConfinedError> {
+        match self.confinement.read(path, limit) {
+            Err(ConfinedError::Outside { .. }) if !self.asked_git => {
+                self.asked_git = true;
+                if let Some(tree) = WorkTree::of(&self.folder) {
+                    self.confinement.allow_files(tree.tracked());
+                }
+                self.confinement.read(path, limit)
+            }
+            read => read,
+        }
+    }
 }
 
 /// The lock on disk, empty where there is none; `None` with a finding where it cannot be used.
 fn read_lock(
     path: &Path,
+    bytes: Result<Vec<u8>, ConfinedError>,
     sources: &mut SourceMap,
     findings: &mut Vec<Finding>,
 ) -> Result<Option<Lock>, CommandError> {
-    let bytes = match sys::read_limited(path, MAX_LOCK_BYTES) {
+    let bytes = match bytes {
         Ok(bytes) => bytes,
-        Err(FileError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+        Err(ConfinedError::File(FileError::Read { source, .. }))
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
             return Ok(Some(Lock::default()));
         }
-        Err(error) => return Err(CommandError::new(Exit::Failed, &error)),
+        Err(error) => {
+            let failed = CommandError::new(Exit::Failed, &error);
+            return Err(match error {
+                ConfinedError::File(_) => failed,
+                _ => failed.hint("a lock file is a regular file; name another one with --lock"),
+            });
+        }
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let parsed = Lock::parse(&text);
-    let at = parsed.as_ref().err().map(|error| position(error, &text));
-    let file = sources.add(path.to_owned(), text);
-    match parsed {
-        Ok(lock) => Ok(Some(lock)),
+    match Lock::parse(&text) {
+        Ok(lock) => {
+            sources.add(path.to_owned(), text);
+            Ok(Some(lock))
+        }
         Err(error) => {
-            let at = Location { file, ..at.unwrap_or(Location::start_of(file)) };
-            findings.push(Finding::new(Code::LockFile, error.to_string(), at).help(match error {
+            // What is no lock file is named and never quoted: it may be anything.
+            let (line, column) = error.position();
+            let file = sources.add(path.to_owned(), String::new());
+            let at = Location::start_of(file);
+            let title = match error {
+                LockError::Syntax { .. } => {
+                    format!("the lock file is not one: line {line}, column {column}")
+                }
+                LockError::Version { .. } => error.to_string(),
+            };
+            findings.push(Finding::new(Code::LockFile, title, at).help(match error {
                 LockError::Syntax { .. } => {
                     "take the file from version control; without it every allocated address changes"
                 }
@@ -124,20 +270,13 @@ fn read_lock(
     }
 }
 
-/// The place of an error in the text of a lock file.
-fn position(error: &LockError, text: &str) -> Location {
-    let (line, column) = error.position();
-    let before: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
-    let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let byte = narrow(before + column.saturating_sub(1));
-    let file = crate::model::FileId(0);
-    Location { file, line: narrow(line), column: narrow(column), start: byte, end: byte }
-}
-
 struct Loader {
     reader: Reader,
     /// Canonical paths of all files so far.
     seen: Vec<PathBuf>,
+    allowed: Allowed,
+    /// Bytes of all files so far.
+    bytes: usize,
 }
 
 impl Loader {
@@ -177,6 +316,17 @@ impl Loader {
         let glob = pattern.value.contains(['*', '?']);
         let found =
             if glob { matches(folder, &pattern.value) } else { vec![folder.join(&pattern.value)] };
+        let leaves = || {
+            let parts = Path::new(&pattern.value).components();
+            parts.into_iter().any(|part| matches!(part, Component::RootDir | Component::ParentDir))
+        };
+        if glob && leaves() && !self.allowed.wide {
+            let title = format!("the pattern `{}` leaves the folder of its file", pattern.value);
+            let help = "a pattern with `*` or `?` matches below the file's own folder; to include \
+                        others, name them, or allow their folder with `--include-from DIR`";
+            self.report(title, pattern.at, help);
+            return;
+        }
         if found.is_empty() {
             let title = format!("no file matches `{}`", pattern.value);
             self.report(title, pattern.at, "the pattern is relative to this file");
@@ -205,16 +355,36 @@ impl Loader {
                 self.report(title, pattern.at, "include fewer files");
                 return;
             }
-            match sys::read_limited(&path, MAX_FILE_BYTES as u64) {
-                Ok(bytes) => self.file(path, bytes, ancestors),
+            match self.allowed.read(&path, MAX_FILE_BYTES as u64) {
+                Ok(bytes) if self.bytes + bytes.len() > MAX_ALL_BYTES => {
+                    let title = format!("the files have more than {MAX_ALL_BYTES} bytes together");
+                    self.report(title, pattern.at, "include fewer files");
+                    return;
+                }
+                Ok(bytes) => {
+                    self.bytes += bytes.len();
+                    self.file(path, bytes, ancestors);
+                }
                 Err(error) => {
                     let cause = std::error::Error::source(&error);
                     let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-                    self.report(
-                        format!("{error}{cause}"),
-                        pattern.at,
-                        "the path is relative to this file",
-                    );
+                    let help = match error {
+                        ConfinedError::Outside { .. } => {
+                            "an inventory reads what lies below its own folder or is tracked by \
+                             git in its work tree, and nothing in `.git`; allow another folder \
+                             with `--include-from DIR`"
+                        }
+                        ConfinedError::NotRegular { .. } => "name a regular file",
+                        ConfinedError::File(_) => "the path is relative to this file",
+                    };
+                    if glob && matches!(error, ConfinedError::Outside { .. }) {
+                        // Names of files elsewhere are nobody's to read.
+                        let title =
+                            format!("`{}` matches files outside the fleet's folder", pattern.value);
+                        self.report(title, pattern.at, help);
+                        return;
+                    }
+                    self.report(format!("{error}{cause}"), pattern.at, help);
                 }
             }
         }

@@ -8,6 +8,7 @@ mod completions;
 mod error;
 mod exit;
 mod fleet;
+mod git;
 mod global;
 mod init;
 mod interrupt;

@@ -7,7 +7,8 @@ use crate::model::{FileId, Located, Location, SourceMap};
 
 use super::draft::{self, Draft};
 use super::fields::Sink;
-use super::node::Node;
+use super::keys::FLEET;
+use super::node::{Kind, Node};
 use super::{Inventory, resolve, secret, yaml};
 
 /// What came of a parse.
@@ -34,7 +35,21 @@ impl Reader {
     pub fn add(&mut self, path: PathBuf, text: String) -> Vec<Located<String>> {
         let file = self.sources.add(path, text);
         let text = &self.sources.file(file).text;
+        let before = self.sink.findings.len();
         let root = yaml::parse(text, file, &mut self.sink.findings);
+        if !is_inventory(text, root.as_ref()) {
+            // It may be anything, such as a key or a list of passwords: it is named, never quoted.
+            self.sink.findings.truncate(before);
+            let path = self.sources.file(file).path.display().to_string();
+            let title = format!("{path} is no inventory");
+            self.sources.forget(file);
+            let help = "it has none of an inventory's keys, such as `fleet`, `networks`, `sites` or \
+                        `hosts`; its content is not shown";
+            let at = Location::start_of(file);
+            self.sink.push(Finding::new(Code::WrongType, title, at).help(help));
+            self.documents.push((file, None));
+            return Vec::new();
+        }
         let includes = root
             .as_ref()
             .map(|root| draft::includes(root, &mut Sink::default()))
@@ -86,6 +101,29 @@ impl Reader {
             .filter(|_| !finding::any_error(&findings))
             .map(|inventory| Inventory { sources: sources.clone(), ..inventory });
         Parsed { inventory, findings, sources }
+    }
+}
+
+/// Whether a file is meant as an inventory: it has one of its keys, or would have but for an error of
+/// syntax. One without any content is an empty inventory.
+fn is_inventory(text: &str, root: Option<&Node>) -> bool {
+    let known = |name: &str| FLEET.find(name).is_some();
+    match root {
+        Some(Node { kind: Kind::Map(entries), .. }) => {
+            entries.is_empty() || entries.iter().any(|(key, _)| known(&key.value))
+        }
+        Some(Node { kind: Kind::Null, .. }) => true,
+        Some(_) => false,
+        None => {
+            let mut lines =
+                text.lines().map(str::trim_end).filter(|line| !line.trim_start().starts_with('#'));
+            let blank = lines.clone().all(|line| line.is_empty() || line == "---");
+            blank
+                || lines.any(|line| {
+                    let name = line.split_once(':').map(|(name, _)| name);
+                    name.is_some_and(|name| known(name.trim_start_matches(['{', '"', ' '])))
+                })
+        }
     }
 }
 

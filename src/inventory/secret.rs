@@ -14,9 +14,26 @@ const fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
 }
 
-/// Every stretch of a text that has the form of a key, except values of `public_key` and
-/// age's secret keys whole.
+/// Every stretch of a text that has the form of a secret: `WireGuard` keys except values of
+/// `public_key`, age's identities, private keys in PEM, and tokens that people paste by mistake.
+/// In order, and none within another.
 pub(super) fn keys_in(text: &str) -> Vec<Range<usize>> {
+    let mut found = blocks(text);
+    found.extend(wireguard_keys(text));
+    found.extend(PREFIXED.iter().flat_map(|prefix| prefixed(text, prefix)));
+    found.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
+    let mut end = 0;
+    found.retain(|range| {
+        let apart = range.start >= end;
+        if apart {
+            end = range.end;
+        }
+        apart
+    });
+    found
+}
+
+fn wireguard_keys(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     let mut at = 0;
@@ -30,6 +47,63 @@ pub(super) fn keys_in(text: &str) -> Vec<Range<usize>> {
             found.push(at..end);
         }
         at = end;
+    }
+    found
+}
+
+/// What a secret begins with, and how many characters it has at least behind that.
+struct Prefix {
+    begin: &'static str,
+    least: usize,
+}
+
+const PREFIXED: &[Prefix] = &[
+    Prefix { begin: "AGE-SECRET-KEY-", least: 20 },
+    Prefix { begin: "AGE-PLUGIN-", least: 10 },
+    Prefix { begin: "ghp_", least: 30 },
+    Prefix { begin: "gho_", least: 30 },
+    Prefix { begin: "ghs_", least: 30 },
+    Prefix { begin: "github_pat_", least: 30 },
+    Prefix { begin: "glpat-", least: 18 },
+    Prefix { begin: "xoxb-", least: 20 },
+    Prefix { begin: "AKIA", least: 16 },
+];
+
+fn prefixed(text: &str, prefix: &Prefix) -> Vec<Range<usize>> {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    // age writes its keys in one case, and reads either.
+    let upper = text.to_ascii_uppercase();
+    let (text, begin) = if prefix.begin.starts_with("AGE-") {
+        (upper.as_str(), prefix.begin)
+    } else {
+        (text, prefix.begin)
+    };
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices(begin) {
+        let behind = at + begin.len();
+        let end = behind + text.as_bytes()[behind..].iter().take_while(|b| word(b)).count();
+        if end - behind >= prefix.least {
+            found.push(at..end);
+        }
+    }
+    found
+}
+
+/// Private keys in PEM, from their first line to their last, or to the end where there is none.
+fn blocks(text: &str) -> Vec<Range<usize>> {
+    const BEGIN: &str = "-----BEGIN ";
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for (at, _) in text.match_indices(BEGIN) {
+        let line = text[at..].lines().next().unwrap_or_default();
+        let inside = found.last().is_some_and(|last| at < last.end);
+        if inside || !(line.contains("PRIVATE KEY") || line.contains("AGE ENCRYPTED")) {
+            continue;
+        }
+        let end = text[at..].find("-----END ").map_or(text.len(), |end| {
+            let end = at + end;
+            end + text[end..].lines().next().map_or(0, str::len)
+        });
+        found.push(at..end);
     }
     found
 }
@@ -49,7 +123,7 @@ fn follows_public_key(before: &[u8]) -> bool {
 
 /// A sentence of a report without anything that has the form of a key.
 pub(super) fn mask(text: &mut String) {
-    if text.len() < 44 {
+    if text.len() < 20 {
         return;
     }
     for range in keys_in(text).into_iter().rev() {
@@ -69,6 +143,20 @@ mod tests {
         assert_eq!(found.first(), Some(&(3..47)));
         assert!(keys_in(&format!("public_key: \"{KEY}\"")).is_empty());
         assert!(keys_in("name: not-a-key").is_empty());
+        for secret in [
+            "AGE-SECRET-KEY-1YX9K024AMDLZGXR3JT552MQRMNRYPP3AYJLAAK5NVW07H0F948QS2VECEM",
+            "age-secret-key-1yx9k024amdlzgxr3jt552mqrmnrypp3ayjlaak5nvw07h0f948qs2vecem",
+            "AGE-PLUGIN-YUBIKEY-1QYQSZQGPQYQSZQGPQYQSZ",
+            "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+            "AKIAIOSFODNN7EXAMPLE",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n-----END OPENSSH PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIE",
+        ] {
+            let mut text = format!("é: {secret}");
+            mask(&mut text);
+            assert_eq!(text, "é: [hidden]", "{secret}");
+        }
+        assert!(keys_in("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----").is_empty());
         let mut text = format!("\"{KEY}\" has no port");
         mask(&mut text);
         assert_eq!(text, "\"[hidden]\" has no port");

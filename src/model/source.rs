@@ -105,6 +105,13 @@ impl SourceMap {
         file.text.replace_range(range, &stars);
     }
 
+    /// Forgets the text of a file that must not be shown; only its name stays.
+    pub fn forget(&mut self, id: FileId) {
+        if let Some(file) = self.files.get_mut(id.0 as usize) {
+            file.text.clear();
+        }
+    }
+
     /// `path:line:column` of a place.
     #[must_use]
     pub fn describe(&self, at: Location) -> String {

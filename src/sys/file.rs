@@ -50,8 +50,17 @@ pub enum FileError {
 /// # Errors
 /// [`FileError::Read`] or [`FileError::TooLarge`].
 pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let file = File::open(path);
+    read_whole(
+        path,
+        file.map_err(|source| FileError::Read { path: path.to_owned(), source })?,
+        limit,
+    )
+}
+
+/// Reads what an open file holds, at most `limit` bytes; `path` is for errors.
+pub(super) fn read_whole(path: &Path, file: File, limit: u64) -> Result<Vec<u8>, FileError> {
     let failed = |source| FileError::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
     // Room for all of it, so that no copy with a key in it is left behind by growing.
     let length = file.metadata().map_or(0, |file| file.len()).min(limit);
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);

@@ -2,12 +2,14 @@
 //! clock.
 
 mod clock;
+mod confined;
 mod descriptors;
 mod digest;
 mod elf;
 mod file;
 
 pub use clock::{Clock, FixedClock, SystemClock};
+pub use confined::{ConfinedError, Confinement, read_regular};
 pub use descriptors::forget_inherited_descriptors;
 pub use digest::sha256;
 pub use elf::{Elf, read_elf};

@@ -1,0 +1,185 @@
+//! Reading files that a stranger names: regular ones, in allowed places, whatever links say.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+
+use super::FileError;
+use super::file::read_whole;
+
+/// Why a file that an inventory names is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfinedError {
+    /// It lies outside every allowed folder.
+    #[error("{path} lies outside the fleet's folder")]
+    Outside {
+        /// The path as it was named.
+        path: PathBuf,
+    },
+    /// It is a folder, a device, a pipe or a socket.
+    #[error("{path} is no regular file")]
+    NotRegular {
+        /// The path as it was named.
+        path: PathBuf,
+    },
+    /// It cannot be read, or is too large.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Folders that files may be read from; what lies in a `.git` below them is not theirs.
+#[derive(Debug, Clone, Default)]
+pub struct Confinement {
+    /// Canonical paths.
+    roots: Vec<PathBuf>,
+    /// Canonical paths of single files.
+    files: std::collections::BTreeSet<PathBuf>,
+}
+
+impl Confinement {
+    /// Allows what lies below a folder.
+    ///
+    /// # Errors
+    /// Where the folder is not there.
+    pub fn allow(&mut self, folder: &Path) -> io::Result<()> {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        self.roots.push(std::fs::canonicalize(folder)?);
+        Ok(())
+    }
+
+    /// Allows single files, by their canonical paths.
+    pub fn allow_files(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        self.files.extend(files);
+    }
+
+    /// Whether a canonical path may be read.
+    #[must_use]
+    pub fn allows(&self, real: &Path) -> bool {
+        let own = |root: &PathBuf| {
+            real.strip_prefix(root).is_ok_and(|below| {
+                !below.components().any(|part| part == Component::Normal(".git".as_ref()))
+            })
+        };
+        self.roots.iter().any(own) || self.files.contains(real)
+    }
+
+    /// Reads a regular file of at most `limit` bytes. The file that is judged is the one that is
+    /// read: links may change meanwhile. Nothing else is opened for reading, so that no pipe blocks
+    /// and no device hears of it.
+    ///
+    /// # Errors
+    /// [`ConfinedError`].
+    pub fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, ConfinedError> {
+        let handle = pin(path)?;
+        let real = std::fs::read_link(descriptor(&handle)).map_err(|error| failed(path, error))?;
+        if !self.allows(&real) {
+            return Err(ConfinedError::Outside { path: path.to_owned() });
+        }
+        read_pinned(path, &handle, limit)
+    }
+}
+
+/// Reads a regular file of at most `limit` bytes, wherever it lies.
+///
+/// # Errors
+/// [`ConfinedError::NotRegular`] or [`ConfinedError::File`].
+pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>, ConfinedError> {
+    read_pinned(path, &pin(path)?, limit)
+}
+
+fn failed(path: &Path, source: io::Error) -> FileError {
+    FileError::Read { path: path.to_owned(), source }
+}
+
+/// A handle that names a file without opening it.
+fn pin(path: &Path) -> Result<OwnedFd, FileError> {
+    open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|error| failed(path, error.into()))
+}
+
+fn descriptor(handle: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", handle.as_raw_fd())
+}
+
+fn read_pinned(path: &Path, handle: &OwnedFd, limit: u64) -> Result<Vec<u8>, ConfinedError> {
+    let status = fstat(handle.as_fd()).map_err(|error| failed(path, error.into()))?;
+    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+        return Err(ConfinedError::NotRegular { path: path.to_owned() });
+    }
+    let file = File::open(descriptor(handle)).map_err(|error| failed(path, error))?;
+    Ok(read_whole(path, file, limit)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn kind(error: &ConfinedError) -> &'static str {
+        match error {
+            ConfinedError::Outside { .. } => "outside",
+            ConfinedError::NotRegular { .. } => "not regular",
+            ConfinedError::File(_) => "file",
+        }
+    }
+
+    #[test]
+    fn only_regular_files_in_allowed_places_are_read() {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join("fleet");
+        for path in ["fleet/sites", "fleet/.git", "other"] {
+            fs::create_dir_all(top.path().join(path)).unwrap();
+        }
+        for path in ["fleet/a.yaml", "fleet/sites/b.yaml", "fleet/.git/config", "other/c.yaml"] {
+            fs::write(top.path().join(path), path).unwrap();
+        }
+        let link = |to: &str, name: &str| symlink(to, folder.join(name)).unwrap();
+        link("sites/b.yaml", "inside.yaml");
+        link("../other/c.yaml", "outside.yaml");
+        link("../other", "folder");
+        link("/proc/self/environ", "environ.yaml");
+        link(".git/config", "config.yaml");
+        link("/dev/null", "null.yaml");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            folder.join("pipe.yaml"),
+            FileType::Fifo,
+            Mode::RUSR | Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        let mut confinement = Confinement::default();
+        confinement.allow(&folder).unwrap();
+        let read = |name: &str| {
+            let read = confinement.read(&folder.join(name), 1 << 10);
+            read.map(|bytes| String::from_utf8(bytes).unwrap()).map_err(|error| kind(&error))
+        };
+        assert_eq!(read("a.yaml").as_deref(), Ok("fleet/a.yaml"));
+        assert_eq!(read("sites/../inside.yaml").as_deref(), Ok("fleet/sites/b.yaml"));
+        for name in [
+            "outside.yaml",
+            "folder/c.yaml",
+            "../other/c.yaml",
+            "environ.yaml",
+            "config.yaml",
+            ".git/config",
+            "null.yaml",
+            "/etc/hostname",
+        ] {
+            assert_eq!(read(name), Err("outside"), "{name}");
+        }
+        assert_eq!(read("pipe.yaml"), Err("not regular"));
+        assert_eq!(read("sites"), Err("not regular"));
+        assert_eq!(read("gone.yaml"), Err("file"));
+        let mut wider = confinement.clone();
+        wider.allow_files([fs::canonicalize(top.path().join("other/c.yaml")).unwrap()]);
+        assert!(wider.read(&folder.join("outside.yaml"), 1 << 10).is_ok());
+        let error = read_regular(&folder.join("pipe.yaml"), 1).unwrap_err();
+        assert_eq!(kind(&error), "not regular");
+    }
+}
