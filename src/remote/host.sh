@@ -31,8 +31,9 @@ agent=$lib/wgfleet
 armed=$run/armed
 unset WG_HIDE_KEYS
 
+say() { printf '%s\n' "$*"; } # echo(1) of some shells obeys what looks like \n in a file or an error
 have() { command -v "$1" >/dev/null 2>&1; }
-wg_path=$(command -v wg || echo none)
+wg_path=$(command -v wg || say none)
 have_wg() { [ "$wg_path" != none ]; }
 stand_in=$agent
 wg() { if have_wg; then command wg "$@"; else "$stand_in" wg "$@"; fi; }
@@ -42,7 +43,7 @@ quick() { # up|down IF, whichever of wg-quick and wgfleet is there
 	(umask 022; if have wg-quick; then command wg-quick "$@"; else "$agent" quick "$@"; fi)
 }
 link() { ip link show dev "$1" >/dev/null 2>&1; } # /sys may show another namespace's
-yes_no() { if "$@"; then echo yes; else echo no; fi; }
+yes_no() { if "$@"; then say yes; else say no; fi; }
 systemd_runs() { [ -d /run/systemd/system ]; }
 # shellcheck disable=SC2317 # called through yes_no
 kernel_has() { [ -d /sys/module/wireguard ] || modprobe -nq wireguard 2>/dev/null; }
@@ -89,13 +90,13 @@ tables() {
 advertised() {
 	for i in $(ip -6 route show default proto ra 2>/dev/null | sed -n 's/.* dev \([^ ]*\).*/\1/p' | sort -u); do
 		case $i in *[!A-Za-z0-9_=+.-]*) continue ;; esac
-		case $(cat "/proc/sys/net/ipv6/conf/$i/accept_ra" 2>/dev/null) in 1 | 2) echo "advertised $i" ;; esac
+		case $(cat "/proc/sys/net/ipv6/conf/$i/accept_ra" 2>/dev/null) in 1 | 2) say "advertised $i" ;; esac
 	done
 }
 
 show_link() { # IF
 	read_link "$1" || return 1
-	echo "interface $1 $kind $up $mtu"
+	say "interface $1 $kind $up $mtu"
 	ip -o addr show dev "$1" | awk -v i="$1" '{ print "address", i, $4 }'
 	for f in 4 6; do
 		ip "-$f" route show table all dev "$1" 2>/dev/null | awk -v i="$1" -v f="$f" -v names="$names" '
@@ -154,7 +155,7 @@ observe() {
 state() { # all that is observed
 	wanted=
 	while read -r word name; do [ "$word" != interface ] || wanted="$wanted $name"; done
-	echo observe 1
+	say observe 1
 	date '+now %s'
 	d=$(uname -rm)
 	printf 'machine %s\nkernel %s\n' "${d##* }" "${d%% *}"
@@ -162,23 +163,23 @@ state() { # all that is observed
 	printf 'systemd '; yes_no systemd_runs
 	printf 'kernel-wireguard '; yes_no kernel_has
 	printf 'tun '; yes_no test -c /dev/net/tun
-	for t in wg-quick ip nft resolvconf wireguard-go systemctl; do ! have $t || echo "tool $t"; done
-	! have_wg || echo tool wg
-	! agent_digest || echo "agent $d"
+	for t in wg-quick ip nft resolvconf wireguard-go systemctl; do ! have $t || say "tool $t"; done
+	! have_wg || say tool wg
+	! agent_digest || say "agent $d"
 	f=0; read -r f </proc/sys/net/ipv4/ip_forward # one digit
-	echo "forward4 $f"
+	say "forward4 $f"
 	f=0; [ ! -e /proc/sys/net/ipv6/conf/all/forwarding ] || read -r f </proc/sys/net/ipv6/conf/all/forwarding
 	[ "$f" = 0 ] || f=1
-	echo "forward6 $f"
+	say "forward6 $f"
 	advertised
-	! armed_id || claimed "$d" || ! timer_runs "$d" || echo "armed $d"
+	! armed_id || claimed "$d" || ! timer_runs "$d" || say "armed $d"
 	for f in "$run"/reverting.*; do # its rollback runs
 		claim_of "$f" reverting
-		if lives "$by" || timer_runs "$id"; then echo "armed $id"; fi
+		if lives "$by" || timer_runs "$id"; then say "armed $id"; fi
 	done
 	if have nft; then
 		d=$(nft list table inet wgfleet 2>/dev/null | sed -n 's/.*comment "wgfleet-\([0-9a-f]*\)".*/\1/p' | sort -u | head -n 2 | tr '\n' ,)
-		[ -z "$d" ] || echo "firewall ${d%,}"
+		[ -z "$d" ] || say "firewall ${d%,}"
 	fi
 	units=
 	for f in /etc/wireguard/*.conf; do
@@ -198,7 +199,7 @@ state() { # all that is observed
 				read -r state || state=unknown
 				e=no; [ ! -L "/etc/systemd/system/multi-user.target.wants/$u" ] || e=yes
 				a=no; [ "$state" != active ] || a=yes
-				echo "unit $u $e $a"
+				say "unit $u $e $a"
 			done
 		}
 	fi
@@ -240,7 +241,7 @@ state() { # all that is observed
 		done 2>/dev/null
 	fi
 	records
-	echo end
+	say end
 }
 
 # --------------------------------------------------------------------------------------- agent
@@ -259,25 +260,25 @@ agent_digest() { # sets d; the stamp saves reading the whole binary unless somet
 } 2>/dev/null
 
 push_agent() { # MACHINE SHA
-	[ "$(uname -m)" = "$1" ] || { echo "failed the host is not $1"; return 1; }
+	[ "$(uname -m)" = "$1" ] || { say "failed the host is not $1"; return 1; }
 	umask 022
 	mkdir -p $lib
 	# Root runs what lies there. (Who may write above it may write what root runs anyway: Debian's staff.)
 	case $(stat -c '%u %A' $lib) in
 	'0 d'????[!w]??[!w]?) ;;
-	*) echo "failed others than root may write to $lib: $(stat -c 'user %u, mode %a' $lib); run \`chown root:root $lib; chmod 755 $lib\` there"; return 1 ;;
+	*) say "failed others than root may write to $lib: $(stat -c 'user %u, mode %a' $lib); run \`chown root:root $lib; chmod 755 $lib\` there"; return 1 ;;
 	esac
 	tmp=$lib/.wgfleet.$$
-	cat >$tmp || { rm -f $tmp; echo "failed cannot write $lib: $(df -k $lib | awk 'END { print $4 }') KiB are free"; return 1; }
+	cat >$tmp || { rm -f $tmp; say "failed cannot write $lib: $(df -k $lib | awk 'END { print $4 }') KiB are free"; return 1; }
 	d=$(sha256sum $tmp | cut -d ' ' -f 1)
-	[ "$d" = "$2" ] || { rm -f $tmp; echo "failed the binary arrived damaged"; return 1; }
+	[ "$d" = "$2" ] || { rm -f $tmp; say "failed the binary arrived damaged"; return 1; }
 	chmod 755 $tmp
-	$tmp --version >/dev/null 2>&1 || { rm -f $tmp; echo "failed the binary does not run here"; return 1; }
+	$tmp --version >/dev/null 2>&1 || { rm -f $tmp; say "failed the binary does not run here"; return 1; }
 	sync $tmp 2>/dev/null || sync
 	mv -f $tmp $agent
 	for n in wgfleet-tunnel wg wg-quick; do ln -sfn wgfleet $lib/$n; done
-	echo "$d $(agent_stamp)" >$lib/wgfleet.sha256
-	echo 'done'
+	say "$d $(agent_stamp)" >$lib/wgfleet.sha256
+	say 'done'
 }
 
 # ---------------------------------------------------------------------------------- operations
@@ -474,7 +475,7 @@ going() { read -r _ _ s _ <"/proc/$1/stat" && [ "$s" != Z ]; } 2>/dev/null # PID
 step() { # ID FUNCTION WORDS…
 	stage=$run/$1 verb=$2
 	shift 2
-	echo 0 >/proc/$$/oom_score_adj # the timer's is its own
+	say 0 >/proc/$$/oom_score_adj # the timer's is its own
 	case $verb in
 	compare) compare ;;
 	snapshot) snapshot ;;
@@ -513,7 +514,7 @@ size_of() { du -sk "$1" 2>/dev/null | awk 'END { print $1 + 0 }'; }
 show_net() { # IF: link, addresses and routes as lines that ip(8) takes back; link-local IPv6 is the kernel's
 	read_link "$1" || return 1
 	if [ "$up" = yes ]; then up=up; else up=down; fi
-	echo "link set dev $1 mtu $mtu $up"
+	say "link set dev $1 mtu $mtu $up"
 	ip -o addr show dev "$1" | awk -v i="$1" '
 		$4 ~ /^fe80:/ { next }
 		{ a = $4; if ($5 == "peer") a = a " peer " $6; print "address add " a " dev " i }'
@@ -550,28 +551,28 @@ snapshot() {
 	if grep -Eq '^(quick-up|quick-down|start|stop|restart) ' "$stage/ops"; then
 		{ show_rules >"$stage/old/rules" && show_tables >"$stage/old/tables"; } || return 1
 		# wg-quick sets it for a full tunnel, and never back.
-		old=$(cat "/proc/sys/$valid_mark") && echo "$valid_mark $old" >>"$stage/old/sysctls"
+		old=$(cat "/proc/sys/$valid_mark") && say "$valid_mark $old" >>"$stage/old/sysctls"
 	fi
 	while read -r verb a b c _; do
 		case $verb in
 		touch)
 			if link "$a"; then
 				wg showconf "$a" >"$stage/old/$a.live" && show_net "$a" >"$stage/old/$a.net" || return 1
-				echo "$kind" >"$stage/old/$a.kind"
+				say "$kind" >"$stage/old/$a.kind"
 			else
 				: >"$stage/old/$a.absent"
 			fi
 			;;
 		file) old_file "$c" || return 1 ;;
 		keep) old_file "$c" || return 1 ;; # prepared before
-		prepare) old_folder "$c"; echo "$c" >>"$stage/old/prepared" ;;
+		prepare) old_folder "$c"; say "$c" >>"$stage/old/prepared" ;;
 		remove) old_file "$a" || return 1 ;;
 		protect) old_file "$b" || return 1 ;;
-		sysctl) old=$(cat "/proc/sys/$a") && echo "$a $old" >>"$stage/old/sysctls" ;; # read(1) stops after one byte there
+		sysctl) old=$(cat "/proc/sys/$a") && say "$a $old" >>"$stage/old/sysctls" ;; # read(1) stops after one byte there
 		nft) save_table "${b:-wgfleet}" ;;
 		nft-delete) save_table "${a:-wgfleet}" ;;
 		enable | disable | start | stop | restart)
-			grep -q "^$a " "$stage/old/units" || echo "$a $(unit_state "$a")" >>"$stage/old/units"
+			grep -q "^$a " "$stage/old/units" || say "$a $(unit_state "$a")" >>"$stage/old/units"
 			;;
 		esac
 	done <"$stage/ops"
@@ -582,12 +583,12 @@ snapshot() {
 
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 
-old_folder() { [ -d "${1%/*}" ] || echo "${1%/*}" >>"$stage/old/dirs"; } # PATH
+old_folder() { [ -d "${1%/*}" ] || say "${1%/*}" >>"$stage/old/dirs"; } # PATH
 
 old_file() { # PATH
 	files=$((${files:-0} + 1))
 	old_folder "$1"
-	if there "$1"; then cp -pP "$1" "$stage/old/file.$files" && echo "$files $1" >>"$stage/old/files"; else echo "- $1" >>"$stage/old/files"; fi
+	if there "$1"; then cp -pP "$1" "$stage/old/file.$files" && say "$files $1" >>"$stage/old/files"; else say "- $1" >>"$stage/old/files"; fi
 }
 
 save_table() { nft list table inet "$1" >"$stage/old/nft.$1" || : >"$stage/old/nft.$1"; } # NAME
@@ -605,7 +606,7 @@ show_rules() {
 
 show_tables() { ! have nft || nft list tables 2>/dev/null | sort; }
 
-unit_state() { echo "$(yes_no systemctl -q is-enabled "$1") $(yes_no systemctl -q is-active "$1")"; } # UNIT
+unit_state() { say "$(yes_no systemctl -q is-enabled "$1") $(yes_no systemctl -q is-active "$1")"; } # UNIT
 
 same_file() { # SAVED PATH: nothing to write, where nothing changed and the disk may be full
 	if [ -L "$1" ] || [ -L "$2" ]; then
@@ -814,7 +815,7 @@ revert() { # ID, already claimed: takes everything back and says whether that wa
 	rm -f "$stage/room"
 	stop_work
 	# Without a whole snapshot nothing was done.
-	if [ ! -d "$stage/old" ] || [ -e "$stage/saving" ]; then finish "$1"; echo reverted; return; fi
+	if [ ! -d "$stage/old" ] || [ -e "$stage/saving" ]; then finish "$1"; say reverted; return; fi
 	# A version before this one kept neither of them.
 	[ -e "$stage/host.sh" ] || { printf '%s\n' "$self" >"$stage/host.sh"; cp "$stage/ops" "$stage/begun"; }
 	! systemd_runs || units 10 hold_unit
@@ -855,7 +856,7 @@ revert() { # ID, already claimed: takes everything back and says whether that wa
 	fi
 	if [ -e "$stage/old/tables" ]; then within 20 "$1" old_rules; same_rules; fi
 	finish "$1"
-	if [ -z "$bad" ]; then echo reverted; else printf 'unverified%s\n' "$bad"; fi
+	if [ -z "$bad" ]; then say reverted; else printf 'unverified%s\n' "$bad"; fi
 }
 
 # ------------------------------------------------------------------------------ apply, confirm
@@ -907,7 +908,7 @@ keep() { # ID
 	done <"$stage/keep"
 	[ ! -d "$stage" ] || within 60 "$1" sync_names || bad="$bad (the disk does not say that it has it)"
 	finish "$1"
-	if [ -z "$bad" ]; then echo confirmed; else printf 'confirmed, but not for the next boot:%s\n' "$bad"; fi
+	if [ -z "$bad" ]; then say confirmed; else printf 'confirmed, but not for the next boot:%s\n' "$bad"; fi
 }
 
 finish() { # ID: who claimed it, or never armed it
@@ -952,43 +953,43 @@ clean_up() { # what a kill or a crash left behind; fails where this apply ends w
 		[ -e "$f" ] || continue
 		claim_of "$f" reverting
 		# Who claimed it may be at it just now, or its timer.
-		if lives "$by" || timer_runs "$id"; then echo "busy $id"; return 1; fi
-		mv "$f" "$run/reverting.$id.$(myself)" 2>/dev/null || { echo "busy $id"; return 1; }
+		if lives "$by" || timer_runs "$id"; then say "busy $id"; return 1; fi
+		mv "$f" "$run/reverting.$id.$(myself)" 2>/dev/null || { say "busy $id"; return 1; }
 		too_late "$id" ""
 		return 1
 	done
 	for f in "$run"/confirmed.*; do
 		[ -e "$f" ] || continue
 		claim_of "$f" confirmed
-		! lives "$by" || { echo "busy $id"; return 1; }
-		mv "$f" "$run/confirmed.$id.$(myself)" 2>/dev/null || { echo "busy $id"; return 1; }
+		! lives "$by" || { say "busy $id"; return 1; }
+		mv "$f" "$run/confirmed.$id.$(myself)" 2>/dev/null || { say "busy $id"; return 1; }
 		keep "$id" >/dev/null
 	done
 	if [ -e $armed ] && armed_id && { [ -d "$run/$d" ] || [ -e "$run/armed.$d" ] || timer_runs "$d"; }; then
 		id=$d
-		! timer_runs "$id" || { echo "busy $id"; return 1; }
+		! timer_runs "$id" || { say "busy $id"; return 1; }
 		if [ ! -e "$run/armed.$id" ]; then
 			# Claimed meanwhile, or armed by a version that had this one name only.
-			! claimed "$id" || { echo "busy $id"; return 1; }
+			! claimed "$id" || { say "busy $id"; return 1; }
 			ln $armed "$run/armed.$id" 2>/dev/null
 			d=
 			read -r d 2>/dev/null <"$run/armed.$id"
-			[ "$d" = "$id" ] || { rm -f "$run/armed.$id"; echo "busy $id"; return 1; }
+			[ "$d" = "$id" ] || { rm -f "$run/armed.$id"; say "busy $id"; return 1; }
 		fi
-		claim "$id" reverting || { echo "busy $id"; return 1; }
+		claim "$id" reverting || { say "busy $id"; return 1; }
 		too_late "$id" " without a timer"
 		return 1
 	elif [ -e $armed ]; then
-		mv $armed "$run/damaged.$$" 2>/dev/null || { echo "busy another"; return 1; }
+		mv $armed "$run/damaged.$$" 2>/dev/null || { say "busy another"; return 1; }
 		if read -r d 2>/dev/null <"$run/damaged.$$" && [ -e "$run/armed.$d" ]; then
 			# Another apply armed just now.
 			ln "$run/damaged.$$" $armed 2>/dev/null
 			rm -f "$run/damaged.$$"
-			echo "busy $d"
+			say "busy $d"
 			return 1
 		fi
 		rm -rf "$run/damaged.$$"
-		echo "failed 0 $armed named no change, as a full disk or a crash leaves it, and kept every change out; it is removed now, so apply again"
+		say "failed 0 $armed named no change, as a full disk or a crash leaves it, and kept every change out; it is removed now, so apply again"
 		return 1
 	fi
 	for f in "$run"/*/ops; do
@@ -1023,7 +1024,7 @@ apply() { # ID SECONDS
 	stage=$run/$1
 	if ! { rm -rf "$stage" && mkdir "$stage" && myself >"$stage/apply"; } 2>/dev/null; then
 		rm -rf "$stage"
-		echo "failed 0 stage: cannot write $run$(full)"
+		say "failed 0 stage: cannot write $run$(full)"
 		return 1
 	fi
 	awk -v folder="$stage" '
@@ -1036,28 +1037,28 @@ apply() { # ID SECONDS
 	# What did not fit there does not fit here either.
 	if ! { [ -s "$stage/apply" ] && make_room $(($(size_of "$stage") + 128)); }; then
 		finish "$1"
-		echo "failed 0 stage: ${reason:-cannot write $run$(full)}"
+		say "failed 0 stage: ${reason:-cannot write $run$(full)}"
 		return 1
 	fi
-	[ $whole = 0 ] || { finish "$1"; echo "failed 0 stage: the payload did not arrive whole"; return 1; }
+	[ $whole = 0 ] || { finish "$1"; say "failed 0 stage: the payload did not arrive whole"; return 1; }
 	: >>"$stage/undo"
-	[ -e "$stage/ops" ] || { finish "$1"; echo "failed 0 stage: the payload has no operations"; return 1; }
+	[ -e "$stage/ops" ] || { finish "$1"; say "failed 0 stage: the payload has no operations"; return 1; }
 	# Its own: a running shell reads its script as it goes, and another version may come meanwhile.
 	rm -f "$stage/room"
 	if ! { printf '%s\n' "$self" >"$stage/host.sh" && printf '%s\n' "$1" >"$run/armed.$1"; } 2>/dev/null; then
 		finish "$1"
-		echo "failed 0 stage: cannot write $run$(full)"
+		say "failed 0 stage: cannot write $run$(full)"
 		return 1
 	fi
 	# The timer before the lock: what is armed has one.
 	if ! start_timer "$1" "$2"; then
 		stop_timer "$1"; finish "$1"
-		echo "failed 0 timer: it does not start$(full)"
+		say "failed 0 timer: it does not start$(full)"
 		return 1
 	fi
 	if ! ln "$run/armed.$1" $armed 2>/dev/null; then
 		stop_timer "$1"; finish "$1"
-		if armed_id; then echo "busy $d"; else echo "failed 0 timer: the deadline passed before anything was done"; fi
+		if armed_id; then say "busy $d"; else say "failed 0 timer: the deadline passed before anything was done"; fi
 		return 0
 	fi
 	tidy "$1"
@@ -1066,23 +1067,23 @@ apply() { # ID SECONDS
 			found=
 			read -r found 2>/dev/null <"$stage/digest" || :
 			disarm "$1"
-			echo "moved ${found:-unknown}"
+			say "moved ${found:-unknown}"
 			return 0
 		}
 	fi
 	within "$2" "$1" snapshot || {
 		reason=$(full $?)
 		disarm "$1"
-		echo "failed 0 snapshot: the present state cannot be saved$reason"
+		say "failed 0 snapshot: the present state cannot be saved$reason"
 		return 1
 	}
 	# In a session of its own: neither a lost login nor a killed shell stops it half-way, and the timer
 	# can end it together with all that it runs.
 	setsid sh "$stage/host.sh" "" work "$1" </dev/null 2>/dev/null
 	case $? in
-	0) echo "done"; return 0 ;;
+	0) say "done"; return 0 ;;
 	1) ;;
-	*) echo "failed - the operations were interrupted$(full)" ;;
+	*) say "failed - the operations were interrupted$(full)" ;;
 	esac
 	! claim "$1" reverting || { stop_timer "$1"; revert "$1"; }
 	return 0
@@ -1090,14 +1091,14 @@ apply() { # ID SECONDS
 
 work() { # ID
 	stage=$run/$1
-	echo $$ >"$stage/worker" || exit 2
+	say $$ >"$stage/worker" || exit 2
 	do_ops "$1"
 }
 
 expire() { # ID SECONDS
-	echo $$ >"$run/timer.$1"
+	say $$ >"$run/timer.$1"
 	# Memory that runs out must not take it.
-	echo -900 >/proc/$$/oom_score_adj
+	say -900 >/proc/$$/oom_score_adj
 	sleep "$2"
 	if claim "$1" reverting; then revert "$1" >"$run/reverted.$1"; else rm -f "$run/timer.$1"; fi
 } 2>/dev/null
@@ -1106,11 +1107,11 @@ case $verb in
 observe) observe ;;
 agent) push_agent "$@" ;;
 apply) apply "$@" ;;
-confirm) if claim "$1" confirmed; then stop_timer "$1"; keep "$1"; else echo gone; fi ;;
-revert) if claim "$1" reverting; then stop_timer "$1"; revert "$1"; else echo gone; fi ;;
+confirm) if claim "$1" confirmed; then stop_timer "$1"; keep "$1"; else say gone; fi ;;
+revert) if claim "$1" reverting; then stop_timer "$1"; revert "$1"; else say gone; fi ;;
 work) work "$1" ;;
 step) step "$@" ;;
 expire) expire "$@" ;;
-*) echo "unknown verb"; exit 64 ;;
+*) say "unknown verb"; exit 64 ;;
 esac
 exit

@@ -11,3 +11,19 @@ pub use session::{Connector, Host, RemoteError, Reply};
 
 /// The host's side: POSIX sh, static.
 pub(crate) const HOST_SCRIPT: &str = include_str!("host.sh");
+
+#[cfg(test)]
+mod tests {
+    use super::HOST_SCRIPT;
+
+    #[test]
+    fn no_text_of_a_host_goes_through_echo() {
+        // dash's obeys `\n`, `\t` and `\c` in what it is to print: `say` is there for that.
+        let code = HOST_SCRIPT.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let mut code = code.map(|line| line.split(" # ").next().unwrap_or_default());
+        let found = code.find(|line| {
+            line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == "echo")
+        });
+        assert_eq!(found, None);
+    }
+}

@@ -140,3 +140,39 @@ fn only_a_file_of_roots_own_is_a_record() {
     let expected = [("empty", ""), ("good", "{\n?\"a?[31m\": 1}\n")];
     assert_eq!(records, expected.map(|(name, text)| (name.to_owned(), text.to_owned())).into());
 }
+
+/// What a failing hook and a file say has backslashes; they arrive as they are.
+fn backslashes_arrive(shell: &'static str) {
+    let sandbox = Sandbox::new(shell);
+    let conf = format!("[Interface]\nPrivateKey = {}\nPreUp = ls 'C:\\new\\table\\cut'\n", KEYS[3]);
+    let files = [("f0", conf)];
+    let ops = ["touch wg4", "file f0 600 /etc/wireguard/wg4.conf", "quick-up wg4 userspace"];
+    let said = sandbox.host("apply", &["a1", "60"], &encode(&files, &ops.map(str::to_owned)));
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines.len() == 2 && lines[0].starts_with("failed 3 quick-up: "), "{said}");
+    assert!(lines[0].contains(r"C:\new\table\cut"), "{said}");
+    assert_eq!(lines[1], "reverted");
+
+    run(
+        &sandbox,
+        r"printf '%s\n' '# Managed by wgfleet' 'PostUp = printf a\nb\c' >'/etc/wireguard/w\tg.conf'",
+    );
+    let seen = observe(&sandbox);
+    let file = &seen.files[r"/etc/wireguard/w\tg.conf"];
+    assert_eq!(file.public_text, "# Managed by wgfleet\nPostUp = printf a\\nb\\c\n");
+}
+
+#[test]
+fn backslashes_arrive_under_dash() {
+    backslashes_arrive("dash");
+}
+
+#[test]
+fn backslashes_arrive_under_busybox() {
+    backslashes_arrive("busybox sh");
+}
+
+#[test]
+fn backslashes_arrive_under_bash() {
+    backslashes_arrive("bash --posix");
+}
