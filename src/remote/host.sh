@@ -97,7 +97,7 @@ advertised() {
 show_link() { # IF
 	read_link "$1" || return 1
 	say "interface $1 $kind $up $mtu"
-	ip -o addr show dev "$1" | awk -v i="$1" '{ print "address", i, $4 }'
+	ip -o addr show dev "$1" | awk -v i="$1" '$4 !~ /^fe80:/ { print "address", i, $4 }'
 	for f in 4 6; do
 		ip "-$f" route show table all dev "$1" 2>/dev/null | awk -v i="$1" -v f="$f" -v names="$names" '
 			BEGIN { k = split(names, all, " "); for (n = 1; n <= k; n++) { split(all[n], one, "="); number[one[1]] = one[2] } }

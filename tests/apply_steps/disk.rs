@@ -35,7 +35,7 @@ fn a_full_run_folder_is_named_and_keeps_nothing_out() {
 fn a_run_folder_that_others_fill_meanwhile_does_not_stop_the_rollback() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
-    sandbox.sh("mkdir -p /run/wgfleet; mount -t tmpfs -o size=600k none /run/wgfleet");
+    sandbox.sh("mount -o remount,size=8m /run; mkdir -p /run/wgfleet; mount -t tmpfs -o size=600k none /run/wgfleet");
     assert_eq!(sandbox.host("apply", &["a1", "60"], &encode(&files(), &ops())), "done\n");
     sandbox.sh("dd if=/dev/zero of=/run/fill bs=1k 2>/dev/null; dd if=/dev/zero of=/run/wgfleet/fill bs=1k");
     assert_eq!(sandbox.host("revert", &["a1"], ""), "reverted\n");
