@@ -17,7 +17,7 @@ const SECRETS: [&str; 5] = [
 ];
 
 /// A command that takes longer is blocked.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 struct Repository {
     top: tempfile::TempDir,

@@ -160,7 +160,7 @@ pub fn load<'a>(origin: impl Into<Origin<'a>>) -> Result<Loaded, CommandError> {
     };
     finding::sort(&mut findings);
     let lock_changed = held.is_some_and(|held| held != lock);
-    let loaded = Loaded {
+    Ok(Loaded {
         inventory,
         findings,
         sources,
@@ -170,8 +170,7 @@ pub fn load<'a>(origin: impl Into<Origin<'a>>) -> Result<Loaded, CommandError> {
         path,
         folder,
         allowed,
-    };
-    Ok(loaded)
+    })
 }
 
 /// Where an inventory's own files may lie.
