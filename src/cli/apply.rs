@@ -15,8 +15,8 @@ use super::lock::FleetLock;
 use super::survey::{BinariesArgs, LimitArgs, LoginArgs, Scope, Survey};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::apply::{Job, Outcome, apply_all};
-use crate::model::HostName;
-use crate::plan::{Change, HostPlan, HostState, Plan, resolve};
+use crate::model::{HostName, Untrusted};
+use crate::plan::{Change, HostPlan, HostState, Plan, resolve, stale};
 
 /// Make the hosts what the file says, with the smallest operations.
 ///
@@ -67,7 +67,7 @@ impl ApplyArgs {
     async fn apply(&self, global: &Global, fleet: &Fleet) -> CommandResult {
         let scope = Scope::new(self.login, &self.limit, &self.binaries);
         let survey = Survey::take(global, scope, fleet, None).await?;
-        let plan = survey.plan();
+        let plan = survey.plan()?;
         if let Some(path) = &self.plan {
             fresh(path, &plan)?;
         }
@@ -127,19 +127,36 @@ fn show_json(plan: &Plan, outcomes: &[(HostName, Outcome)]) -> Result<(), Comman
     super::write_stdout(text.as_bytes())
 }
 
-/// Refuses a saved plan that is not the plan of now.
+/// Most lines that say what moved since a plan was saved.
+const TOLD: usize = 8;
+
+/// Refuses a saved plan that is not the plan of now, and says what moved; one that is carried out
+/// already has nothing more to do.
 fn fresh(path: &std::path::Path, plan: &Plan) -> Result<(), CommandError> {
-    let saved = crate::sys::read_limited(path, 1 << 30)
+    let bytes = crate::sys::read_limited(path, 1 << 30)
         .map_err(|error| CommandError::new(Exit::Failed, &error))?;
-    if saved == super::plan::encode(plan)? {
+    let saved: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        let message = format!("{} is not a saved plan: {place}", path.display());
+        CommandError::message(Exit::Usage, message).hint("make one with `wgfleet plan --out FILE`")
+    })?;
+    let now =
+        serde_json::to_value(plan).map_err(|error| CommandError::new(Exit::Failed, &error))?;
+    let moved = stale::moved(&saved, &now);
+    if moved.is_empty() || (saved["version"] == now["version"] && stale::is_done(&now)) {
         return Ok(());
+    }
+    let some = moved.iter().take(TOLD).map(|line| Untrusted::new(line.as_str()).to_string());
+    let mut lines: Vec<String> = some.collect();
+    if moved.len() > TOLD {
+        lines.push(format!("and {} more", moved.len() - TOLD));
     }
     Err(CommandError::message(
         Exit::Stale,
         format!(
-            "{} is not what would be done now: the file, the keys or a host have changed; nothing \
-             was touched",
-            path.display()
+            "{} is not what would be done now; no host was changed\n  {}",
+            path.display(),
+            lines.join("\n  ")
         ),
     )
     .hint("run `wgfleet plan --out` again and review it"))

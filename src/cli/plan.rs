@@ -49,11 +49,13 @@ impl PlanArgs {
         runtime()?.block_on(async {
             let scope = Scope::new(self.login, &self.limit, &self.binaries);
             let survey = Survey::take(global, scope, &fleet, None).await?;
-            let plan = survey.plan();
+            let plan = survey.plan()?;
             let reachability = survey.reachability(&fleet);
             let blocked = survey.blocked(&plan);
             survey.close().await;
             if let Some(path) = &self.out {
+                refuse_what_is_no_file(path)?;
+                let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
                 let bytes = encode(&plan)?;
                 crate::sys::write_atomic(path, &bytes, crate::sys::Mode::Public)
                     .map_err(|error| CommandError::new(Exit::Failed, &error))?;
@@ -73,6 +75,18 @@ impl PlanArgs {
         } else {
             Exit::Done
         }
+    }
+}
+
+/// A device, a pipe or a folder is not to be replaced by a plan.
+fn refuse_what_is_no_file(path: &std::path::Path) -> Result<(), CommandError> {
+    match std::fs::metadata(path) {
+        Ok(there) if !there.is_file() => Err(CommandError::message(
+            Exit::Usage,
+            format!("--out writes to a regular file or a new name; {} is neither", path.display()),
+        )
+        .hint("use --format json to write the plan to stdout")),
+        _ => Ok(()),
     }
 }
 

@@ -162,7 +162,7 @@ impl RotateArgs {
         names: &[HostName],
     ) -> Result<(), CommandError> {
         let survey = turns.settled(vault, names).await?;
-        let plan = survey.plan();
+        let plan = survey.plan()?;
         survey.close().await;
         self.review(turns.global, turns.fleet, names, &plan).await
     }

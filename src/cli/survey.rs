@@ -218,24 +218,26 @@ impl Survey {
     }
 
     /// The plan of one host.
-    pub(super) fn host_plan(&self, host: &DesiredHost) -> HostPlan {
+    pub(super) fn host_plan(&self, host: &DesiredHost) -> Result<HostPlan, CommandError> {
         let name = &host.name;
         let pair = self.seen.get(name).zip(self.rendered.get(name));
         let Some(((seen, _), rendered)) = pair else {
             let reason = self.unread.get(name).cloned().unwrap_or_default();
-            return HostPlan::unreadable(name.clone(), reason);
+            return Ok(HostPlan::unreadable(host, reason));
         };
         let target = resolve(host, rendered, seen);
-        diff_host(&target, seen, &self.agents, &self.names)
+        let mut plan = diff_host(&target, seen, &self.agents, &self.names);
+        plan.bind(&target, rendered, seen, &self.secrets)?;
+        Ok(plan)
     }
 
     /// The plan of the fleet.
-    pub(super) fn plan(&self) -> Plan {
-        Plan {
-            version: 1,
+    pub(super) fn plan(&self) -> Result<Plan, CommandError> {
+        Ok(Plan {
+            version: 2,
             fleet: self.state.fleet.clone(),
-            hosts: self.hosts().map(|host| self.host_plan(host)).collect(),
-        }
+            hosts: self.hosts().map(|host| self.host_plan(host)).collect::<Result<_, _>>()?,
+        })
     }
 
     /// The flows that the plan would make work or stop; `None` unless every host answered.

@@ -82,7 +82,7 @@ impl Turns<'_> {
         let mut survey = self.survey(vault, std::slice::from_ref(name)).await?;
         let Some(new) = vault.index().next(name) else { return Ok(Vec::new()) };
         let old = vault.index().current(name).filter(|old| *old != new);
-        let plan = survey.plan();
+        let plan = survey.plan()?;
         // Since the review a host may have gone, or somebody may have armed another change.
         let missing = plan.hosts.iter().find_map(|other| match &other.state {
             HostState::Unreadable(reason) if other.host == *name || !self.allow_unreachable => {

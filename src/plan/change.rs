@@ -50,6 +50,20 @@ pub enum FileAction {
     Remove,
 }
 
+/// When a hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HookWhen {
+    /// Before the interface comes up.
+    PreUp,
+    /// After it came up.
+    PostUp,
+    /// Before it goes down.
+    PreDown,
+    /// After it went down.
+    PostDown,
+}
+
 /// One change to one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "change")]
@@ -67,8 +81,23 @@ pub enum Change {
         path: String,
         /// What happens.
         action: FileAction,
-        /// The difference, secrets hidden; empty where only secrets differ.
+        /// Keyed digest of the content that is written; `None` where it is removed.
+        fingerprint: Option<Fingerprint>,
+        /// The difference, secrets hidden; empty where only secrets differ. Of a new file, what no other
+        /// change says.
         diff: Vec<DiffLine>,
+    },
+    /// A command that the host runs as root in the course of an interface's life begins or ceases
+    /// to be there.
+    Hook {
+        /// The interface.
+        interface: InterfaceName,
+        /// When it runs.
+        when: HookWhen,
+        /// The command, keys hidden.
+        command: String,
+        /// Whether it comes; otherwise it goes.
+        comes: bool,
     },
     /// The kernel forwards packets of a family, or no longer does.
     Forward {
@@ -206,6 +235,7 @@ impl Change {
             }
             Self::PushAgent { .. }
             | Self::File { .. }
+            | Self::Hook { .. }
             | Self::Forward { .. }
             | Self::Firewall { .. }
             | Self::Create { .. }
@@ -235,6 +265,7 @@ impl Change {
             | Self::RemoveRoute { interface, .. } => Some(interface),
             Self::PushAgent { .. }
             | Self::File { .. }
+            | Self::Hook { .. }
             | Self::Forward { .. }
             | Self::Firewall { .. }
             | Self::Unit { .. } => None,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 use super::forwarding::{self, SYSCTL_FILE};
+use super::hooks;
 use super::quick::QuickDuties;
 use super::target::FIREWALL_FILE;
 use super::{
@@ -52,6 +53,7 @@ pub fn diff_host(
         }
     }
     leftovers(target, observed, &mut changes);
+    hooks::compare(target, observed, &mut changes);
     files(target, observed, &mut changes);
     for (unit, to) in &target.units {
         let from = observed.units.get(unit).copied().unwrap_or_default();
@@ -81,6 +83,9 @@ pub fn diff_host(
     notes.dedup();
     HostPlan {
         host: target.desired.name.clone(),
+        ssh: target.desired.ssh.clone(),
+        r#become: target.desired.r#become,
+        payload: None,
         state: blocked.map_or(HostState::Ready, HostState::Blocked),
         disruption,
         changes,
@@ -170,9 +175,11 @@ fn files(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>
         };
         let diff = match action {
             FileAction::Update => text_diff(seen, file),
-            FileAction::Create | FileAction::Protect | FileAction::Remove => Vec::new(),
+            FileAction::Create => created(file),
+            FileAction::Protect | FileAction::Remove => Vec::new(),
         };
-        changes.push(Change::File { path: path.clone(), action, diff });
+        let fingerprint = Some(file.fingerprint);
+        changes.push(Change::File { path: path.clone(), action, fingerprint, diff });
     }
     for (path, file) in &observed.files {
         // An operation's words have no blanks: such a file is somebody's copy.
@@ -183,9 +190,36 @@ fn files(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>
                 || [SYSCTL_FILE, FIREWALL_FILE].contains(&path.as_str()));
         if ours && !target.files.contains_key(path) {
             let action = FileAction::Remove;
-            changes.push(Change::File { path: path.clone(), action, diff: Vec::new() });
+            let (path, diff) = (path.clone(), Vec::new());
+            changes.push(Change::File { path, action, fingerprint: None, diff });
         }
     }
+}
+
+/// What a new file says that no other change of the plan does: all of it, but for the settings of an
+/// interface and its peers, which are told as such.
+fn created(file: &TargetFile) -> Vec<DiffLine> {
+    const TOLD: [&str; 11] = [
+        "privatekey",
+        "address",
+        "listenport",
+        "fwmark",
+        "mtu",
+        "publickey",
+        "presharedkey",
+        "allowedips",
+        "endpoint",
+        "persistentkeepalive",
+        "",
+    ];
+    let told = |line: &&str| {
+        let name = line.split_once('=').map_or("", |(name, _)| name);
+        let name = name.trim().to_ascii_lowercase();
+        let heading = line.starts_with(['[', '#']) || line.trim().is_empty();
+        file.conf.is_some() && (heading || (TOLD.contains(&name.as_str()) && line.contains('=')))
+    };
+    let lines = file.public_text.lines().filter(|line| !told(line));
+    lines.map(|text| DiffLine { sign: '+', text: text.to_owned() }).collect()
 }
 
 fn text_diff(seen: Option<&ObservedFile>, file: &TargetFile) -> Vec<DiffLine> {

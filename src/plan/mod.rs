@@ -7,13 +7,15 @@ mod change;
 mod compile;
 mod diff;
 mod forwarding;
+mod hooks;
 mod quick;
 mod running;
+pub mod stale;
 mod target;
 mod unit;
 
 pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
-pub use change::{Change, DiffLine, FieldChange, FileAction, PeerRef};
+pub use change::{Change, DiffLine, FieldChange, FileAction, HookWhen, PeerRef};
 pub use compile::Payload;
 pub use diff::diff_host;
 pub use forwarding::HEARS_AS_A_ROUTER;
@@ -22,7 +24,9 @@ pub use target::{FIREWALL_FILE, RenderedHost, Target, TargetFile, TargetInterfac
 
 use serde::Serialize;
 
-use crate::model::{FleetName, HostName};
+use crate::desired::{DesiredHost, Secrets, secret_digest};
+use crate::model::{Become, Fingerprint, FleetName, HostName, SshTarget};
+use crate::observed::ObservedHost;
 
 /// What is to be done to a fleet.
 #[derive(Debug, Clone, Serialize)]
@@ -40,6 +44,13 @@ pub struct Plan {
 pub struct HostPlan {
     /// The host.
     pub host: HostName,
+    /// Where it is logged in to.
+    pub ssh: SshTarget,
+    /// How the login user becomes root.
+    pub r#become: Become,
+    /// Keyed digest of everything that is sent to the host and run there. The places where peers were
+    /// last heard are left out: they move by themselves. `None` where nothing is sent.
+    pub payload: Option<Fingerprint>,
     /// Whether it can be done.
     pub state: HostState,
     /// What running traffic feels.
@@ -77,14 +88,41 @@ pub enum Disruption {
 impl HostPlan {
     /// A host that could not be read.
     #[must_use]
-    pub fn unreadable(host: HostName, reason: String) -> Self {
+    pub fn unreadable(desired: &DesiredHost, reason: String) -> Self {
         Self {
-            host,
+            host: desired.name.clone(),
+            ssh: desired.ssh.clone(),
+            r#become: desired.r#become,
+            payload: None,
             state: HostState::Unreadable(reason),
             disruption: Disruption::None,
             changes: Vec::new(),
             notes: Vec::new(),
         }
+    }
+
+    /// Binds the plan to the bytes that carry it out.
+    ///
+    /// # Errors
+    /// Where the vault does not have a secret.
+    pub fn bind<S: Secrets>(
+        &mut self,
+        target: &Target<'_>,
+        rendered: &RenderedHost,
+        observed: &ObservedHost,
+        secrets: &S,
+    ) -> Result<(), S::Error> {
+        self.payload = None;
+        if !self.can_apply() {
+            return Ok(());
+        }
+        let mut settled = observed.clone();
+        for interface in settled.interfaces.values_mut() {
+            interface.peers.values_mut().for_each(|peer| peer.endpoint = None);
+        }
+        let payload = Payload::compile(self, target, rendered, &settled, secrets)?;
+        self.payload = Some(secret_digest(&rendered.key, payload.encode().as_bytes()));
+        Ok(())
     }
 
     /// Whether there is something to do that can be done.

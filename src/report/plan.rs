@@ -9,7 +9,8 @@ use ipnet::IpNet;
 use crate::model::{InterfaceName, Untrusted};
 use crate::observed::LiveBackend;
 use crate::plan::{
-    Change, DiffLine, Disruption, FieldChange, FileAction, HostPlan, HostState, PeerRef, Plan,
+    Change, DiffLine, Disruption, FieldChange, FileAction, HookWhen, HostPlan, HostState, PeerRef,
+    Plan,
 };
 
 /// What a line does.
@@ -128,7 +129,19 @@ fn change(out: &mut String, item: &Change) {
             let digest = digest.to_string();
             line(out, Sign::Add, format_args!("wgfleet for {machine} (sha256 {}…)", &digest[..12]));
         }
-        Change::File { path, action, diff } => file(out, path, *action, diff),
+        Change::File { path, action, diff, .. } => file(out, path, *action, diff),
+        Change::Hook { interface, when, command, comes } => {
+            let when = match when {
+                HookWhen::PreUp => "before it comes up",
+                HookWhen::PostUp => "after it comes up",
+                HookWhen::PreDown => "before it goes down",
+                HookWhen::PostDown => "after it goes down",
+            };
+            let (sign, runs) =
+                if *comes { (Sign::Add, "runs") } else { (Sign::Remove, "no longer runs") };
+            let command = Untrusted::new(command.as_str());
+            line(out, sign, format_args!("{interface} {runs} as root {when}: {command}"));
+        }
         Change::Forward { family, on } => {
             let sign = if *on { Sign::Add } else { Sign::Remove };
             line(out, sign, format_args!("forwarding of {family}"));

@@ -99,6 +99,26 @@ pub(crate) fn spec() -> impl Strategy<Value = Spec> {
 }
 
 impl Spec {
+    /// Two hosts that say nothing in particular.
+    pub(crate) fn two_hosts() -> Self {
+        let host = HostSpec {
+            endpoint: 1,
+            nat: false,
+            subnet: false,
+            mtu: None,
+            table: 0,
+            fwmark: false,
+            keepalive: None,
+            hook: false,
+            full: false,
+            masquerade: false,
+            backend: 0,
+            v6: false,
+        };
+        let vault = Vault { generation: 0, epoch: 1 };
+        Self { hosts: vec![host.clone(), host], hub: false, psk: false, two: false, vault }
+    }
+
     pub(crate) fn yaml(&self) -> String {
         let links = if self.hub { "{ hub: h0 }" } else { "mesh" };
         let psk = if self.psk { "pairwise" } else { "none" };

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use wgfleet::plan::{HostState, Payload, diff_host, resolve};
 
 use crate::drift::{drift, live};
-use crate::fleet::{Spec, spec};
+use crate::fleet::{Spec, host_spec, spec};
 use crate::plan::config;
 use crate::vault::{leaks, render, secrets};
 use crate::world::{World, agents, facts, plan};
@@ -67,6 +67,96 @@ fn payloads(
         }
     }
     all
+}
+
+/// The plan of each host that leads from what runs to a fleet, as bytes, with its payload.
+fn bound(worlds: &[World], to: &Spec) -> Vec<(String, Option<String>)> {
+    let state = to.desired();
+    let each = state.hosts.iter().zip(worlds).map(|(host, world)| {
+        let rendered = render(&state, host, &to.vault);
+        let observed = world.observe();
+        let target = resolve(host, &rendered, &observed);
+        let mut plan = diff_host(&target, &observed, &agents(), &state.names);
+        plan.bind(&target, &rendered, &observed, &to.vault).expect("nothing is missing");
+        let payload = plan.can_apply().then(|| {
+            let payload = Payload::compile(&plan, &target, &rendered, &observed, &to.vault);
+            payload.expect("nothing is missing").encode().to_string()
+        });
+        (serde_json::to_string(&plan).expect("a plan is JSON"), payload)
+    });
+    each.collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..config() })]
+
+    #[test]
+    fn another_payload_is_another_plan(
+        old in spec(), new in spec(), host in host_spec(), at in any::<proptest::sample::Index>(), fresh in any::<bool>(), facts in facts(),
+    ) {
+        let before = old.desired();
+        let worlds: Vec<World> = (0..new.hosts.len())
+            .map(|index| {
+                let world = World::new(facts.clone());
+                if fresh || index >= before.hosts.len() {
+                    return world;
+                }
+                let mut world = plan(&before, index, &old.vault, &world, &before.names).1;
+                live(&mut world);
+                world
+            })
+            .collect();
+        let mut edited = new.clone();
+        *at.get_mut(&mut edited.hosts) = host;
+        for (one, other) in bound(&worlds, &new).into_iter().zip(bound(&worlds, &edited)) {
+            let both = one.1.is_some() && other.1.is_some();
+            prop_assert!(!both || one.1 == other.1 || one.0 != other.0, "{}\n{}", one.0, new.yaml());
+        }
+    }
+}
+
+/// An outside audit changed these between the review and `apply FILE`: the plan of a host that had
+/// nothing yet was the same, and the hook ran as root.
+#[test]
+fn what_is_changed_after_the_review_is_another_plan() {
+    let text = Spec::two_hosts();
+    let world = || {
+        World::new(wgfleet::observed::Facts {
+            kernel_wireguard: true,
+            tools: ["wg", "wg-quick", "ip"].map(str::to_owned).into(),
+            ..wgfleet::observed::Facts::default()
+        })
+    };
+    let reviewed = bound(&[world(), world()], &text);
+    type Edit = fn(&mut Spec);
+    let edits: [Edit; 6] = [
+        |spec| spec.hosts[0].hook = true,
+        |spec| spec.hosts[0].mtu = Some(1300),
+        |spec| spec.hosts[1].endpoint = 2,
+        |spec| spec.hosts[0].keepalive = Some(7),
+        |spec| spec.hosts[1].subnet = true,
+        |spec| spec.hosts[0].fwmark = true,
+    ];
+    for (index, edit) in edits.into_iter().enumerate() {
+        let mut edited = text.clone();
+        edit(&mut edited);
+        assert_ne!(bound(&[world(), world()], &edited)[0].0, reviewed[0].0, "edit {index}");
+    }
+    // Where it is sent, and who becomes root there.
+    let state = text.desired();
+    let rendered = render(&state, &state.hosts[0], &text.vault);
+    let observed = world().observe();
+    let plan = |host: &wgfleet::desired::DesiredHost| {
+        let target = resolve(host, &rendered, &observed);
+        let plan = diff_host(&target, &observed, &agents(), &state.names);
+        serde_json::to_string(&plan).expect("a plan is JSON")
+    };
+    let mut moved = state.hosts[0].clone();
+    moved.ssh = "root@203.0.113.9".parse().expect("a target");
+    assert_ne!(plan(&moved), plan(&state.hosts[0]));
+    let mut other = state.hosts[0].clone();
+    other.r#become = wgfleet::model::Become::Doas;
+    assert_ne!(plan(&other), plan(&state.hosts[0]));
 }
 
 proptest! {

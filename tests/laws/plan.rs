@@ -104,7 +104,7 @@ proptest! {
                 }
                 hosts.push(plan(&after, index, &new.vault, &world, &after.names).0);
             }
-            let plan = Plan { version: 1, fleet: after.fleet.clone(), hosts };
+            let plan = Plan { version: 2, fleet: after.fleet.clone(), hosts };
             texts.push((serde_json::to_string(&plan).expect("it is JSON"), format!("{plan:?}")));
         }
         prop_assert_eq!(&texts[0], &texts[1]);
@@ -223,7 +223,7 @@ proptest! {
 #[test]
 fn a_host_that_cannot_be_read_removes_nobody() {
     // What the others are to have comes from the file alone: no observation of this one is asked.
-    let name: HostName = "h1".parse().expect("a name");
-    let plan = HostPlan::unreadable(name, "no route".to_owned());
+    let spec = crate::fleet::Spec::two_hosts();
+    let plan = HostPlan::unreadable(&spec.desired().hosts[1], "no route".to_owned());
     assert!(plan.changes.is_empty() && !plan.can_apply());
 }
