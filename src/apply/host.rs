@@ -91,8 +91,12 @@ pub(super) async fn perform<S: Secrets>(
     push(context, job, &host).await?;
     let compiled =
         Payload::compile(job.plan, &job.target, job.rendered, job.observed, context.secrets);
-    let payload =
-        compiled.map_err(|error| Outcome::Failed(describe(&ApplyError::Secret(error))))?.encode();
+    let mut payload =
+        compiled.map_err(|error| Outcome::Failed(describe(&ApplyError::Secret(error))))?;
+    if let Some(digest) = job.observed.digest {
+        payload.expecting(job.look.stdin(), digest);
+    }
+    let payload = payload.encode();
     context.working(job, "applying");
     let seconds = context.deadline.as_secs().to_string();
     let words = [job.id.as_str(), &seconds];

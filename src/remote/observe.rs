@@ -31,6 +31,19 @@ pub struct Look {
     pub interfaces: Vec<InterfaceName>,
 }
 
+impl Look {
+    /// What the verb `observe` reads: the fingerprint key, which is a secret, and the interfaces.
+    #[must_use]
+    pub fn stdin(&self) -> Zeroizing<String> {
+        let mut stdin = Zeroizing::new(String::with_capacity(128 + self.interfaces.len() * 32));
+        let _ = writeln!(stdin, "{}", *self.key.expose_hex());
+        for interface in &self.interfaces {
+            let _ = writeln!(stdin, "interface {interface}");
+        }
+        stdin
+    }
+}
+
 /// A host that was looked at, and the connection it was looked at through.
 #[derive(Debug)]
 pub struct Observing {
@@ -45,11 +58,7 @@ pub struct Observing {
 /// # Errors
 /// [`RemoteError`]; an answer that is not whole counts as none.
 pub async fn observe_host(host: &Host, look: &Look) -> Result<ObservedHost, RemoteError> {
-    let mut stdin = Zeroizing::new(String::with_capacity(128 + look.interfaces.len() * 32));
-    let _ = writeln!(stdin, "{}", *look.key.expose_hex());
-    for interface in &look.interfaces {
-        let _ = writeln!(stdin, "interface {interface}");
-    }
+    let stdin = look.stdin();
     let reply = host.run("observe", &[], stdin.as_bytes(), LOOK_LIMIT).await?;
     if !reply.status.success() {
         let text = if reply.stderr.is_empty() { reply.status.to_string() } else { reply.stderr };

@@ -11,6 +11,7 @@ mod bare;
 mod cut_short;
 mod fleet;
 mod full_tunnel;
+mod meanwhile;
 mod phone;
 mod rolled_back;
 mod rotation;

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
 use crate::desired::Secrets;
-use crate::model::InterfaceName;
+use crate::model::{Fingerprint, InterfaceName};
 use crate::observed::ObservedHost;
 use crate::plan::{Change, HostPlan, RenderedHost, Target, TargetInterface};
 
@@ -48,6 +48,13 @@ impl Payload {
             Compiler { payload, prepared, installed, plan, target, rendered, observed, secrets };
         compiler.run()?;
         Ok(compiler.payload)
+    }
+
+    /// Has the host do nothing unless it is still what was observed: `stdin` is what the observation
+    /// was asked with, `digest` what it came to.
+    pub fn expecting(&mut self, stdin: Zeroizing<String>, digest: Fingerprint) {
+        self.files.push(("observe".to_owned(), stdin));
+        self.files.push(("expect".to_owned(), Zeroizing::new(format!("{digest}\n"))));
     }
 
     /// The operations, in order.
