@@ -115,6 +115,8 @@ proptest! {
     }
 }
 
+type Edit = fn(&mut Spec);
+
 /// An outside audit changed these between the review and `apply FILE`: the plan of a host that had
 /// nothing yet was the same, and the hook ran as root.
 #[test]
@@ -128,7 +130,6 @@ fn what_is_changed_after_the_review_is_another_plan() {
         })
     };
     let reviewed = bound(&[world(), world()], &text);
-    type Edit = fn(&mut Spec);
     let edits: [Edit; 6] = [
         |spec| spec.hosts[0].hook = true,
         |spec| spec.hosts[0].mtu = Some(1300),
