@@ -66,9 +66,22 @@ show_file() { # PATH: head line, then the content without secrets
 		gsub(/[[:cntrl:]]/, "?"); print "| " $0 }' "$1"
 }
 
-embedded() { # IF: the mark holds the process id of wgfleet's own tunnel
-	read -r p 2>/dev/null <"/run/wireguard/$1.wgfleet" && [ -d "/proc/$p" ]
-}
+# A tunnel of wgfleet's own leaves a mark: its process id and its start time, which together mean one
+# process. Any user can come by a process id alone, as a tunnel of 0.1.0 leaves it: nothing is run for
+# that.
+embedded() { # IF: sets p, and t, its start time
+	p='' t=''
+	read -r p t <"/run/wireguard/$1.wgfleet"
+	case $p$t in *[!0-9]* | '') return 1 ;; esac
+	if ! { [ -O "/proc/$p" ] && [ -O "/proc/$p/exe" ] && start_of "$p"; }; then return 1; fi
+	if [ -n "$t" ]; then
+		[ "$t" = "$s" ]
+	else
+		read -r name <"/proc/$p/comm" && [ "$name" = wgfleet ]
+	fi
+} 2>/dev/null
+
+unmark() { embedded "$1" || rm -f "/run/wireguard/$1.wgfleet"; } # IF: whose tunnel may be gone
 
 read_link() { # IF: sets kind, up and mtu
 	l=$(ip -o -d link show dev "$1" 2>/dev/null) || return 1
@@ -237,7 +250,7 @@ state() { # all that is observed
 		for f in /run/wireguard/*.wgfleet; do # what wg does not tell
 			i=${f##*/} i=${i%.wgfleet}
 			case $shown in *" $i "*) ;; *) continue ;; esac
-			! embedded "$i" || "/proc/$p/exe" wg show "$i" dropped | awk -v i="$i" 'NF == 3 { print "dropped", i, $1, $2, $3 }'
+			! embedded "$i" || "$stand_in" wg show "$i" dropped | awk -v i="$i" 'NF == 3 { print "dropped", i, $1, $2, $3 }'
 		done 2>/dev/null
 	fi
 	records
@@ -248,7 +261,11 @@ state() { # all that is observed
 find_stand_in() { # where the file is damaged, what still runs of it can tell
 	! have_wg && ! wg show interfaces >/dev/null 2>&1 || return 0
 	for f in /run/wireguard/*.wgfleet; do
-		if read -r p && "/proc/$p/exe" wg show interfaces; then stand_in=/proc/$p/exe; return 0; fi 2>/dev/null <"$f" >/dev/null
+		f=${f##*/}
+		if embedded "${f%.wgfleet}" && [ -n "$t" ] && "/proc/$p/exe" wg show interfaces; then
+			stand_in=/proc/$p/exe
+			return 0
+		fi >/dev/null 2>&1
 	done
 }
 
@@ -285,6 +302,7 @@ push_agent() { # MACHINE SHA
 wait_gone() { # IF: a userspace daemon ends a moment after its link
 	n=0
 	while { link "$1" || [ -S "/run/wireguard/$1.sock" ]; } && [ $n -lt 100 ]; do n=$((n + 1)); sleep 0.05; done
+	unmark "$1"
 	! link "$1"
 }
 
@@ -362,6 +380,7 @@ op() { # one operation, its words already split
 	shift
 	case $verb in
 	create)
+		unmark "$1"
 		case $2 in
 		kernel) ip link add dev "$1" type wireguard ;;
 		embedded) start_tunnel "$1" ;;
@@ -722,6 +741,7 @@ old_link() { # IF, which was there
 	if read_link "$1" && [ "$kind" != "$was" ]; then op delete "$1"; fi
 	if ! link "$1"; then
 		rm -f "/run/wireguard/$1.sock"
+		unmark "$1"
 		backend_env "$was"
 		[ ! -f "/etc/wireguard/$1.conf" ] || quick up "$1"
 		link "$1" || op create "$1" "$was" || return 1
@@ -834,6 +854,7 @@ revert() { # ID, already claimed: takes everything back and says whether that wa
 		i=${f##*/} i=${i%.absent}
 		within 10 "$1" op delete "$i"
 		rm -f "/run/wireguard/$i.sock"
+		unmark "$i"
 		! link "$i" || bad="$bad $i"
 	done
 	[ ! -e "$stage/old/tables" ] || tunnels_are_up || within 20 "$1" clear_rules

@@ -1,7 +1,8 @@
 //! What a host says about itself, under every shell: the digest of its state, its identity, and the
 //! records that fleets keep there.
 
-use wgfleet::observed::{ObservedHost, parse};
+use wgfleet::model::InterfaceName;
+use wgfleet::observed::{LiveBackend, ObservedHost, parse};
 
 use crate::encode;
 use crate::sandbox::{KEYS, Sandbox};
@@ -78,6 +79,84 @@ fn digest_says_what_moved(shell: &'static str) {
     assert_eq!(observe(&sandbox).armed.as_deref(), Some("a2"));
     run(&sandbox, "wg set wg0 listen-port 51900");
     assert_eq!(digest(), first);
+}
+
+/// What a mark names is believed only where it is wgfleet's own tunnel, and is never run for it.
+fn marks_are_checked(shell: &'static str) {
+    let sandbox = Sandbox::new(shell);
+    let backend = |name: &str| {
+        let name: InterfaceName = name.parse().expect("a name");
+        observe(&sandbox).interfaces.get(&name).map(|live| live.backend)
+    };
+    // A program of another user, and one of root's, with the process id of a tunnel that has died.
+    run(
+        &sandbox,
+        "mkdir /run/lure; chmod 755 /run /run/lure
+         printf '#!/bin/sh\nid -u >>/run/lure/ran\nexec sleep 1000\n' >/run/lure/wgfleet; chmod 755 /run/lure/wgfleet
+         cp /bin/sleep /run/lure/asleep; touch /run/lure/ran; chmod 666 /run/lure/ran
+         setpriv --reuid 65534 --clear-groups /run/lure/wgfleet >/dev/null 2>&1 & echo $! >/run/lure/theirs
+         /run/lure/asleep 1000 >/dev/null 2>&1 & echo $! >/run/lure/roots
+         until grep -q 65534 /run/lure/ran; do sleep 0.05; done; : >/run/lure/ran",
+    );
+    let start = "$(sed 's/.*) //' /proc/$p/stat | cut -d ' ' -f 20)";
+    for mark in [
+        "p=$(cat /run/lure/theirs); echo $p",
+        &format!("p=$(cat /run/lure/theirs); echo $p {start}"),
+        "p=$(cat /run/lure/roots); echo $p",
+        "p=$(cat /run/lure/roots); echo $p 1",
+        "echo 1",
+        "echo",
+        "printf '../../run/lure'",
+        "echo 4194303 7",
+        &format!("echo $$ {}", "9".repeat(300)),
+    ] {
+        run(
+            &sandbox,
+            &format!("mark=$({mark}); printf '%s\\n' \"$mark\" >/run/wireguard/wg0.wgfleet"),
+        );
+        assert_eq!(backend("wg0"), Some(LiveBackend::Userspace), "{mark}");
+    }
+    assert_eq!(text(&sandbox, "cat /run/lure/ran"), "");
+    // The operations that make or end an interface remove a mark that nobody has.
+    let ops = ["touch wg0", "touch wg5", "delete wg5", "create wg5 userspace"].map(str::to_owned);
+    run(&sandbox, "echo 4194303 7 >/run/wireguard/wg5.wgfleet");
+    assert_eq!(sandbox.host("apply", &["a1", "60"], &encode(&[], &ops)), "done\n");
+    assert_eq!(text(&sandbox, "ls /run/wireguard"), "wg0.sock\nwg0.wgfleet\nwg1.sock\nwg5.sock\n");
+
+    // A real one says who it is.
+    let wgfleet = env!("CARGO_BIN_EXE_wgfleet");
+    run(&sandbox, &format!("echo 7 >/run/wireguard/wg6.wgfleet; {wgfleet} tunnel wg6 </dev/null"));
+    assert_eq!(backend("wg6"), Some(LiveBackend::Embedded));
+    let mark = "read -r p s </run/wireguard/wg6.wgfleet";
+    let words = text(&sandbox, &format!("{mark}; echo $s; p=$p; echo {start}"));
+    let words: Vec<&str> = words.lines().collect();
+    assert!(words.len() == 2 && words[0] == words[1] && !words[0].is_empty(), "{words:?}");
+    // So does one of version 0.1.0.
+    run(&sandbox, &format!("{mark}; echo $p >/run/wireguard/wg6.wgfleet"));
+    assert_eq!(backend("wg6"), Some(LiveBackend::Embedded));
+    // Another took over after it was killed.
+    run(
+        &sandbox,
+        &format!(
+            "{mark}; kill -9 $p; until ! ip link show wg6 >/dev/null 2>&1; do sleep 0.05; done"
+        ),
+    );
+    run(&sandbox, "rm -f /run/wireguard/wg6.sock; wireguard-go wg6 2>/dev/null");
+    assert_eq!(backend("wg6"), Some(LiveBackend::Userspace));
+}
+
+#[test]
+fn marks_are_checked_under_dash() {
+    marks_are_checked("dash");
+}
+
+#[test]
+fn marks_are_checked_under_busybox() {
+    marks_are_checked("busybox sh");
+}
+
+fn text(sandbox: &Sandbox, command: &str) -> String {
+    String::from_utf8(sandbox.sh(command).stdout).expect("text")
 }
 
 fn run(sandbox: &Sandbox, command: &str) {

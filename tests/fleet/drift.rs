@@ -63,7 +63,10 @@ fn what_a_hand_changed_is_seen_and_mended() {
         // Takes routes and IPv6 addresses along.
         &[("device", "ip link set wg0 down".to_owned())],
         &[("create", "ip link del wg0; sleep 0.5".to_owned())],
-        &[("create", "kill -9 $(cat /run/wireguard/wg0.wgfleet); sleep 0.5".to_owned())],
+        &[(
+            "create",
+            "kill -9 $(cut -d ' ' -f 1 /run/wireguard/wg0.wgfleet); sleep 0.5".to_owned(),
+        )],
     ];
     for group in groups {
         for (_, hand) in group {

@@ -27,7 +27,7 @@ fn an_embedded_host_and_wireguard_go_over_ipv6() {
     let yard = Yard::up(MIXED);
     yard.settle();
     // The mark holds the process of wgfleet's own tunnel.
-    let mark = "grep -q wgfleet /proc/$(cat /run/wireguard/wg0.wgfleet)/cmdline";
+    let mark = "grep -q wgfleet /proc/$(cut -d ' ' -f 1 /run/wireguard/wg0.wgfleet)/cmdline";
     assert!(yard.holds("paris-gw", mark));
     assert!(yard.holds("oslo-gw", "test ! -e /run/wireguard/wg0.wgfleet && pgrep -x wireguard-go"));
     for (from, to) in [

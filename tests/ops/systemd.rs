@@ -110,7 +110,7 @@ fn an_interface_that_went_away_or_is_not_wanted_is_put_right_with_its_unit() {
 fn privileges(fleet: &Fleet, host: &str, interface: &str) -> String {
     let fields = "CapEff|CapPrm|CapBnd|NoNewPrivs|Seccomp";
     let script = format!(
-        "read -r p </run/wireguard/{interface}.wgfleet; cat /proc/$p/task/*/status | \
+        "read -r p _ </run/wireguard/{interface}.wgfleet; cat /proc/$p/task/*/status | \
          grep -E '^({fields}):' | tr '\\t' ' ' | sort -u"
     );
     fleet.sh(host, &script)

@@ -59,13 +59,14 @@ impl Server {
         let failed = |source| ServerError::Listen { path: path.clone(), source };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(FOLDER).map_err(failed)?;
         wait_for_predecessor(&path).await?;
+        remove_if_there(&mark(&path)).map_err(failed)?;
         let listener = UnixListener::bind(&path).map_err(failed)?;
         let identity = identity(&path).map_err(failed)?;
         // From here on it is removed whatever fails.
         let server = Self { listener, path: path.clone(), identity };
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         // Beside the socket, so that whoever looks at the host knows whose tunnel this is.
-        fs::write(mark(&path), format!("{}\n", std::process::id())).map_err(failed)?;
+        fs::write(mark(&path), this_process()).map_err(failed)?;
         Ok(server)
     }
 
@@ -108,9 +109,31 @@ impl Drop for Server {
     }
 }
 
-/// `IF.wgfleet` beside `IF.sock`: holds the process id of the tunnel.
+/// `IF.wgfleet` beside `IF.sock`: holds the process id of the tunnel and its start time.
 fn mark(socket: &Path) -> PathBuf {
     socket.with_extension("wgfleet")
+}
+
+/// `PID START`, as proc(5) has them in `stat`: another process can have the id later, but not with
+/// this start. Without /proc, the id alone.
+fn this_process() -> String {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    format!("{} {}", std::process::id(), start_time(&stat).unwrap_or_default())
+        .trim_end()
+        .to_owned()
+        + "\n"
+}
+
+/// Field 22 of `stat`; the second, a name in brackets, may have blanks and brackets of its own.
+fn start_time(stat: &str) -> Option<&str> {
+    stat.rsplit_once(") ")?.1.split(' ').nth(19)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    fs::remove_file(path).or_else(|error| match error.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })
 }
 
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
@@ -133,12 +156,7 @@ async fn wait_for_predecessor(path: &Path) -> Result<(), ServerError> {
                 return Err(ServerError::Listen { path: path.to_owned(), source });
             }
             Err(_) => {
-                let removed = fs::remove_file(path);
-                return removed
-                    .or_else(|error| match error.kind() {
-                        io::ErrorKind::NotFound => Ok(()),
-                        _ => Err(error),
-                    })
+                return remove_if_there(path)
                     .map_err(|source| ServerError::Listen { path: path.to_owned(), source });
             }
         }
@@ -173,4 +191,20 @@ async fn answer(stream: UnixStream, engine: &dyn Engine) -> io::Result<()> {
         lines.stream().write_all(last.as_bytes()).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_time_is_found_behind_any_name() {
+        let rest = "S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 12345 99";
+        for name in ["wgfleet", "a b", "a) S 1 2", "(a)"] {
+            assert_eq!(start_time(&format!("42 ({name}) {rest}")), Some("4711"), "{name}");
+        }
+        assert_eq!(start_time(""), None);
+        let own = this_process();
+        assert_eq!(own.split_whitespace().count(), 2, "{own}");
+    }
 }
