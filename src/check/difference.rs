@@ -1,30 +1,67 @@
-//! What reaches what in one of two topologies only: flows gained, flows lost.
+//! What reaches what in one of two states of a fleet only: flows gained, flows lost.
+//!
+//! The two states may be of two inventories. Their nodes, sites and networks are matched by name,
+//! so that whatever only one of them has counts too.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::broken;
-use super::ends::{End, Spot};
+use super::ends::End;
 use super::flows::Member;
+use super::joint::{self, Both, Joint};
 use super::proof::{Proof, Scope};
-use super::tables::Tables;
+use super::tables::{self, Tables};
 use super::trace;
 use crate::finding::Witness;
 use crate::inventory::Inventory;
-use crate::topology::Topology;
+use crate::model::HostName;
+use crate::topology::{NodeId, Topology};
 
-/// The difference in reachability between what runs and what is wanted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+/// The difference in reachability between two states of a fleet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// Flows that begin to work.
     pub gained: Vec<Moved>,
     /// Flows that cease to work.
     pub lost: Vec<Moved>,
+    /// How many of the lost flows begin, end or are now dropped at each host.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lost_at: BTreeMap<HostName, u64>,
+    /// Hosts whose state was not read, and where it was taken from instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assumed: Vec<Assumed>,
+}
+
+/// Hosts whose state was not read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assumed {
+    /// The hosts, in order of the file.
+    pub hosts: Vec<HostName>,
+    /// Why it was not read.
+    pub why: Unread,
+    /// The commit whose inventory was taken for what runs there, as git(1) shortens it; `None`:
+    /// what the file says now.
+    pub commit: Option<String>,
+}
+
+/// Why a host's state was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unread {
+    /// It did not answer.
+    Unreadable,
+    /// `--limit` leaves it out.
+    OutsideLimit,
+    /// The inventory does not have it any more.
+    Removed,
 }
 
 /// Flows that change alike: from one place to another, or among many places that are alike.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moved {
     /// Where one of them begins.
     pub from: String,
@@ -46,191 +83,356 @@ impl Difference {
     pub fn is_empty(&self) -> bool {
         self.gained.is_empty() && self.lost.is_empty()
     }
+
+    /// How many flows begin to work.
+    #[must_use]
+    pub fn gains(&self) -> u64 {
+        self.gained.iter().map(|moved| moved.flows).sum()
+    }
+
+    /// How many flows cease to work.
+    #[must_use]
+    pub fn losses(&self) -> u64 {
+        self.lost.iter().map(|moved| moved.flows).sum()
+    }
 }
 
-/// Up to how many ordered pairs of places that are alike are told one by one.
-const EACH: usize = 64;
+/// A fleet in one state: what a file says, or what runs.
+#[derive(Debug, Clone, Copy)]
+pub struct State<'a> {
+    /// Its inventory.
+    pub inventory: &'a Inventory,
+    /// Its topology.
+    pub topology: &'a Topology,
+}
 
-/// A topology with the verdict of each pair of classes.
+impl<'a> State<'a> {
+    /// A state.
+    #[must_use]
+    pub fn new(inventory: &'a Inventory, topology: &'a Topology) -> Self {
+        Self { inventory, topology }
+    }
+}
+
+/// Whether a flow works, and why not.
+type Works = (bool, Option<String>);
+
+/// A state with the verdict of each pair of classes.
 struct Side<'a> {
-    topology: &'a Topology,
+    state: State<'a>,
     proof: Proof,
-    class_of: HashMap<Member, usize>,
     verdicts: HashMap<(usize, usize), usize>,
 }
 
 impl<'a> Side<'a> {
-    fn new(inventory: &Inventory, topology: &'a Topology, running: &Topology) -> Self {
-        let tables = Tables::new(inventory, topology).beside(running);
-        let proof = Proof::new(inventory, &tables, Scope::All);
-        let mut class_of = HashMap::new();
-        for (class, ends) in proof.ends.classes.iter().enumerate() {
-            class_of.extend(ends.iter().map(|end| (proof.ends.all[*end].member, class)));
-        }
+    fn new(state: State<'a>, running: &Topology, others: &[ipnet::IpNet]) -> Self {
+        let tables = Tables::among(state.inventory, state.topology, others).beside(running);
+        let proof = Proof::new(state.inventory, &tables, Scope::All);
         let pairs = proof.verdicts.iter().enumerate();
         let verdicts = pairs
             .filter_map(|(index, verdict)| Some(((verdict.from?, verdict.to?), index)))
             .collect();
-        Self { topology, proof, class_of, verdicts }
+        Self { state, proof, verdicts }
     }
 
-    /// Whether a flow works, and why not.
-    fn works(&self, from: Option<usize>, to: Option<usize>) -> (bool, Option<String>) {
-        let verdict = from.zip(to).and_then(|pair| self.verdicts.get(&pair));
-        let Some(verdict) = verdict.map(|index| &self.proof.verdicts[*index]) else {
-            return (false, None);
-        };
-        let Err(broken) = &verdict.result else { return (true, None) };
+    /// Whether flows between two classes work; where they do not, the verdict.
+    fn works(&self, from: Option<usize>, to: Option<usize>) -> (bool, Option<usize>) {
+        let verdict = from.zip(to).and_then(|pair| self.verdicts.get(&pair)).copied();
+        let Some(index) = verdict else { return (false, None) };
+        let works = self.proof.verdicts[index].result.is_ok();
+        (works, (!works).then_some(index))
+    }
+
+    /// Where a flow is lost, and why.
+    fn reason(&self, verdict: usize) -> Option<(NodeId, String)> {
+        let broken = self.proof.verdicts[verdict].result.as_ref().err()?;
         let lost = broken.back.as_ref().unwrap_or(&broken.out);
-        let reason = lost.steps.last().zip(broken.cause).map(|(step, cause)| {
-            let name = &self.topology.node(step.node).name;
-            format!("`{name}` {}", trace::why(self.topology, step.node, cause))
-        });
-        (false, reason)
+        let (step, cause) = lost.steps.last().zip(broken.cause)?;
+        let topology = self.state.topology;
+        let name = &topology.node(step.node).name;
+        Some((step.node, format!("`{name}` {}", trace::why(topology, step.node, cause))))
+    }
+
+    /// Why an end of the other state is not there.
+    fn absent(&self, other: &Topology, end: &End) -> String {
+        let name = &other.node(end.node).name;
+        match end.member {
+            Member::Lan { .. } => format!("no host delivers to the LAN of {}", end.addr),
+            _ if self.state.topology.find(name).is_none() => format!("`{name}` is not there"),
+            _ => format!("`{name}` does not have the address {}", end.addr),
+        }
+    }
+
+    /// What full tunnels reach beside the fleet, by node and address.
+    fn exits(&self) -> HashMap<(&'a HostName, IpAddr), usize> {
+        let topology = self.state.topology;
+        let exits = self.proof.verdicts.iter().enumerate();
+        exits
+            .filter_map(|(index, verdict)| {
+                let (node, addr) = verdict.exit?;
+                Some(((&topology.node(node).name, addr), index))
+            })
+            .collect()
     }
 }
 
-/// Ends that both topologies treat alike.
-struct Joint {
-    classes: (Option<usize>, Option<usize>),
-    ends: Vec<End>,
-}
-
-/// Proves every flow of two topologies of one inventory and compares the verdicts.
-#[must_use]
-pub fn difference(inventory: &Inventory, before: &Topology, after: &Topology) -> Difference {
-    let (old, new) = rayon::join(
-        || Side::new(inventory, before, before),
-        || Side::new(inventory, after, before),
-    );
-    let mut joint: BTreeMap<(Option<usize>, Option<usize>), Vec<End>> = BTreeMap::new();
-    let mut add = |member: Member, end: End| {
-        let classes = (old.class_of.get(&member).copied(), new.class_of.get(&member).copied());
-        joint.entry(classes).or_default().push(end);
+/// The topology with what was heard from its endpoints in what ran before.
+fn heard<'a>(before: &Topology, after: &'a Topology) -> Cow<'a, Topology> {
+    let peers = |topology: &Topology| {
+        topology.interfaces.iter().any(|own| own.peers.iter().any(|peer| peer.heard))
     };
-    for end in &new.proof.ends.all {
-        add(end.member, *end);
+    if !peers(before) {
+        return Cow::Borrowed(after);
     }
-    for end in old.proof.ends.all.iter().filter(|end| !new.class_of.contains_key(&end.member)) {
-        add(end.member, *end);
+    let name = |topology: &Topology, id| {
+        let interface = topology.interface(id);
+        (topology.node(interface.node).name.clone(), interface.name.clone())
+    };
+    let mut known = HashMap::new();
+    for interface in &before.interfaces {
+        let own = (before.node(interface.node).name.clone(), interface.name.clone());
+        for peer in interface.peers.iter().filter(|peer| peer.heard) {
+            known.insert((own.clone(), name(before, peer.remote)), peer.endpoint.clone());
+        }
     }
-    let joint: Vec<Joint> =
-        joint.into_iter().map(|(classes, ends)| Joint { classes, ends }).collect();
-    let mut folded: [BTreeMap<(Spot, Spot), Moved>; 2] = Default::default();
-    for from in &joint {
-        for to in &joint {
-            let (was, why_not) = old.works(from.classes.0, to.classes.0);
-            let (is, why_no_more) = new.works(from.classes.1, to.classes.1);
-            if was == is {
+    let mut topology = after.clone();
+    for interface in &mut topology.interfaces {
+        let own = (after.node(interface.node).name.clone(), interface.name.clone());
+        for peer in &mut interface.peers {
+            let was = known.get(&(own.clone(), name(after, peer.remote)));
+            peer.heard = was.is_some_and(|was| *was == peer.endpoint);
+        }
+    }
+    Cow::Owned(topology)
+}
+
+/// Proves every flow of two states of a fleet and compares the verdicts.
+#[must_use]
+pub fn difference(before: State<'_>, after: State<'_>) -> Difference {
+    let heard = heard(before.topology, after.topology);
+    let bounds = |state: State<'_>| tables::boundaries(state.inventory, state.topology);
+    let (of_old, of_new) = rayon::join(|| bounds(before), || bounds(after));
+    let (old, new) = rayon::join(
+        || Side::new(before, before.topology, &of_new),
+        || Side::new(after, &heard, &of_old),
+    );
+    let comparison = Comparison {
+        old: &old,
+        new: &new,
+        found: Default::default(),
+        lost_at: BTreeMap::new(),
+        ranks: Ranks::new(before, after),
+    };
+    comparison.run()
+}
+
+/// Where flows of one row begin or end: a node, a site, or beside the fleet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Place<'a> {
+    Node(usize, &'a str),
+    Site(usize, &'a str),
+    Internet,
+}
+
+/// The order of rows: that of the new file, then what only the old one has.
+struct Ranks<'a> {
+    nodes: HashMap<&'a HostName, usize>,
+    sites: HashMap<&'a str, usize>,
+}
+
+impl<'a> Ranks<'a> {
+    fn new(old: State<'a>, new: State<'a>) -> Self {
+        let mut ranks = Self { nodes: HashMap::new(), sites: HashMap::new() };
+        for state in [new, old] {
+            for node in &state.topology.nodes {
+                let next = ranks.nodes.len();
+                ranks.nodes.entry(&node.name).or_insert(next);
+            }
+            for site in &state.inventory.sites {
+                let next = ranks.sites.len();
+                ranks.sites.entry(site.name.value.as_str()).or_insert(next);
+            }
+        }
+        ranks
+    }
+}
+
+struct Comparison<'a> {
+    old: &'a Side<'a>,
+    new: &'a Side<'a>,
+    /// Gained, and lost.
+    found: [BTreeMap<(Place<'a>, Place<'a>), Moved>; 2],
+    lost_at: BTreeMap<HostName, u64>,
+    ranks: Ranks<'a>,
+}
+
+impl<'a> Comparison<'a> {
+    fn topologies(&self) -> (&'a Topology, &'a Topology) {
+        (self.old.state.topology, self.new.state.topology)
+    }
+
+    fn run(mut self) -> Difference {
+        let (old, new) = (self.old, self.new);
+        let ends = joint::matched(
+            (old.state.inventory, old.state.topology, &old.proof.ends),
+            (new.state.inventory, new.state.topology, &new.proof.ends),
+        );
+        let mut joint: BTreeMap<(Option<usize>, Option<usize>), Vec<Both<'a>>> = BTreeMap::new();
+        for end in ends {
+            joint.entry(end.classes).or_default().push(end);
+        }
+        let joint: Vec<Joint<'a>> =
+            joint.into_iter().map(|(classes, ends)| Joint { classes, ends }).collect();
+        for from in &joint {
+            for to in &joint {
+                self.classes(from, to);
+            }
+        }
+        self.exits();
+        let [gained, lost] = self.found.map(|moved| moved.into_values().collect());
+        Difference { gained, lost, lost_at: self.lost_at, assumed: Vec::new() }
+    }
+
+    fn classes(&mut self, from: &Joint<'a>, to: &Joint<'a>) {
+        let (was, why_not) = self.old.works(from.classes.0, to.classes.0);
+        let (is, why_no_more) = self.new.works(from.classes.1, to.classes.1);
+        if was == is {
+            return;
+        }
+        let (old, new) = self.topologies();
+        let examples = joint::examples(old, new, from, to);
+        let Some(first) = examples.first() else { return };
+        let (side, verdict) = if is { (self.old, why_not) } else { (self.new, why_no_more) };
+        let told = verdict.and_then(|verdict| side.reason(verdict));
+        let absent = |both: &Both<'a>| match (both.old, both.new) {
+            (None, Some(end)) if is => Some(side.absent(new, end)),
+            (Some(end), None) if was => Some(side.absent(old, end)),
+            _ => None,
+        };
+        let missing = absent(&first.ends.1).or_else(|| absent(&first.ends.0));
+        let reason = told.as_ref().map(|(_, why)| why.clone()).or(missing);
+        let mut flows = 0;
+        for joint::Example { ends: (a, b), pairs, flows: some } in examples {
+            flows += some;
+            self.add(was, (&a, &b), pairs, some, reason.as_ref());
+        }
+        if was {
+            let lost_at = &mut self.lost_at;
+            joint::by_host(old, new, from, to, |name, flows| {
+                *lost_at.entry(name.clone()).or_default() += flows;
+            });
+            // A host that drops what it passed on before loses these flows too.
+            if let Some((node, _)) = told {
+                let ends = from.ends.iter().chain(&to.ends);
+                let mut ends = ends.filter_map(|end| end.new);
+                if ends.all(|end| end.node != node) {
+                    *lost_at.entry(new.node(node).name.clone()).or_default() += flows;
+                }
+            }
+        }
+    }
+
+    /// The row or column of an end: its site, or its node where it is at none.
+    fn place(&self, both: &Both<'a>) -> Place<'a> {
+        let state = if both.new.is_some() { self.new.state } else { self.old.state };
+        let Some(end) = both.end() else { return Place::Internet };
+        let node = state.topology.node(end.node);
+        match node.site.map(|site| state.inventory.sites[site].name.value.as_str()) {
+            Some(site) => {
+                Place::Site(self.ranks.sites.get(site).copied().unwrap_or_default(), site)
+            }
+            None => self.node(&node.name),
+        }
+    }
+
+    fn node(&self, name: &'a HostName) -> Place<'a> {
+        Place::Node(self.ranks.nodes.get(name).copied().unwrap_or_default(), name.as_str())
+    }
+
+    fn name(&self, both: &Both<'a>) -> String {
+        let (old, new) = self.topologies();
+        let topology = if both.new.is_some() { new } else { old };
+        both.end().map(|end| broken::name(topology, &end.member)).unwrap_or_default()
+    }
+
+    fn add(
+        &mut self,
+        was: bool,
+        (a, b): (&Both<'a>, &Both<'a>),
+        pairs: u64,
+        flows: u64,
+        reason: Option<&String>,
+    ) {
+        let Some((source, destination)) = a.end().zip(b.end()) else { return };
+        let places = (self.place(a), self.place(b));
+        let (from, to) = (self.name(a), self.name(b));
+        let witness = Witness { source: source.addr, destination: destination.addr };
+        let moved = self.found[usize::from(was)].entry(places).or_insert_with(|| Moved {
+            from,
+            to,
+            pairs,
+            flows: 0,
+            witness,
+            reason: reason.cloned(),
+        });
+        moved.pairs = moved.pairs.max(pairs);
+        moved.flows += flows;
+    }
+
+    /// What full tunnels reach beside the fleet. One that begins or ceases to be a full tunnel
+    /// reaches the Internet by itself in the other state: that is no flow of the fleet.
+    fn exits(&mut self) {
+        let (was, is) = (self.old.exits(), self.new.exits());
+        let (before, after) = self.topologies();
+        let mut all: Vec<_> =
+            is.keys().chain(was.keys().filter(|key| !is.contains_key(key))).collect();
+        all.sort_unstable();
+        for (name, addr) in all {
+            let look =
+                |side: &Side<'_>, index: Option<&usize>, topology: &Topology| -> Option<Works> {
+                    match index {
+                        Some(index) => {
+                            let works = side.proof.verdicts[*index].result.is_ok();
+                            Some((works, side.reason(*index).map(|(_, why)| why)))
+                        }
+                        None if topology.find(name).is_some() => None,
+                        None => Some((false, None)),
+                    }
+                };
+            let key = &(*name, *addr);
+            let (Some((worked, why_not)), Some((works, why_no_more))) =
+                (look(self.old, was.get(key), before), look(self.new, is.get(key), after))
+            else {
+                continue;
+            };
+            if worked == works {
                 continue;
             }
-            let reason = if is { why_not } else { why_no_more };
-            for Example { ends: (a, b), pairs, flows } in examples(after, from, to) {
-                let places = (a.spot(after, true), b.spot(after, true));
-                let moved = folded[usize::from(was)].entry(places).or_insert_with(|| Moved {
-                    from: broken::name(after, &a.member),
-                    to: broken::name(after, &b.member),
-                    pairs,
+            let topology = if is.contains_key(key) { after } else { before };
+            let Some(node) = topology.find(name) else { continue };
+            let source = topology.node(node).interfaces.iter();
+            let mut source = source.flat_map(|id| topology.tunnel_addresses(*id));
+            let source = source.find(|own| own.is_ipv4() == addr.is_ipv4());
+            let Some(source) = source else { continue };
+            let place = self.node(name);
+            let moved = self.found[usize::from(worked)]
+                .entry((place, Place::Internet))
+                .or_insert_with(|| Moved {
+                    from: format!("`{name}`"),
+                    to: "the Internet".to_owned(),
+                    pairs: 1,
                     flows: 0,
-                    witness: Witness { source: a.addr, destination: b.addr },
-                    reason: reason.clone(),
+                    witness: Witness { source, destination: *addr },
+                    reason: if worked { why_no_more } else { why_not },
                 });
-                moved.pairs = moved.pairs.max(pairs);
-                moved.flows += flows;
+            moved.flows += 1;
+            if worked {
+                *self.lost_at.entry((*name).clone()).or_default() += 1;
             }
         }
     }
-    let [gained, lost] = folded.map(|moved| moved.into_values().collect());
-    Difference { gained, lost }
-}
-
-/// Two ends at different places, and what they stand for.
-struct Example<'a> {
-    ends: (&'a End, &'a End),
-    pairs: u64,
-    flows: u64,
-}
-
-/// The flows between two classes, place by place where the places are few.
-fn examples<'a>(topology: &Topology, from: &'a Joint, to: &'a Joint) -> Vec<Example<'a>> {
-    let with_lan = [from, to].iter().any(|joint| joint.ends.first().is_some_and(End::is_lan));
-    let places = |joint: &'a Joint| {
-        let mut places: BTreeMap<Spot, (&'a End, u64)> = BTreeMap::new();
-        for end in &joint.ends {
-            places.entry(end.spot(topology, with_lan)).or_insert((end, 0)).1 += 1;
-        }
-        places
-    };
-    let (from, to) = (places(from), places(to));
-    let all: u64 = to.values().map(|(_, entering)| entering).sum();
-    let each = from.len() * to.len() <= EACH;
-    let mut examples: Vec<Example<'_>> = Vec::new();
-    for (near, (a, leaving)) in &from {
-        let far = to.iter().filter(|(spot, _)| *spot != near);
-        if each {
-            examples.extend(far.map(|(_, (b, entering))| Example {
-                ends: (*a, *b),
-                pairs: 1,
-                flows: leaving * entering,
-            }));
-            continue;
-        }
-        // The first pair stands for all of them.
-        let shared = to.get(near).map_or(0, |(_, entering)| *entering);
-        let pairs = (to.len() - usize::from(shared > 0)) as u64;
-        let flows = leaving * (all - shared);
-        match (examples.first_mut(), far.map(|(_, (b, _))| *b).next()) {
-            (Some(one), _) => (one.pairs, one.flows) = (one.pairs + pairs, one.flows + flows),
-            (None, Some(b)) => examples.push(Example { ends: (*a, b), pairs, flows }),
-            (None, None) => {}
-        }
-    }
-    examples
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fmt::Write as _;
-    use std::net::IpAddr;
-    use std::path::PathBuf;
-
-    use super::*;
-
-    fn inventory(spokes: u64) -> Inventory {
-        let mut text = "fleet: f\nnetworks: { n: { prefixes: 10.0.0.0/16, links: { hub: h } } }\n\
-                        hosts:\n"
-            .to_owned();
-        let _ = writeln!(text, "  h: {{ endpoint: \"h.example.com:5\", address: 10.0.0.1 }}");
-        for index in 1..=spokes {
-            let _ = writeln!(
-                text,
-                "  s{index}: {{ address: 10.0.1.{index}, nat: true, \
-                 subnets: 172.23.{index}.0/24 }}"
-            );
-        }
-        let parsed = crate::inventory::parse(PathBuf::from("fleet.yaml"), text);
-        parsed.inventory.expect("the file is valid")
-    }
-
-    #[test]
-    fn few_places_are_told_one_by_one_and_many_by_one_of_them() {
-        let none = |_: &_, _: &_| -> Vec<IpAddr> { Vec::new() };
-        for spokes in [2_u64, 5, 30] {
-            let fleet = inventory(spokes);
-            let wanted = crate::topology::build(&fleet, &none);
-            let mut runs = wanted.clone();
-            runs.nodes[0].forwards.v4 = false;
-            let moved = difference(&fleet, &runs, &wanted);
-            assert_eq!(moved.lost, []);
-            // Between two spokes: address to address, address to LAN, LAN to address, LAN to LAN.
-            let pairs = spokes * (spokes - 1);
-            let told: u64 = moved.gained.iter().map(|moved| moved.flows).sum();
-            assert_eq!(told, 4 * pairs, "{moved:?}");
-            let rows: Vec<u64> = moved.gained.iter().map(|moved| moved.pairs).collect();
-            let each = vec![1; usize::try_from(pairs).unwrap()];
-            assert_eq!(rows, if spokes == 30 { vec![pairs] } else { each });
-            let ends: Vec<_> = moved.gained.iter().map(|one| (&one.from, &one.to)).collect();
-            assert!(ends.iter().all(|(from, to)| from != to), "{ends:?}");
-        }
-    }
-}
+#[path = "difference_tests.rs"]
+mod tests;

@@ -17,6 +17,7 @@ mod expect;
 mod flow;
 mod flows;
 mod folded;
+mod joint;
 mod keepalives;
 mod keys;
 mod lans;
@@ -46,7 +47,7 @@ pub use keys::against_vault;
 mod wanted;
 mod why;
 
-pub use difference::{Difference, Moved, difference};
+pub use difference::{Assumed, Difference, Moved, State, Unread, difference};
 pub use mend::Mend;
 pub use pairs::{Pair, Point, pairs, proves};
 pub use reach::{Cell, Fault, MapLink, MapNode, Place, Reachability, reachability};

@@ -1,6 +1,7 @@
 //! The proof of every flow of a fleet, class by class.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use rayon::prelude::*;
 
@@ -11,7 +12,7 @@ use super::tables::Tables;
 use super::walk::{Doubt, Walker};
 use super::wanted::{self, Wanted};
 use crate::inventory::{Inventory, Selector};
-use crate::topology::Topology;
+use crate::topology::{NodeId, Topology};
 
 /// What one walk proved: the flows from one class of ends to another.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Verdict {
     pub(super) to: Option<usize>,
     /// How many flows there are.
     pub(super) flows: u64,
+    /// A full tunnel's node, and the address of the Internet.
+    pub(super) exit: Option<(NodeId, IpAddr)>,
     /// Whether the file's shape implies them.
     pub(super) wanted: bool,
     /// How each of them ends.
@@ -155,7 +158,7 @@ impl<'a> Prover<'a> {
         }
         let (from, to) = (Some(from), Some(to));
         let flows = self.count(from.unwrap_or_default(), to.unwrap_or_default());
-        Some(Verdict { from, to, flows, wanted, result })
+        Some(Verdict { from, to, flows, exit: None, wanted, result })
     }
 
     /// What full tunnels reach beside the fleet.
@@ -176,7 +179,15 @@ impl<'a> Prover<'a> {
                 let flow = Flow { topology, tables, walker, from: &from, to, family };
                 let Some(result) = flow.prove() else { continue };
                 let result = result.map(drop);
-                verdicts.push(Verdict { from: None, to: None, flows: 1, wanted: true, result });
+                let exit = Some((node, *addr));
+                verdicts.push(Verdict {
+                    from: None,
+                    to: None,
+                    flows: 1,
+                    exit,
+                    wanted: true,
+                    result,
+                });
             }
         }
         verdicts

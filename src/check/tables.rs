@@ -4,7 +4,7 @@
 //! prefixes, and each prefix knows which interfaces give it to which peer. The chain from the
 //! longest prefix of an address to the shortest decides every lookup on every node.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -89,32 +89,22 @@ impl<'t> Tables<'t> {
     /// Builds the tables of a fleet.
     #[must_use]
     pub fn new(inventory: &Inventory, topology: &'t Topology) -> Self {
+        Self::among(inventory, topology, &[])
+    }
+
+    /// The same, where classes of addresses end at `others` too: tables of two fleets that each
+    /// have the other's [`boundaries`] tell the same addresses apart.
+    #[must_use]
+    pub(super) fn among(inventory: &Inventory, topology: &'t Topology, others: &[IpNet]) -> Self {
         let private: Vec<IpNet> = PRIVATE.iter().filter_map(|net| net.parse().ok()).collect();
         let global_v6: Option<IpNet> = GLOBAL_V6.parse().ok();
         let mut nets: Vec<IpNet> = private.clone();
         nets.extend(global_v6);
         nets.extend([IpNet::V4(ipnet::Ipv4Net::default()), IpNet::V6(ipnet::Ipv6Net::default())]);
-        let networks = inventory.networks.iter().flat_map(|network| &network.prefixes);
-        let sites = inventory.sites.iter().flat_map(|site| &site.subnets);
-        let own = topology.nodes.iter().flat_map(|node| &node.subnets);
-        let inside: Vec<IpNet> =
-            networks.chain(sites).chain(own).map(|net| net.value.trunc()).collect();
-        nets.extend(&inside);
-        nets.extend(topology.nodes.iter().flat_map(|node| &node.masquerade));
-        // Lists are shared between interfaces; each is looked at once.
+        nets.extend(others);
+        let inside = places(inventory, topology);
+        nets.extend(boundaries(inventory, topology));
         let mut lists: HashMap<(*const IpNet, usize), Vec<usize>> = HashMap::new();
-        for interface in &topology.interfaces {
-            for addr in &interface.addresses {
-                nets.extend([addr.value.trunc(), host_net(addr.value.addr())]);
-            }
-            for peer in &interface.peers {
-                let key = (peer.allowed_ips.as_ptr(), peer.allowed_ips.len());
-                lists.entry(key).or_insert_with(|| {
-                    nets.extend(peer.allowed_ips.iter().map(IpNet::trunc));
-                    Vec::new()
-                });
-            }
-        }
         nets.sort_unstable();
         nets.dedup();
         let entries = chained(&nets);
@@ -330,6 +320,36 @@ impl<'t> Tables<'t> {
         }
         classes
     }
+}
+
+/// The prefixes at which something of a fleet is: LANs and networks.
+fn places(inventory: &Inventory, topology: &Topology) -> Vec<IpNet> {
+    let networks = inventory.networks.iter().flat_map(|network| &network.prefixes);
+    let sites = inventory.sites.iter().flat_map(|site| &site.subnets);
+    let own = topology.nodes.iter().flat_map(|node| &node.subnets);
+    networks.chain(sites).chain(own).map(|net| net.value.trunc()).collect()
+}
+
+/// Every prefix by which some node of a fleet tells addresses apart.
+#[must_use]
+pub(super) fn boundaries(inventory: &Inventory, topology: &Topology) -> Vec<IpNet> {
+    let mut nets = places(inventory, topology);
+    nets.extend(topology.nodes.iter().flat_map(|node| &node.masquerade));
+    // Lists are shared between interfaces; each is looked at once.
+    let mut lists: HashSet<(*const IpNet, usize)> = HashSet::new();
+    for interface in &topology.interfaces {
+        for addr in &interface.addresses {
+            nets.extend([addr.value.trunc(), host_net(addr.value.addr())]);
+        }
+        for peer in &interface.peers {
+            if lists.insert((peer.allowed_ips.as_ptr(), peer.allowed_ips.len())) {
+                nets.extend(peer.allowed_ips.iter().map(IpNet::trunc));
+            }
+        }
+    }
+    nets.sort_unstable();
+    nets.dedup();
+    nets
 }
 
 impl Entry {

@@ -67,7 +67,7 @@ impl ApplyArgs {
     async fn apply(&self, global: &Global, fleet: &Fleet) -> CommandResult {
         let scope = Scope::new(self.login, &self.limit, &self.binaries);
         let survey = Survey::take(global, scope, fleet, None).await?;
-        let plan = survey.plan()?;
+        let plan = survey.whole_plan(fleet)?;
         if let Some(path) = &self.plan {
             fresh(path, &plan)?;
         }

@@ -3,6 +3,7 @@
 //! Data goes to stdout, everything else to stderr.
 
 mod apply;
+mod before;
 mod check;
 mod completions;
 mod error;

@@ -3,20 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 
 use super::fleet::Fleet;
 use super::survey::{BinariesArgs, LimitArgs, LoginArgs, Scope, Survey};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
-use crate::check::Difference;
-use crate::model::FleetName;
-use crate::plan::{HostPlan, Plan};
+use crate::plan::Plan;
 use crate::report;
 
 /// Show what `wgfleet apply` would change. Logs in to all hosts in parallel; changes nothing.
 ///
-/// A host that cannot be read is reported (exit 4), and nobody loses it as a peer. Where every host
-/// answered, the plan also says which flows begin to work and which cease to.
+/// A host that cannot be read is reported (exit 4), and nobody loses it as a peer. The plan also says
+/// which flows begin to work and which cease to, and what was assumed of hosts that were not read.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   wgfleet plan
@@ -49,8 +46,7 @@ impl PlanArgs {
         runtime()?.block_on(async {
             let scope = Scope::new(self.login, &self.limit, &self.binaries);
             let survey = Survey::take(global, scope, &fleet, None).await?;
-            let plan = survey.plan()?;
-            let reachability = survey.reachability(&fleet);
+            let plan = survey.whole_plan(&fleet)?;
             let blocked = survey.blocked(&plan);
             survey.close().await;
             if let Some(path) = &self.out {
@@ -60,7 +56,7 @@ impl PlanArgs {
                 crate::sys::write_atomic(path, &bytes, crate::sys::Mode::Public)
                     .map_err(|error| CommandError::new(Exit::Failed, &error))?;
             }
-            show_with(global, &plan, reachability.as_ref())?;
+            show(global, &plan)?;
             Ok(self.exit(&plan, blocked))
         })
     }
@@ -98,40 +94,11 @@ pub(super) fn encode(plan: &Plan) -> Result<Vec<u8>, CommandError> {
     Ok(bytes)
 }
 
-/// A plan with what it changes about who reaches whom.
-#[derive(Debug, Serialize)]
-struct Shown<'a> {
-    version: u32,
-    fleet: &'a FleetName,
-    hosts: &'a [HostPlan],
-    /// Absent where a host did not answer: half of what runs proves nothing.
-    reachability: Option<&'a Difference>,
-}
-
 /// Shows a plan on stdout.
 pub(super) fn show(global: &Global, plan: &Plan) -> Result<(), CommandError> {
-    show_with(global, plan, None)
-}
-
-fn show_with(
-    global: &Global,
-    plan: &Plan,
-    reachability: Option<&Difference>,
-) -> Result<(), CommandError> {
     let bytes = match global.format {
-        Format::Human => {
-            let mut text = report::plan::human(plan);
-            text.push_str(&reachability.map(report::reach::difference).unwrap_or_default());
-            text.into_bytes()
-        }
-        Format::Json => {
-            let Plan { version, fleet, hosts } = plan;
-            let shown = Shown { version: *version, fleet, hosts, reachability };
-            let mut bytes = serde_json::to_vec_pretty(&shown)
-                .map_err(|error| CommandError::new(Exit::Failed, &error))?;
-            bytes.push(b'\n');
-            bytes
-        }
+        Format::Human => report::plan::human(plan).into_bytes(),
+        Format::Json => encode(plan)?,
     };
     super::write_stdout(&bytes)
 }

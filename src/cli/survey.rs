@@ -10,12 +10,11 @@ use clap::Args;
 use super::fleet::{Fleet, count, names};
 use super::live_keys::LiveKeys;
 use super::{CommandError, Exit, Global};
-use crate::check::{Difference, difference};
 use crate::desired::{DesiredHost, DesiredState};
 use crate::event::Sink;
 use crate::model::{HostName, PublicKey};
 use crate::observed::ObservedHost;
-use crate::plan::{AgentSource, HostPlan, Plan, RenderedHost, diff_host, resolve, running};
+use crate::plan::{AgentSource, HostPlan, Plan, RenderedHost, diff_host, resolve};
 use crate::remote::{Connector, Host, Look, observe_all};
 use crate::report::progress::Progress;
 use crate::sys::read_elf;
@@ -237,17 +236,16 @@ impl Survey {
             version: 2,
             fleet: self.state.fleet.clone(),
             hosts: self.hosts().map(|host| self.host_plan(host)).collect::<Result<_, _>>()?,
+            reachability: None,
         })
     }
 
-    /// The flows that the plan would make work or stop; `None` unless every host answered.
-    pub(super) fn reachability(&self, fleet: &Fleet) -> Option<Difference> {
-        if self.state.hosts.iter().any(|host| !self.seen.contains_key(&host.name)) {
-            return None;
-        }
-        let seen = |name: &HostName| self.seen.get(name).map(|(host, _)| host);
-        let runs = running(&fleet.topology, &self.names, seen);
-        Some(difference(fleet.inventory(), &runs, &fleet.topology))
+    /// The plan of the fleet, with the flows that it makes work or stop.
+    pub(super) fn whole_plan(&self, fleet: &Fleet) -> Result<Plan, CommandError> {
+        let mut plan = self.plan()?;
+        let difference = super::before::reachability(self, fleet, &plan, None);
+        plan.reach(difference);
+        Ok(plan)
     }
 
     /// Ends all connections.

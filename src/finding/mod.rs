@@ -10,7 +10,7 @@ pub use code::Code;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{HostName, InterfaceName, Location};
 
@@ -36,7 +36,7 @@ pub struct Label {
 }
 
 /// A packet that shows the finding: smallest addresses, one family.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Witness {
     /// Inner source address.
     pub source: IpAddr,

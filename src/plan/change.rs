@@ -1,14 +1,13 @@
 //! One change to one host.
 
 use ipnet::IpNet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::Disruption;
 use crate::model::{Family, Fingerprint, HostName, InterfaceName, PublicKey};
 use crate::observed::{LiveBackend, UnitState};
 
 /// A peer as people know it and as machines do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerRef {
     /// Its name in the inventory; `None` where no name belongs to the key.
     pub name: Option<HostName>,
@@ -214,40 +213,6 @@ pub enum Change {
 }
 
 impl Change {
-    /// What running traffic feels.
-    #[must_use]
-    pub fn disruption(&self) -> Disruption {
-        match self {
-            Self::Restart { .. } | Self::Delete { .. } => Disruption::Interface,
-            Self::Device { fields, .. } | Self::ChangePeer { fields, .. } => {
-                // Peers send to the old port until a packet from the new one has reached them.
-                let shakes = |f: &FieldChange| {
-                    matches!(f.field, "public key" | "preshared key" | "listen port")
-                };
-                if fields.iter().any(shakes) { Disruption::Handshake } else { Disruption::None }
-            }
-            Self::AddPeer { replaces, .. } => {
-                if replaces.is_some() {
-                    Disruption::Handshake
-                } else {
-                    Disruption::None
-                }
-            }
-            Self::PushAgent { .. }
-            | Self::File { .. }
-            | Self::Hook { .. }
-            | Self::Forward { .. }
-            | Self::Firewall { .. }
-            | Self::Create { .. }
-            | Self::RemovePeer { .. }
-            | Self::AddAddress { .. }
-            | Self::RemoveAddress { .. }
-            | Self::AddRoute { .. }
-            | Self::RemoveRoute { .. }
-            | Self::Unit { .. } => Disruption::None,
-        }
-    }
-
     /// The interface that it is about, where it is about one.
     #[must_use]
     pub fn interface(&self) -> Option<&InterfaceName> {

@@ -9,8 +9,8 @@ use super::hooks;
 use super::quick::QuickDuties;
 use super::target::FIREWALL_FILE;
 use super::{
-    AgentSource, Change, DiffLine, Disruption, FieldChange, FileAction, HostPlan, HostState,
-    PeerRef, Target, TargetFile, TargetInterface,
+    AgentSource, Change, DiffLine, Felt, FieldChange, FileAction, HostPlan, HostState, PeerRef,
+    Target, TargetFile, TargetInterface,
 };
 use crate::desired::{DesiredPeer, EPOCH_LINE};
 use crate::model::{
@@ -61,7 +61,7 @@ pub fn diff_host(
             changes.push(Change::Unit { unit: unit.clone(), from, to: *to });
         }
     }
-    let disruption = changes.iter().map(Change::disruption).max().unwrap_or(Disruption::None);
+    let feels = Felt::of(&changes, observed);
     let mut notes = if changes.is_empty() { Vec::new() } else { target.notes.clone() };
     if changes.is_empty() {
         blocked = None;
@@ -87,7 +87,8 @@ pub fn diff_host(
         r#become: target.desired.r#become,
         payload: None,
         state: blocked.map_or(HostState::Ready, HostState::Blocked),
-        disruption,
+        disruption: feels.worst(),
+        feels,
         changes,
         notes,
     }

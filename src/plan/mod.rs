@@ -6,8 +6,11 @@ mod agent;
 mod change;
 mod compile;
 mod diff;
+mod disruption;
+mod former;
 mod forwarding;
 mod hooks;
+mod lans;
 mod quick;
 mod running;
 pub mod stale;
@@ -18,12 +21,14 @@ pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
 pub use change::{Change, DiffLine, FieldChange, FileAction, HookWhen, PeerRef};
 pub use compile::Payload;
 pub use diff::diff_host;
+pub use disruption::{Disruption, Felt};
 pub use forwarding::HEARS_AS_A_ROUTER;
 pub use running::running;
 pub use target::{FIREWALL_FILE, RenderedHost, Target, TargetFile, TargetInterface, resolve};
 
 use serde::Serialize;
 
+use crate::check::Difference;
 use crate::desired::{DesiredHost, Secrets, secret_digest};
 use crate::model::{Become, Fingerprint, FleetName, HostName, SshTarget};
 use crate::observed::ObservedHost;
@@ -37,6 +42,8 @@ pub struct Plan {
     pub fleet: FleetName,
     /// Every host that was looked at, in order of the file.
     pub hosts: Vec<HostPlan>,
+    /// The flows that it makes work or stop; `None` where nobody asked.
+    pub reachability: Option<Difference>,
 }
 
 /// What is to be done to one host.
@@ -53,8 +60,10 @@ pub struct HostPlan {
     pub payload: Option<Fingerprint>,
     /// Whether it can be done.
     pub state: HostState,
-    /// What running traffic feels.
+    /// The worst that running traffic feels.
     pub disruption: Disruption,
+    /// What it feels, and of which change.
+    pub feels: Felt,
     /// What is to change, in order of doing.
     pub changes: Vec<Change>,
     /// What the operator should know, and no change can say.
@@ -73,18 +82,6 @@ pub enum HostState {
     Blocked(String),
 }
 
-/// What running traffic feels of a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Disruption {
-    /// Nothing.
-    None,
-    /// Sessions that change must shake hands again.
-    Handshake,
-    /// The interface goes down and comes up.
-    Interface,
-}
-
 impl HostPlan {
     /// A host that could not be read.
     #[must_use]
@@ -96,6 +93,7 @@ impl HostPlan {
             payload: None,
             state: HostState::Unreadable(reason),
             disruption: Disruption::None,
+            feels: Felt::default(),
             changes: Vec::new(),
             notes: Vec::new(),
         }
@@ -133,6 +131,15 @@ impl HostPlan {
 }
 
 impl Plan {
+    /// Takes what the plan changes about who reaches whom, and tells each host what it loses.
+    pub fn reach(&mut self, difference: Difference) {
+        for host in &mut self.hosts {
+            host.feels.flows = difference.lost_at.get(&host.host).copied().unwrap_or_default();
+            host.disruption = host.feels.worst();
+        }
+        self.reachability = Some(difference);
+    }
+
     /// Whether there is nothing to do on any host that could be read.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -1,189 +1,159 @@
-//! What runs now, as a topology: so that its reachability can be compared with what is wanted.
+//! What runs now, as a state of the fleet: so that its reachability can be compared with what is
+//! wanted.
+//!
+//! Nothing but observations is needed: what a file does not have any more is put together from
+//! those who still know it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::model::{Endpoint, EndpointHost, HostName, Located, Port, PublicKey};
+use super::{former, lans};
+use crate::inventory::Inventory;
+use crate::model::{Endpoint, EndpointHost, HostName, InterfaceName, Located, Port, PublicKey};
 use crate::observed::{ObservedHost, ObservedInterface};
 use crate::topology::{Forwarding, InterfaceId, NodeId, NodeKind, Peer, Topology};
 
-/// The wanted topology with addresses, peers and forwarding as they were seen on every host.
+/// What was seen of hosts, and whose keys are whose.
+pub(super) struct Seen<'a, 'o> {
+    /// Who has or had a key.
+    pub(super) names: &'a BTreeMap<PublicKey, HostName>,
+    /// What each host that was read said.
+    pub(super) of: &'a dyn Fn(&HostName) -> Option<&'o ObservedHost>,
+}
+
+impl<'o> Seen<'_, 'o> {
+    /// The live interface that each interface of a node of a state is, by the interface; and those
+    /// of this fleet that the state does not have.
+    pub(super) fn interfaces(
+        &self,
+        inventory: &Inventory,
+        topology: &Topology,
+        node: NodeId,
+    ) -> (
+        BTreeMap<InterfaceId, &'o ObservedInterface>,
+        Vec<(&'o InterfaceName, &'o ObservedInterface)>,
+    ) {
+        let here = topology.node(node);
+        let (mut known, mut others) = (BTreeMap::new(), Vec::new());
+        let Some(seen) = (self.of)(&here.name) else { return (known, others) };
+        let named = |name: &InterfaceName| {
+            here.interfaces.iter().find(|id| topology.interface(**id).name == *name)
+        };
+        for (name, live) in &seen.interfaces {
+            match named(name) {
+                Some(id) => drop(known.insert(*id, live)),
+                None if self.is_ours(live) => others.push((name, live)),
+                None => {}
+            }
+        }
+        // One that has another name in the file has its addresses in the same network.
+        others.retain(|(_, live)| {
+            let same = |id: &&InterfaceId| {
+                let network = &inventory.networks[topology.interface(**id).network];
+                !known.contains_key(*id) && is_of(live, network)
+            };
+            let found = here.interfaces.iter().find(same).copied();
+            found.is_none_or(|id| known.insert(id, live).is_some())
+        });
+        (known, others)
+    }
+
+    /// Whether an interface is of this fleet: its key, or that of a peer, is known.
+    fn is_ours(&self, live: &ObservedInterface) -> bool {
+        let keys = live.public_key.iter().chain(live.peers.keys());
+        keys.into_iter().any(|key| self.names.contains_key(key))
+    }
+}
+
+/// Whether a live interface has an address in a network.
+pub(super) fn is_of(live: &ObservedInterface, network: &crate::inventory::Network) -> bool {
+    let within = |addr: &IpNet| network.prefixes.iter().any(|net| net.value.contains(&addr.addr()));
+    live.addresses.iter().any(within)
+}
+
+/// The state of the fleet as it runs: addresses, peers and forwarding as they were seen on every
+/// host that was read, everything else as `base` says.
 ///
-/// `names` gives who has or had a key. Unmanaged peers are taken to be configured as wanted; a live
-/// endpoint counts as known, however it was learned. Live routes are not looked at.
+/// `names` gives who has or had a key. A peer whose host `base` does not have becomes a host with
+/// the addresses and LANs by which others know it, and so do LANs that only live `AllowedIPs` lead
+/// to. Unmanaged peers are taken to be configured as in `base`; a live endpoint counts as known,
+/// however it was learned. Live routes are not looked at.
 #[must_use]
 pub fn running<'o>(
-    wanted: &Topology,
+    base: (&Inventory, &Topology),
     names: &BTreeMap<PublicKey, HostName>,
     seen: impl Fn(&HostName) -> Option<&'o ObservedHost>,
-) -> Topology {
-    let mut topology = wanted.clone();
+) -> (Inventory, Topology) {
+    let seen = Seen { names, of: &seen };
+    let (inventory, topology) = former::with_former(base, &seen);
+    let mut runs = topology.clone();
     let nodes: BTreeMap<&HostName, NodeId> =
-        (0..).map(NodeId).zip(&wanted.nodes).map(|(id, node)| (&node.name, id)).collect();
-    let live = |id: InterfaceId| -> Option<&ObservedInterface> {
-        let interface = wanted.interface(id);
-        seen(&wanted.node(interface.node).name)?.interfaces.get(&interface.name)
+        (0..).map(NodeId).zip(&topology.nodes).map(|(id, node)| (&node.name, id)).collect();
+    let managed = |id: InterfaceId| {
+        matches!(topology.node(topology.interface(id).node).kind, NodeKind::Host(_))
     };
-    let managed =
-        |id: InterfaceId| matches!(wanted.node(wanted.interface(id).node).kind, NodeKind::Host(_));
-    for (id, interface) in (0..).map(InterfaceId).zip(&mut topology.interfaces) {
-        if !managed(id) {
+    let live: BTreeMap<InterfaceId, &ObservedInterface> = (0..)
+        .map(NodeId)
+        .take(topology.nodes.len())
+        .flat_map(|node| seen.interfaces(&inventory, &topology, node).0)
+        .collect();
+    let read = |id: InterfaceId| {
+        managed(id) && (seen.of)(&topology.node(topology.interface(id).node).name).is_some()
+    };
+    for (id, interface) in (0..).map(InterfaceId).zip(&mut runs.interfaces) {
+        if !read(id) {
             continue;
         }
-        let Some(found) = live(id).filter(|found| found.up) else {
+        let Some(found) = live.get(&id).filter(|found| found.up) else {
             interface.addresses.clear();
             interface.peers.clear();
             continue;
         };
         let at = interface.at;
         interface.addresses = found.addresses.iter().map(|net| Located::new(*net, at)).collect();
-        interface.peers = found
-            .peers
-            .iter()
-            .filter_map(|(key, peer)| {
-                let remote = *nodes.get(names.get(key)?)?;
-                let network = interface.network;
-                let mut there = wanted.node(remote).interfaces.iter().copied();
-                let there = there.find(|id| wanted.interface(*id).network == network)?;
-                // A session needs the key that the other end really has.
-                let same = live(there).is_some_and(|live| live.public_key == Some(*key));
-                let endpoint = peer.endpoint.and_then(|addr| {
-                    let port = Port::new(addr.port())?;
-                    Some(Arc::new(Endpoint { host: EndpointHost::Addr(addr.ip()), port }))
-                });
-                (same || !managed(there)).then(|| Peer {
-                    remote: there,
-                    allowed_ips: peer.allowed_ips.iter().map(IpNet::trunc).collect(),
-                    allowed_ips_at: None,
-                    endpoint,
-                    heard: peer.latest_handshake > 0,
-                    keepalive: peer.keepalive,
-                    psk: false,
-                    at,
-                })
+        let network = interface.network;
+        let peer = |(key, peer): (&PublicKey, &crate::observed::ObservedPeer)| {
+            let remote = *nodes.get(names.get(key)?)?;
+            let mut there = topology.node(remote).interfaces.iter().copied();
+            let there = there.find(|id| topology.interface(*id).network == network)?;
+            // A session needs the key that the other end really has, as far as that was seen.
+            let same = live.get(&there).is_some_and(|live| live.public_key == Some(*key));
+            let endpoint = peer.endpoint.and_then(|addr| {
+                let port = Port::new(addr.port())?;
+                Some(Arc::new(Endpoint { host: EndpointHost::Addr(addr.ip()), port }))
+            });
+            (same || !read(there)).then(|| Peer {
+                remote: there,
+                allowed_ips: peer.allowed_ips.iter().map(IpNet::trunc).collect(),
+                allowed_ips_at: None,
+                endpoint,
+                heard: peer.latest_handshake > 0,
+                keepalive: peer.keepalive,
+                psk: false,
+                at,
             })
-            .collect();
+        };
+        interface.peers = found.peers.iter().filter_map(peer).collect();
         interface.peers.sort_by_key(|peer| peer.remote);
         interface.peers.dedup_by_key(|peer| peer.remote);
     }
-    for node in &mut topology.nodes {
-        if let Some(host) = seen(&node.name).filter(|_| matches!(node.kind, NodeKind::Host(_))) {
+    for node in &mut runs.nodes {
+        let host = (seen.of)(&node.name).filter(|_| matches!(node.kind, NodeKind::Host(_)));
+        if let Some(host) = host {
             node.forwards = Forwarding { v4: host.forward_v4, v6: host.forward_v6 };
             if host.firewall.is_none() {
                 node.masquerade.clear();
             }
         }
     }
-    topology
+    let read: BTreeSet<NodeId> =
+        nodes.iter().filter(|(name, _)| (seen.of)(name).is_some()).map(|(_, node)| *node).collect();
+    lans::settle(base.1, &inventory, &mut runs, &read, &seen);
+    (inventory, runs)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::net::IpAddr;
-    use std::path::PathBuf;
-
-    use super::*;
-    use crate::check::difference;
-    use crate::inventory::Inventory;
-    use crate::model::PrivateKey;
-    use crate::observed::{LiveBackend, ObservedPeer, ObservedPsk};
-    use zeroize::Zeroizing;
-
-    const FLEET: &str = "fleet: f
-networks: { n: { prefixes: 10.9.0.0/24, links: { hub: hub } } }
-hosts:
-  hub: { address: 10.9.0.1, endpoint: \"192.0.2.1:51820\" }
-  a: { address: 10.9.0.2, endpoint: \"192.0.2.2:51820\" }
-  b: { address: 10.9.0.3, endpoint: \"192.0.2.3:51820\" }
-";
-
-    fn key(index: usize) -> PublicKey {
-        let mut bytes = Zeroizing::new([9_u8; 32]);
-        bytes[5] = u8::try_from(index).unwrap();
-        PrivateKey::from_random(bytes).public()
-    }
-
-    /// Every host as the topology has it.
-    fn observed(topology: &Topology) -> BTreeMap<HostName, ObservedHost> {
-        let interface = |index: usize| {
-            let interface = &topology.interfaces[index];
-            let peers = interface.peers.iter().map(|peer| {
-                let observed = ObservedPeer {
-                    psk: ObservedPsk::None,
-                    endpoint: peer.endpoint.as_deref().and_then(Endpoint::socket_addr),
-                    allowed_ips: peer.allowed_ips.iter().copied().collect(),
-                    latest_handshake: 0,
-                    received: 0,
-                    sent: 0,
-                    keepalive: peer.keepalive,
-                };
-                (key(peer.remote.0 as usize), observed)
-            });
-            ObservedInterface {
-                backend: LiveBackend::Kernel,
-                up: true,
-                mtu: 1420,
-                public_key: Some(key(index)),
-                listen_port: 51820,
-                fwmark: 0,
-                addresses: interface.addresses.iter().map(|addr| addr.value).collect(),
-                routes: BTreeSet::new(),
-                peers: peers.collect(),
-            }
-        };
-        let host = |(index, node): (usize, &crate::topology::Node)| {
-            let interfaces = [(topology.interfaces[index].name.clone(), interface(index))].into();
-            let (forward_v4, forward_v6) = (node.forwards.v4, node.forwards.v6);
-            let host =
-                ObservedHost { interfaces, forward_v4, forward_v6, ..ObservedHost::default() };
-            (node.name.clone(), host)
-        };
-        topology.nodes.iter().enumerate().map(host).collect()
-    }
-
-    fn fleet() -> (Inventory, Topology, BTreeMap<PublicKey, HostName>) {
-        let parsed = crate::inventory::parse(PathBuf::from("fleet.yaml"), FLEET.to_owned());
-        let inventory = parsed.inventory.unwrap();
-        let topology =
-            crate::topology::build(&inventory, &|_: &_, _: &_| -> Vec<IpAddr> { Vec::new() });
-        let names = topology.nodes.iter().enumerate();
-        let names = names.map(|(index, node)| (key(index), node.name.clone())).collect();
-        (inventory, topology, names)
-    }
-
-    #[test]
-    fn what_runs_as_wanted_differs_in_nothing() {
-        let (inventory, wanted, names) = fleet();
-        let seen = observed(&wanted);
-        let runs = running(&wanted, &names, |name| seen.get(name));
-        assert!(difference(&inventory, &runs, &wanted).is_empty());
-    }
-
-    #[test]
-    fn flows_are_gained_and_lost_with_a_packet_that_shows_it() {
-        let (inventory, wanted, names) = fleet();
-        let mut seen = observed(&wanted);
-        let hub: HostName = "hub".parse().unwrap();
-        seen.get_mut(&hub).unwrap().forward_v4 = false;
-        let runs = running(&wanted, &names, |name| seen.get(name));
-        let moved = difference(&inventory, &runs, &wanted);
-        assert!(moved.lost.is_empty());
-        let flows: u64 = moved.gained.iter().map(|moved| moved.flows).sum();
-        assert_eq!(flows, 2, "a to b and back: {moved:?}");
-        let first = &moved.gained[0];
-        assert_eq!((&*first.from, &*first.to), ("`a`", "`b`"));
-        assert!(first.reason.as_deref().unwrap().contains("`hub`"), "{first:?}");
-        // And the other way round.
-        assert_eq!(difference(&inventory, &wanted, &runs).lost.len(), moved.gained.len());
-        // A host on which nothing runs: all of its flows are gained.
-        let a: HostName = "a".parse().unwrap();
-        seen.get_mut(&a).unwrap().interfaces.clear();
-        let runs = running(&wanted, &names, |name| seen.get(name));
-        let moved = difference(&inventory, &runs, &wanted);
-        let flows: u64 = moved.gained.iter().map(|moved| moved.flows).sum();
-        assert_eq!(flows, 4, "{moved:?}");
-    }
-}
+#[path = "running_tests.rs"]
+mod tests;

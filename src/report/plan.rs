@@ -9,8 +9,7 @@ use ipnet::IpNet;
 use crate::model::{InterfaceName, Untrusted};
 use crate::observed::LiveBackend;
 use crate::plan::{
-    Change, DiffLine, Disruption, FieldChange, FileAction, HookWhen, HostPlan, HostState, PeerRef,
-    Plan,
+    Change, DiffLine, Felt, FieldChange, FileAction, HookWhen, HostPlan, HostState, PeerRef, Plan,
 };
 
 /// What a line does.
@@ -52,6 +51,7 @@ pub fn human(plan: &Plan) -> String {
         host_plan(&mut out, host);
     }
     out.push_str(&summary(plan));
+    out.push_str(&plan.reachability.as_ref().map(super::reach::difference).unwrap_or_default());
     out
 }
 
@@ -101,11 +101,7 @@ fn host_plan(out: &mut String, host: &HostPlan) {
         }
         HostState::Ready if host.changes.is_empty() => return,
         HostState::Ready => {
-            let disruption = match host.disruption {
-                Disruption::None => "disrupts nothing",
-                Disruption::Handshake => "new handshakes with the peers that change",
-                Disruption::Interface => "an interface goes down and comes up",
-            };
+            let disruption = felt(&host.feels);
             let _ = writeln!(out, "{BOLD}{}{BOLD:#}  {DIM}{disruption}{DIM:#}", host.host);
         }
     }
@@ -116,6 +112,55 @@ fn host_plan(out: &mut String, host: &HostPlan) {
         let _ = writeln!(out, "  {DIM}note: {note}{DIM:#}");
     }
     out.push('\n');
+}
+
+/// Peers that a header names.
+const NAMED: usize = 4;
+
+/// What traffic feels of the changes to a host, the worst first.
+fn felt(feels: &Felt) -> String {
+    let mut words = Vec::new();
+    match feels.flows {
+        0 => {}
+        1 => words.push("1 flow ceases to work".to_owned()),
+        flows => words.push(format!("{flows} flows cease to work")),
+    }
+    let interfaces = feels.restarts.iter();
+    words.extend(interfaces.map(|name| format!("{name} restarts: up to 10 s without traffic")));
+    words.extend(feels.removals.iter().map(|name| format!("{name} goes, and its sessions end")));
+    if !feels.ends.is_empty() {
+        words.push(match feels.ends.len() {
+            1 => format!("the session with {} ends", some(&feels.ends)),
+            _ => format!("the sessions with {} end", some(&feels.ends)),
+        });
+    }
+    let renewals = feels.renewals.iter();
+    words
+        .extend(renewals.map(|name| format!("up to 3 s: new handshakes with all peers of {name}")));
+    if !feels.handshakes.is_empty() {
+        let handshakes =
+            if feels.handshakes.len() == 1 { "new handshake" } else { "new handshakes" };
+        words.push(format!("up to 3 s: {handshakes} with {}", some(&feels.handshakes)));
+    }
+    if feels.routes {
+        words.push("addresses or routes change: packets on their way may be lost".to_owned());
+    }
+    if words.is_empty() { "disrupts nothing".to_owned() } else { words.join("; ") }
+}
+
+/// The first of many peers.
+fn some(peers: &[PeerRef]) -> String {
+    let name = |peer: &PeerRef| match &peer.name {
+        Some(name) => name.to_string(),
+        None => format!("{}…", &peer.key.to_string()[..8]),
+    };
+    let mut names: Vec<String> = peers.iter().take(NAMED).map(name).collect();
+    names.dedup();
+    let names = names.join(", ");
+    match peers.len() {
+        many if many > NAMED => format!("{names} and {} more", many - NAMED),
+        _ => names,
+    }
 }
 
 fn line(out: &mut String, sign: Sign, text: fmt::Arguments<'_>) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::check::{Cell, Difference, Moved, Reachability};
+use crate::check::{Assumed, Cell, Difference, Moved, Reachability, Unread};
 
 /// Rows that a matrix is drawn with; larger ones are listed.
 const DRAWN: usize = 16;
@@ -107,6 +107,36 @@ fn matrix(out: &mut String, corner: &str, names: &[String], cells: &[Cell]) {
     out.push('\n');
 }
 
+/// Hosts whose state was not read, and where it is taken from, one line each.
+fn assumed(out: &mut String, difference: &Difference) {
+    for Assumed { hosts, why, commit } in &difference.assumed {
+        let several = hosts.len() > 1;
+        let names: Vec<String> =
+            hosts.iter().take(LISTED / 4).map(|host| format!("`{host}`")).collect();
+        let mut names = names.join(", ");
+        if hosts.len() > LISTED / 4 {
+            let _ = write!(names, " and {} more", hosts.len() - LISTED / 4);
+        }
+        let why_not_read = *why;
+        let why = match (why, several) {
+            (Unread::Unreadable, _) => "could not be read",
+            (Unread::OutsideLimit, false) => "is outside --limit and was not read",
+            (Unread::OutsideLimit, true) => "are outside --limit and were not read",
+            (Unread::Removed, false) => "is not in the inventory any more and was not read",
+            (Unread::Removed, true) => "are not in the inventory any more and were not read",
+        };
+        let (verb, whose) = if several { ("states are", "their") } else { ("state is", "its") };
+        let taken = match (commit, why_not_read == Unread::Removed) {
+            (Some(commit), _) => {
+                format!("{whose} {verb} taken from the inventory at commit {commit}")
+            }
+            (None, true) => format!("{whose} {verb} taken from what other hosts have of it"),
+            (None, false) => format!("{whose} {verb} taken to be what the file says"),
+        };
+        let _ = writeln!(out, "{names} {why}: {taken}");
+    }
+}
+
 /// What a plan changes about who reaches whom; empty where it changes nothing.
 #[must_use]
 pub fn difference(difference: &Difference) -> String {
@@ -145,5 +175,6 @@ pub fn difference(difference: &Difference) -> String {
             let _ = writeln!(out, "  and {} more", moved.len() - LISTED / 2);
         }
     }
+    assumed(&mut out, difference);
     out
 }

@@ -6,9 +6,11 @@
 mod allowed;
 mod build;
 mod links;
+mod mix;
 mod paths;
 
 pub use build::{Addresses, build};
+pub use mix::mix;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -42,7 +42,19 @@ fn a_peer_is_added_while_others_talk() {
     let paris = yard.stream("lan-paris-1", "192.168.2.100");
     yard.write(THREE);
     let plan = yard.plan(2);
-    assert_eq!(disruptions(&plan), ["none"; 3], "{plan}");
+    assert_eq!(disruptions(&plan), ["flows"; 3], "{plan}");
+    // Two ends each, LANs and addresses: to and from those of three others, family by family.
+    assert_eq!(plan["hosts"][0]["feels"]["flows"], 12, "{plan}");
+    let human = yard.done(&["plan"]).stdout;
+    for words in [
+        "paris-gw  12 flows cease to work; the session with rome-gw ends; ",
+        "36 flows cease to work:",
+        "- `paris-gw` to `rome-gw` (6 flows), such as 10.10.0.1 to 10.10.0.4: `rome-gw` is not there",
+        "`rome-gw` is not in the inventory any more and was not read: its state is taken from what \
+         other hosts have of it",
+    ] {
+        assert!(human.contains(words), "{words}: {human}");
+    }
     yard.settle();
     paris.lost_nothing("paris to frankfurt");
     kept(&yard, "paris-gw", &before[0]);
@@ -82,7 +94,9 @@ fn settings_change_in_place() {
     undisturbed(&plan);
     yard.reaches("lan-paris-1", "192.168.20.1");
     let plan = change(&yard, "a subnet less", THREE, 0);
-    undisturbed(&plan);
+    assert_eq!(disruptions(&plan), ["flows"; 2], "{plan}");
+    let lost = plan["reachability"]["lost"].as_array().unwrap();
+    assert!(lost.iter().any(|row| row["to"] == "the LAN of 192.168.20.1"), "{plan}");
     assert!(changes(&plan, "paris-gw").contains(&"remove-route".to_owned()), "{plan}");
 
     let eager = THREE.replace("nat: true", "nat: true\n        keepalive: 11");
@@ -95,7 +109,9 @@ fn settings_change_in_place() {
     );
     undisturbed(&change(&yard, "an override of AllowedIPs", &wide, 0));
     assert!(yard.holds("paris-gw", "ip route get 10.99.0.1 | grep -q wg0"));
-    undisturbed(&change(&yard, "no override", THREE, 0));
+    // Whoever was behind it is not reached any more.
+    let plan = change(&yard, "no override", THREE, 0);
+    assert_eq!(disruptions(&plan), ["flows"], "{plan}");
 
     let small = THREE.replace("psk: pairwise", "psk: pairwise\n    mtu: 1300");
     undisturbed(&change(&yard, "a smaller MTU", &small, 0));

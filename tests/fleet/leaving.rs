@@ -55,7 +55,9 @@ fn hosts_networks_and_rules_go_from_where_they_are_not_wanted() {
     yard.write(&only_blue);
     let plan = yard.plan(2);
     assert!(changes(&plan, "paris-gw").contains(&"delete".to_owned()), "{plan}");
-    assert_eq!(crate::yard::of(&plan, "paris-gw")["disruption"], "interface", "{plan}");
+    let paris = crate::yard::of(&plan, "paris-gw");
+    assert_eq!(paris["disruption"], "flows", "{plan}");
+    assert_eq!(paris["feels"]["removals"], serde_json::json!(["wg1"]), "{plan}");
     yard.settle();
     assert!(
         yard.holds("paris-gw", "test ! -e /sys/class/net/wg1 && test ! -e /etc/wireguard/wg1.conf")

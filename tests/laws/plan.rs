@@ -104,7 +104,7 @@ proptest! {
                 }
                 hosts.push(plan(&after, index, &new.vault, &world, &after.names).0);
             }
-            let plan = Plan { version: 2, fleet: after.fleet.clone(), hosts };
+            let plan = Plan { version: 2, fleet: after.fleet.clone(), hosts, reachability: None };
             texts.push((serde_json::to_string(&plan).expect("it is JSON"), format!("{plan:?}")));
         }
         prop_assert_eq!(&texts[0], &texts[1]);

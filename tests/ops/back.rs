@@ -57,7 +57,7 @@ fn a_hook_that_closes_the_ssh_port_is_taken_back_by_the_host() {
         format!("address: 10.90.0.1, post_up: \"{lock}\", post_down: nft delete table inet lock");
     fleet.edit("address: 10.90.0.1", &text);
     let (_, plan) = fleet.plan(&["--limit", "a"]);
-    assert_eq!(plan["hosts"][0]["disruption"], "interface", "{plan}");
+    assert_eq!(plan["hosts"][0]["disruption"], "restart", "{plan}");
     let said = fleet
         .ends(8, &["apply", "--yes", "--limit", "a", "--deadline", "6", "--connect-timeout", "2"]);
     assert!(said.contains("rolled back"), "{said}");

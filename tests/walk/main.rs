@@ -1,5 +1,6 @@
 //! The walk against a slow reference, over small random fleets with mutated topologies.
 
+mod difference;
 mod laws;
 mod legal;
 mod reference;

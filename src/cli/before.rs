@@ -1,0 +1,81 @@
+//! What a plan changes about who reaches whom: against what runs, as far as it could be read.
+
+use std::collections::BTreeSet;
+
+use super::fleet::Fleet;
+use super::survey::Survey;
+use crate::check::{Assumed, Difference, State, Unread, difference};
+use crate::model::HostName;
+use crate::plan::{HostState, Plan, running};
+use crate::topology::{NodeKind, mix};
+
+/// The fleet at the commit that hosts recorded.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    /// The fleet as it was then.
+    pub(super) fleet: Fleet,
+    /// The commit, as git(1) shortens it.
+    pub(super) commit: String,
+}
+
+/// The flows that carrying out `plan` makes work or stop. Hosts that it does not change stay as
+/// they are; those that were not read are as the inventory was at the recorded commit, or else as
+/// the file says.
+pub(super) fn reachability(
+    survey: &Survey,
+    fleet: &Fleet,
+    plan: &Plan,
+    recorded: Option<&Recorded>,
+) -> Difference {
+    let wanted = (fleet.inventory(), &fleet.topology);
+    let old: BTreeSet<&HostName> = recorded
+        .iter()
+        .flat_map(|recorded| &recorded.fleet.topology.nodes)
+        .map(|node| &node.name)
+        .collect();
+    let base = recorded.map(|recorded| {
+        let then = (recorded.fleet.inventory(), &recorded.fleet.topology);
+        mix(then, wanted, |name| !old.contains(name))
+    });
+    let base = base.as_ref().map_or(wanted, |(inventory, topology)| (inventory, topology));
+    let seen = |name: &HostName| survey.seen.get(name).map(|(host, _)| host);
+    let (inventory, runs) = running(base, &survey.names, seen);
+    let ready: BTreeSet<&HostName> = plan
+        .hosts
+        .iter()
+        .filter(|host| host.state == HostState::Ready)
+        .map(|host| &host.host)
+        .collect();
+    let unmanaged = fleet.topology.nodes.iter();
+    let unmanaged = unmanaged.filter(|node| matches!(node.kind, NodeKind::Unmanaged(_)));
+    let unmanaged: BTreeSet<&HostName> = unmanaged.map(|node| &node.name).collect();
+    let before = State::new(&inventory, &runs);
+    let mut moved = if ready.len() == survey.state.hosts.len() {
+        difference(before, State::new(wanted.0, wanted.1))
+    } else {
+        let take = |name: &HostName| ready.contains(name) || unmanaged.contains(name);
+        let (inventory, after) = mix((&inventory, &runs), wanted, take);
+        difference(before, State::new(&inventory, &after))
+    };
+    let commit = recorded.map(|recorded| recorded.commit.clone());
+    let unread = |why: Unread, hosts: Vec<HostName>| -> Vec<Assumed> {
+        // A host that the commit does not have either is as the file says.
+        let (then, now): (Vec<HostName>, Vec<HostName>) =
+            hosts.into_iter().partition(|name| old.contains(name));
+        let some = |hosts: Vec<HostName>, commit: Option<String>| {
+            (!hosts.is_empty()).then_some(Assumed { hosts, why, commit })
+        };
+        some(then, commit.clone()).into_iter().chain(some(now, None)).collect()
+    };
+    let hosts = survey.state.hosts.iter().map(|host| &host.name);
+    let (asked, outside): (Vec<&HostName>, Vec<&HostName>) =
+        hosts.partition(|name| survey.looks.contains_key(*name));
+    let unreadable = asked.into_iter().filter(|name| !survey.seen.contains_key(*name));
+    moved.assumed.extend(unread(Unread::Unreadable, unreadable.cloned().collect()));
+    moved.assumed.extend(unread(Unread::OutsideLimit, outside.into_iter().cloned().collect()));
+    let wanted: BTreeSet<&HostName> = fleet.topology.nodes.iter().map(|node| &node.name).collect();
+    let former = runs.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Host(_)));
+    let former = former.map(|node| &node.name).filter(|name| !wanted.contains(name));
+    moved.assumed.extend(unread(Unread::Removed, former.cloned().collect()));
+    moved
+}

@@ -1,0 +1,129 @@
+//! What each kind of change is felt as.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::model::Family;
+use crate::observed::{LiveBackend, ObservedPeer, ObservedPsk};
+
+fn key(number: u8) -> PublicKey {
+    PublicKey::from_bytes([number; 32])
+}
+
+fn peer(number: u8) -> PeerRef {
+    PeerRef { name: format!("h{number}").parse().ok(), key: key(number) }
+}
+
+fn wg0() -> InterfaceName {
+    "wg0".parse().unwrap()
+}
+
+/// A spoke that has a hub, number 1, for a peer.
+fn observed() -> ObservedHost {
+    let hub = ObservedPeer {
+        psk: ObservedPsk::None,
+        endpoint: None,
+        allowed_ips: ["10.9.0.0/24".parse().unwrap()].into(),
+        latest_handshake: 0,
+        received: 0,
+        sent: 0,
+        keepalive: None,
+    };
+    let live = ObservedInterface {
+        backend: LiveBackend::Kernel,
+        up: true,
+        mtu: 1420,
+        public_key: Some(key(9)),
+        listen_port: 51820,
+        fwmark: 0,
+        addresses: ["10.9.0.2/24".parse().unwrap()].into(),
+        routes: BTreeSet::new(),
+        peers: BTreeMap::from([(key(1), hub)]),
+    };
+    ObservedHost { interfaces: [(wg0(), live)].into(), ..ObservedHost::default() }
+}
+
+fn fields(field: &'static str, to: &str) -> Vec<FieldChange> {
+    vec![FieldChange { field, from: None, to: Some(to.to_owned()) }]
+}
+
+fn add(number: u8, nets: &str, replaces: Option<PublicKey>) -> Change {
+    let fields = fields("allowed ips", nets);
+    Change::AddPeer { interface: wg0(), peer: peer(number), fields, replaces }
+}
+
+fn worst(changes: &[Change]) -> Disruption {
+    Felt::of(changes, &observed()).worst()
+}
+
+#[test]
+fn each_change_is_felt_as_what_it_is() {
+    let interface = wg0;
+    let address = "10.9.0.2/24".parse().unwrap();
+    let device = |field| Change::Device { interface: interface(), fields: fields(field, "1") };
+    let change = |field| Change::ChangePeer {
+        interface: interface(),
+        peer: peer(1),
+        fields: fields(field, "1"),
+    };
+    let restart = Change::Restart {
+        interface: interface(),
+        backend: LiveBackend::Kernel,
+        reason: "hooks".to_owned(),
+    };
+    for (change, expected) in [
+        (device("mtu"), Disruption::None),
+        (device("listen port"), Disruption::Handshake),
+        (device("public key"), Disruption::Handshake),
+        (change("persistent keepalive"), Disruption::None),
+        (change("preshared key"), Disruption::Handshake),
+        // A peer that nobody's packets go to yet.
+        (add(2, "10.50.0.0/24", None), Disruption::None),
+        // From a hub to a mesh: what the hub carried waits for the new session.
+        (add(2, "10.50.0.0/24, 10.9.0.3/32", None), Disruption::Handshake),
+        (add(2, "10.50.0.0/24", Some(key(3))), Disruption::Handshake),
+        (Change::RemovePeer { interface: interface(), peer: peer(1) }, Disruption::Session),
+        (Change::AddAddress { interface: interface(), address }, Disruption::None),
+        (Change::RemoveAddress { interface: interface(), address }, Disruption::Routes),
+        (
+            Change::RemoveRoute { interface: interface(), table: 254, prefix: address.trunc() },
+            Disruption::Routes,
+        ),
+        (Change::Forward { family: Family::V4, on: true }, Disruption::None),
+        (Change::Forward { family: Family::V4, on: false }, Disruption::Routes),
+        (Change::Firewall { digest: None }, Disruption::Routes),
+        (restart, Disruption::Restart),
+        (Change::Delete { interface: interface() }, Disruption::Restart),
+    ] {
+        assert_eq!(worst(std::slice::from_ref(&change)), expected, "{change:?}");
+    }
+    assert_eq!(worst(&[]), Disruption::None);
+}
+
+#[test]
+fn a_key_in_anothers_place_ends_no_session() {
+    let changes = [
+        add(2, "10.9.0.3/32", Some(key(1))),
+        Change::RemovePeer { interface: wg0(), peer: PeerRef { name: None, key: key(1) } },
+    ];
+    let felt = Felt::of(&changes, &observed());
+    assert_eq!((felt.worst(), felt.ends), (Disruption::Handshake, Vec::new()));
+}
+
+#[test]
+fn flows_that_cease_are_worse_than_all() {
+    let felt = Felt { flows: 8, ..Felt::of(&[], &observed()) };
+    assert_eq!(felt.worst(), Disruption::Flows);
+    let words: Vec<_> = [
+        Disruption::None,
+        Disruption::Routes,
+        Disruption::Handshake,
+        Disruption::Session,
+        Disruption::Restart,
+        Disruption::Flows,
+    ]
+    .iter()
+    .map(|word| serde_json::to_value(word).unwrap())
+    .collect();
+    assert_eq!(words, ["none", "routes", "handshake", "session", "restart", "flows"]);
+}

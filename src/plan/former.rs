@@ -1,0 +1,221 @@
+//! What a file does not have any more, from those who still know it: hosts, networks, LANs.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::running::{Seen, is_of};
+use crate::inventory::{Hooks, Host, HostInterface, Inventory, Network, PskMode};
+use crate::model::{
+    Backend, Become, Family, HostName, InterfaceName, Located, Mtu, NetworkName, RouteTable,
+};
+use crate::observed::ObservedInterface;
+use crate::topology::{Forwarding, Interface, InterfaceId, Node, NodeId, NodeKind, Topology, mix};
+
+/// A state to which nodes and interfaces are added; [`mix`] puts the indices in order afterwards.
+struct Adding {
+    inventory: Inventory,
+    topology: Topology,
+    nodes: HashMap<HostName, NodeId>,
+}
+
+/// `base` with the interfaces, networks and hosts that run and that it does not have.
+pub(super) fn with_former(
+    base: (&Inventory, &Topology),
+    seen: &Seen<'_, '_>,
+) -> (Inventory, Topology) {
+    let nodes = (0..).map(NodeId).zip(&base.1.nodes);
+    let nodes = nodes.map(|(id, node)| (node.name.clone(), id)).collect();
+    let mut adding = Adding { inventory: base.0.clone(), topology: base.1.clone(), nodes };
+    let mut changed = false;
+    for node in (0..).map(NodeId).take(base.1.nodes.len()) {
+        let (_, others) = seen.interfaces(base.0, base.1, node);
+        for (name, live) in others {
+            changed |= adding.membership(node, name, live);
+        }
+    }
+    let there: HashSet<&HostName> = base.1.nodes.iter().map(|node| &node.name).collect();
+    // After all memberships: a peer that one of them knows may be a member by another.
+    for node in (0..).map(NodeId).take(base.1.nodes.len()) {
+        let (known, _) = seen.interfaces(&adding.inventory, &adding.topology, node);
+        for (id, live) in known {
+            let network = adding.topology.interface(id).network;
+            for (key, peer) in &live.peers {
+                let Some(name) = seen.names.get(key) else { continue };
+                if !there.contains(name) {
+                    adding.host(name, network, live, &peer.allowed_ips);
+                    changed = true;
+                }
+            }
+        }
+    }
+    let Adding { inventory, topology, .. } = adding;
+    if changed {
+        mix((&inventory, &topology), (&inventory, &topology), |_| false)
+    } else {
+        (inventory, topology)
+    }
+}
+
+impl Adding {
+    /// A host has an interface in a network that the file does not make it a member of.
+    fn membership(&mut self, node: NodeId, name: &InterfaceName, live: &ObservedInterface) -> bool {
+        let NodeKind::Host(host) = self.topology.node(node).kind else { return false };
+        let network = self.inventory.networks.iter().position(|network| is_of(live, network));
+        let Some(network) = network.or_else(|| self.network(name, live)) else { return false };
+        let member = |id: &InterfaceId| self.topology.interface(*id).network == network;
+        if self.topology.node(node).interfaces.iter().any(member) {
+            return false;
+        }
+        self.interface(node, host, network, name.clone(), Vec::new());
+        true
+    }
+
+    /// A network that the file does not have: that of an interface.
+    fn network(&mut self, name: &InterfaceName, live: &ObservedInterface) -> Option<usize> {
+        let at = self.inventory.fleet.at;
+        let known = |name: &str| {
+            self.inventory.networks.iter().any(|network| network.name.value.as_str() == name)
+        };
+        let text: String = name.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
+        let text = std::iter::once(text.to_lowercase())
+            .chain((2..100).map(|number| format!("{}-{number}", text.to_lowercase())))
+            .find(|text| !known(text))?;
+        let prefixes: Vec<Located<IpNet>> =
+            live.addresses.iter().map(|net| Located::new(net.trunc(), at)).collect();
+        self.inventory.networks.push(Network {
+            name: Located::new(text.parse::<NetworkName>().ok()?, at),
+            interface: Located::new(name.clone(), at),
+            prefixes,
+            links: Vec::new(),
+            psk: PskMode::None,
+            listen_port: None,
+            mtu: None,
+        });
+        Some(self.inventory.networks.len() - 1)
+    }
+
+    fn interface(
+        &mut self,
+        node: NodeId,
+        host: usize,
+        network: usize,
+        name: InterfaceName,
+        addresses: Vec<Located<IpNet>>,
+    ) {
+        let at = self.inventory.fleet.at;
+        self.inventory.hosts[host].interfaces.push(HostInterface {
+            network,
+            at,
+            interface: Some(Located::new(name.clone(), at)),
+            addresses: Vec::new(),
+            endpoint: None,
+            local_endpoint: None,
+            listen_port: None,
+            mtu: None,
+            table: RouteTable::Auto,
+            fwmark: None,
+            dns: Vec::new(),
+            keepalive: None,
+            hooks: Hooks::default(),
+            full_tunnel_via: None,
+            peers: Vec::new(),
+        });
+        let id = InterfaceId(u32::try_from(self.topology.interfaces.len()).unwrap_or(u32::MAX));
+        self.topology.interfaces.push(Interface {
+            node,
+            network,
+            name,
+            at,
+            addresses,
+            listen_port: None,
+            mtu: Mtu::DEFAULT,
+            table: RouteTable::Auto,
+            fwmark: None,
+            dns: Vec::new(),
+            peers: Vec::new(),
+        });
+        self.topology.nodes[node.0 as usize].interfaces.push(id);
+    }
+
+    /// A host that the file does not have, as one that knows it does: addresses are what it gets
+    /// of the network's prefixes.
+    fn host(
+        &mut self,
+        name: &HostName,
+        network: usize,
+        live: &ObservedInterface,
+        allowed_ips: &BTreeSet<IpNet>,
+    ) {
+        let at = self.inventory.fleet.at;
+        let id = *self.nodes.entry(name.clone()).or_insert_with(|| {
+            let id = NodeId(u32::try_from(self.topology.nodes.len()).unwrap_or(u32::MAX));
+            self.inventory.hosts.push(former_host(name, at));
+            self.topology.nodes.push(Node {
+                name: name.clone(),
+                kind: NodeKind::Host(self.inventory.hosts.len() - 1),
+                site: None,
+                at,
+                subnets: Vec::new(),
+                nat: false,
+                // Whoever went may have been a hub or a gateway.
+                forwards: Forwarding { v4: true, v6: true },
+                masquerade: Vec::new(),
+                exit: false,
+                interfaces: Vec::new(),
+            });
+            id
+        });
+        let NodeKind::Host(host) = self.topology.node(id).kind else { return };
+        let own = |topology: &Topology| {
+            let mut own = topology.node(id).interfaces.iter().copied();
+            own.find(|own| topology.interface(*own).network == network)
+        };
+        if own(&self.topology).is_none() {
+            let interface = self.inventory.networks[network].interface.value.clone();
+            self.interface(id, host, network, interface, Vec::new());
+        }
+        let Some(own) = own(&self.topology) else { return };
+        let taken = |addr: IpAddr| {
+            let mut nodes = self.topology.interfaces.iter().filter(|own| own.node != id);
+            nodes.any(|own| own.addresses.iter().any(|net| net.value.addr() == addr))
+        };
+        let mut found = Vec::new();
+        for net in allowed_ips.iter().filter(|net| net.prefix_len() == net.max_prefix_len()) {
+            let mut prefixes = live.addresses.iter().map(IpNet::trunc);
+            let Some(prefix) = prefixes.find(|prefix| prefix.contains(&net.addr())) else {
+                continue;
+            };
+            let addr = IpNet::new(net.addr(), prefix.prefix_len());
+            found.extend(addr.ok().filter(|_| !taken(net.addr())));
+        }
+        let addresses = &mut self.topology.interfaces[own.0 as usize].addresses;
+        for addr in found {
+            // One of each family: another host's, reached through it, may be among them.
+            let of = |known: &Located<IpNet>| Family::of(&known.value) == Family::of(&addr);
+            if !addresses.iter().any(of) {
+                addresses.push(Located::new(addr, at));
+            }
+        }
+    }
+}
+
+fn former_host(name: &HostName, at: crate::model::Location) -> Host {
+    let ssh = name.as_str().parse().unwrap_or_else(|_| unreachable!("a host name is an ssh alias"));
+    Host {
+        name: Located::new(name.clone(), at),
+        site: None,
+        groups: Vec::new(),
+        ssh: Located::new(ssh, at),
+        r#become: Become::default(),
+        nat: false,
+        gateway: false,
+        transit: false,
+        exit: false,
+        masquerade: false,
+        subnets: Vec::new(),
+        backend: Backend::default(),
+        interfaces: Vec::new(),
+    }
+}
