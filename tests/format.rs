@@ -95,7 +95,7 @@ fn the_design_example_is_read_whole() {
     assert_eq!(paris.interfaces[0].addresses[0].value.to_string(), "10.10.0.1");
     assert!(paris.gateway && !paris.nat && branch.nat && branch.gateway);
     assert_eq!(branch.site, Some(1));
-    assert_eq!(branch.ssh.value.as_str(), "b7");
+    assert_eq!(branch.ssh.value.host(), "b7");
     let alice = &inventory.peers[0];
     assert!(alice.full_tunnel && alice.via[0].value == paris.name.value);
     let rules: Vec<bool> = inventory.expects.iter().map(|rule| rule.allow).collect();

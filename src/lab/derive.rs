@@ -68,30 +68,11 @@ fn fixed(text: &str) -> Result<IpNet, SpecError> {
     text.parse().map_err(|_| SpecError::NoAddress(text.to_owned()))
 }
 
-/// The name that ssh(1) looks for in its configuration.
-pub(super) fn ssh_name(target: &str) -> &str {
-    let rest = target.strip_prefix("ssh://").unwrap_or(target);
-    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    if let Some((addr, _)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return addr;
-    }
-    match rest.split_once(':') {
-        Some((host, port)) if !port.contains(':') => host,
-        _ => rest,
-    }
-}
-
 /// The login names that ssh(1) is told, each once; root is everywhere, and `ops` too.
 fn users(inventory: &Inventory) -> Vec<String> {
-    let named = inventory.hosts.iter().filter_map(|host| ssh_user(host.ssh.value.as_str()));
+    let named = inventory.hosts.iter().filter_map(|host| host.ssh.value.user());
     let kept = named.filter(|user| !["root", "ops"].contains(user) && is_account(user));
     kept.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
-/// The user of an ssh target that names one.
-fn ssh_user(target: &str) -> Option<&str> {
-    let rest = target.strip_prefix("ssh://").unwrap_or(target);
-    rest.rsplit_once('@').map(|(user, _)| user)
 }
 
 /// Whether a name can stand in passwd(5) and sudoers(5).
@@ -208,7 +189,7 @@ impl Spec {
             lans.of_host(host)?;
             hosts.push(HostSpec {
                 name: host.name.value.clone(),
-                ssh: Some(vec![ssh_name(host.ssh.value.as_str()).to_owned()]),
+                ssh: Some(vec![host.ssh.value.host().to_owned()]),
                 login: match host.r#become {
                     Become::Sudo | Become::Doas => Login::Ops,
                     Become::Auto | Become::None => Login::Root,

@@ -162,15 +162,3 @@ fn two_gateways_of_a_site_share_its_lan() {
     let addr = |host: usize| spec.hosts[host].lans[0].1.to_string();
     assert_eq!((addr(3), addr(0)), ("192.168.1.1/24".into(), "192.168.1.2/24".into()));
 }
-
-#[test]
-fn the_name_for_ssh_is_what_ssh_config_matches() {
-    for (target, name) in [
-        ("paris", "paris"),
-        ("ops@paris.example.com:2222", "paris.example.com"),
-        ("ssh://ops@[2001:db8::1]:22", "2001:db8::1"),
-        ("2001:db8::1", "2001:db8::1"),
-    ] {
-        assert_eq!(ssh_name(target), name);
-    }
-}

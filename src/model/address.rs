@@ -7,7 +7,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{HostName, InterfaceName, Port};
+use super::{InterfaceName, Port};
 
 /// Why an address, a prefix or an endpoint was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,9 +24,10 @@ pub enum AddressError {
     /// An endpoint whose host is neither an address nor a DNS name.
     #[error("{0:?} is neither an IP address nor a DNS name")]
     Host(String),
-    /// A word that ssh(1) would read as an option, or that holds blanks or control characters.
+    /// What is no target of ssh(1), or what it or a shell would read as something else.
     #[error(
-        "{0:?} is not something ssh(1) connects to; write [user@]host[:port] or an ssh_config alias"
+        "{0:?} is not something ssh(1) connects to; write [user@]host[:port], an IPv6 address as \
+         [fd10::1]:22, or an alias of ssh_config, of letters, digits and . _ - +"
     )]
     Ssh(String),
 }
@@ -221,119 +222,6 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Where ssh(1) connects to, in parts, none of which can be an option of it.
-///
-/// Written as `[user@]host[:port]`, `ssh://[user@]host[:port]` or an alias of `ssh_config`; an IPv6
-/// address stands in brackets where a port follows.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct SshTarget {
-    text: Box<str>,
-    user: Option<Box<str>>,
-    host: Box<str>,
-    port: Option<Port>,
-}
-
-impl SshTarget {
-    /// The target as written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// Who logs in; `None`: whom `ssh_config` says.
-    #[must_use]
-    pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
-    }
-
-    /// The name, alias or address, without brackets.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The TCP port; `None`: the one that `ssh_config` says.
-    #[must_use]
-    pub fn port(&self) -> Option<Port> {
-        self.port
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let rest = match text.strip_prefix("ssh://") {
-            Some(rest) => rest.strip_suffix('/').unwrap_or(rest),
-            None => text,
-        };
-        let (user, rest) = match rest.rsplit_once('@') {
-            Some((user, rest)) => (Some(user), rest),
-            None => (None, rest),
-        };
-        let bare_v6 = rest.parse::<Ipv6Addr>().is_ok();
-        let (host, port) = if let Some(inner) = rest.strip_prefix('[') {
-            let (host, behind) = inner.split_once(']')?;
-            host.parse::<Ipv6Addr>().ok()?;
-            let port = if behind.is_empty() { None } else { Some(behind.strip_prefix(':')?) };
-            (host, port)
-        } else if bare_v6 {
-            (rest, None)
-        } else {
-            rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port)))
-        };
-        let port = match port {
-            Some(port) => Some(Port::new(port.parse().ok()?)?),
-            None => None,
-        };
-        let word = |text: &str| {
-            !text.is_empty()
-                && !text.starts_with('-')
-                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+".contains(&b))
-        };
-        let host_fits = word(host) || host.parse::<Ipv6Addr>().is_ok();
-        let fits = text.len() <= 255 && host_fits && user.is_none_or(word);
-        fits.then(|| Self {
-            text: text.into(),
-            user: user.map(Into::into),
-            host: host.into(),
-            port,
-        })
-    }
-}
-
-impl FromStr for SshTarget {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        Self::parse(text).ok_or_else(|| AddressError::Ssh(text.to_owned()))
-    }
-}
-
-impl From<&HostName> for SshTarget {
-    /// The host's name: its characters are a subset of what ssh(1) takes.
-    fn from(name: &HostName) -> Self {
-        let text = name.as_str();
-        Self { text: text.into(), user: None, host: text.into(), port: None }
-    }
-}
-
-impl TryFrom<String> for SshTarget {
-    type Error = AddressError;
-    fn try_from(text: String) -> Result<Self, AddressError> {
-        text.parse()
-    }
-}
-
-impl From<SshTarget> for String {
-    fn from(target: SshTarget) -> Self {
-        target.text.into()
-    }
-}
-
-impl fmt::Display for SshTarget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
-    }
-}
-
 /// Whether the Internet does not route an address.
 #[must_use]
 pub fn is_private(addr: IpAddr) -> bool {
@@ -388,61 +276,6 @@ mod tests {
         }
         for no in ["198.51.100.1", "172.32.0.1", "100.128.0.1", "2001:db8::1"] {
             assert!(!is(no), "{no}");
-        }
-    }
-
-    #[test]
-    fn ssh_targets_are_taken_apart() {
-        let parts = |text: &str| {
-            let target = text.parse::<SshTarget>().unwrap();
-            assert_eq!(target.to_string(), text);
-            let user = target.user().map(str::to_owned);
-            (user, target.host().to_owned(), target.port().map(Port::get))
-        };
-        let own =
-            |user: Option<&str>, host: &str, port| (user.map(str::to_owned), host.into(), port);
-        assert_eq!(parts("paris-gw"), own(None, "paris-gw", None));
-        assert_eq!(parts("my_alias."), own(None, "my_alias.", None));
-        assert_eq!(parts("root@paris.example.com:2222"), {
-            own(Some("root"), "paris.example.com", Some(2222))
-        });
-        assert_eq!(parts("ssh://ops@10.0.0.1:22/"), own(Some("ops"), "10.0.0.1", Some(22)));
-        assert_eq!(parts("[2001:db8::1]:22"), own(None, "2001:db8::1", Some(22)));
-        assert_eq!(parts("root@2001:db8::1"), own(Some("root"), "2001:db8::1", None));
-    }
-
-    #[test]
-    fn ssh_targets_are_never_options() {
-        for bad in [
-            "",
-            "-oProxyCommand=x",
-            "ssh://-V",
-            "ssh://a@-V",
-            "ssh://-oX@h",
-            "-l@h",
-            "root@",
-            "ssh://",
-            "@h",
-            "a b",
-            "a;b",
-            "$(x)",
-            "`x`",
-            "h:0",
-            "h:65536",
-            "h:22:23",
-            "h:-1",
-            "[::1",
-            "[h]:22",
-            "[::1]x",
-            "%h",
-            "h%n",
-            "a/b",
-            "ssh://h/path",
-            "h\n",
-            "h\u{202e}",
-            "SSH://h",
-        ] {
-            assert!(bad.parse::<SshTarget>().is_err(), "{bad:?}");
         }
     }
 }

@@ -10,11 +10,11 @@ mod name;
 mod secret_text;
 mod settings;
 mod source;
+mod ssh_target;
 mod untrusted;
 
 pub use address::{
-    AddressError, Endpoint, EndpointHost, Family, SshTarget, covers, host_net, is_private,
-    parse_net,
+    AddressError, Endpoint, EndpointHost, Family, covers, host_net, is_private, parse_net,
 };
 pub use drop_cause::DropCause;
 pub use key::{Fingerprint, FingerprintKey, KeyError, PresharedKey, PrivateKey, PublicKey};
@@ -22,4 +22,5 @@ pub use name::{FleetName, GroupName, HostName, InterfaceName, NameError, Network
 pub use secret_text::SecretText;
 pub use settings::{Backend, Become, FwMark, Hook, Keepalive, Mtu, Port, RouteTable, SettingError};
 pub use source::{FileId, Located, Location, SourceFile, SourceMap};
-pub use untrusted::{Untrusted, is_deceptive};
+pub use ssh_target::SshTarget;
+pub use untrusted::{Untrusted, is_deceptive, turns_direction, unplain};

@@ -5,10 +5,16 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 /// Whether a character does something else than stand where it is written: a control, a mark that
-/// turns the direction of what follows, one that takes no room, a separator of lines. What a
-/// person reads in such text is not what it says ("Trojan Source").
+/// turns the direction of what follows, one that takes no room or only chooses how its neighbour is
+/// drawn, a separator of lines. What a person reads in such text is not what it says ("Trojan
+/// Source", CVE-2021-42574).
+///
+/// It holds Cc, Cf, Zl, Zp and what Unicode calls default ignorable, variation selectors included.
 #[must_use]
 pub fn is_deceptive(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
     c.is_control()
         || matches!(
             u32::from(c),
@@ -22,14 +28,23 @@ pub fn is_deceptive(c: char) -> bool {
             | 0x2060..=0x206f         // joiners, isolates
             | 0x3164 | 0xffa0         // fillers
             | 0xfe00..=0xfe0f         // variation selectors
-            | 0xfeff | 0xfff0..=0xfffb
+            | 0xfeff | 0xfff0..=0xfffb | 0xfffe..=0xffff
             | 0x110bd | 0x110cd | 0x13430..=0x1343f | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a
             | 0xe0000..=0xe0fff       // tags, more selectors
         )
 }
 
+/// Whether a character turns the direction of what stands behind it, to the end of the line: an
+/// embedding, an override or an isolate, or the end of one. No text of one line needs them.
+#[must_use]
+pub fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Text of a host, or of a file that a stranger may have written. Showing it is the only way out:
-/// what a terminal would obey, or an eye misread, is shown as `\\u{202e}`.
+/// what a terminal would obey, or an eye misread, is shown as `\u{202e}`. So is the first character
+/// of what the log of a CI system would obey: `::error …::` where a line begins, and `##[…]`,
+/// `##vso[…]` or `##teamcity[…]` wherever they stand.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Untrusted(String);
 
@@ -44,18 +59,43 @@ impl Untrusted {
     pub fn raw(&self) -> &str {
         &self.0
     }
+
+    /// The text as it may be shown on several lines: where it has a line end, a line ends.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        let lines: Vec<String> = self.0.lines().map(|line| Self::new(line).to_string()).collect();
+        lines.join("\n")
+    }
 }
 
 impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut plain = 0;
-        for (at, c) in self.0.char_indices().filter(|(_, c)| is_deceptive(*c)) {
+        for (at, c) in unplain(&self.0) {
             f.write_str(&self.0[plain..at])?;
             write!(f, "{}", c.escape_unicode())?;
             plain = at + c.len_utf8();
         }
         f.write_str(&self.0[plain..])
     }
+}
+
+/// The characters of a text that must not be shown as they are, each with its byte: deceptive ones,
+/// and the first of what the log of a CI system would take for a command. GitHub takes
+/// `::name …::` at the beginning of a line, blanks before it aside, and `##[` anywhere; Azure takes
+/// `##vso[` anywhere, `TeamCity` `##teamcity[`.
+pub fn unplain(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let begins = text.len() - text.trim_start().len();
+    // An address such as ::1 has no second pair of colons.
+    let command = text[begins..].strip_prefix("::").is_some_and(|rest| rest.contains("::"));
+    let hashes = |at: usize| {
+        let word = text[at..].strip_prefix("##");
+        let rest = word.map(|word| word.trim_start_matches(|c: char| c.is_ascii_alphabetic()));
+        rest.is_some_and(|rest| rest.starts_with('['))
+    };
+    text.char_indices().filter(move |(at, c)| {
+        is_deceptive(*c) || (command && *at == begins) || (*c == '#' && hashes(*at))
+    })
 }
 
 impl fmt::Debug for Untrusted {
@@ -79,7 +119,8 @@ mod tests {
     #[test]
     fn what_is_shown_is_what_is_written() {
         let show = |text: &str| Untrusted::new(text).to_string();
-        for plain in ["wg0 is up", "é 漢 ü 🚀 ±", "a\\b", "::1/128"] {
+        for plain in ["wg0 is up", "é 漢 ü 🚀 ±", "a\\b", "::1/128", "# a ## b [c]", "a::b::c"]
+        {
             assert_eq!(show(plain), plain);
         }
         assert_eq!(show("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
@@ -90,12 +131,42 @@ mod tests {
         assert_eq!(json, "\"\\\\u{2066}x\"");
     }
 
+    #[test]
+    fn the_log_of_a_ci_system_obeys_nothing() {
+        let show = |text: &str| Untrusted::new(text).to_string();
+        assert_eq!(show("::error file=a::b"), "\\u{3a}:error file=a::b");
+        assert_eq!(show("  ::add-mask::x"), "  \\u{3a}:add-mask::x");
+        assert_eq!(show("a ##vso[task.x]b"), "a \\u{23}#vso[task.x]b");
+        assert_eq!(show("##[error]b"), "\\u{23}#[error]b");
+        assert_eq!(show("###teamcity[x]"), "#\\u{23}#teamcity[x]");
+        assert_eq!(
+            Untrusted::new("a\n::stop-commands::x\n").lines(),
+            "a\n\\u{3a}:stop-commands::x"
+        );
+        assert_eq!(Untrusted::new("a\r\n\u{1b}[1m").lines(), "a\n\\u{1b}[1m");
+    }
+
+    /// Any text, and more often than chance brings them: what is to be found.
+    fn texts() -> impl Strategy<Value = String> {
+        let found = "[\u{0}-\u{1f}\u{7f}-\u{9f}\u{ad}\u{61c}\u{200b}-\u{200f}\u{2028}-\u{202e}\
+                     \u{2060}-\u{2069}\u{fe00}-\u{fe0f}\u{feff}\u{e0001}é漢🚀a:#\\[ ]{0,40}";
+        prop_oneof![any::<String>(), found, "( |::|##|vso|[a-z]|\\[|\\]){0,12}"]
+    }
+
     proptest! {
         #[test]
-        fn nothing_deceptive_comes_out(text in any::<String>()) {
-            let shown = Untrusted::new(text).to_string();
+        fn nothing_deceptive_comes_out(text in texts()) {
+            let shown = Untrusted::new(text.as_str()).to_string();
             prop_assert!(!shown.chars().any(is_deceptive));
-            prop_assert_eq!(Untrusted::new(shown.clone()).to_string(), shown);
+            prop_assert_eq!(unplain(&shown).next(), None);
+            prop_assert_eq!(Untrusted::new(shown.clone()).to_string(), shown.clone());
+            // Nothing is lost: what is plain stays, in order.
+            let plain: String = text.chars().filter(|c| !is_deceptive(*c) && !":#".contains(*c)).collect();
+            let mut rest = shown.chars();
+            prop_assert!(plain.chars().all(|c| rest.any(|shown| shown == c)));
+            if !text.chars().any(is_deceptive) && !text.contains("::") && !text.contains("##") {
+                prop_assert_eq!(text, shown);
+            }
         }
     }
 }
