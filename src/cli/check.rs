@@ -110,9 +110,7 @@ fn human(findings: &[Finding], sources: &SourceMap) -> String {
 }
 
 fn pretty(value: &impl Serialize) -> String {
-    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
-    text.push('\n');
-    text
+    report::json::pretty(value).unwrap_or_default()
 }
 
 fn explain(text: &str) -> CommandResult {

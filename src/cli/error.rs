@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Exit;
+use crate::model::Untrusted;
 
 /// An error on its way to the terminal.
 #[derive(Debug)]
@@ -39,8 +40,10 @@ impl CommandError {
 
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.chain.join(": "))?;
-        self.hints.iter().try_for_each(|hint| write!(f, "\n  hint: {hint}"))
+        // Causes quote files, templates and hosts.
+        let shown = |text: &str| Untrusted::new(text).lines();
+        write!(f, "{}", shown(&self.chain.join(": ")))?;
+        self.hints.iter().try_for_each(|hint| write!(f, "\n  hint: {}", shown(hint)))
     }
 }
 
@@ -52,3 +55,15 @@ impl From<std::io::Error> for CommandError {
 
 /// What every command returns.
 pub type CommandResult = Result<Exit, CommandError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_no_error() {
+        let error = CommandError::message(Exit::Failed, "no filter \u{1b}[2J\n::error::x");
+        let shown = error.hint("see \u{202e}x").to_string();
+        assert_eq!(shown, "no filter \\u{1b}[2J\n\\u{3a}:error::x\n  hint: see \\u{202e}x");
+    }
+}

@@ -229,7 +229,7 @@ fn show(global: &Global, findings: &[Finding], loaded: &Loaded) {
     }
     if global.format == Format::Json {
         let json = report::findings::json(&shown, &loaded.sources);
-        anstream::eprintln!("{}", serde_json::to_string(&json).unwrap_or_default());
+        anstream::eprint!("{}", report::json::line(&json).unwrap_or_default());
     } else {
         anstream::eprint!("{}", report::findings::human(&shown, &loaded.sources, true));
     }

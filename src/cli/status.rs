@@ -85,11 +85,8 @@ impl StatusArgs {
         })?;
         let text = match global.format {
             Format::Human => report::status::human(&status),
-            Format::Json => {
-                let json = serde_json::to_string_pretty(&status)
-                    .map_err(|error| CommandError::new(Exit::Failed, &error))?;
-                format!("{json}\n")
-            }
+            Format::Json => report::json::pretty(&status)
+                .map_err(|error| CommandError::new(Exit::Failed, &error))?,
         };
         super::write_stdout(text.as_bytes())?;
         Ok(if status.unreadable.is_empty() { Exit::Done } else { Exit::Unreadable })

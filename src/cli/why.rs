@@ -49,7 +49,7 @@ impl WhyArgs {
             |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
         let why = check::why(inventory, &fleet.topology, &addresses, &from, &to);
         let text = match global.format {
-            Format::Json => serde_json::to_string_pretty(&why).unwrap_or_default() + "\n",
+            Format::Json => report::json::pretty(&why).unwrap_or_default(),
             Format::Human => report::why::human(&why, &self.from, &self.to),
         };
         super::write_stdout(text.as_bytes())?;

@@ -1,7 +1,7 @@
 //! A map of the file against its section: unknown, refused and missing keys.
 
 use crate::finding::{Code, Finding};
-use crate::model::{Location, is_deceptive};
+use crate::model::{Location, Untrusted};
 
 use super::keys::{KeySpec, Section};
 use super::node::{Key, Kind, Node};
@@ -202,7 +202,7 @@ fn unknown(section: &'static Section, key: &Key, value: &Node, sink: &mut Sink) 
         return;
     }
     hide_keys(value, sink);
-    let shown = if looks_like_key(&key.value) || key.value.chars().any(is_deceptive) {
+    let shown = if looks_like_key(&key.value) {
         sink.secrets.push(key.at);
         "this key".to_owned()
     } else {
@@ -226,8 +226,8 @@ fn unknown(section: &'static Section, key: &Key, value: &Node, sink: &mut Sink) 
 
 /// At most sixty characters of what an operator wrote.
 pub(super) fn shorten(text: &str) -> String {
-    let mut short: String =
-        text.chars().take(60).map(|c| if is_deceptive(c) { '\u{fffd}' } else { c }).collect();
+    let short: String = text.chars().take(60).collect();
+    let mut short = Untrusted::new(short).to_string();
     if text.chars().nth(60).is_some() {
         short.push('…');
     }

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::finding::{Code, Finding};
 use crate::model::{
-    Family, FwMark, Keepalive, Located, Location, Mtu, Port, RouteTable, is_deceptive, parse_net,
+    Family, FwMark, Keepalive, Located, Location, Mtu, Port, RouteTable, Untrusted, parse_net,
 };
 
 use super::fields::{Field, Sink, shorten, wrong_type};
@@ -62,8 +62,7 @@ where
 
 /// A value outside its range; the title says what to write.
 pub(super) fn bad_value(title: &str, at: Location, sink: &mut Sink) {
-    let title: String =
-        title.chars().map(|c| if is_deceptive(c) { '\u{fffd}' } else { c }).collect();
+    let title = Untrusted::new(title).to_string();
     let mut split = title.splitn(2, "; ");
     let (head, help) = (split.next().unwrap_or_default(), split.next());
     let mut finding = Finding::new(Code::BadValue, head, at);
@@ -288,7 +287,7 @@ pub(super) fn addresses(field: &Field<'_>, sink: &mut Sink) -> Vec<Located<IpAdd
         let Some(text) = text(&item, sink) else { continue };
         let Ok(addr) = text.value.parse::<IpAddr>() else {
             let bare = text.value.split('/').next().and_then(|addr| addr.parse::<IpAddr>().ok());
-            let title = format!("{:?} is not an IPv4 or IPv6 address", shorten(text.value));
+            let title = format!("\"{}\" is not an IPv4 or IPv6 address", shorten(text.value));
             let mut finding = Finding::new(Code::BadValue, title, text.at);
             finding.help =
                 bare.map(|bare| format!("write {bare}; the prefix length is that of the network"));
@@ -345,7 +344,7 @@ pub(super) fn dns(field: &Field<'_>, sink: &mut Sink) -> Vec<Located<String>> {
         } else {
             bad_value(
                 &format!(
-                    "{:?} is neither an address of a DNS server nor a search domain; write a list \
+                    "\"{}\" is neither an address of a DNS server nor a search domain; write a list \
                      like [10.0.0.53, corp.example.com]",
                     shorten(text.value)
                 ),

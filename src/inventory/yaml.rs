@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag, options};
 
 use crate::finding::{Code, Finding};
-use crate::model::{FileId, Located, Location};
+use crate::model::{FileId, Located, Location, turns_direction};
 
 use super::fields::{MAX_FINDINGS, shorten};
 use super::node::{Key, Kind, Node};
@@ -34,6 +34,9 @@ pub(super) fn parse(text: &str, file: FileId, findings: &mut Vec<Finding>) -> Op
         let title =
             format!("the file has {} bytes, more than the {MAX_FILE_BYTES} allowed", text.len());
         findings.push(Finding::new(Code::Syntax, title, start).help(SPLIT));
+        return None;
+    }
+    if refuse_misleading(text, file, findings) {
         return None;
     }
     let mut builder = Builder {
@@ -69,6 +72,41 @@ pub(super) fn parse(text: &str, file: FileId, findings: &mut Vec<Finding>) -> Op
 }
 
 const SPLIT: &str = "split the fleet into several files with `include:`";
+
+/// Characters of one file that are named before the rest is left out.
+const NAMED: usize = 8;
+
+/// Refuses text that looks otherwise than it is, comments included: a reviewer reads those too, and a
+/// terminal obeys them. Whether it found any.
+fn refuse_misleading(text: &str, file: FileId, findings: &mut Vec<Finding>) -> bool {
+    let misleads = |(at, c): (usize, char)| match c {
+        '\n' | '\t' => None,
+        '\r' if text[at + 1..].starts_with('\n') => None,
+        '\r' => Some("returns to the beginning of the line"),
+        '\u{85}' | '\u{2028}' | '\u{2029}' => Some("looks like the end of a line and is none"),
+        c if turns_direction(c) => Some("turns the direction of the text behind it"),
+        c if c.is_control() => Some("is a control character"),
+        _ => None,
+    };
+    let found = text.char_indices().filter_map(|(at, c)| Some((at, c, misleads((at, c))?)));
+    let before = findings.len();
+    for (at, c, what) in found.take(NAMED) {
+        let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let place = Location {
+            file,
+            line: narrow(text[..at].matches('\n').count() + 1),
+            column: narrow(text[line..at].chars().count() + 1),
+            start: narrow(at),
+            end: narrow(at + c.len_utf8()),
+        };
+        let title = format!("`{}` {what}", c.escape_unicode());
+        findings.push(
+            Finding::new(Code::Syntax, title, place)
+                .help("delete it: what a reader sees has to be what the file says"),
+        );
+    }
+    findings.len() > before
+}
 
 /// A collection that is still open.
 enum Frame {

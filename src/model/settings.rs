@@ -35,11 +35,16 @@ pub enum SettingError {
     },
     /// A hook that could end its line in the rendered file.
     #[error(
-        "a hook is one line of at most 4096 bytes without control characters, without characters that are not seen or that turn the text's \
-         direction, and without '#', where \
-         wg-quick(8) begins a comment whatever the quotes; put more into a script and call that"
+        "a hook is one line of at most 4096 bytes without '#', where wg-quick(8) begins a comment \
+         whatever the quotes; put more into a script and call that"
     )]
     Hook,
+    /// A hook that reads otherwise than it runs.
+    #[error(
+        "a hook cannot contain {0:?}, which is not seen or changes how the text around it reads; leave \
+         it out, or put it into a script and call that"
+    )]
+    HookCharacter(char),
 }
 
 /// A UDP port, 1 to 65535.
@@ -281,9 +286,14 @@ impl FromStr for Hook {
 
     fn from_str(text: &str) -> Result<Self, SettingError> {
         let text = text.trim();
-        if text.is_empty() || text.len() > 4096 || text.chars().any(|c| is_deceptive(c) || c == '#')
-        {
+        if text.is_empty() || text.len() > 4096 || text.contains(['#', '\n', '\r']) {
             return Err(SettingError::Hook);
+        }
+        // A blank that is none to the shell, too.
+        let misread =
+            |c: &char| is_deceptive(*c) || (c.is_whitespace() && *c != ' ') || *c == '\u{2800}';
+        if let Some(found) = text.chars().find(misread) {
+            return Err(SettingError::HookCharacter(found));
         }
         Ok(Self(text.into()))
     }
@@ -305,5 +315,27 @@ impl From<Hook> for String {
 impl fmt::Display for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_runs_as_it_reads() {
+        for good in ["touch é漢🚀", "ip route add default via 10.0.0.1", "echo a; b"] {
+            assert_eq!(good.parse::<Hook>().unwrap().as_str(), good);
+        }
+        for bad in
+            ["a\u{202e}b", "a\u{200b}b", "a\u{a0}b", "a\u{feff}b", "a\tb", "a\u{1b}b", "❤\u{fe0f}"]
+        {
+            let error = bad.parse::<Hook>().unwrap_err();
+            assert!(matches!(error, SettingError::HookCharacter(_)), "{bad:?}");
+            assert!(error.to_string().contains("\\u{") || bad.contains('\t'), "{error}");
+        }
+        for bad in ["", " ", "a # b", "a\nb", "a\rb"] {
+            assert_eq!(bad.parse::<Hook>().unwrap_err(), SettingError::Hook, "{bad:?}");
+        }
     }
 }

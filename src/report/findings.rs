@@ -6,12 +6,11 @@ use std::ops::Range;
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{
     Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet,
-    normalize_untrusted_str,
 };
 use serde::Serialize;
 
 use crate::finding::{Finding, Hop, Label, Severity, Witness};
-use crate::model::{FileId, Location, SourceMap};
+use crate::model::{FileId, Location, SourceMap, Untrusted, unplain};
 
 /// Most lines that a snippet shows between two labels of one file before it is cut in two.
 const NEAR: u32 = 40;
@@ -64,17 +63,16 @@ fn one(finding: &Finding, sources: &SourceMap, renderer: &Renderer) -> String {
         Severity::Warning => Level::WARNING,
         Severity::Info => Level::INFO,
     };
-    let title =
-        level.primary_title(normalize_untrusted_str(&finding.title)).id(finding.code.to_string());
+    let title = level.primary_title(plain(&finding.title)).id(finding.code.to_string());
     let mut elements: Vec<Element<'_>> = Vec::new();
     for labels in by_file(finding) {
         snippets(&labels, sources, &mut elements);
     }
     for note in notes(finding) {
-        elements.push(Level::NOTE.message(normalize_untrusted_str(&note)).into());
+        elements.push(Level::NOTE.message(plain(&note)).into());
     }
     if let Some(help) = &finding.help {
-        elements.push(Level::HELP.message(normalize_untrusted_str(help)).into());
+        elements.push(Level::HELP.message(plain(help)).into());
     }
     let group: Group<'_> = title.elements(elements);
     renderer.render(&[group])
@@ -126,7 +124,7 @@ fn by_file(finding: &Finding) -> Vec<Vec<Marked<'_>>> {
 fn snippets<'f>(labels: &[Marked<'f>], sources: &'f SourceMap, elements: &mut Vec<Element<'f>>) {
     let Some(((first, _), _)) = labels.split_first() else { return };
     let Some((_, file)) = sources.files().find(|(id, _)| *id == first.at.file) else { return };
-    let path = file.path.display().to_string();
+    let path = plain(&file.path.display().to_string());
     let mut sorted: Vec<Marked<'f>> = labels.to_vec();
     sorted.sort_by_key(|(label, _)| label.at);
     let mut clusters: Vec<Vec<Marked<'f>>> = Vec::new();
@@ -159,20 +157,50 @@ fn snippets<'f>(labels: &[Marked<'f>], sources: &'f SourceMap, elements: &mut Ve
             elements.push(origin.into());
             continue;
         };
+        let (text, grown) = escaped(shown);
         let mut snippet =
-            Snippet::<Annotation<'f>>::source(shown).path(path.clone()).line_start(line as usize);
+            Snippet::<Annotation<'f>>::source(text).path(path.clone()).line_start(line as usize);
         for (span, (label, primary)) in spans {
             let kind = if primary { AnnotationKind::Primary } else { AnnotationKind::Context };
             // A place between the line's carriage returns is behind what is shown.
-            let within = |offset: usize| (offset - from).min(shown.len());
+            let within = |offset: usize| grown((offset - from).min(shown.len()));
             let mut annotation = kind.span(within(span.start)..within(span.end));
             if !label.text.is_empty() {
-                annotation = annotation.label(normalize_untrusted_str(&label.text));
+                annotation = annotation.label(plain(&label.text));
             }
             snippet = snippet.annotation(annotation);
         }
         elements.push(snippet.into());
     }
+}
+
+/// A text of one line as it may be shown.
+fn plain(text: &str) -> String {
+    Untrusted::new(text).to_string()
+}
+
+/// Lines of a file as they may be shown, and where in them a byte of the file is.
+fn escaped(lines: &str) -> (String, impl Fn(usize) -> usize) {
+    let stays = |at: usize, c: char| match c {
+        '\n' | '\t' => true,
+        '\r' => lines[at..].starts_with("\r\n"),
+        _ => false,
+    };
+    let unplain = unplain(lines).filter(|(at, c)| !stays(*at, *c));
+    let mut text = String::with_capacity(lines.len());
+    let (mut from, mut grown) = (0, Vec::new());
+    for (at, c) in unplain {
+        text.push_str(&lines[from..at]);
+        text.extend(c.escape_unicode());
+        from = at + c.len_utf8();
+        grown.push((from, text.len() - from));
+    }
+    text.push_str(&lines[from..]);
+    let place = move |offset: usize| {
+        let before = grown.partition_point(|(end, _)| *end <= offset);
+        offset + before.checked_sub(1).map_or(0, |last| grown[last].1)
+    };
+    (text, place)
 }
 
 /// The whole lines that a stretch lies on, and where they begin; `None` where one of their ends is
@@ -303,7 +331,7 @@ mod tests {
         /// Whatever places a rule makes up, rendering never panics.
         #[test]
         fn any_place_renders(
-            text in r"([a-z:\t\r\n é漢\x1b]|\r\n){0,60}",
+            text in r"([a-z:#\[\t\r\n é漢\x1b\u{202e}]|\r\n){0,60}",
             start in 0_u32..80, length in 0_u32..80, other in 0_u32..80,
             line in 0_u32..9, colour: bool,
         ) {
@@ -318,6 +346,26 @@ mod tests {
             let text = human(&[finding], &sources, colour);
             prop_assert!(text.contains("WG0105"));
         }
+    }
+
+    #[test]
+    fn a_line_is_shown_as_it_is_written() {
+        let (text, place) = escaped("a: \u{202e}b\u{200b} # é\r\n\tc");
+        assert_eq!(text, "a: \\u{202e}b\\u{200b} # é\r\n\tc");
+        assert_eq!(&text[place(6)..place(7)], "b");
+        assert_eq!(&text[place(3)..place(6)], "\\u{202e}");
+        assert_eq!(&text[place(11)..place(15)], "# é");
+        let mut sources = SourceMap::default();
+        let file = sources.add(PathBuf::from("a\u{1b}.yaml"), "a: [x\u{202e}y]\n".to_owned());
+        let at = Location { file, line: 1, column: 5, start: 4, end: 9 };
+        let finding = Finding::new(Code::BadValue, "\u{2066}t ##[error]x", at).help("a\nb");
+        let text = human(&[finding], &sources, false);
+        for shown in
+            ["\\u{2066}t \\u{23}#[error]x", "a: [x\\u{202e}y]", "a\\u{1b}.yaml", "a\\u{a}b"]
+        {
+            assert!(text.contains(shown), "{shown}: {text}");
+        }
+        assert!(text.contains("^^^^^^^^^^"), "{text}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::findings;
+use super::markup::escape;
 use crate::finding::{Code, Finding, Severity};
 use crate::model::SourceMap;
 
@@ -48,17 +49,15 @@ pub fn report(found: &[Finding], sources: &SourceMap) -> String {
     text
 }
 
-/// Text for an element or a quoted attribute; characters that XML 1.0 does not have are left out.
-fn escape(text: &str) -> String {
-    super::markup::escape(text, |c| (c == '\t').then_some(c))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn nothing_of_a_finding_becomes_markup() {
-        assert_eq!(escape("a<b> & \"c\"\u{1b}[31m\n"), "a&lt;b&gt; &amp; &quot;c&quot;[31m\n");
+        assert_eq!(
+            escape("a<b> & \"c\"\u{1b}[31m\n"),
+            "a&lt;b&gt; &amp; &quot;c&quot;\\u{1b}[31m\n"
+        );
     }
 }

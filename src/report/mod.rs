@@ -5,6 +5,7 @@
 pub mod explain;
 pub mod findings;
 pub mod html;
+pub mod json;
 pub mod junit;
 mod markup;
 pub mod plan;

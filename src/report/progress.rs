@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::event::{Event, Sink, Stage};
-use crate::model::HostName;
+use crate::model::{HostName, Untrusted};
 
 /// Most hosts that have a line of their own.
 const LINES: usize = 8;
@@ -62,7 +62,7 @@ impl Sink for Progress {
             // Only errors, and these are some.
             State::Silent => {
                 if let Event::Failed { host, reason } = &event {
-                    say(&format!("{host}: {reason}"));
+                    say(&failure(host, reason));
                 }
             }
             State::Plain { stage } => plain(stage, &event),
@@ -83,7 +83,7 @@ fn plain(stage: &mut Option<(Stage, usize, usize)>, event: &Event) {
                 }
             }
         }
-        Event::Failed { host, reason } => say(&format!("{host}: {reason}")),
+        Event::Failed { host, reason } => say(&failure(host, reason)),
         Event::End { stage: which } => {
             if let Some((_, done, all)) = stage.take() {
                 let what = match which {
@@ -131,7 +131,7 @@ fn bars(
         Event::Failed { host, reason } => {
             finish(total.as_ref(), hosts, &host);
             // A terminal that cannot be written to has nobody to tell.
-            let _ = multi.println(format!("{host}: {reason}"));
+            let _ = multi.println(failure(&host, &reason));
         }
         Event::End { .. } => {
             for (_, bar) in std::mem::take(hosts) {
@@ -155,6 +155,11 @@ fn finish(
     if let Some(bar) = total {
         bar.inc(1);
     }
+}
+
+/// Why a host failed: often in its own words, or in those of ssh(1).
+fn failure(host: &HostName, reason: &str) -> String {
+    format!("{host}: {}", Untrusted::new(reason).lines())
 }
 
 fn say(text: &str) {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{explain, findings};
 use crate::finding::{Code, Finding, Label, Severity};
-use crate::model::{Location, SourceMap};
+use crate::model::{Location, SourceMap, Untrusted};
 
 /// Where the format is defined.
 const SCHEMA: &str =
@@ -106,9 +106,10 @@ fn text_of(label: &Label) -> &str {
     if label.text.is_empty() { "see here" } else { &label.text }
 }
 
-/// Text in which nothing is a link: SARIF 2.1.0 section 3.11.6 reads `[…](…)` in a message as one, and a
-/// name or value of the file must not become it.
+/// Text as it may be shown, in which nothing is a link: SARIF 2.1.0 section 3.11.6 reads `[…](…)` in
+/// a message as one, and a name or value of the file must not become it.
 fn plain(text: &str) -> String {
+    let text = Untrusted::new(text).lines();
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         if matches!(c, '[' | ']' | '\\') {
@@ -172,6 +173,7 @@ mod tests {
     fn no_text_becomes_a_link() {
         let text = plain("no key `[x](https://example.com)` \\ here");
         assert_eq!(text, r"no key `\[x\](https://example.com)` \\ here");
+        assert_eq!(plain("a\u{202e}\n[1]"), "a\\\\u{202e}\n\\[1\\]");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::desired::{DesiredInterface, DesiredState};
-use crate::model::{HostName, InterfaceName, PublicKey};
+use crate::model::{HostName, InterfaceName, PublicKey, Untrusted};
 use crate::observed::{DropCounts, LiveBackend, ObservedHost, ObservedInterface, ObservedPeer};
 
 /// How a session stands.
@@ -214,6 +214,7 @@ pub fn human(status: &Status) -> String {
     losses(status, &mut out);
     for (host, reason) in &status.unreadable {
         let bad = style(SessionState::Missing);
+        let reason = Untrusted::new(reason.as_str());
         let _ = writeln!(out, "{host}  {bad}could not be read{bad:#}: {reason}");
     }
     out.push_str(&summary(status));

@@ -60,6 +60,7 @@ pub fn page(fleet: Option<Shown<'_>>, found: &[Finding], sources: &SourceMap) ->
         codes.iter().map(|code| (code.to_string(), json!(explain::page(*code)))).collect();
     let list: Vec<Value> =
         shown.iter().zip(&hosts).map(|(finding, hosts)| one(finding, hosts, sources)).collect();
+    let list = text::shown(Value::Array(list));
     let mut data = json!({ "findings": list, "pages": pages, "hosts": {}, "faults": [] });
     let mut drawn = String::from("<p class=\"empty\">The file makes no fleet yet.</p>");
     let (mut legend, mut reached) = (String::new(), String::new());
@@ -76,8 +77,8 @@ pub fn page(fleet: Option<Shown<'_>>, found: &[Finding], sources: &SourceMap) ->
         let anchors = drawing::anchors(&layout);
         let described =
             anchors.iter().map(|(id, at)| (id.0.to_string(), host(inventory, topology, *id, *at)));
-        data["hosts"] = Value::Object(described.collect());
-        data["faults"] = Value::Array(matrix::faults(reach));
+        data["hosts"] = text::shown(Value::Object(described.collect()));
+        data["faults"] = text::shown(Value::Array(matrix::faults(reach)));
         reached = matrix::tables(reach);
         legend = networks(inventory);
         title = format!("{} · wgfleet check", inventory.fleet.value);
