@@ -13,6 +13,8 @@ use age::secrecy::{ExposeSecret as _, SecretString};
 use age::{DecryptError, Decryptor, Encryptor, scrypt, ssh, x25519};
 use zeroize::Zeroizing;
 
+use crate::model::Untrusted;
+
 /// The most bytes that a secret of the vault, or a decrypted identity file, may have.
 const PLAIN_LIMIT: usize = 64 * 1024;
 
@@ -23,6 +25,7 @@ const WORK_LIMIT: u8 = 22;
 #[derive(Clone)]
 pub struct Recipient {
     text: String,
+    name: Option<Untrusted>,
     key: RecipientKey,
 }
 
@@ -39,14 +42,27 @@ impl Recipient {
         &self.text
     }
 
+    /// Who it is, in the words of the file that it stands in: the comment above an age key, or the
+    /// one behind an SSH key. Nobody has proved it.
+    #[must_use]
+    pub fn name(&self) -> Option<&Untrusted> {
+        self.name.as_ref()
+    }
+
+    /// Gives it a name where it has none.
+    pub(super) fn or_named(mut self, name: Option<&str>) -> Self {
+        self.name = self.name.or_else(|| name.filter(|name| !name.is_empty()).map(Untrusted::new));
+        self
+    }
+
     fn native(key: x25519::Recipient) -> Self {
-        Self { text: key.to_string(), key: RecipientKey::Native(key) }
+        Self { text: key.to_string(), name: None, key: RecipientKey::Native(key) }
     }
 
     fn ssh(key: ssh::Recipient) -> Option<Self> {
         match key {
             ssh::Recipient::SshEd25519(..) => {
-                Some(Self { text: key.to_string(), key: RecipientKey::Ssh(key) })
+                Some(Self { text: key.to_string(), name: None, key: RecipientKey::Ssh(key) })
             }
             ssh::Recipient::SshRsa(..) => None,
         }
@@ -90,7 +106,9 @@ impl FromStr for Recipient {
         }
         if text.starts_with("ssh-ed25519 ") {
             let key = text.parse::<ssh::Recipient>().map_err(|_| RecipientError::Malformed)?;
-            return Self::ssh(key).ok_or(RecipientError::SshKind);
+            // Behind the kind and the key stands what ssh-keygen(1) calls the comment.
+            let name = text.splitn(3, ' ').nth(2).map(str::trim);
+            return Ok(Self::ssh(key).ok_or(RecipientError::SshKind)?.or_named(name));
         }
         if ["ssh-", "ecdsa-", "sk-"].iter().any(|kind| text.starts_with(kind)) {
             return Err(RecipientError::SshKind);

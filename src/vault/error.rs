@@ -81,6 +81,36 @@ pub enum VaultError {
         /// The recipient.
         recipient: String,
     },
+    /// The recipients file of an unfinished vault names somebody whom nobody asked for.
+    #[error(
+        "{path} is there already and names recipients that were not asked for:{}\n  give each with \
+         --recipient, or take its line out of the file",
+        list(.strangers)
+    )]
+    Strangers {
+        /// The recipients file.
+        path: PathBuf,
+        /// The recipients.
+        strangers: Vec<String>,
+    },
+    /// The recipients file names somebody whom no rekey has confirmed.
+    #[error(
+        "{path} names recipients that no rekey has confirmed; nothing was encrypted{}\n  run `wgfleet \
+         vault rekey` first, or take the line out of the file",
+        would_read(.added)
+    )]
+    Unconfirmed {
+        /// The recipients file.
+        path: PathBuf,
+        /// The recipients, with what the file says of them.
+        added: Vec<String>,
+    },
+    /// The recipients file is no longer the one that was shown.
+    #[error("{path} was changed meanwhile; nothing was encrypted: run the command again")]
+    RecipientsMoved {
+        /// The recipients file.
+        path: PathBuf,
+    },
     /// There is no identity file.
     #[error(
         "there is no identity at {path}: pass --identity FILE or set WGFLEET_IDENTITY to an age \
@@ -285,6 +315,13 @@ fn list(lines: &[String]) -> String {
     }
     lines.iter().fold(String::new(), |mut text, line| {
         let _ = write!(text, "\n    {line}");
+        text
+    })
+}
+
+fn would_read(added: &[String]) -> String {
+    added.iter().fold(String::new(), |mut text, one| {
+        let _ = write!(text, "\n  + {one} would be able to read these keys");
         text
     })
 }

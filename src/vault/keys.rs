@@ -167,25 +167,32 @@ impl Vault {
         })
     }
 
-    /// Encrypts every file again, to the recipients of `recipients.txt`; says how many. Every file
+    /// Encrypts every file again, to the recipients of `recipients.txt`, and so confirms those whom
+    /// [`Vault::recipient_change`] adds; says how many. Every file
     /// is decrypted and checked before the first is replaced, and each is replaced as a whole: an
     /// interrupted rekey leaves a vault that opens, and is run again.
     ///
     /// # Errors
-    /// [`VaultError::LockedOut`] where no identity at hand is a recipient, or what is wrong with a
-    /// file.
+    /// [`VaultError::LockedOut`] where no identity at hand is a recipient,
+    /// [`VaultError::RecipientsMoved`] where they are no longer those that the vault was opened with,
+    /// or what is wrong with a file.
     pub fn rekey(&mut self, identities: &Identities, now: Timestamp) -> Result<usize, VaultError> {
+        let shown = self.recipients.clone();
         self.change(|vault| {
+            if vault.recipients != shown {
+                let path = Layout(&vault.folder).recipients();
+                return Err(VaultError::RecipientsMoved { path });
+            }
             let yours = identities.recipients();
             if !yours.iter().any(|one| vault.recipients.contains(one)) {
                 return Err(VaultError::LockedOut { tried: identities.names() });
             }
             let plain = vault.unlock(identities).plaintexts()?;
+            vault.index.recipients = recipients::texts(&vault.recipients);
             plain.par_iter().try_for_each(|(path, plain)| {
                 let sealed = vault.seal(path, plain)?;
                 vault.store.replace(path, &sealed, Mode::Private).map_err(VaultError::from)
             })?;
-            vault.index.recipients = recipients::texts(&vault.recipients);
             // Only now: until the index names it, its file has no name of its own.
             vault.ensure_fingerprint(now)?;
             Ok(plain.len())
@@ -289,7 +296,15 @@ impl Vault {
         })
     }
 
+    /// Encrypts to the recipients. The only place that does: nothing is ever encrypted to somebody
+    /// whom no rekey has confirmed.
     fn seal(&self, path: &Path, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let added = self.recipient_change().added;
+        if !added.is_empty() {
+            let path = Layout(&self.folder).recipients();
+            let added = added.iter().map(recipients::described).collect();
+            return Err(VaultError::Unconfirmed { path, added });
+        }
         age_file::seal(&self.recipients, plain)
             .map_err(|source| VaultError::File(FileError::Write { path: path.to_owned(), source }))
     }

@@ -36,6 +36,7 @@ pub use age_file::{Recipient, RecipientError};
 pub use error::VaultError;
 pub use identity::{Identities, Passphrase, PassphraseError, Unattended};
 pub use index::{FingerprintEntry, Generation, Index, IndexError, KeyState, PskEpoch};
+pub use recipients::RecipientChange;
 pub use unlocked::Unlocked;
 
 use std::collections::BTreeSet;
@@ -159,12 +160,12 @@ impl Lock {
 
 impl Vault {
     /// Makes a vault with PSK material of epoch 1, a fingerprint secret and no keys. A recipients file that is already
-    /// there is kept, and must name every one of `recipients`. An interrupted run is finished by
+    /// there is kept, and must name those of `recipients` and nobody else. An interrupted run is finished by
     /// the next.
     ///
     /// # Errors
     /// [`VaultError::Exists`], [`VaultError::IndexLost`], [`VaultError::RecipientMissing`],
-    /// [`VaultError::Locked`], or what writing failed of.
+    /// [`VaultError::Strangers`], [`VaultError::Locked`], or what writing failed of.
     pub fn create(
         folder: &Path,
         fleet: &FleetName,
@@ -203,6 +204,11 @@ impl Vault {
         let recipients = read_recipients(folder)?;
         if let Some(missing) = wanted.iter().find(|one| !recipients.contains(one)) {
             return Err(VaultError::RecipientMissing { path, recipient: missing.to_string() });
+        }
+        let strangers = recipients.iter().filter(|one| !wanted.contains(one));
+        let strangers: Vec<String> = strangers.map(recipients::described).collect();
+        if !strangers.is_empty() {
+            return Err(VaultError::Strangers { path, strangers });
         }
         let index = Index::new(fleet.clone(), recipients::texts(&recipients));
         let mut vault = Self { folder: folder.to_owned(), index, recipients, store };
@@ -254,10 +260,16 @@ impl Vault {
         &self.recipients
     }
 
+    /// What a rekey would change about who can open the vault.
+    #[must_use]
+    pub fn recipient_change(&self) -> RecipientChange {
+        RecipientChange::between(&self.index.recipients, &self.recipients)
+    }
+
     /// Whether `recipients.txt` was changed since the last rekey.
     #[must_use]
     pub fn needs_rekey(&self) -> bool {
-        recipients::texts(&self.recipients) != self.index.recipients
+        !self.recipient_change().is_empty()
     }
 
     /// Adds identities to the vault. Nothing is decrypted before it is asked for.

@@ -2,6 +2,7 @@
 //!
 //! It has the form of `age -R`: comments on lines of their own that start with `#`.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::age_file::Recipient;
@@ -11,7 +12,8 @@ use super::error::VaultError;
 const HEADER: &str = "\
 # Who can open this vault: one `age1…` or `ssh-ed25519 AAAA… comment` a line.
 # After a change: `wgfleet vault rekey`. Whoever is removed could have copied the keys before:
-# follow with `wgfleet rotate --all`.
+# follow with `wgfleet rotate --all`. A comment above a line says whose it is.
+
 ";
 
 /// Reads a recipients file.
@@ -21,18 +23,25 @@ const HEADER: &str = "\
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Recipient>, VaultError> {
     let mut recipients: Vec<Recipient> = Vec::new();
     let mut problems = Vec::new();
+    // The comment right above the line at hand.
+    let mut comment: Option<&str> = None;
     for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let Ok(line) = std::str::from_utf8(line) else {
             problems.push((number + 1, "this is no text".to_owned()));
             continue;
         };
         let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+        if let Some(text) = line.strip_prefix('#') {
+            comment = Some(text.trim()).filter(|_| !HEADER.lines().any(|own| own == line));
+            continue;
+        }
+        let name = comment.take();
+        if line.is_empty() {
             continue;
         }
         match line.parse::<Recipient>() {
             Ok(recipient) if recipients.contains(&recipient) => {}
-            Ok(recipient) => recipients.push(recipient),
+            Ok(recipient) => recipients.push(recipient.or_named(name)),
             Err(problem) => problems.push((number + 1, problem.to_string())),
         }
     }
@@ -45,10 +54,56 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Recipient>, VaultEr
     Ok(recipients)
 }
 
+/// What a rekey would change about who can open the vault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecipientChange {
+    /// Those of `recipients.txt` that no rekey has confirmed: nothing is encrypted to them.
+    pub added: Vec<Recipient>,
+    /// Those who can open what is there, and are no longer in `recipients.txt`.
+    pub removed: Vec<String>,
+}
+
+impl RecipientChange {
+    /// Compares the recipients file with the recipients of the last rekey.
+    pub(super) fn between(confirmed: &[String], recipients: &[Recipient]) -> Self {
+        let stays = |text: &String| recipients.iter().any(|one| one.as_str() == text);
+        let known = |one: &&Recipient| confirmed.iter().any(|text| text == one.as_str());
+        Self {
+            added: recipients.iter().filter(|one| !known(one)).cloned().collect(),
+            removed: confirmed.iter().filter(|text| !stays(text)).cloned().collect(),
+        }
+    }
+
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty()
+    }
+
+    /// One line for each: `+ age1… (who)` for whom a rekey would add, `- age1…` for whom it would take
+    /// away.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let added = self.added.iter().map(|one| format!("+ {}", described(one)));
+        added.chain(self.removed.iter().map(|text| format!("- {text}"))).collect()
+    }
+}
+
+/// A recipient with what the file says of it.
+pub(super) fn described(recipient: &Recipient) -> String {
+    match recipient.name() {
+        Some(name) => format!("{recipient} ({name})"),
+        None => recipient.to_string(),
+    }
+}
+
 /// The bytes of a new recipients file.
 pub(super) fn render(recipients: &[Recipient]) -> Vec<u8> {
     let mut text = HEADER.to_owned();
     for recipient in recipients {
+        if let Some(name) = recipient.name() {
+            let _ = writeln!(text, "# {name}");
+        }
         text.push_str(recipient.as_str());
         text.push('\n');
     }

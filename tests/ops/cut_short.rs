@@ -220,7 +220,7 @@ fn a_passphrase_is_asked_for_once(fleet: &Fleet) {
     let mut text = fs::read_to_string(&recipients).unwrap();
     text.push_str(&fs::read_to_string(key.with_extension("pub")).unwrap());
     fs::write(recipients, text).unwrap();
-    fleet.done(&["vault", "rekey"]);
+    fleet.done(&["vault", "rekey", "--yes"]);
     keygen(&["-q", "-p", "-P", "", "-N", "a passphrase"]);
 
     // A wrong one makes no keys.

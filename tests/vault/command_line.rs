@@ -56,7 +56,7 @@ fn the_command_line_makes_a_vault_from_nothing() {
     assert_eq!((code, output.as_str()), (0, ""), "{errors}");
     insta::assert_snapshot!(errors, @r"
     made the identity …/home/.config/wgfleet/identity-acme.txt: keep a backup of it
-    made the vault ./vault for 1 recipient(s)
+    made the vault ./vault for 1 recipient
     ");
     let identity = root.path().join("home/.config/wgfleet/identity-acme.txt");
     assert_eq!(fs::metadata(identity).unwrap().permissions().mode() & 0o777, 0o600);
@@ -217,7 +217,7 @@ fn nothing_prints_a_secret() {
 }
 
 /// Runs `wgfleet` with a terminal of its own and types into it once the prompt is there.
-fn on_a_terminal(bench: &Bench, args: &str, answers: &[&str]) -> (Option<i32>, String) {
+pub(crate) fn on_a_terminal(bench: &Bench, args: &str, answers: &[&str]) -> (Option<i32>, String) {
     let home = bench.path("home");
     let mut child = Command::new("setsid")
         .args(["-w", "timeout", "60", "script", "-qec"])
@@ -236,7 +236,7 @@ fn on_a_terminal(bench: &Bench, args: &str, answers: &[&str]) -> (Option<i32>, S
     let mut shown = String::new();
     let mut buffer = [0; 1024];
     let mut read = |shown: &mut String, until: usize| {
-        while shown.matches(": ").count() < until {
+        while shown.matches(": ").count() + shown.matches("[y/N] ").count() < until {
             let length = stdout.read(&mut buffer).unwrap();
             if length == 0 {
                 break;

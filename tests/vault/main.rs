@@ -7,4 +7,5 @@ mod command_line;
 mod epochs;
 mod files;
 mod interop;
+mod recipients;
 mod rotation;

@@ -1,5 +1,8 @@
 //! `wgfleet vault`: the keys of the fleet.
 
+mod recipients;
+mod status;
+
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +12,10 @@ use jiff::Timestamp;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::fleet::Fleet;
+use recipients::{RecipientsArgs, RekeyArgs};
+use status::StatusArgs;
+
+use super::fleet::{Fleet, count};
 use super::passphrase::Terminal;
 use super::{CommandError, CommandResult, Exit, Format, Global};
 use crate::model::{FleetName, HostName, PrivateKey};
@@ -34,14 +40,8 @@ enum VaultCommand {
     Keygen(KeygenArgs),
     Import(ImportArgs),
     Export(ExportArgs),
-    /// Show who can open the vault, and who will be able to after the next rekey.
-    #[command(after_help = "Example:
-  wgfleet vault recipients")]
-    Recipients,
-    /// Encrypt every file anew, to the recipients of vault/recipients.txt.
-    #[command(after_help = "Example:
-  echo \"$(cat colleague.pub)\" >> vault/recipients.txt && wgfleet vault rekey")]
-    Rekey,
+    Recipients(RecipientsArgs),
+    Rekey(RekeyArgs),
 }
 
 /// Make a vault, and an age identity that opens it.
@@ -75,18 +75,6 @@ pub(super) struct Access {
     /// Protect the new identity with a passphrase, asked for on the terminal
     #[arg(long)]
     passphrase: bool,
-}
-
-/// Show all keys: whose, how old, in which state. Needs no identity.
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  wgfleet vault status
-  wgfleet vault status --format json
-  wgfleet vault status --verify")]
-struct StatusArgs {
-    /// Open every file too, and check that it holds what the index says; needs an identity
-    #[arg(long)]
-    verify: bool,
 }
 
 /// Make keys for the hosts that have none. Needs no identity.
@@ -137,8 +125,8 @@ impl VaultArgs {
             VaultCommand::Keygen(args) => args.run(global, &folder, now),
             VaultCommand::Import(args) => args.run(global, &folder, now),
             VaultCommand::Export(args) => args.run(global, &folder),
-            VaultCommand::Recipients => recipients(global, &folder),
-            VaultCommand::Rekey => rekey(global, &folder),
+            VaultCommand::Recipients(args) => args.run(global, &folder),
+            VaultCommand::Rekey(args) => args.run(global, &folder, now),
         }
     }
 }
@@ -248,9 +236,9 @@ pub(super) fn make(
     say(
         global,
         &format!(
-            "made the vault {} for {} recipient(s)",
+            "made the vault {} for {}",
             folder.display(),
-            vault.recipients().len()
+            count(vault.recipients().len(), "recipient")
         ),
     );
     Ok(())
@@ -331,154 +319,4 @@ impl ExportArgs {
         say(global, &format!("wrote {}; remove it when it is used", self.output.display()));
         Ok(Exit::Done)
     }
-}
-
-fn recipients(global: &Global, folder: &Path) -> CommandResult {
-    let vault = Vault::open(folder)?;
-    let current: Vec<&str> = vault.recipients().iter().map(Recipient::as_str).collect();
-    let before = vault.index().recipients();
-    if global.format == Format::Json {
-        return print(&format!(
-            "{}\n",
-            json!({ "recipients": current, "rekeyed_to": before, "needs_rekey": vault.needs_rekey() })
-        ));
-    }
-    let mut text = String::new();
-    for recipient in &current {
-        let mark = if before.iter().any(|one| one == recipient) { ' ' } else { '+' };
-        let _ = writeln!(text, "{mark} {recipient}");
-    }
-    for gone in before.iter().filter(|one| !current.contains(&one.as_str())) {
-        let _ = writeln!(text, "- {gone}");
-    }
-    if vault.needs_rekey() {
-        say(global, "recipients.txt changed since the last rekey: run `wgfleet vault rekey`");
-    }
-    print(&text)
-}
-
-fn rekey(global: &Global, folder: &Path) -> CommandResult {
-    let mut vault = Vault::open(folder)?;
-    let identities = identities(global, &vault)?;
-    let before = vault.index().clone();
-    let count = vault.rekey(&identities, SystemClock.now())?;
-    tell_new_secret(global, &before, &vault);
-    say(
-        global,
-        &format!(
-            "encrypted {count} files to {} recipient(s); whoever was removed could have read the \
-             old ones: rotate what matters",
-            vault.recipients().len()
-        ),
-    );
-    Ok(Exit::Done)
-}
-
-impl StatusArgs {
-    fn run(self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
-        let vault = Vault::open(folder)?;
-        let oddities = vault.oddities()?;
-        let wrong: Vec<String> = if self.verify {
-            let unlocked = vault.unlock(&identities(global, &vault)?);
-            unlocked.verify().iter().map(ToString::to_string).collect()
-        } else {
-            oddities
-                .missing
-                .iter()
-                .map(|path| VaultError::Missing { path: path.clone() }.to_string())
-                .collect()
-        };
-        let text = match global.format {
-            Format::Json => json_status(&vault, &wrong, &oddities.unknown, now),
-            Format::Human => table(&vault, now),
-        };
-        print(&text)?;
-        for path in &oddities.unknown {
-            say(
-                global,
-                &format!(
-                    "warning: the index does not name {}: an interrupted run or another branch \
-                     left it; remove it if no branch's index names it",
-                    path.display()
-                ),
-            );
-        }
-        if vault.needs_rekey() {
-            say(
-                global,
-                "warning: recipients.txt changed since the last rekey: run `wgfleet vault rekey`",
-            );
-        }
-        if wrong.is_empty() {
-            return Ok(Exit::Done);
-        }
-        Err(CommandError::message(Exit::Vault, wrong.join("\n  ")))
-    }
-}
-
-fn days(created: Timestamp, now: Timestamp) -> i64 {
-    (now.as_second().saturating_sub(created.as_second()) / 86_400).max(0)
-}
-
-fn table(vault: &Vault, now: Timestamp) -> String {
-    let index = vault.index();
-    let width = index.names().map(|name| name.as_str().len()).max().unwrap_or(0).max(4);
-    let mut text = format!("{:width$}  {:44}  {:>4}  STATE\n", "NAME", "PUBLIC KEY", "DAYS");
-    for name in index.names() {
-        for one in index.generations(name) {
-            let _ = writeln!(
-                text,
-                "{name:width$}  {}  {:>4}  {}",
-                one.public_key,
-                days(one.created, now),
-                one.state.as_str()
-            );
-        }
-    }
-    if let Some((epoch, made)) = index.epochs().last_key_value() {
-        let _ = writeln!(text, "PSK epoch {epoch}, {} days old", days(made.created, now));
-    }
-    if let Some(made) = index.fingerprint() {
-        let _ = writeln!(text, "fingerprint secret, {} days old", days(made.created, now));
-    } else {
-        text.push_str(
-            "no fingerprint secret of its own: the next keygen, import, rotate or rekey makes one\n",
-        );
-    }
-    text
-}
-
-fn json_status(vault: &Vault, wrong: &[String], unknown: &[PathBuf], now: Timestamp) -> String {
-    let index = vault.index();
-    let keys: Vec<_> = index
-        .names()
-        .flat_map(|name| index.generations(name).iter().map(move |one| (name, one)))
-        .map(|(name, one)| {
-            json!({
-                "name": name,
-                "public_key": one.public_key,
-                "state": one.state,
-                "created": one.created.to_string(),
-                "age_days": days(one.created, now),
-            })
-        })
-        .collect();
-    let epochs: Vec<_> = index
-        .epochs()
-        .iter()
-        .map(|(epoch, made)| json!({ "epoch": epoch, "created": made.created.to_string() }))
-        .collect();
-    let status = json!({
-        "fleet": index.fleet(),
-        "keys": keys,
-        "psk_epochs": epochs,
-        "fingerprint": index.fingerprint().map(|made| json!({
-            "created": made.created.to_string(),
-            "id": made.check,
-        })),
-        "needs_rekey": vault.needs_rekey(),
-        "wrong": wrong,
-        "unknown_files": unknown,
-    });
-    format!("{status:#}\n")
 }

@@ -1,0 +1,128 @@
+//! `wgfleet vault recipients` and `rekey`: who can open the vault.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, Write as _};
+use std::path::Path;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{identities, print, say, tell_new_secret};
+use crate::cli::apply::can_ask;
+use crate::cli::fleet::count;
+use crate::cli::{CommandError, CommandResult, Exit, Format, Global};
+use crate::vault::{Recipient, Vault};
+
+/// Show who can open the vault, and who will be able to after the next rekey.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  wgfleet vault recipients")]
+pub(super) struct RecipientsArgs {}
+
+/// Encrypt every file anew, to the recipients of vault/recipients.txt.
+///
+/// It shows whom that adds and takes away, and asks. Until then nothing is encrypted to whoever was
+/// added: `keygen`, `import` and `rotate` refuse.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  echo \"$(cat colleague.pub)\" >> vault/recipients.txt && wgfleet vault rekey
+  wgfleet vault rekey --yes")]
+pub(super) struct RekeyArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl RecipientsArgs {
+    pub(super) fn run(&self, global: &Global, folder: &Path) -> CommandResult {
+        let vault = Vault::open(folder)?;
+        let change = vault.recipient_change();
+        if global.format == Format::Json {
+            let current: Vec<&str> = vault.recipients().iter().map(Recipient::as_str).collect();
+            let status = json!({
+                "recipients": current,
+                "rekeyed_to": vault.index().recipients(),
+                "needs_rekey": vault.needs_rekey(),
+                "recipient_change": change_json(&vault),
+            });
+            return print(&format!("{status}\n"));
+        }
+        let mut text = String::new();
+        for recipient in vault.recipients() {
+            let mark = if change.added.contains(recipient) { '+' } else { ' ' };
+            let name = recipient.name().map_or_else(String::new, |name| format!(" ({name})"));
+            let _ = writeln!(text, "{mark} {recipient}{name}");
+        }
+        for gone in &change.removed {
+            let _ = writeln!(text, "- {gone}");
+        }
+        if vault.needs_rekey() {
+            say(global, "recipients.txt changed since the last rekey: run `wgfleet vault rekey`");
+        }
+        print(&text)
+    }
+}
+
+impl RekeyArgs {
+    pub(super) fn run(&self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
+        let mut vault = Vault::open(folder)?;
+        let change = vault.recipient_change();
+        let asks = !change.is_empty() && !self.yes;
+        let shown = format!("who can open the vault:\n  {}", change.lines().join("\n  "));
+        if asks {
+            anstream::eprintln!("{shown}");
+            can_ask(false)?;
+        } else if !change.is_empty() {
+            say(global, &shown);
+        }
+        let identities = identities(global, &vault)?;
+        let recipients = count(vault.recipients().len(), "recipient");
+        if asks && !confirmed(&format!("Encrypt every file to {recipients}?"))? {
+            return Err(CommandError::message(Exit::Done, "cancelled; nothing was encrypted"));
+        }
+        let before = vault.index().clone();
+        let files = vault.rekey(&identities, now)?;
+        tell_new_secret(global, &before, &vault);
+        let mut text = format!("encrypted {} to {recipients}", count(files, "file"));
+        if !change.removed.is_empty() {
+            text.push_str(
+                "; whoever was removed could have kept a copy of the old ones: follow with \
+                 `wgfleet rotate --all`",
+            );
+        }
+        say(global, &text);
+        Ok(Exit::Done)
+    }
+}
+
+/// Asks on the terminal.
+fn confirmed(question: &str) -> Result<bool, CommandError> {
+    anstream::eprint!("{question} [y/N] ");
+    std::io::stderr().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Warns of what the next rekey would change.
+pub(super) fn tell_change(global: &Global, vault: &Vault) {
+    let change = vault.recipient_change();
+    if !change.is_empty() {
+        say(
+            global,
+            &format!(
+                "warning: recipients.txt changed since the last rekey: run `wgfleet vault rekey`\n  {}",
+                change.lines().join("\n  ")
+            ),
+        );
+    }
+}
+
+/// What the next rekey would change.
+pub(super) fn change_json(vault: &Vault) -> Value {
+    let change = vault.recipient_change();
+    let added = change.added.iter();
+    let added = added.map(|one| json!({ "recipient": one.as_str(), "name": one.name() }));
+    json!({ "added": added.collect::<Vec<_>>(), "removed": change.removed })
+}
