@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::identity::Given;
+
 /// Arguments that every command takes.
 #[derive(Debug, Args)]
 pub struct Global {
@@ -29,9 +31,14 @@ pub struct Global {
     #[arg(skip = Format::Human)]
     pub format: Format,
 
-    /// age identity file that opens the vault [default: where `wgfleet init` put it]
-    #[arg(long, global = true, env = "WGFLEET_IDENTITY", value_name = "FILE")]
+    /// age identity file that opens the vault, or - for stdin [env: WGFLEET_IDENTITY, or
+    /// WGFLEET_IDENTITY_KEY for the identity itself] [default: where `wgfleet init` put it]
+    #[arg(long, global = true, value_name = "FILE")]
     pub identity: Option<PathBuf>,
+
+    /// What the environment gives of identities.
+    #[arg(skip)]
+    pub given: Given,
 
     /// Configuration file for ssh(1) instead of ~/.ssh/config
     #[arg(long, global = true, env = "WGFLEET_SSH_CONFIG", value_name = "FILE")]

@@ -11,9 +11,11 @@ mod exit;
 mod fleet;
 mod git;
 mod global;
+mod identity;
 mod init;
 mod interrupt;
 mod lab;
+mod leaked;
 mod live_keys;
 pub mod load;
 mod lock;
@@ -134,22 +136,42 @@ fn write_stdout(bytes: &[u8]) -> Result<(), CommandError> {
 /// Parses the arguments, runs the command and reports how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse_from(multicall::arguments(std::env::args_os())) {
+    // Before anything else: there is one thread yet, and nobody has inherited what is in it.
+    let given = identity::Given::take();
+    let arguments = multicall::arguments(std::env::args_os());
+    let hidden = match leaked::Hidden::find(&arguments, std::env::vars_os()) {
+        Ok(hidden) => hidden,
+        Err(error) => return fail(&error, &leaked::Hidden::default()),
+    };
+    let mut cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => {
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-            // A closed stdout is no reason to fail while showing help.
-            let _ = error.print();
-            return exit.into();
-        }
+        Err(error) => return refuse(&error, &hidden),
+    };
+    cli.global.given = match given {
+        Ok(given) => given,
+        Err(error) => return fail(&error, &hidden),
     };
     match cli.run() {
         Ok(exit) => exit.into(),
-        Err(error) => {
-            anstream::eprintln!("wgfleet: {error}");
-            error.exit.into()
-        }
+        Err(error) => fail(&error, &hidden),
     }
+}
+
+fn fail(error: &CommandError, hidden: &leaked::Hidden) -> ExitCode {
+    anstream::eprintln!("wgfleet: {}", hidden.mask(&error.to_string()));
+    error.exit.into()
+}
+
+/// Shows what is wrong with the arguments, or the help that they ask for.
+fn refuse(error: &clap::Error, hidden: &leaked::Hidden) -> ExitCode {
+    let text = hidden.mask(&error.render().ansi().to_string());
+    // A closed stdout is no reason to fail while showing help.
+    if error.use_stderr() {
+        let _ = anstream::stderr().write_all(text.as_bytes());
+        return Exit::Usage.into();
+    }
+    let _ = anstream::stdout().write_all(text.as_bytes());
+    Exit::Done.into()
 }
 
 #[cfg(test)]

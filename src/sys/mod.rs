@@ -6,6 +6,7 @@ mod confined;
 mod descriptors;
 mod digest;
 mod elf;
+mod environment;
 mod file;
 
 pub use clock::{Clock, FixedClock, SystemClock};
@@ -13,4 +14,5 @@ pub use confined::{ConfinedError, Confinement, read_regular};
 pub use descriptors::forget_inherited_descriptors;
 pub use digest::sha256;
 pub use elf::{Elf, read_elf};
+pub use environment::take_variable;
 pub use file::{FileError, Mode, read_limited, write_atomic, write_new};

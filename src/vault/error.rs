@@ -114,7 +114,8 @@ pub enum VaultError {
     /// There is no identity file.
     #[error(
         "there is no identity at {path}: pass --identity FILE or set WGFLEET_IDENTITY to an age \
-         identity file or an OpenSSH ed25519 key whose public part is in vault/recipients.txt"
+         identity file or an OpenSSH ed25519 key whose public part is in vault/recipients.txt, or set \
+         WGFLEET_IDENTITY_KEY to the identity itself"
     )]
     NoIdentity {
         /// Where it was looked for.

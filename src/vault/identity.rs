@@ -75,6 +75,20 @@ impl Identities {
         Ok(Self(identities.into()))
     }
 
+    /// Reads identities that are in memory already. `origin` says where they come from, for
+    /// messages.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn parse(
+        origin: &str,
+        text: &[u8],
+        passphrase: &dyn Passphrase,
+    ) -> Result<Self, VaultError> {
+        let mut asked = false;
+        Ok(Self(parse_one(Path::new(origin), text, passphrase, &mut asked)?.into()))
+    }
+
     /// The public parts.
     #[must_use]
     pub fn recipients(&self) -> Vec<Recipient> {
@@ -99,23 +113,33 @@ fn load_one(
     };
     let bytes = Zeroizing::new(read_limited(path, LIMIT)?);
     let mut asked = false;
-    let parsed = age_file::parse_identities(&bytes, || {
-        asked = true;
-        passphrase.ask(path)
-    });
-    let identities = parsed.map_err(|problem| match problem {
-        IdentityProblem::Malformed(why) => {
-            VaultError::IdentityMalformed { path: path.to_owned(), why }
-        }
-        IdentityProblem::WrongPassphrase => VaultError::WrongPassphrase { path: path.to_owned() },
-        IdentityProblem::Ask(source) => VaultError::Passphrase { path: path.to_owned(), source },
-    })?;
+    let identities = parse_one(path, &bytes, passphrase, &mut asked)?;
     // As ssh(1) does: a private key that others can read is refused, unless a passphrase guards it.
     let mode = metadata.permissions().mode() & 0o777;
     if !asked && mode & 0o077 != 0 {
         return Err(VaultError::IdentityExposed { path: path.to_owned(), mode });
     }
     Ok(identities)
+}
+
+/// Reads the identities of one file; `asked` says whether it took a passphrase.
+fn parse_one(
+    path: &Path,
+    bytes: &[u8],
+    passphrase: &dyn Passphrase,
+    asked: &mut bool,
+) -> Result<Vec<age_file::Identity>, VaultError> {
+    let parsed = age_file::parse_identities(bytes, || {
+        *asked = true;
+        passphrase.ask(path)
+    });
+    parsed.map_err(|problem| match problem {
+        IdentityProblem::Malformed(why) => {
+            VaultError::IdentityMalformed { path: path.to_owned(), why }
+        }
+        IdentityProblem::WrongPassphrase => VaultError::WrongPassphrase { path: path.to_owned() },
+        IdentityProblem::Ask(source) => VaultError::Passphrase { path: path.to_owned(), source },
+    })
 }
 
 /// Where a fleet's identity is by default: `wgfleet/identity-<fleet>.txt` below `XDG_CONFIG_HOME`

@@ -181,7 +181,7 @@ fn unusable_identities_say_why() {
             })
             .collect();
     insta::assert_snapshot!(messages.join("\n"), @r"
-    there is no identity at …/absent: pass --identity FILE or set WGFLEET_IDENTITY to an age identity file or an OpenSSH ed25519 key whose public part is in vault/recipients.txt
+    there is no identity at …/absent: pass --identity FILE or set WGFLEET_IDENTITY to an age identity file or an OpenSSH ed25519 key whose public part is in vault/recipients.txt, or set WGFLEET_IDENTITY_KEY to the identity itself
     the identity …/rsa cannot be used: only OpenSSH ed25519 keys can be identities
     the identity …/ecdsa cannot be used: only OpenSSH ed25519 keys can be identities
     the identity …/empty cannot be used: it holds no identity

@@ -6,6 +6,7 @@ mod bench;
 mod command_line;
 mod epochs;
 mod files;
+mod identities;
 mod interop;
 mod recipients;
 mod rotation;

@@ -16,6 +16,7 @@ use recipients::{RecipientsArgs, RekeyArgs};
 use status::StatusArgs;
 
 use super::fleet::{Fleet, count};
+use super::identity::described;
 use super::passphrase::Terminal;
 use super::{CommandError, CommandResult, Exit, Format, Global};
 use crate::model::{FleetName, HostName, PrivateKey};
@@ -148,13 +149,9 @@ pub(super) fn base(inventory: &Path) -> &Path {
     }
 }
 
-/// The identities that the user has for a vault: `--identity`, or the default file.
+/// The identities that the user has for a vault.
 pub(super) fn identities(global: &Global, vault: &Vault) -> Result<Identities, CommandError> {
-    let path = match &global.identity {
-        Some(path) => path.clone(),
-        None => identity::default_path(vault.index().fleet())?,
-    };
-    Ok(Identities::load(&[path], &Terminal)?)
+    super::identity::identities(global, vault.index().fleet())
 }
 
 impl From<VaultError> for CommandError {
@@ -205,10 +202,6 @@ pub(super) fn make(
 ) -> Result<(), CommandError> {
     let now = SystemClock.now();
     let folder = home.join("vault");
-    let path = match &global.identity {
-        Some(path) => path.clone(),
-        None => identity::default_path(fleet)?,
-    };
     if folder.join("index.json").exists() {
         return Err(VaultError::Exists { path: folder.clone() }.into());
     }
@@ -217,10 +210,8 @@ pub(super) fn make(
     let others = others
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| CommandError::new(Exit::Usage, &error).hint("look at --recipient"))?;
-    let mut recipients = if path.exists() {
-        say(global, &format!("using the identity {}", path.display()));
-        Identities::load(std::slice::from_ref(&path), &Terminal)?.recipients()
-    } else {
+    let new = super::identity::to_make(global, fleet)?;
+    let mut recipients = if let Some(path) = new {
         let passphrase = if access.passphrase {
             let chosen = Terminal::choose(&path);
             Some(chosen.map_err(|source| VaultError::Passphrase { path: path.clone(), source })?)
@@ -230,6 +221,9 @@ pub(super) fn make(
         let recipient = identity::create(&path, home, passphrase, now)?;
         say(global, &format!("made the identity {}: keep a backup of it", path.display()));
         vec![recipient]
+    } else {
+        say(global, &format!("using the identity {}", described(global, fleet)?));
+        super::identity::identities(global, fleet)?.recipients()
     };
     recipients.extend(others);
     let vault = Vault::create(&folder, fleet, &recipients, now)?;

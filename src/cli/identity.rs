@@ -1,0 +1,151 @@
+//! Where the identity that opens the vault comes from.
+//!
+//! In this order: `--identity` (a file, or `-` for stdin), `WGFLEET_IDENTITY_KEY` (an identity itself,
+//! as CI systems keep it), `WGFLEET_IDENTITY` (a file), and the file that `wgfleet init` made. Empty
+//! variables count as absent: that is how CI systems pass a secret that a job may not have.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use zeroize::Zeroizing;
+
+use super::passphrase::Terminal;
+use super::{CommandError, Exit, Global};
+use crate::model::{FleetName, SecretText};
+use crate::vault::{Identities, VaultError, identity};
+
+/// The variable that holds the name of an identity file.
+pub(super) const FILE_VARIABLE: &str = "WGFLEET_IDENTITY";
+/// The variable that holds an identity itself.
+pub(super) const KEY_VARIABLE: &str = "WGFLEET_IDENTITY_KEY";
+/// What stands for stdin.
+const STDIN: &str = "-";
+/// The most bytes that are read from stdin.
+const LIMIT: usize = 64 << 10;
+
+/// What the environment gave, and the identities once they were read.
+#[derive(Debug, Default)]
+pub struct Given {
+    key: Option<SecretText>,
+    opened: OnceLock<Identities>,
+}
+
+/// Where the identity is.
+enum Source<'a> {
+    File(PathBuf),
+    Stdin,
+    Variable(&'a SecretText),
+}
+
+impl Given {
+    /// Takes the identity out of the environment, so that no program that is started inherits it. To
+    /// be called before anything else.
+    ///
+    /// # Errors
+    /// Where the variable is no text.
+    pub(super) fn take() -> Result<Self, CommandError> {
+        // With this variable age would print what it says to plugins, file keys included.
+        drop(crate::sys::take_variable("AGEDEBUG"));
+        let Some(bytes) = crate::sys::take_variable(KEY_VARIABLE) else {
+            return Ok(Self::default());
+        };
+        let text = std::str::from_utf8(&bytes).map_err(|_| {
+            CommandError::message(Exit::Vault, format!("{KEY_VARIABLE} is no text"))
+        })?;
+        let key = (!text.trim().is_empty()).then(|| Zeroizing::new(text.to_owned()).into());
+        Ok(Self { key, opened: OnceLock::new() })
+    }
+}
+
+fn source<'a>(global: &'a Global, fleet: &FleetName) -> Result<Source<'a>, CommandError> {
+    if let Some(path) = &global.identity {
+        if path == Path::new(STDIN) {
+            return Ok(Source::Stdin);
+        }
+        return Ok(Source::File(path.clone()));
+    }
+    if let Some(key) = &global.given.key {
+        return Ok(Source::Variable(key));
+    }
+    if let Some(path) = std::env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty()) {
+        return Ok(Source::File(path.into()));
+    }
+    Ok(Source::File(identity::default_path(fleet)?))
+}
+
+/// The identities that the user has for the vault of a fleet. They are read, and a passphrase is
+/// asked for, once in each run.
+///
+/// # Errors
+/// Where there is none, or it cannot be used.
+pub(super) fn identities(global: &Global, fleet: &FleetName) -> Result<Identities, CommandError> {
+    if let Some(identities) = global.given.opened.get() {
+        return Ok(identities.clone());
+    }
+    let identities = match source(global, fleet)? {
+        Source::File(path) => Identities::load(&[path], &Terminal)?,
+        Source::Stdin => {
+            let text = read_stdin(global)?;
+            Identities::parse("- (stdin)", &text, &Terminal)?
+        }
+        Source::Variable(key) => Identities::parse(KEY_VARIABLE, key.as_bytes(), &Terminal)
+            .map_err(|error| {
+                CommandError::from(error).hint(format!(
+                    "{KEY_VARIABLE} takes an identity itself, {FILE_VARIABLE} the name of its file"
+                ))
+            })?,
+    };
+    Ok(global.given.opened.get_or_init(|| identities).clone())
+}
+
+/// The file in which a new identity is to be made; none where the user has an identity.
+///
+/// # Errors
+/// [`VaultError::NoHome`].
+pub(super) fn to_make(global: &Global, fleet: &FleetName) -> Result<Option<PathBuf>, CommandError> {
+    match source(global, fleet)? {
+        Source::File(path) if !path.exists() => Ok(Some(path)),
+        _ => Ok(None),
+    }
+}
+
+/// What the identity is called in messages.
+pub(super) fn described(global: &Global, fleet: &FleetName) -> Result<String, CommandError> {
+    Ok(match source(global, fleet)? {
+        Source::File(path) => path.display().to_string(),
+        Source::Stdin => "from stdin".to_owned(),
+        Source::Variable(_) => format!("of {KEY_VARIABLE}"),
+    })
+}
+
+fn read_stdin(global: &Global) -> Result<Zeroizing<Vec<u8>>, CommandError> {
+    let refused = |why: &str| CommandError::message(Exit::Usage, why.to_owned());
+    if global.file == Path::new(STDIN) {
+        return Err(refused("the inventory and the identity cannot both come from stdin")
+            .hint(format!("give the identity in a file, or its content in {KEY_VARIABLE}")));
+    }
+    let mut stdin = std::io::stdin().lock();
+    if stdin.is_terminal() {
+        return Err(refused("--identity - reads an identity from stdin, which is a terminal")
+            .hint("pipe it in: `secret-tool lookup wgfleet acme | wgfleet plan --identity -`"));
+    }
+    // One buffer that never grows leaves no copies of the key behind.
+    let mut text = Zeroizing::new(vec![0; LIMIT]);
+    let mut length = 0;
+    while length < LIMIT {
+        match stdin.read(&mut text[length..])? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    text.truncate(length);
+    if text.trim_ascii().is_empty() {
+        let error = VaultError::IdentityMalformed {
+            path: "- (stdin)".into(),
+            why: "stdin is empty".to_owned(),
+        };
+        return Err(error.into());
+    }
+    Ok(text)
+}
