@@ -31,9 +31,14 @@ pub struct Global {
     #[arg(skip = Format::Human)]
     pub format: Format,
 
-    /// age identity file that opens the vault, or - for stdin [env: WGFLEET_IDENTITY, or
-    /// WGFLEET_IDENTITY_KEY for the identity itself] [default: where `wgfleet init` put it]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "age identity file that opens the vault, or - for stdin [env: WGFLEET_IDENTITY, or \
+                WGFLEET_IDENTITY_KEY for the identity itself] [default: where `wgfleet init` put it]"
+    )]
+    /// The identity file that the operator names.
     pub identity: Option<PathBuf>,
 
     /// What the environment gives of identities.

@@ -276,10 +276,11 @@ fn nobody_inherits_the_key() {
         let text = fs::read(&environment).unwrap();
         let text = String::from_utf8_lossy(&text).into_owned();
         // Until exec it is the environment of this test.
-        if text.contains("HOME=") && text.contains(&bench.path("home").display().to_string()) {
-            if !text.contains("AGE-SECRET-KEY") {
-                break;
-            }
+        if text.contains("HOME=")
+            && text.contains(&bench.path("home").display().to_string())
+            && !text.contains("AGE-SECRET-KEY")
+        {
+            break;
         }
         assert!(begun.elapsed() < Duration::from_secs(20), "{text}");
         std::thread::sleep(Duration::from_millis(20));

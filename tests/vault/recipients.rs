@@ -165,11 +165,11 @@ fn a_name_is_the_comment_above_an_age_key_or_behind_an_ssh_key() {
         let names = vault.recipients().iter().map(|one| one.name().map(ToString::to_string));
         names.collect::<Vec<_>>()
     };
-    let named = |name: &str| vec![Some(name.to_owned())];
-    assert_eq!(names(format!("# Alice\n{recipient}\n")), named("Alice"));
-    assert_eq!(names(format!("# team\n# Alice\n{recipient}\n")), named("Alice"));
+    let just = |name: &str| vec![Some(name.to_owned())];
+    assert_eq!(names(format!("# Alice\n{recipient}\n")), just("Alice"));
+    assert_eq!(names(format!("# team\n# Alice\n{recipient}\n")), just("Alice"));
     assert_eq!(names(format!("# a section\n\n{recipient}\n")), [None]);
     assert_eq!(names(format!("#\n{recipient}\n")), [None]);
-    assert_eq!(names(format!("{ssh} bob@laptop of bob\n")), named("bob@laptop of bob"));
-    assert_eq!(names(format!("# Bob\n{ssh}\n")), named("Bob"));
+    assert_eq!(names(format!("{ssh} bob@laptop of bob\n")), just("bob@laptop of bob"));
+    assert_eq!(names(format!("# Bob\n{ssh}\n")), just("Bob"));
 }

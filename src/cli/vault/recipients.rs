@@ -35,6 +35,7 @@ pub(super) struct RekeyArgs {
 }
 
 impl RecipientsArgs {
+    #[expect(clippy::unused_self, reason = "every command runs alike")]
     pub(super) fn run(&self, global: &Global, folder: &Path) -> CommandResult {
         let vault = Vault::open(folder)?;
         let change = vault.recipient_change();
