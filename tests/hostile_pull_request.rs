@@ -168,7 +168,7 @@ fn each_trick_is_refused_with_words() {
     let repository = Repository::new();
     for (file, said) in [
         ("environ.yaml", "outside the fleet's folder"),
-        ("processes.yaml", "leaves the folder of its file"),
+        ("processes.yaml", "no file matches"),
         ("git-config.yaml", "outside the fleet's folder"),
         ("link.yaml", "outside the fleet's folder"),
         ("parent.yaml", "outside the fleet's folder"),

@@ -17,12 +17,6 @@ use crate::topology::{self, Topology};
 use crate::vault::{Unlocked, Vault};
 use crate::{check, report};
 
-/// Where an inventory may have its own template.
-const TEMPLATE: &str = "templates/wg0.conf.j2";
-
-/// The most bytes that a template may have.
-const TEMPLATE_LIMIT: u64 = 1 << 20;
-
 /// An inventory that has been read and checked.
 #[derive(Debug)]
 pub(super) struct Fleet {
@@ -179,18 +173,17 @@ impl Fleet {
     }
 
     fn renderer(&self) -> Result<Renderer, CommandError> {
-        let path = self.loaded.folder.join(TEMPLATE);
-        let text = if path.symlink_metadata().is_ok() {
-            let bytes = self.loaded.allowed.clone().read(&path, TEMPLATE_LIMIT);
-            let bytes = bytes.map_err(|error| CommandError::new(Exit::Findings, &error))?;
-            String::from_utf8(bytes).map_err(|_| {
+        let path = self.loaded.template_path();
+        let template = self.loaded.template();
+        let template = template.map_err(|error| CommandError::new(Exit::Findings, &error))?;
+        let text = match template {
+            Some(bytes) => String::from_utf8(bytes).map_err(|_| {
                 CommandError::message(Exit::Findings, format!("{} is not UTF-8", path.display()))
-            })?
-        } else {
-            DEFAULT_TEMPLATE.to_owned()
+            })?,
+            None => DEFAULT_TEMPLATE.to_owned(),
         };
         Renderer::new(self.inventory().fleet.value.clone(), text).map_err(|error| {
-            CommandError::new(Exit::Findings, &error).hint(format!("mend {}", path.display()))
+            CommandError::new(Exit::Findings, &error).hint(format!("correct {}", path.display()))
         })
     }
 }

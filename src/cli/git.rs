@@ -3,11 +3,38 @@
 //! The work tree may be a stranger's pull request: nothing in it is run, neither hooks nor a
 //! monitor, and no folder of it that looks like a repository counts as one.
 
+mod objects;
+
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::model::Untrusted;
+
+pub(super) use objects::{EntryKind, ObjectId, Objects, Tree};
+
 /// The most bytes of an answer that are used.
-const ANSWER_LIMIT: usize = 64 << 20;
+const ANSWER_LIMIT: u64 = 64 << 20;
+/// The most bytes of git's words about a failure that are shown.
+const WORDS_LIMIT: u64 = 1 << 10;
+
+/// Variables with which a caller of wgfleet, such as a hook, points git at another repository.
+const FOREIGN: [&str; 5] =
+    ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE"];
+
+/// Why git does not answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum GitError {
+    /// git cannot be started.
+    #[error("failed to run git")]
+    Start(#[source] io::Error),
+    /// git says no.
+    #[error("git refuses: {0}")]
+    Refused(Untrusted),
+    /// The answer is larger than anything that is asked for.
+    #[error("git's answer has more than {ANSWER_LIMIT} bytes")]
+    TooMuch,
+}
 
 /// A git work tree.
 #[derive(Debug, Clone)]
@@ -19,44 +46,106 @@ pub(super) struct WorkTree {
 impl WorkTree {
     /// The work tree that a folder lies in; `None` outside of git, and where git is not there.
     pub(super) fn of(folder: &Path) -> Option<Self> {
-        let answer = git(folder, &["rev-parse", "--show-toplevel"])?;
-        let root = std::str::from_utf8(&answer).ok()?.trim_end_matches('\n');
-        Some(Self { root: std::fs::canonicalize(root).ok()? })
+        Self::find(folder).ok()
     }
 
-    /// Canonical paths of the regular files that git tracks.
+    /// The work tree that a folder lies in.
+    ///
+    /// # Errors
+    /// [`GitError`], also where the folder lies outside of git.
+    pub(super) fn find(folder: &Path) -> Result<Self, GitError> {
+        let answer = git(folder, &["rev-parse", "--show-toplevel"])?;
+        let root = path(answer.strip_suffix(b"\n").unwrap_or(&answer));
+        Ok(Self { root: std::fs::canonicalize(root).map_err(GitError::Start)? })
+    }
+
+    /// Its canonical root.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the files of the index lie, links among them: a file that was opened is one of them
+    /// only where its canonical path is, so that no link adds what it leads to.
     pub(super) fn tracked(&self) -> Vec<PathBuf> {
         let answer = git(&self.root, &["ls-files", "-z", "--cached"]).unwrap_or_default();
-        answer
-            .split(|byte| *byte == 0)
-            .filter(|path| !path.is_empty())
-            .filter_map(|path| {
-                let path = self.root.join(std::str::from_utf8(path).ok()?);
-                // A tracked link allows nothing that it leads to.
-                let real = std::fs::symlink_metadata(&path).ok()?.is_file();
-                real.then(|| std::fs::canonicalize(&path).ok()).flatten()
-            })
-            .filter(|path| path.starts_with(&self.root))
-            .collect()
+        let names = answer.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+        names.map(|name| self.root.join(path(name))).collect()
+    }
+
+    /// The tree of the commit that a revision names.
+    ///
+    /// # Errors
+    /// [`GitError`], also where there is no such commit.
+    pub(super) fn tree_of(&self, revision: &str) -> Result<ObjectId, GitError> {
+        let none = || GitError::Refused(Untrusted::new(format!("there is no commit `{revision}`")));
+        if revision.starts_with('-') {
+            return Err(none());
+        }
+        let name = format!("{revision}^{{commit}}");
+        let commit = id(&git(&self.root, &["rev-parse", "--verify", "--quiet", &name])
+            .map_err(|error| if matches!(error, GitError::Refused(_)) { none() } else { error })?)
+        .ok_or_else(none)?;
+        let name = format!("{commit}^{{tree}}");
+        id(&git(&self.root, &["rev-parse", "--verify", "--quiet", &name])?).ok_or_else(none)
     }
 }
 
-/// What git answers; `None` where it fails, or says more than anyone needs.
-fn git(folder: &Path, words: &[&str]) -> Option<Vec<u8>> {
-    let output = Command::new("git")
+fn id(answer: &[u8]) -> Option<ObjectId> {
+    ObjectId::new(std::str::from_utf8(answer).ok()?.trim_end())
+}
+
+/// A path as git writes it.
+fn path(bytes: &[u8]) -> &Path {
+    use std::os::unix::ffi::OsStrExt as _;
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
+/// git with what every call of it has, in a folder.
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new("git");
+    command
         .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
         .args(["-c", "safe.bareRepository=explicit", "--no-pager", "--literal-pathspecs", "-C"])
         .arg(folder)
-        .args(words)
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("GIT_TERMINAL_PROMPT", "0")
-        .env_remove("GIT_DIR")
-        .env_remove("GIT_WORK_TREE")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    (output.status.success() && output.stdout.len() <= ANSWER_LIMIT).then_some(output.stdout)
+        .env("GIT_NO_REPLACE_OBJECTS", "1")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null());
+    for variable in FOREIGN {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// What git answers.
+fn git(folder: &Path, words: &[&str]) -> Result<Vec<u8>, GitError> {
+    // A file and no pipe: nobody empties it while the answer is read.
+    let mut stderr = tempfile::tempfile().map_err(GitError::Start)?;
+    let mut child = command(folder)
+        .args(words)
+        .stdout(Stdio::piped())
+        .stderr(stderr.try_clone().map_err(GitError::Start)?)
+        .spawn()
+        .map_err(GitError::Start)?;
+    let mut answer = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(ANSWER_LIMIT + 1).read_to_end(&mut answer).map_err(GitError::Start)?;
+    }
+    if answer.len() as u64 > ANSWER_LIMIT {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(GitError::TooMuch);
+    }
+    if child.wait().map_err(GitError::Start)?.success() {
+        return Ok(answer);
+    }
+    let mut said = Vec::new();
+    stderr.rewind().map_err(GitError::Start)?;
+    stderr.take(WORDS_LIMIT).read_to_end(&mut said).map_err(GitError::Start)?;
+    let said = String::from_utf8_lossy(&said);
+    let first = said.lines().next().unwrap_or("it does not say why");
+    Err(GitError::Refused(Untrusted::new(first.trim_start_matches("fatal: "))))
 }
 
 #[cfg(test)]
@@ -73,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn tracked_files_are_those_of_the_index_and_links_are_none() {
+    fn tracked_files_are_those_of_the_index() {
         let top = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(top.path()).unwrap();
         assert!(WorkTree::of(&root).is_none());
@@ -84,7 +173,7 @@ mod tests {
         std::os::unix::fs::symlink("secret.txt", root.join("link.yaml")).unwrap();
         run(&root, &["add", "shared.yaml", "link.yaml"]);
         let tree = WorkTree::of(&root.join("fleet")).unwrap();
-        assert_eq!(tree.tracked(), [root.join("shared.yaml")]);
+        assert_eq!(tree.tracked(), [root.join("link.yaml"), root.join("shared.yaml")]);
     }
 
     #[test]
@@ -99,5 +188,39 @@ mod tests {
         run(&root.join("fleet.git"), &["config", "core.worktree", ".."]);
         let _ = WorkTree::of(&root.join("fleet.git")).map(|tree| tree.tracked());
         assert!(!canary.exists());
+    }
+
+    #[test]
+    fn objects_of_a_revision_are_read_by_their_ids_and_within_limits() {
+        let top = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(top.path()).unwrap();
+        run(&root, &["init", "-q"]);
+        fs::create_dir(root.join("sites")).unwrap();
+        fs::write(root.join("a.yaml"), "first\n").unwrap();
+        fs::write(root.join("sites/big.yaml"), "x".repeat(1 << 20)).unwrap();
+        std::os::unix::fs::symlink("a.yaml", root.join("link.yaml")).unwrap();
+        run(&root, &["add", "."]);
+        run(&root, &["commit", "-q", "-m", "first"]);
+        fs::write(root.join("a.yaml"), "second\n").unwrap();
+        run(&root, &["commit", "-q", "-a", "-m", "second"]);
+        let work = WorkTree::find(&root).unwrap();
+        for none in ["no-such-branch", "-h", "--help", "HEAD:a.yaml", ""] {
+            assert!(work.tree_of(none).is_err(), "{none}");
+        }
+        let mut objects = Objects::of(&work);
+        let mut at = |revision: &str| {
+            let tree = objects.tree(&work.tree_of(revision).unwrap(), 1 << 20).unwrap();
+            let a = tree[&b"a.yaml"[..]].clone();
+            assert_eq!(a.kind, EntryKind::File);
+            assert_eq!(tree[&b"link.yaml"[..]].kind, EntryKind::Link);
+            let sites = tree[&b"sites"[..]].clone();
+            assert_eq!(sites.kind, EntryKind::Folder);
+            let sites = objects.tree(&sites.id, 1 << 20).unwrap();
+            // What is too large is not read, and what comes next still is.
+            let big = objects.file(&sites[&b"big.yaml"[..]].id, 10).unwrap_err();
+            assert!(big.to_string().contains("larger than 10 bytes"), "{big}");
+            String::from_utf8(objects.file(&a.id, 100).unwrap()).unwrap()
+        };
+        assert_eq!((at("HEAD").as_str(), at("HEAD~1").as_str()), ("second\n", "first\n"));
     }
 }

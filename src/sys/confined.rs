@@ -1,11 +1,12 @@
 //! Reading files that a stranger names: regular ones, in allowed places, whatever links say.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::fs::{FileType, Mode, OFlags, fstat, open, stat};
 
 use super::FileError;
 use super::file::read_whole;
@@ -30,13 +31,17 @@ pub enum ConfinedError {
     File(#[from] FileError),
 }
 
-/// Folders that files may be read from; what lies in a `.git` below them is not theirs.
+/// Links and folders that are looked through for why a path cannot be opened.
+const MAX_STEPS: usize = 40;
+
+/// Folders that files may be read from; what lies in a hidden folder below them, such as `.git`, is
+/// not theirs.
 #[derive(Debug, Clone, Default)]
 pub struct Confinement {
     /// Canonical paths.
     roots: Vec<PathBuf>,
-    /// Canonical paths of single files.
-    files: std::collections::BTreeSet<PathBuf>,
+    /// Canonical paths of single files, in hidden folders too.
+    files: BTreeSet<PathBuf>,
 }
 
 impl Confinement {
@@ -55,15 +60,37 @@ impl Confinement {
         self.files.extend(files);
     }
 
-    /// Whether a canonical path may be read.
+    /// Whether the file at a canonical path may be read.
     #[must_use]
     pub fn allows(&self, real: &Path) -> bool {
-        let own = |root: &PathBuf| {
-            real.strip_prefix(root).is_ok_and(|below| {
-                !below.components().any(|part| part == Component::Normal(".git".as_ref()))
-            })
-        };
-        self.roots.iter().any(own) || self.files.contains(real)
+        let named_git = real.file_name().is_some_and(|name| name == ".git");
+        !named_git && real.parent().is_some_and(|folder| self.holds(folder))
+            || self.files.contains(real)
+    }
+
+    /// Whether any file of a folder, at a canonical path, may be read.
+    #[must_use]
+    pub fn holds(&self, real: &Path) -> bool {
+        let open = |below: &Path| !below.components().any(is_hidden);
+        self.roots.iter().any(|root| real.strip_prefix(root).is_ok_and(open))
+    }
+
+    /// Whether a path is one of the single files.
+    #[must_use]
+    pub fn lists(&self, path: &Path) -> bool {
+        self.files.contains(path)
+    }
+
+    /// The names in a folder, at a canonical path, that lead to single files.
+    #[must_use]
+    pub fn names(&self, real: &Path) -> Vec<String> {
+        let below =
+            self.files.range(real.to_owned()..).map_while(|file| file.strip_prefix(real).ok());
+        let first =
+            |below: &Path| Some(below.components().next()?.as_os_str().to_str()?.to_owned());
+        let mut names: Vec<String> = below.filter_map(first).collect();
+        names.dedup();
+        names
     }
 
     /// Reads a regular file of at most `limit` bytes. The file that is judged is the one that is
@@ -73,13 +100,41 @@ impl Confinement {
     /// # Errors
     /// [`ConfinedError`].
     pub fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, ConfinedError> {
-        let handle = pin(path)?;
+        let handle = match pin(path) {
+            // Whether there is a file elsewhere is nobody's to know.
+            Err(_) if self.leaves(path, MAX_STEPS) => {
+                return Err(ConfinedError::Outside { path: path.to_owned() });
+            }
+            handle => handle?,
+        };
         let real = std::fs::read_link(descriptor(&handle)).map_err(|error| failed(path, error))?;
-        if !self.allows(&real) {
+        // Behind `/proc/PID/root` the same words may name a file of another root.
+        let same = || {
+            let (named, open) = (stat(&real).ok()?, fstat(handle.as_fd()).ok()?);
+            Some((named.st_dev, named.st_ino) == (open.st_dev, open.st_ino))
+        };
+        if !self.allows(&real) || same() != Some(true) {
             return Err(ConfinedError::Outside { path: path.to_owned() });
         }
         read_pinned(path, &handle, limit)
     }
+
+    /// Whether a path that cannot be opened leads out of the allowed folders.
+    fn leaves(&self, path: &Path, steps: usize) -> bool {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return true };
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let Ok(folder) = std::fs::canonicalize(folder) else {
+            return steps == 0 || self.leaves(folder, steps - 1);
+        };
+        if let Ok(target) = std::fs::read_link(folder.join(name)) {
+            return steps == 0 || self.leaves(&folder.join(target), steps - 1);
+        }
+        !self.holds(&folder) && self.names(&folder).is_empty()
+    }
+}
+
+fn is_hidden(part: Component<'_>) -> bool {
+    part.as_os_str().as_encoded_bytes().starts_with(b".")
 }
 
 /// Reads a regular file of at most `limit` bytes, wherever it lies.
@@ -132,10 +187,16 @@ mod tests {
     fn only_regular_files_in_allowed_places_are_read() {
         let top = tempfile::tempdir().unwrap();
         let folder = top.path().join("fleet");
-        for path in ["fleet/sites", "fleet/.git", "other"] {
+        for path in ["fleet/sites", "fleet/.git", "fleet/.hidden", "other"] {
             fs::create_dir_all(top.path().join(path)).unwrap();
         }
-        for path in ["fleet/a.yaml", "fleet/sites/b.yaml", "fleet/.git/config", "other/c.yaml"] {
+        for path in [
+            "fleet/a.yaml",
+            "fleet/sites/b.yaml",
+            "fleet/.git/config",
+            "fleet/.hidden/d.yaml",
+            "other/c.yaml",
+        ] {
             fs::write(top.path().join(path), path).unwrap();
         }
         let link = |to: &str, name: &str| symlink(to, folder.join(name)).unwrap();
@@ -145,6 +206,8 @@ mod tests {
         link("/proc/self/environ", "environ.yaml");
         link(".git/config", "config.yaml");
         link("/dev/null", "null.yaml");
+        link("/nobody/knows", "dangling.yaml");
+        link("sites/gone.yaml", "lost.yaml");
         rustix::fs::mknodat(
             rustix::fs::CWD,
             folder.join("pipe.yaml"),
@@ -168,17 +231,28 @@ mod tests {
             "environ.yaml",
             "config.yaml",
             ".git/config",
+            ".hidden/d.yaml",
             "null.yaml",
             "/etc/hostname",
+            // Whether they are there is not told.
+            "dangling.yaml",
+            "../other/gone.yaml",
+            "folder/gone.yaml",
+            "/gone/for/good",
         ] {
             assert_eq!(read(name), Err("outside"), "{name}");
         }
         assert_eq!(read("pipe.yaml"), Err("not regular"));
         assert_eq!(read("sites"), Err("not regular"));
-        assert_eq!(read("gone.yaml"), Err("file"));
+        for name in ["gone.yaml", "lost.yaml", "gone/gone.yaml"] {
+            assert_eq!(read(name), Err("file"), "{name}");
+        }
         let mut wider = confinement.clone();
         wider.allow_files([fs::canonicalize(top.path().join("other/c.yaml")).unwrap()]);
         assert!(wider.read(&folder.join("outside.yaml"), 1 << 10).is_ok());
+        let other = fs::canonicalize(top.path().join("other")).unwrap();
+        assert_eq!(wider.names(&other), ["c.yaml"]);
+        assert!(confinement.names(&other).is_empty() && !wider.holds(&other));
         let error = read_regular(&folder.join("pipe.yaml"), 1).unwrap_err();
         assert_eq!(kind(&error), "not regular");
     }

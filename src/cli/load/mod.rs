@@ -1,0 +1,275 @@
+//! Reads an inventory: the fleet file, what it includes, and the lock file beside it. They come from
+//! the disk, or from a revision of git.
+
+mod files;
+mod include;
+mod pins;
+mod revision;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::finding::{self, Finding};
+use crate::inventory::{Inventory, Lock, MAX_FILE_BYTES, MAX_LOCK_BYTES, Parsed, allocate};
+use crate::model::SourceMap;
+use crate::sys::{self, ConfinedError, FileError};
+
+use super::{CommandError, Exit, Global};
+use files::{Disk, Files};
+use include::Loader;
+use revision::Revision;
+
+/// Name of the fleet file in a folder.
+pub const FLEET_FILE: &str = "fleet.yaml";
+/// Where an inventory may have its own template.
+const TEMPLATE: &str = "templates/wg0.conf.j2";
+/// The most bytes that a template may have.
+const TEMPLATE_LIMIT: u64 = 1 << 20;
+/// What an inventory on stdin is called.
+const STDIN: &str = "-";
+
+/// Where an inventory comes from: what the operator names, and so may lie anywhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The fleet file, a folder that holds `fleet.yaml`, or `-` for stdin.
+    pub file: &'a Path,
+    /// The lock file, where it is not the one beside the fleet file.
+    pub lock: Option<&'a Path>,
+    /// Further folders that includes may come from.
+    pub include_from: &'a [PathBuf],
+}
+
+impl<'a> From<&'a Global> for Origin<'a> {
+    fn from(global: &'a Global) -> Self {
+        Self {
+            file: &global.file,
+            lock: global.lock.as_deref(),
+            include_from: &global.include_from,
+        }
+    }
+}
+
+impl<'a> From<&'a PathBuf> for Origin<'a> {
+    fn from(file: &'a PathBuf) -> Self {
+        file.as_path().into()
+    }
+}
+
+impl<'a> From<&'a Path> for Origin<'a> {
+    fn from(file: &'a Path) -> Self {
+        Self { file, lock: None, include_from: &[] }
+    }
+}
+
+impl Origin<'_> {
+    fn is_stdin(&self) -> bool {
+        self.file == Path::new(STDIN)
+    }
+
+    /// The fleet file, and the folder that everything of the fleet lies in.
+    fn places(&self) -> (PathBuf, PathBuf) {
+        let folder = !self.is_stdin() && self.file.is_dir();
+        let path = if folder { self.file.join(FLEET_FILE) } else { self.file.to_owned() };
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        (path, folder)
+    }
+}
+
+/// An inventory as it was read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The inventory; `None` where a finding of the parse is an error.
+    pub inventory: Option<Inventory>,
+    /// Everything that is wrong with the files and the lock, in order of the file.
+    pub findings: Vec<Finding>,
+    /// The files, the lock file last where it was read.
+    pub sources: SourceMap,
+    /// Every tunnel address, those that this run allocated too.
+    pub lock: Lock,
+    /// Where the lock file belongs; `None` for an inventory on stdin without one, and for a revision,
+    /// which nobody writes.
+    pub lock_path: Option<PathBuf>,
+    /// Whether [`Self::lock`] differs from what was read.
+    pub lock_changed: bool,
+    /// The fleet file.
+    pub path: PathBuf,
+    /// The folder that everything of this fleet lies in.
+    pub folder: PathBuf,
+    files: Mutex<Box<dyn Files>>,
+}
+
+impl Loaded {
+    /// Writes the lock file where it changed; returns whether it did.
+    ///
+    /// # Errors
+    /// [`FileError::Write`]; the old file is untouched.
+    pub fn save_lock(&self) -> Result<bool, FileError> {
+        let Some(path) = self.lock_path.as_ref().filter(|_| self.lock_changed) else {
+            return Ok(false);
+        };
+        // What a link leads to was read; it is replaced, and the link stays.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        let text = self.lock.to_text();
+        sys::write_atomic(&path, text.as_bytes(), sys::Mode::Public)?;
+        Ok(true)
+    }
+
+    /// Where the inventory may have its own template.
+    #[must_use]
+    pub fn template_path(&self) -> PathBuf {
+        self.folder.join(TEMPLATE)
+    }
+
+    /// The inventory's own template, from where the inventory was read; `None` where it has none.
+    ///
+    /// # Errors
+    /// [`ConfinedError`] where it lies elsewhere, is no regular file, or cannot be read.
+    pub fn template(&self) -> Result<Option<Vec<u8>>, ConfinedError> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        match files.read(&self.template_path(), TEMPLATE_LIMIT) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(ConfinedError::File(FileError::Read { source, .. }))
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Loads an inventory. What it names itself, its includes and the lock and template beside it, lies
+/// in its own folder, is tracked by git in its work tree, or lies in a folder that the operator
+/// allows; only regular files are opened.
+///
+/// # Errors
+/// Where the fleet file itself cannot be read; everything else is a finding.
+pub fn load<'a>(origin: impl Into<Origin<'a>>) -> Result<Loaded, CommandError> {
+    let origin = origin.into();
+    let (path, folder) = origin.places();
+    let mut disk = Disk::new(&folder, origin.include_from).map_err(|(path, source)| {
+        CommandError::new(Exit::Failed, &FileError::Read { path, source })
+    })?;
+    let bytes = if origin.is_stdin() {
+        sys::read_limited(Path::new("/dev/stdin"), MAX_FILE_BYTES as u64)
+            .map_err(ConfinedError::from)
+    } else {
+        disk.read_named(&path, MAX_FILE_BYTES as u64)
+    };
+    let bytes = bytes.map_err(|error| no_inventory(&error))?;
+    let beside = path.with_extension("lock");
+    let (lock_path, lock) = match origin.lock {
+        Some(lock) => {
+            let bytes = sys::read_limited(lock, MAX_LOCK_BYTES).map_err(ConfinedError::from);
+            (Some(lock.to_owned()), bytes)
+        }
+        None if origin.is_stdin() => {
+            let source = io::ErrorKind::NotFound.into();
+            (None, Err(FileError::Read { path: beside.clone(), source }.into()))
+        }
+        None => (Some(beside.clone()), disk.read(&beside, MAX_LOCK_BYTES)),
+    };
+    let path = if origin.is_stdin() { PathBuf::from("stdin") } else { path };
+    let read = Read { path, folder, bytes, lock_shown: lock_path.clone().unwrap_or(beside), lock };
+    let loaded = read.finish(Box::new(disk))?;
+    Ok(Loaded { lock_path, ..loaded })
+}
+
+/// Loads an inventory as a revision of git has it: the fleet file, its includes and its lock file
+/// come from git's objects, and nothing from the disk.
+///
+/// # Errors
+/// Where the inventory does not lie in git, there is no such revision, or it has no such file;
+/// everything else is a finding.
+pub fn load_at<'a>(origin: impl Into<Origin<'a>>, revision: &str) -> Result<Loaded, CommandError> {
+    let origin = origin.into();
+    if origin.is_stdin() {
+        let message = "an inventory on stdin has no revisions";
+        return Err(CommandError::message(Exit::Usage, message)
+            .hint("name the file that git tracks with --file PATH"));
+    }
+    let (path, folder) = origin.places();
+    let mut files = Revision::new(&folder, revision).map_err(|error| {
+        CommandError::new(Exit::Usage, &error)
+            .hint("name a commit, a branch or a tag that this clone has; in CI, fetch it first")
+    })?;
+    let bytes = files.read(&path, MAX_FILE_BYTES as u64).map_err(|error| no_inventory(&error))?;
+    let lock_path = match origin.lock {
+        Some(lock) => std::path::absolute(lock)?,
+        None => path.with_extension("lock"),
+    };
+    let lock = files.read(&lock_path, MAX_LOCK_BYTES);
+    let lock_shown = files.shown(&lock_path);
+    Read { path, folder, bytes, lock_shown, lock }.finish(Box::new(files))
+}
+
+/// The fleet file itself cannot be read.
+fn no_inventory(error: &ConfinedError) -> CommandError {
+    let failed = CommandError::new(Exit::Failed, error);
+    match error {
+        ConfinedError::File(FileError::Read { source, .. })
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            failed.hint("name the inventory with --file, or begin one with `wgfleet init DIR`")
+        }
+        ConfinedError::File(_) => failed,
+        ConfinedError::NotRegular { .. } => {
+            failed.hint("pass what is no regular file on stdin, with `--file -`")
+        }
+        ConfinedError::Outside { .. } => failed.hint(
+            "git tracks it as a link that leads out of the fleet's folder; name the file that it \
+             leads to with --file, or allow that folder with --include-from DIR",
+        ),
+    }
+}
+
+/// What was read, before it is understood.
+struct Read {
+    path: PathBuf,
+    folder: PathBuf,
+    bytes: Vec<u8>,
+    /// What reports call the lock file.
+    lock_shown: PathBuf,
+    lock: Result<Vec<u8>, ConfinedError>,
+}
+
+impl Read {
+    /// Reads what the inventory includes, and ties everything together.
+    fn finish(self, files: Box<dyn Files>) -> Result<Loaded, CommandError> {
+        let Self { path, folder, bytes, lock_shown, lock } = self;
+        let mut loader = Loader::new(files);
+        loader.file(&path, bytes, &mut Vec::new());
+        let (reader, files) = loader.into_parts();
+        let Parsed { inventory, mut findings, mut sources } = reader.finish();
+        let held = pins::parse(&lock_shown, lock, &mut sources, &mut findings)?;
+        let lock = match (&inventory, &held) {
+            (Some(inventory), Some(held)) => {
+                let (lock, more) = allocate(inventory, held);
+                findings.extend(more);
+                lock
+            }
+            _ => held.clone().unwrap_or_default(),
+        };
+        finding::sort(&mut findings);
+        let lock_changed = held.is_some_and(|held| held != lock);
+        Ok(Loaded {
+            inventory,
+            findings,
+            sources,
+            lock,
+            lock_path: None,
+            lock_changed,
+            path,
+            folder,
+            files: Mutex::new(files),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! The lock file of an inventory that was read.
+
+use std::io;
+use std::path::Path;
+
+use super::super::{CommandError, Exit};
+use crate::finding::{Code, Finding};
+use crate::inventory::{Lock, LockError};
+use crate::model::{Location, SourceMap};
+use crate::sys::{ConfinedError, FileError};
+
+/// The pinned addresses, none where there is none; `None` with a finding where it cannot be used.
+pub(super) fn parse(
+    path: &Path,
+    bytes: Result<Vec<u8>, ConfinedError>,
+    sources: &mut SourceMap,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<Lock>, CommandError> {
+    let bytes = match bytes {
+        Ok(bytes) => bytes,
+        Err(ConfinedError::File(FileError::Read { source, .. }))
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            return Ok(Some(Lock::default()));
+        }
+        Err(error @ ConfinedError::File(_)) => {
+            return Err(CommandError::new(Exit::Failed, &error));
+        }
+        Err(error) => {
+            let at = Location::start_of(sources.add(path.to_owned(), String::new()));
+            findings.push(Finding::new(Code::LockFile, error.to_string(), at).help(
+                "the lock file is a regular file in the fleet's folder, or a link to one that git \
+                 tracks; name another one with --lock FILE",
+            ));
+            return Ok(None);
+        }
+    };
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    match Lock::parse(&text) {
+        Ok(lock) => {
+            sources.add(path.to_owned(), text);
+            Ok(Some(lock))
+        }
+        Err(error) => {
+            // What is no lock file is named and never quoted: it may be anything.
+            let (line, column) = error.position();
+            let file = sources.add(path.to_owned(), String::new());
+            let at = Location::start_of(file);
+            let title = match error {
+                LockError::Syntax { .. } => {
+                    format!("the lock file is not one: line {line}, column {column}")
+                }
+                LockError::Version { .. } => error.to_string(),
+            };
+            findings.push(Finding::new(Code::LockFile, title, at).help(match error {
+                LockError::Syntax { .. } => {
+                    "take the file from version control; without it every allocated address changes"
+                }
+                LockError::Version { .. } => "use the wgfleet that wrote it, or a later one",
+            }));
+            Ok(None)
+        }
+    }
+}
