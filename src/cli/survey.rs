@@ -232,12 +232,8 @@ impl Survey {
 
     /// The plan of the fleet.
     pub(super) fn plan(&self) -> Result<Plan, CommandError> {
-        Ok(Plan {
-            version: 2,
-            fleet: self.state.fleet.clone(),
-            hosts: self.hosts().map(|host| self.host_plan(host)).collect::<Result<_, _>>()?,
-            reachability: None,
-        })
+        let hosts = self.hosts().map(|host| self.host_plan(host)).collect::<Result<_, _>>()?;
+        Ok(Plan::new(self.state.fleet.clone(), hosts))
     }
 
     /// The plan of the fleet, with the flows that it makes work or stop.

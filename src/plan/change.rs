@@ -3,7 +3,9 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Family, Fingerprint, HostName, InterfaceName, PublicKey};
+use super::field::{DeviceField, FieldChange, PeerField};
+use super::{NewInterface, NewPeer};
+use crate::model::{Family, Fingerprint, HostName, InterfaceName, PublicKey, Untrusted};
 use crate::observed::{LiveBackend, UnitState};
 
 /// A peer as people know it and as machines do.
@@ -15,28 +17,26 @@ pub struct PeerRef {
     pub key: PublicKey,
 }
 
-/// A field that changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FieldChange {
-    /// wg(8)'s name of it.
-    pub field: &'static str,
-    /// What it is; `None` where it is not set.
-    pub from: Option<String>,
-    /// What it is to be; `None` where it is to be unset.
-    pub to: Option<String>,
-}
-
 /// One line of a file's diff.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiffLine {
     /// `+`, `-` or a blank.
     pub sign: char,
     /// The line, secrets hidden.
-    pub text: String,
+    pub text: Untrusted,
+}
+
+impl DiffLine {
+    /// A line as it is shown: tabs are blanks, because what a terminal makes of them depends on where
+    /// they stand.
+    #[must_use]
+    pub fn new(sign: char, text: &str) -> Self {
+        Self { sign, text: Untrusted::new(text.replace('\t', "    ")) }
+    }
 }
 
 /// What happens to a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileAction {
     /// It is not there.
@@ -50,7 +50,7 @@ pub enum FileAction {
 }
 
 /// When a hook runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HookWhen {
     /// Before the interface comes up.
@@ -64,7 +64,7 @@ pub enum HookWhen {
 }
 
 /// One change to one host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "change")]
 pub enum Change {
     /// wgfleet's own binary is pushed.
@@ -94,7 +94,7 @@ pub enum Change {
         /// When it runs.
         when: HookWhen,
         /// The command, keys hidden.
-        command: String,
+        command: Untrusted,
         /// Whether it comes; otherwise it goes.
         comes: bool,
     },
@@ -104,6 +104,9 @@ pub enum Change {
         family: Family,
         /// Whether it is to; it ends only where wgfleet began it.
         on: bool,
+        /// Interfaces that go on hearing routers' advertisements (`accept_ra`), although the host
+        /// becomes a router itself.
+        accept_ra: Vec<InterfaceName>,
     },
     /// wgfleet's nftables table is put in place.
     Firewall {
@@ -111,16 +114,7 @@ pub enum Change {
         digest: Option<String>,
     },
     /// An interface is made and started.
-    Create {
-        /// The interface.
-        interface: InterfaceName,
-        /// What carries its packets.
-        backend: LiveBackend,
-        /// Its addresses.
-        addresses: Vec<IpNet>,
-        /// Its peers.
-        peers: Vec<PeerRef>,
-    },
+    Create(NewInterface),
     /// An interface is stopped and made anew, because nothing else can do it.
     Restart {
         /// The interface.
@@ -140,16 +134,14 @@ pub enum Change {
         /// The interface.
         interface: InterfaceName,
         /// The fields.
-        fields: Vec<FieldChange>,
+        fields: Vec<FieldChange<DeviceField>>,
     },
     /// A peer is added.
     AddPeer {
         /// The interface.
         interface: InterfaceName,
-        /// The peer.
-        peer: PeerRef,
-        /// What it gets.
-        fields: Vec<FieldChange>,
+        /// The peer, with all its settings.
+        peer: NewPeer,
         /// The key that it had before, where the interface still knows it by that.
         replaces: Option<PublicKey>,
     },
@@ -160,7 +152,7 @@ pub enum Change {
         /// The peer.
         peer: PeerRef,
         /// The fields.
-        fields: Vec<FieldChange>,
+        fields: Vec<FieldChange<PeerField>>,
     },
     /// A peer is removed.
     RemovePeer {
@@ -217,7 +209,7 @@ impl Change {
     #[must_use]
     pub fn interface(&self) -> Option<&InterfaceName> {
         match self {
-            Self::Create { interface, .. }
+            Self::Create(NewInterface { interface, .. })
             | Self::Restart { interface, .. }
             | Self::Delete { interface }
             | Self::Device { interface, .. }

@@ -9,8 +9,8 @@ use super::hooks;
 use super::quick::QuickDuties;
 use super::target::FIREWALL_FILE;
 use super::{
-    AgentSource, Change, DiffLine, Felt, FieldChange, FileAction, HostPlan, HostState, PeerRef,
-    Target, TargetFile, TargetInterface,
+    AgentSource, Change, DeviceField, DiffLine, Felt, FieldChange, FileAction, HostPlan, HostState,
+    NewInterface, NewPeer, PeerField, PeerRef, Target, TargetFile, TargetInterface,
 };
 use crate::desired::{DesiredPeer, EPOCH_LINE};
 use crate::model::{
@@ -46,7 +46,10 @@ pub fn diff_host(
     }
     for interface in &target.interfaces {
         match observed.interfaces.get(&interface.desired.name) {
-            None => changes.push(create(interface, names)),
+            None => {
+                changes
+                    .push(Change::Create(NewInterface::of(interface.desired, interface.backend)));
+            }
             Some(live) => {
                 InterfaceDiff { target, interface, live, observed, names }.push(&mut changes);
             }
@@ -86,6 +89,7 @@ pub fn diff_host(
         ssh: target.desired.ssh.clone(),
         r#become: target.desired.r#become,
         payload: None,
+        target: None,
         state: blocked.map_or(HostState::Ready, HostState::Blocked),
         disruption: feels.worst(),
         feels,
@@ -112,24 +116,17 @@ fn forwarding(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Ch
         [(Family::V4, wanted.v4, observed.forward_v4), (Family::V6, wanted.v6, observed.forward_v6)]
     {
         if wanted && !live {
-            changes.push(Change::Forward { family, on: true });
+            let hears = family == Family::V6;
+            let accept_ra = observed.advertised.iter().filter(|_| hears).cloned().collect();
+            changes.push(Change::Forward { family, on: true, accept_ra });
         } else if !wanted && live && forwarding::begun_by_wgfleet(observed, family) {
-            changes.push(Change::Forward { family, on: false });
+            changes.push(Change::Forward { family, on: false, accept_ra: Vec::new() });
         }
     }
 }
 
 fn peer_ref(key: &PublicKey, names: &BTreeMap<PublicKey, HostName>) -> PeerRef {
     PeerRef { name: names.get(key).cloned(), key: *key }
-}
-
-fn create(interface: &TargetInterface<'_>, names: &BTreeMap<PublicKey, HostName>) -> Change {
-    Change::Create {
-        interface: interface.desired.name.clone(),
-        backend: interface.backend,
-        addresses: interface.desired.addresses.clone(),
-        peers: interface.desired.peers.keys().map(|key| peer_ref(key, names)).collect(),
-    }
 }
 
 /// Interfaces, files and units of wgfleet that the file does not have any more.
@@ -220,7 +217,7 @@ fn created(file: &TargetFile) -> Vec<DiffLine> {
         file.conf.is_some() && (heading || (TOLD.contains(&name.as_str()) && line.contains('=')))
     };
     let lines = file.public_text.lines().filter(|line| !told(line));
-    lines.map(|text| DiffLine { sign: '+', text: text.to_owned() }).collect()
+    lines.map(|text| DiffLine::new('+', text)).collect()
 }
 
 fn text_diff(seen: Option<&ObservedFile>, file: &TargetFile) -> Vec<DiffLine> {
@@ -235,8 +232,8 @@ fn text_diff(seen: Option<&ObservedFile>, file: &TargetFile) -> Vec<DiffLine> {
                     similar::ChangeTag::Insert => '+',
                     similar::ChangeTag::Equal => ' ',
                 };
-                let text = change.value().trim_end_matches('\n').to_owned();
-                lines.push(DiffLine { sign, text });
+                let text = change.value().trim_end_matches('\n');
+                lines.push(DiffLine::new(sign, text));
             }
         }
     }
@@ -325,7 +322,7 @@ impl InterfaceDiff<'_> {
         let mut fields = Vec::new();
         if self.live.public_key != Some(want.public_key) {
             fields.push(FieldChange {
-                field: "public key",
+                field: DeviceField::PublicKey,
                 from: self.live.public_key.map(|key| key.to_string()),
                 to: Some(want.public_key.to_string()),
             });
@@ -334,7 +331,7 @@ impl InterfaceDiff<'_> {
             && port.get() != self.live.listen_port
         {
             fields.push(FieldChange {
-                field: "listen port",
+                field: DeviceField::ListenPort,
                 from: Some(self.live.listen_port).filter(|p| *p > 0).map(|p| p.to_string()),
                 to: Some(port.to_string()),
             });
@@ -344,18 +341,18 @@ impl InterfaceDiff<'_> {
         if mark != self.live.fwmark && !(want.full_tunnel() && mark == 0) {
             let text = |mark: u32| (mark != 0).then(|| format!("{mark:#x}"));
             let (from, to) = (text(self.live.fwmark), text(mark));
-            fields.push(FieldChange { field: "fwmark", from, to });
+            fields.push(FieldChange { field: DeviceField::FwMark, from, to });
         }
         if u32::from(want.mtu.get()) != self.live.mtu {
             fields.push(FieldChange {
-                field: "mtu",
+                field: DeviceField::Mtu,
                 from: Some(self.live.mtu.to_string()),
                 to: Some(want.mtu.to_string()),
             });
         }
         if !self.live.up {
             let (from, to) = (Some("down".to_owned()), Some("up".to_owned()));
-            fields.push(FieldChange { field: "link", from, to });
+            fields.push(FieldChange { field: DeviceField::Link, from, to });
         }
         if !fields.is_empty() {
             changes.push(Change::Device { interface: self.name(), fields });
@@ -374,19 +371,18 @@ impl InterfaceDiff<'_> {
         let file = self.file_peers();
         let secrets_differ = self.file_secrets_differ();
         for (key, peer) in want {
-            let reference = PeerRef { name: Some(peer.name.clone()), key: *key };
             match self.live.peers.get(key) {
                 None => changes.push(Change::AddPeer {
                     interface: self.name(),
-                    peer: reference,
-                    fields: peer_fields(peer),
+                    peer: NewPeer::of(*key, peer),
                     replaces: gone.get(&peer.name).copied(),
                 }),
                 Some(live) => {
                     let fields = changed_fields(peer, live, file.get(key), secrets_differ);
                     if !fields.is_empty() {
                         let interface = self.name();
-                        changes.push(Change::ChangePeer { interface, peer: reference, fields });
+                        let peer = PeerRef { name: Some(peer.name.clone()), key: *key };
+                        changes.push(Change::ChangePeer { interface, peer, fields });
                     }
                 }
             }
@@ -453,12 +449,12 @@ fn changed_fields(
     live: &ObservedPeer,
     file: Option<&FilePeer>,
     secrets_differ: bool,
-) -> Vec<FieldChange> {
+) -> Vec<FieldChange<PeerField>> {
     let mut fields = Vec::new();
     let wanted: BTreeSet<IpNet> = want.allowed_ips.iter().copied().collect();
     if wanted != live.allowed_ips {
         fields.push(FieldChange {
-            field: "allowed ips",
+            field: PeerField::AllowedIps,
             from: list(&live.allowed_ips),
             to: list(&wanted),
         });
@@ -467,7 +463,7 @@ fn changed_fields(
         && endpoint_differs(endpoint, live, file)
     {
         fields.push(FieldChange {
-            field: "endpoint",
+            field: PeerField::Endpoint,
             from: live.endpoint.map(|endpoint| endpoint.to_string()),
             to: Some(endpoint.to_string()),
         });
@@ -475,7 +471,7 @@ fn changed_fields(
     if want.keepalive != live.keepalive {
         let text = |k: Option<crate::model::Keepalive>| k.map(|k| k.to_string());
         let (from, to) = (text(live.keepalive), text(want.keepalive));
-        fields.push(FieldChange { field: "persistent keepalive", from, to });
+        fields.push(FieldChange { field: PeerField::Keepalive, from, to });
     }
     let psk = match (want.psk_epoch, live.psk) {
         (None, ObservedPsk::None) => None,
@@ -488,7 +484,7 @@ fn changed_fields(
     };
     if let Some((from, to)) = psk {
         let (from, to) = (from.map(str::to_owned), to.map(str::to_owned));
-        fields.push(FieldChange { field: "preshared key", from, to });
+        fields.push(FieldChange { field: PeerField::PresharedKey, from, to });
     }
     fields
 }
@@ -548,18 +544,4 @@ fn endpoint_differs(want: &Endpoint, live: &ObservedPeer, file: Option<&FilePeer
 fn list(nets: &BTreeSet<IpNet>) -> Option<String> {
     let nets: Vec<String> = nets.iter().map(ToString::to_string).collect();
     (!nets.is_empty()).then(|| nets.join(", "))
-}
-
-fn peer_fields(peer: &DesiredPeer) -> Vec<FieldChange> {
-    let field =
-        |field, to: Option<String>| to.map(|to| FieldChange { field, from: None, to: Some(to) });
-    [
-        field("allowed ips", list(&peer.allowed_ips.iter().copied().collect())),
-        field("endpoint", peer.endpoint.as_ref().map(ToString::to_string)),
-        field("persistent keepalive", peer.keepalive.map(|k| k.to_string())),
-        field("preshared key", peer.psk_epoch.map(|epoch| format!("epoch {epoch}"))),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }

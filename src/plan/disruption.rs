@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, FieldChange, PeerRef};
+use super::{Change, DeviceField, FieldChange, NewPeer, PeerField, PeerRef};
 use crate::model::{InterfaceName, PublicKey, covers};
 use crate::observed::{ObservedHost, ObservedInterface};
 
@@ -102,22 +102,24 @@ impl Felt {
             Change::Restart { interface, .. } => self.restarts.push(interface.clone()),
             Change::Delete { interface } => self.removals.push(interface.clone()),
             Change::Device { interface, fields } => {
-                // Peers send to the old port until a packet from the new one has reached them.
-                let renews =
-                    |field: &FieldChange| matches!(field.field, "public key" | "listen port");
+                let renews = |change: &FieldChange<DeviceField>| match change.field {
+                    // Peers send to the old port until a packet from the new one has reached them.
+                    DeviceField::PublicKey | DeviceField::ListenPort => true,
+                    DeviceField::FwMark | DeviceField::Mtu | DeviceField::Link => false,
+                };
                 if fields.iter().any(renews) {
                     self.renewals.push(interface.clone());
                 }
             }
             Change::ChangePeer { peer, fields, .. }
-                if fields.iter().any(|field| field.field == "preshared key") =>
+                if fields.iter().any(|change| change.field == PeerField::PresharedKey) =>
             {
                 self.handshakes.push(peer.clone());
             }
-            Change::AddPeer { interface, peer, fields, replaces } => {
+            Change::AddPeer { interface, peer, replaces } => {
                 let live = observed.interfaces.get(interface);
-                if replaces.is_some() || live.is_some_and(|live| takes(live, fields)) {
-                    self.handshakes.push(peer.clone());
+                if replaces.is_some() || live.is_some_and(|live| takes(live, peer)) {
+                    self.handshakes.push(peer.reference());
                 }
             }
             Change::RemovePeer { peer, .. } if !replaced.contains(&peer.key) => {
@@ -132,13 +134,10 @@ impl Felt {
 }
 
 /// Whether a new peer takes over what a peer that is there carries now.
-fn takes(live: &ObservedInterface, fields: &[FieldChange]) -> bool {
-    let nets = fields.iter().find(|field| field.field == "allowed ips");
-    let nets = nets.and_then(|field| field.to.as_deref()).unwrap_or_default();
-    let nets = nets.split(", ").filter_map(|net| net.parse::<IpNet>().ok());
+fn takes(live: &ObservedInterface, peer: &NewPeer) -> bool {
     let carried: Vec<&IpNet> =
         live.peers.values().flat_map(|peer| peer.allowed_ips.iter()).collect();
-    nets.into_iter().any(|net| carried.iter().any(|known| covers(known, &net)))
+    peer.allowed_ips.iter().any(|net| carried.iter().any(|known| covers(known, net)))
 }
 
 #[cfg(test)]

@@ -43,13 +43,20 @@ fn observed() -> ObservedHost {
     ObservedHost { interfaces: [(wg0(), live)].into(), ..ObservedHost::default() }
 }
 
-fn fields(field: &'static str, to: &str) -> Vec<FieldChange> {
-    vec![FieldChange { field, from: None, to: Some(to.to_owned()) }]
+fn fields<F>(field: F) -> Vec<FieldChange<F>> {
+    vec![FieldChange { field, from: None, to: Some("1".to_owned()) }]
 }
 
 fn add(number: u8, nets: &str, replaces: Option<PublicKey>) -> Change {
-    let fields = fields("allowed ips", nets);
-    Change::AddPeer { interface: wg0(), peer: peer(number), fields, replaces }
+    let peer = NewPeer {
+        name: format!("h{number}").parse().unwrap(),
+        key: key(number),
+        allowed_ips: nets.split(", ").map(|net| net.parse().unwrap()).collect(),
+        endpoint: None,
+        keepalive: None,
+        psk_epoch: None,
+    };
+    Change::AddPeer { interface: wg0(), peer, replaces }
 }
 
 fn worst(changes: &[Change]) -> Disruption {
@@ -60,23 +67,20 @@ fn worst(changes: &[Change]) -> Disruption {
 fn each_change_is_felt_as_what_it_is() {
     let interface = wg0;
     let address = "10.9.0.2/24".parse().unwrap();
-    let device = |field| Change::Device { interface: interface(), fields: fields(field, "1") };
-    let change = |field| Change::ChangePeer {
-        interface: interface(),
-        peer: peer(1),
-        fields: fields(field, "1"),
-    };
+    let device = |field| Change::Device { interface: interface(), fields: fields(field) };
+    let change =
+        |field| Change::ChangePeer { interface: interface(), peer: peer(1), fields: fields(field) };
     let restart = Change::Restart {
         interface: interface(),
         backend: LiveBackend::Kernel,
         reason: "hooks".to_owned(),
     };
     for (change, expected) in [
-        (device("mtu"), Disruption::None),
-        (device("listen port"), Disruption::Handshake),
-        (device("public key"), Disruption::Handshake),
-        (change("persistent keepalive"), Disruption::None),
-        (change("preshared key"), Disruption::Handshake),
+        (device(DeviceField::Mtu), Disruption::None),
+        (device(DeviceField::ListenPort), Disruption::Handshake),
+        (device(DeviceField::PublicKey), Disruption::Handshake),
+        (change(PeerField::Keepalive), Disruption::None),
+        (change(PeerField::PresharedKey), Disruption::Handshake),
         // A peer that nobody's packets go to yet.
         (add(2, "10.50.0.0/24", None), Disruption::None),
         // From a hub to a mesh: what the hub carried waits for the new session.
@@ -89,8 +93,8 @@ fn each_change_is_felt_as_what_it_is() {
             Change::RemoveRoute { interface: interface(), table: 254, prefix: address.trunc() },
             Disruption::Routes,
         ),
-        (Change::Forward { family: Family::V4, on: true }, Disruption::None),
-        (Change::Forward { family: Family::V4, on: false }, Disruption::Routes),
+        (Change::Forward { family: Family::V4, on: true, accept_ra: vec![] }, Disruption::None),
+        (Change::Forward { family: Family::V4, on: false, accept_ra: vec![] }, Disruption::Routes),
         (Change::Firewall { digest: None }, Disruption::Routes),
         (restart, Disruption::Restart),
         (Change::Delete { interface: interface() }, Disruption::Restart),

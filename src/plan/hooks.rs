@@ -1,6 +1,7 @@
 //! Commands that an interface's file has a host run as root, wherever in it they stand.
 
 use super::{Change, HookWhen, Target};
+use crate::model::Untrusted;
 use crate::observed::ObservedHost;
 
 /// Which hooks come and which go, read from the files themselves: a template writes hooks too.
@@ -12,7 +13,7 @@ pub(super) fn compare(target: &Target<'_>, observed: &ObservedHost, changes: &mu
         let change = |(when, command): &(HookWhen, String), comes| Change::Hook {
             interface: interface.clone(),
             when: *when,
-            command: command.clone(),
+            command: Untrusted::new(command.as_str()),
             comes,
         };
         let gone = seen.iter().filter(|hook| !wanted.contains(hook));

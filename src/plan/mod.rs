@@ -7,10 +7,13 @@ mod change;
 mod compile;
 mod diff;
 mod disruption;
+mod field;
 mod former;
 mod forwarding;
 mod hooks;
 mod lans;
+mod new;
+mod orphan;
 mod quick;
 mod running;
 pub mod stale;
@@ -18,15 +21,18 @@ mod target;
 mod unit;
 
 pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
-pub use change::{Change, DiffLine, FieldChange, FileAction, HookWhen, PeerRef};
+pub use change::{Change, DiffLine, FileAction, HookWhen, PeerRef};
 pub use compile::Payload;
 pub use diff::diff_host;
 pub use disruption::{Disruption, Felt};
+pub use field::{DeviceField, FieldChange, PeerField};
 pub use forwarding::HEARS_AS_A_ROUTER;
+pub use new::{NewInterface, NewPeer};
+pub use orphan::{Orphan, OrphanKind};
 pub use running::running;
 pub use target::{FIREWALL_FILE, RenderedHost, Target, TargetFile, TargetInterface, resolve};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check::Difference;
 use crate::desired::{DesiredHost, Secrets, secret_digest};
@@ -34,20 +40,35 @@ use crate::model::{Become, Fingerprint, FleetName, HostName, SshTarget};
 use crate::observed::ObservedHost;
 
 /// What is to be done to a fleet.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Version of the JSON form.
+    /// Version of the JSON form: [`Plan::VERSION`].
     pub version: u32,
     /// The fleet.
     pub fleet: FleetName,
-    /// Every host that was looked at, in order of the file.
+    /// Whether keys were compared.
+    pub secrets: SecretState,
+    /// Every host that was asked, in order of the file.
     pub hosts: Vec<HostPlan>,
+    /// What wgfleet set up and the inventory no longer has.
+    pub orphans: Vec<Orphan>,
     /// The flows that it makes work or stop; `None` where nobody asked.
     pub reachability: Option<Difference>,
 }
 
+/// Whether a plan compares private and preshared keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretState {
+    /// The vault was open, and every key was compared.
+    Compared,
+    /// The vault was not open: what only differs in a key is not in the plan, and it cannot be
+    /// carried out.
+    NotCompared,
+}
+
 /// What is to be done to one host.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostPlan {
     /// The host.
     pub host: HostName,
@@ -58,6 +79,9 @@ pub struct HostPlan {
     /// Keyed digest of everything that is sent to the host and run there. The places where peers were
     /// last heard are left out: they move by themselves. `None` where nothing is sent.
     pub payload: Option<Fingerprint>,
+    /// Keyed digest of all that the host is to have, whatever it has now; `None` where it could not be
+    /// read.
+    pub target: Option<Fingerprint>,
     /// Whether it can be done.
     pub state: HostState,
     /// The worst that running traffic feels.
@@ -71,7 +95,7 @@ pub struct HostPlan {
 }
 
 /// Whether a host's plan can be carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "state", content = "reason")]
 pub enum HostState {
     /// Read, and its changes can be made.
@@ -91,6 +115,7 @@ impl HostPlan {
             ssh: desired.ssh.clone(),
             r#become: desired.r#become,
             payload: None,
+            target: None,
             state: HostState::Unreadable(reason),
             disruption: Disruption::None,
             feels: Felt::default(),
@@ -99,7 +124,7 @@ impl HostPlan {
         }
     }
 
-    /// Binds the plan to the bytes that carry it out.
+    /// Binds the plan to what it leads to and to the bytes that carry it out.
     ///
     /// # Errors
     /// Where the vault does not have a secret.
@@ -110,6 +135,7 @@ impl HostPlan {
         observed: &ObservedHost,
         secrets: &S,
     ) -> Result<(), S::Error> {
+        self.target = Some(target.fingerprint(&rendered.key));
         self.payload = None;
         if !self.can_apply() {
             return Ok(());
@@ -118,9 +144,24 @@ impl HostPlan {
         for interface in settled.interfaces.values_mut() {
             interface.peers.values_mut().for_each(|peer| peer.endpoint = None);
         }
-        let payload = Payload::compile(self, target, rendered, &settled, secrets)?;
+        let payload = Payload::compile(&self.settled(), target, rendered, &settled, secrets)?;
         self.payload = Some(secret_digest(&rendered.key, payload.encode().as_bytes()));
         Ok(())
+    }
+
+    /// The plan without what peers decide that move: an endpoint is set where a peer was not heard
+    /// yet, and where it is set to is in the file.
+    fn settled(&self) -> Self {
+        let mut plan = self.clone();
+        for change in &mut plan.changes {
+            if let Change::ChangePeer { fields, .. } = change {
+                fields.retain(|change| change.field != PeerField::Endpoint);
+            }
+        }
+        plan.changes.retain(
+            |change| !matches!(change, Change::ChangePeer { fields, .. } if fields.is_empty()),
+        );
+        plan
     }
 
     /// Whether there is something to do that can be done.
@@ -131,6 +172,22 @@ impl HostPlan {
 }
 
 impl Plan {
+    /// Version of the JSON form that this wgfleet writes, and the only one that it carries out.
+    pub const VERSION: u32 = 2;
+
+    /// A plan of these hosts, with nothing said of orphans and flows.
+    #[must_use]
+    pub const fn new(fleet: FleetName, hosts: Vec<HostPlan>) -> Self {
+        Self {
+            version: Self::VERSION,
+            fleet,
+            secrets: SecretState::Compared,
+            hosts,
+            orphans: Vec::new(),
+            reachability: None,
+        }
+    }
+
     /// Takes what the plan changes about who reaches whom, and tells each host what it loses.
     pub fn reach(&mut self, difference: Difference) {
         for host in &mut self.hosts {

@@ -162,6 +162,23 @@ fn backend(
 }
 
 impl Target<'_> {
+    /// Keyed digest of all that the host is to have, whatever it has now.
+    #[must_use]
+    pub fn fingerprint(&self, key: &FingerprintKey) -> Fingerprint {
+        let mut text = String::new();
+        for interface in &self.interfaces {
+            let (name, backend) = (&interface.desired.name, interface.backend);
+            let _ = writeln!(text, "interface {name} {backend:?} {}", interface.quick);
+        }
+        for (path, file) in &self.files {
+            let _ = writeln!(text, "file {path} {:o} {}", file.mode, file.fingerprint);
+        }
+        for (unit, state) in &self.units {
+            let _ = writeln!(text, "unit {unit} {} {}", state.enabled, state.active);
+        }
+        secret_digest(key, text.as_bytes())
+    }
+
     fn add_public(&mut self, rendered: &RenderedHost, path: String, mode: u32, text: String) {
         let fingerprint = secret_digest(&rendered.key, text.as_bytes());
         self.files.insert(path, TargetFile { mode, fingerprint, public_text: text, conf: None });

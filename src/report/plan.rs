@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 
 use anstyle::{AnsiColor, Style};
-use ipnet::IpNet;
 
-use crate::model::{InterfaceName, Untrusted};
+use crate::model::Untrusted;
 use crate::observed::LiveBackend;
 use crate::plan::{
-    Change, DiffLine, Felt, FieldChange, FileAction, HookWhen, HostPlan, HostState, PeerRef, Plan,
+    Change, DiffLine, Felt, FieldChange, FileAction, HookWhen, HostPlan, HostState, NewInterface,
+    PeerRef, Plan,
 };
 
 /// What a line does.
@@ -184,10 +184,9 @@ fn change(out: &mut String, item: &Change) {
             };
             let (sign, runs) =
                 if *comes { (Sign::Add, "runs") } else { (Sign::Remove, "no longer runs") };
-            let command = Untrusted::new(command.as_str());
             line(out, sign, format_args!("{interface} {runs} as root {when}: {command}"));
         }
-        Change::Forward { family, on } => {
+        Change::Forward { family, on, .. } => {
             let sign = if *on { Sign::Add } else { Sign::Remove };
             line(out, sign, format_args!("forwarding of {family}"));
         }
@@ -205,9 +204,7 @@ fn change(out: &mut String, item: &Change) {
                 format_args!("masquerading rules (nftables table inet wgfleet)"),
             );
         }
-        Change::Create { interface, backend, addresses, peers } => {
-            create(out, interface, *backend, addresses, peers);
-        }
+        Change::Create(new) => create(out, new),
         Change::Restart { interface, backend, reason } => {
             let backend = backend_name(*backend);
             line(out, Sign::Change, format_args!("restart of {interface} ({backend}): {reason}"));
@@ -219,11 +216,10 @@ fn change(out: &mut String, item: &Change) {
             line(out, Sign::Change, format_args!("interface {interface}"));
             fields(out, changed);
         }
-        Change::AddPeer { interface, peer, fields: added, replaces } => {
+        Change::AddPeer { interface, peer, replaces } => {
             let sign = if replaces.is_some() { Sign::Change } else { Sign::Add };
             let new = if replaces.is_some() { "  new key" } else { "" };
-            line(out, sign, format_args!("{interface} peer {}{new}", name(peer)));
-            fields(out, added);
+            line(out, sign, format_args!("{interface} peer {}{new}", peer.name));
         }
         Change::ChangePeer { interface, peer, fields: changed } => {
             line(out, Sign::Change, format_args!("{interface} peer {}", name(peer)));
@@ -275,33 +271,27 @@ fn file(out: &mut String, path: &str, action: FileAction, diff: &[DiffLine]) {
             '-' => Sign::Remove.style(),
             _ => DIM,
         };
-        let text = Untrusted::new(row.text.replace('\t', "    "));
-        let _ = writeln!(out, "      {style}{} {text}{style:#}", row.sign);
+        let _ = writeln!(out, "      {style}{} {}{style:#}", row.sign, row.text);
     }
 }
 
 /// Most peers that a new interface is shown with.
 const SHOWN: usize = 8;
 
-fn create(
-    out: &mut String,
-    interface: &InterfaceName,
-    backend: LiveBackend,
-    addresses: &[IpNet],
-    peers: &[PeerRef],
-) {
+fn create(out: &mut String, new: &NewInterface) {
+    let NewInterface { interface, backend, addresses, peers, .. } = new;
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    let (backend, addresses) = (backend_name(backend), addresses.join(", "));
+    let (backend, addresses) = (backend_name(*backend), addresses.join(", "));
     line(out, Sign::Add, format_args!("interface {interface} ({backend})  {addresses}"));
     for peer in peers.iter().take(SHOWN) {
-        line(out, Sign::Add, format_args!("  peer {}", name(peer)));
+        line(out, Sign::Add, format_args!("  peer {}", peer.name));
     }
     if peers.len() > SHOWN {
         line(out, Sign::Add, format_args!("  and {} more peers", peers.len() - SHOWN));
     }
 }
 
-fn fields(out: &mut String, fields: &[FieldChange]) {
+fn fields<F: fmt::Display>(out: &mut String, fields: &[FieldChange<F>]) {
     for field in fields {
         let _ = match (&field.from, &field.to) {
             (None, Some(to)) => writeln!(out, "      {}: {to}", field.field),

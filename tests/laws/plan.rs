@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use wgfleet::model::{Fingerprint, HostName, InterfaceName, PublicKey};
 use wgfleet::observed::{LiveBackend, ObservedFile, UnitState};
-use wgfleet::plan::{Change, HostPlan, HostState, Plan};
+use wgfleet::plan::{Change, HostPlan, HostState, PeerField, Plan};
 
 use crate::drift::{drift, live};
 use crate::fleet::spec;
@@ -104,7 +104,7 @@ proptest! {
                 }
                 hosts.push(plan(&after, index, &new.vault, &world, &after.names).0);
             }
-            let plan = Plan { version: 2, fleet: after.fleet.clone(), hosts, reachability: None };
+            let plan = Plan::new(after.fleet.clone(), hosts);
             texts.push((serde_json::to_string(&plan).expect("it is JSON"), format!("{plan:?}")));
         }
         prop_assert_eq!(&texts[0], &texts[1]);
@@ -188,7 +188,7 @@ proptest! {
             if takes {
                 // The same settings: the interface goes on, only preshared keys may change.
                 for change in hand {
-                    let fine = matches!(change, Change::ChangePeer { fields, .. } if fields.iter().all(|f| f.field == "preshared key"));
+                    let fine = matches!(change, Change::ChangePeer { fields, .. } if fields.iter().all(|f| f.field == PeerField::PresharedKey));
                     prop_assert!(fine, "{change:#?}\n{}", spec.yaml());
                 }
             }

@@ -11,7 +11,8 @@ use wgfleet::observed::{
     Facts, LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
 };
 use wgfleet::plan::{
-    AgentSource, Change, FieldChange, FileAction, HostPlan, Target, TargetFile, diff_host, resolve,
+    AgentSource, Change, DeviceField, FieldChange, FileAction, HostPlan, NewInterface, PeerField,
+    Target, TargetFile, diff_host, resolve,
 };
 
 use crate::vault::{Vault, bytes, render};
@@ -159,16 +160,17 @@ impl World {
         self.host.files.insert(path.to_owned(), new);
     }
 
-    fn change_device(&mut self, wanted: &DesiredInterface, fields: &[FieldChange]) {
+    fn change_device(&mut self, wanted: &DesiredInterface, fields: &[FieldChange<DeviceField>]) {
         let live = self.host.interfaces.get_mut(&wanted.name).expect("it is there");
         for field in fields {
             match field.field {
-                "public key" => live.public_key = Some(wanted.public_key),
-                "listen port" => live.listen_port = wanted.listen_port.expect("a port").get(),
-                "fwmark" => live.fwmark = wanted.fwmark.map_or(0, |mark| mark.0),
-                "mtu" => live.mtu = wanted.mtu.get().into(),
-                "link" => live.up = true,
-                other => panic!("field {other}"),
+                DeviceField::PublicKey => live.public_key = Some(wanted.public_key),
+                DeviceField::ListenPort => {
+                    live.listen_port = wanted.listen_port.expect("a port").get();
+                }
+                DeviceField::FwMark => live.fwmark = wanted.fwmark.map_or(0, |mark| mark.0),
+                DeviceField::Mtu => live.mtu = wanted.mtu.get().into(),
+                DeviceField::Link => live.up = true,
             }
         }
     }
@@ -178,22 +180,21 @@ impl World {
         vault: &Vault,
         wanted: &DesiredInterface,
         key: &PublicKey,
-        fields: &[FieldChange],
+        fields: &[FieldChange<PeerField>],
     ) {
         let want = &wanted.peers[key];
         for field in fields {
             let live = self.host.interfaces.get_mut(&wanted.name).expect("it is there");
             let live = live.peers.get_mut(key).expect("it is there");
             match field.field {
-                "allowed ips" => self.set_allowed(&wanted.name, key, &want.allowed_ips),
-                "endpoint" => {
+                PeerField::AllowedIps => self.set_allowed(&wanted.name, key, &want.allowed_ips),
+                PeerField::Endpoint => {
                     let endpoint = want.endpoint.as_ref().expect("an endpoint");
                     let known = endpoint.socket_addr();
                     live.endpoint = Some(known.unwrap_or_else(|| resolved(&endpoint.to_string())));
                 }
-                "persistent keepalive" => live.keepalive = want.keepalive,
-                "preshared key" => self.set_psk(vault, wanted, key, want),
-                other => panic!("field {other}"),
+                PeerField::Keepalive => live.keepalive = want.keepalive,
+                PeerField::PresharedKey => self.set_psk(vault, wanted, key, want),
             }
         }
     }
@@ -225,10 +226,10 @@ impl World {
                 }
                 // It comes with its file.
                 Change::Hook { .. } => {}
-                Change::Forward { family: Family::V4, on } => self.host.forward_v4 = *on,
-                Change::Forward { family: Family::V6, on } => self.host.forward_v6 = *on,
+                Change::Forward { family: Family::V4, on, .. } => self.host.forward_v4 = *on,
+                Change::Forward { family: Family::V6, on, .. } => self.host.forward_v6 = *on,
                 Change::Firewall { digest } => self.host.firewall.clone_from(digest),
-                Change::Create { interface, backend, .. }
+                Change::Create(NewInterface { interface, backend, .. })
                 | Change::Restart { interface, backend, .. } => {
                     self.start(vault, desired(interface), *backend);
                 }

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::payload::Compiler;
 use crate::desired::Secrets;
-use crate::plan::{Change, FIREWALL_FILE, FileAction, TargetFile};
+use crate::plan::{Change, FIREWALL_FILE, FileAction, NewInterface, TargetFile};
 
 /// Where units and their drop-ins are.
 const UNITS: &str = "/etc/systemd/";
@@ -20,7 +20,8 @@ impl<'a, S: Secrets> Compiler<'a, S> {
     pub(super) fn prepare_starts(&mut self) {
         let plan = self.plan;
         for change in &plan.changes {
-            let (Change::Create { interface, .. } | Change::Restart { interface, .. }) = change
+            let (Change::Create(NewInterface { interface, .. })
+            | Change::Restart { interface, .. }) = change
             else {
                 continue;
             };
@@ -120,7 +121,8 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         let mut runs_unit = false;
         for change in &self.plan.changes {
             match change {
-                Change::Create { interface, .. } | Change::Restart { interface, .. } => {
+                Change::Create(NewInterface { interface, .. })
+                | Change::Restart { interface, .. } => {
                     runs_unit = true;
                     if self.wanted(interface).is_some_and(|wanted| wanted.quick) {
                         started.insert(format!("/etc/wireguard/{interface}.conf"));

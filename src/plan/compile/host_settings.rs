@@ -5,19 +5,19 @@ use zeroize::Zeroizing;
 use super::payload::Compiler;
 use crate::desired::Secrets;
 use crate::model::{Family, InterfaceName};
-use crate::plan::{Change, HEARS_AS_A_ROUTER};
+use crate::plan::{Change, HEARS_AS_A_ROUTER, NewInterface};
 
 impl<S: Secrets> Compiler<'_, S> {
     pub(super) fn host_settings(&mut self) {
         for change in &self.plan.changes {
             match change {
-                Change::Forward { family: Family::V4, on } => {
+                Change::Forward { family: Family::V4, on, .. } => {
                     self.op(format!("sysctl net/ipv4/ip_forward {}", u8::from(*on)));
                 }
-                Change::Forward { family: Family::V6, on } => {
+                Change::Forward { family: Family::V6, on, accept_ra } => {
                     // Before: what the kernel forgets when it begins to forward comes with the next
                     // advertisement alone.
-                    for interface in self.observed.advertised.iter().filter(|_| *on) {
+                    for interface in accept_ra {
                         self.op(format!(
                             "sysctl net/ipv6/conf/{interface}/accept_ra {HEARS_AS_A_ROUTER}"
                         ));
@@ -58,7 +58,7 @@ impl<S: Secrets> Compiler<'_, S> {
                 // It was stopped before.
                 Change::Restart { interface, .. } => (interface, "start"),
                 // Its interface went away without it, so it thinks that it runs.
-                Change::Create { interface, .. } => (interface, "restart"),
+                Change::Create(NewInterface { interface, .. }) => (interface, "restart"),
                 _ => continue,
             };
             let quick = self.wanted(name).is_some_and(|wanted| wanted.quick);

@@ -9,7 +9,7 @@ use super::payload::Compiler;
 use crate::desired::Secrets;
 use crate::model::InterfaceName;
 use crate::observed::LiveBackend;
-use crate::plan::{Change, FieldChange};
+use crate::plan::{Change, DeviceField, FieldChange, NewInterface};
 
 impl<S: Secrets> Compiler<'_, S> {
     /// Stops an interface the way that it was started: its unit or wg-quick take back what they
@@ -29,7 +29,7 @@ impl<S: Secrets> Compiler<'_, S> {
             plan.changes.iter().filter(|c| c.interface() == Some(name)).collect();
         for change in &mine {
             match change {
-                Change::Create { backend, .. } => self.start(name, *backend)?,
+                Change::Create(NewInterface { backend, .. }) => self.start(name, *backend)?,
                 Change::Restart { backend, .. } => {
                     self.undo(format!("quick-down {name}"));
                     self.stop(name);
@@ -80,12 +80,16 @@ impl<S: Secrets> Compiler<'_, S> {
         Ok(())
     }
 
-    fn device(&mut self, name: &InterfaceName, fields: &[FieldChange]) -> Result<(), S::Error> {
+    fn device(
+        &mut self,
+        name: &InterfaceName,
+        fields: &[FieldChange<DeviceField>],
+    ) -> Result<(), S::Error> {
         let Some(desired) = self.wanted(name).map(|wanted| wanted.desired) else { return Ok(()) };
         let mut batch = String::new();
         for field in fields {
             match field.field {
-                "public key" => {
+                DeviceField::PublicKey => {
                     let key = self
                         .secrets
                         .private_key(&self.target.desired.name, &desired.public_key)?
@@ -95,22 +99,21 @@ impl<S: Secrets> Compiler<'_, S> {
                     let file = self.payload.file("key", text);
                     self.op(format!("private {name} {file}"));
                 }
-                "listen port" => {
+                DeviceField::ListenPort => {
                     if let Some(port) = desired.listen_port {
                         self.op(format!("port {name} {port}"));
                     }
                 }
-                "fwmark" => {
+                DeviceField::FwMark => {
                     let mark = desired.fwmark.map_or(0, |mark| mark.0);
                     self.op(format!("fwmark {name} {mark}"));
                 }
-                "mtu" => {
+                DeviceField::Mtu => {
                     let _ = writeln!(batch, "link set dev {name} mtu {}", desired.mtu);
                 }
-                "link" => {
+                DeviceField::Link => {
                     let _ = writeln!(batch, "link set dev {name} up");
                 }
-                _ => {}
             }
         }
         self.batch("batch", "link", batch);

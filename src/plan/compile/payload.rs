@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
 use crate::desired::Secrets;
-use crate::model::{Fingerprint, InterfaceName};
+use crate::model::{Fingerprint, FleetName, InterfaceName};
 use crate::observed::ObservedHost;
 use crate::plan::{Change, HostPlan, RenderedHost, Target, TargetInterface};
 
@@ -55,6 +55,14 @@ impl Payload {
     pub fn expecting(&mut self, stdin: Zeroizing<String>, digest: Fingerprint) {
         self.files.push(("observe".to_owned(), stdin));
         self.files.push(("expect".to_owned(), Zeroizing::new(format!("{digest}\n"))));
+    }
+
+    /// Has the host keep a record of this change: true with the confirmation, and not before.
+    pub fn recording(&mut self, fleet: &FleetName, text: String) {
+        let path = format!("/var/lib/wgfleet/{fleet}.json");
+        let name = self.file("record", Zeroizing::new(text));
+        self.ops.push(format!("prepare {name} 600 {path}"));
+        self.keep.push(format!("keep {name} 600 {path}"));
     }
 
     /// The operations, in order.

@@ -9,7 +9,7 @@ use super::conf::{self, PeerParts};
 use super::payload::Compiler;
 use crate::desired::{DesiredInterface, DesiredPeer, Secrets};
 use crate::model::{Endpoint, InterfaceName, PublicKey};
-use crate::plan::{Change, FieldChange, PeerRef};
+use crate::plan::{Change, FieldChange, PeerField};
 
 /// Most peers whose values are set one by one: each costs the host a process.
 const ALONE_AT_MOST: usize = 50;
@@ -24,14 +24,14 @@ impl<S: Secrets> Compiler<'_, S> {
         let mut sections = Vec::new();
         let mut after = Vec::new();
         let mut forgotten: BTreeSet<PublicKey> = BTreeSet::new();
-        let full = |reference: &PeerRef| desired.peers.get(&reference.key);
+        let full = |key: &PublicKey| desired.peers.get(key);
         // wg(8) replaces the AllowedIPs of every peer that a file names, and for a moment there are
         // none. So a peer that keeps them is set alone, unless there are very many.
         let alone = mine.iter().filter(|change| keeps_allowed_ips(change)).count() <= ALONE_AT_MOST;
         for change in mine {
             match change {
                 Change::AddPeer { peer, replaces, .. } => {
-                    let Some(wanted) = full(peer) else { continue };
+                    let Some(wanted) = full(&peer.key) else { continue };
                     let mut parts = PeerParts::all(wanted);
                     if let Some(old) = replaces {
                         // The neighbour is where it was, only its key is new; packets wait for the
@@ -46,16 +46,19 @@ impl<S: Secrets> Compiler<'_, S> {
                     sections.push(conf::peer(desired, &peer.key, wanted, &parts, self.secrets)?);
                 }
                 Change::ChangePeer { peer, fields, .. } => {
-                    let Some(wanted) = full(peer) else { continue };
+                    let Some(wanted) = full(&peer.key) else { continue };
                     if alone && keeps_allowed_ips(change) {
                         self.set_peer(desired, &peer.key, wanted, fields)?;
                         continue;
                     }
-                    let has = |name| fields.iter().find(|f| f.field == name);
-                    let keepalive = has("persistent keepalive");
-                    let psk = has("preshared key");
+                    let has = |field| fields.iter().find(|change| change.field == field);
+                    let keepalive = has(PeerField::Keepalive);
+                    let psk = has(PeerField::PresharedKey);
                     let parts = PeerParts {
-                        endpoint: wanted.endpoint.clone().filter(|_| has("endpoint").is_some()),
+                        endpoint: wanted
+                            .endpoint
+                            .clone()
+                            .filter(|_| has(PeerField::Endpoint).is_some()),
                         keepalive: keepalive
                             .map(|_| wanted.keepalive.map_or(0, crate::model::Keepalive::get)),
                         psk: psk.is_some_and(|f| f.to.is_some()),
@@ -98,19 +101,26 @@ impl<S: Secrets> Compiler<'_, S> {
         interface: &DesiredInterface,
         key: &PublicKey,
         wanted: &DesiredPeer,
-        fields: &[FieldChange],
+        fields: &[FieldChange<PeerField>],
     ) -> Result<(), S::Error> {
         let name = &interface.name;
         for field in fields {
-            match (field.field, &wanted.endpoint, wanted.psk_epoch) {
-                ("endpoint", Some(endpoint), _) => {
-                    self.op(format!("endpoint {name} {key} {endpoint}"));
+            match field.field {
+                PeerField::Endpoint => {
+                    // None is ever taken from a peer: wg(8) has no word for that.
+                    if let Some(endpoint) = &wanted.endpoint {
+                        self.op(format!("endpoint {name} {key} {endpoint}"));
+                    }
                 }
-                ("persistent keepalive", ..) => {
+                PeerField::Keepalive => {
                     let seconds = wanted.keepalive.map_or(0, crate::model::Keepalive::get);
                     self.op(format!("keepalive {name} {key} {seconds}"));
                 }
-                ("preshared key", _, Some(epoch)) => {
+                PeerField::PresharedKey => {
+                    let Some(epoch) = wanted.psk_epoch else {
+                        self.op(format!("no-psk {name} {key}"));
+                        continue;
+                    };
                     let psk = self.secrets.preshared_key(&interface.public_key, key, epoch)?;
                     let psk = psk.expose_base64();
                     let mut text = Zeroizing::new(String::with_capacity(48));
@@ -118,8 +128,8 @@ impl<S: Secrets> Compiler<'_, S> {
                     let file = self.payload.file("psk", text);
                     self.op(format!("psk {name} {key} {file}"));
                 }
-                ("preshared key", _, None) => self.op(format!("no-psk {name} {key}")),
-                _ => {}
+                // A peer whose AllowedIPs change gets a section of its own: see `keeps_allowed_ips`.
+                PeerField::AllowedIps => {}
             }
         }
         Ok(())
@@ -129,5 +139,5 @@ impl<S: Secrets> Compiler<'_, S> {
 /// Whether a change leaves a peer's `AllowedIPs` as they are.
 fn keeps_allowed_ips(change: &Change) -> bool {
     let Change::ChangePeer { fields, .. } = change else { return false };
-    fields.iter().all(|field| field.field != "allowed ips")
+    fields.iter().all(|field| field.field != PeerField::AllowedIps)
 }

@@ -43,7 +43,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         for change in self.of_interface(name) {
             match change {
                 Change::RemoveAddress { .. } => removed = true,
-                Change::Create { .. } | Change::Restart { .. } => made = !quick,
+                Change::Create(_) | Change::Restart { .. } => made = !quick,
                 Change::AddRoute { table, prefix, .. } => {
                     added.insert((*table, *prefix));
                 }

@@ -1,0 +1,125 @@
+//! An interface that is made, and a peer that is added, with everything that is set of them.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::PeerRef;
+use crate::desired::{DesiredInterface, DesiredPeer};
+use crate::model::{
+    Endpoint, FwMark, HostName, InterfaceName, Keepalive, Mtu, Port, PublicKey, RouteTable,
+};
+use crate::observed::LiveBackend;
+
+/// An interface that is made and started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewInterface {
+    /// Its name.
+    pub interface: InterfaceName,
+    /// What carries its packets.
+    pub backend: LiveBackend,
+    /// Public half of its key.
+    pub public_key: PublicKey,
+    /// Its addresses with their prefix lengths.
+    pub addresses: Vec<IpNet>,
+    /// Its UDP port; `None`: any.
+    pub listen_port: Option<Port>,
+    /// Its MTU in bytes.
+    pub mtu: Mtu,
+    /// Where its routes go, in the words of the file format.
+    #[serde(with = "words")]
+    pub table: RouteTable,
+    /// The mark of its encrypted packets.
+    pub fwmark: Option<FwMark>,
+    /// DNS servers and search domains.
+    pub dns: Vec<String>,
+    /// Its peers, by key.
+    pub peers: Vec<NewPeer>,
+}
+
+impl NewInterface {
+    pub(super) fn of(desired: &DesiredInterface, backend: LiveBackend) -> Self {
+        Self {
+            interface: desired.name.clone(),
+            backend,
+            public_key: desired.public_key,
+            addresses: desired.addresses.clone(),
+            listen_port: desired.listen_port,
+            mtu: desired.mtu,
+            table: desired.table,
+            fwmark: desired.fwmark,
+            dns: desired.dns.clone(),
+            peers: desired.peers.iter().map(|(key, peer)| NewPeer::of(*key, peer)).collect(),
+        }
+    }
+}
+
+/// A peer that is added, with all that is set of it; what is not set is not in the JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NewPeer {
+    /// Its name in the inventory.
+    pub name: HostName,
+    /// Its public key.
+    pub key: PublicKey,
+    /// What is sent to it and accepted from it.
+    #[serde(with = "shared")]
+    pub allowed_ips: Arc<[IpNet]>,
+    /// Where it is found; `None`: where it is heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<Endpoint>,
+    /// Keepalive of this side in seconds; `None`: off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keepalive: Option<Keepalive>,
+    /// Epoch of the pair's preshared key; `None`: it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub psk_epoch: Option<u32>,
+}
+
+impl NewPeer {
+    /// Who it is.
+    #[must_use]
+    pub fn reference(&self) -> PeerRef {
+        PeerRef { name: Some(self.name.clone()), key: self.key }
+    }
+
+    pub(super) fn of(key: PublicKey, peer: &DesiredPeer) -> Self {
+        Self {
+            name: peer.name.clone(),
+            key,
+            allowed_ips: Arc::clone(&peer.allowed_ips),
+            endpoint: peer.endpoint.clone(),
+            keepalive: peer.keepalive,
+            psk_epoch: peer.psk_epoch,
+        }
+    }
+}
+
+/// A list of prefixes that several values share.
+mod shared {
+    use super::{Arc, Deserialize as _, Deserializer, IpNet, Serialize as _, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(nets: &Arc<[IpNet]>, to: S) -> Result<S::Ok, S::Error> {
+        nets.as_ref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Arc<[IpNet]>, D::Error> {
+        Vec::deserialize(from).map(Into::into)
+    }
+}
+
+/// A routing table in the words of the file format.
+mod words {
+    use serde::de::Error as _;
+
+    use super::{Deserialize as _, Deserializer, RouteTable, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(table: &RouteTable, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(table)
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<RouteTable, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
