@@ -15,6 +15,7 @@ use super::lock::FleetLock;
 use super::survey::{BinariesArgs, LimitArgs, LoginArgs, Scope, Survey};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::apply::{Job, Outcome, apply_all};
+use crate::event::Event;
 use crate::model::{HostName, Untrusted};
 use crate::plan::{Change, HostPlan, HostState, Plan, resolve, stale};
 
@@ -207,6 +208,11 @@ pub(super) async fn carry_out(
         let name = &host_plan.host;
         match &host_plan.state {
             HostState::Unreadable(reason) | HostState::Blocked(reason) => {
+                // Why a host cannot be read was said when that was tried.
+                if matches!(host_plan.state, HostState::Blocked(_)) {
+                    let reason = format!("skipped: {reason}");
+                    survey.sink.event(Event::Failed { host: name.clone(), reason });
+                }
                 outcomes.push((name.clone(), Outcome::Skipped(reason.clone())));
                 continue;
             }

@@ -8,6 +8,7 @@
 mod asked;
 mod back;
 mod bare;
+mod confirming;
 mod cut_short;
 mod fleet;
 mod full_tunnel;
