@@ -12,7 +12,7 @@ use super::verdict::Logins;
 use crate::desired::Secrets;
 use crate::event::{Event, Sink, Stage};
 use crate::model::HostName;
-use crate::observed::ObservedHost;
+use crate::observed::{ObservedHost, Record};
 use crate::plan::{HostPlan, RenderedHost, Target};
 use crate::remote::{Connector, Host, Look};
 
@@ -29,6 +29,8 @@ pub struct Job<'a> {
     pub rendered: &'a RenderedHost,
     /// What it had when the plan was made.
     pub observed: &'a ObservedHost,
+    /// What it keeps about this change once it has confirmed it.
+    pub record: Record,
     /// How to look at it again.
     pub look: Look,
     /// Binaries that can be pushed, by `uname -m`.

@@ -96,6 +96,7 @@ pub(super) async fn perform<S: Secrets>(
     if let Some(digest) = job.observed.digest {
         payload.expecting(job.look.stdin(), digest);
     }
+    payload.recording(&job.record.fleet, job.record.to_text());
     let payload = payload.encode();
     context.working(job, "applying");
     let seconds = context.deadline.as_secs().to_string();

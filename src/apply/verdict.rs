@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::Job;
 use super::before::same;
 use super::host::{Outcome, healthy, said};
-use crate::observed::ObservedHost;
-use crate::plan::{AgentSource, diff_host};
+use crate::observed::{ObservedHost, Record};
+use crate::plan::{AgentSource, Change, diff_host};
 use crate::remote::{Connector, Host, RemoteError, describe, observe_host};
 
 /// How long one call to a host may take.
@@ -242,8 +242,17 @@ fn back(job: &Job<'_>, seen: &ObservedHost, reason: &str) -> Outcome {
     }
 }
 
-/// Whether a host whose change is not armed any more has what the change was to bring.
+/// Whether a host whose change is not armed any more has what the change was to bring. It writes its
+/// record with the confirmation, so one that names this change settles it.
 fn took(job: &Job<'_>, seen: &ObservedHost) -> bool {
+    let fleet = &job.record.fleet;
+    let kept = seen.records.get(fleet.as_str()).and_then(|text| Record::parse(fleet, text).ok());
+    if kept.is_some_and(|kept| kept.transaction == job.record.transaction) {
+        return true;
+    }
+    if job.plan.changes.iter().all(|change| matches!(change, Change::Record { .. })) {
+        return false;
+    }
     let keys = job.target.interfaces.iter().all(|interface| {
         let desired = interface.desired;
         seen.interfaces.get(&desired.name).is_some_and(|live| {

@@ -17,7 +17,7 @@ use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::apply::{Job, Outcome, apply_all};
 use crate::event::Event;
 use crate::model::{HostName, Untrusted};
-use crate::plan::{Change, HostPlan, HostState, Plan, resolve, stale};
+use crate::plan::{Change, HostPlan, HostState, Plan, record, resolve, stale};
 
 /// Make the hosts what the file says, with the smallest operations.
 ///
@@ -249,10 +249,14 @@ pub(super) fn job<'a>(
     let (Some(desired), Some(rendered), Some(observed), Some(look)) = parts else {
         return Ok(None);
     };
+    let id = change_id()?;
+    let target = resolve(desired, rendered, observed);
+    let (fleet, made) = (&survey.state.fleet, &survey.provenance);
     Ok(Some(Job {
-        id: change_id()?,
+        record: record(fleet, &target, rendered, observed, made, id.clone()),
+        id,
         plan,
-        target: resolve(desired, rendered, observed),
+        target,
         rendered,
         observed,
         look: look.clone(),

@@ -3,6 +3,7 @@
 //! The work tree may be a stranger's pull request: nothing in it is run, neither hooks nor a
 //! monitor, and no folder of it that looks like a repository counts as one.
 
+mod history;
 mod objects;
 
 use std::io::{self, Read as _, Seek as _};
@@ -154,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    fn run(folder: &Path, words: &[&str]) {
+    pub(super) fn run(folder: &Path, words: &[&str]) {
         let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
         let done = Command::new("git").arg("-C").arg(folder).args(identity).args(words).output();
         let done = done.unwrap();

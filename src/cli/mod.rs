@@ -23,6 +23,7 @@ mod man;
 mod multicall;
 mod passphrase;
 mod plan;
+mod provenance;
 mod quick;
 mod render;
 mod rotate;

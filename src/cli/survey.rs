@@ -9,12 +9,15 @@ use clap::Args;
 
 use super::fleet::{Fleet, count, names};
 use super::live_keys::LiveKeys;
+use super::provenance::provenance;
 use super::{CommandError, Exit, Global};
 use crate::desired::{DesiredHost, DesiredState};
 use crate::event::Sink;
 use crate::model::{HostName, PublicKey};
-use crate::observed::ObservedHost;
-use crate::plan::{AgentSource, HostPlan, Plan, RenderedHost, diff_host, resolve};
+use crate::observed::{ObservedHost, Record, RecordError};
+use crate::plan::{
+    AgentSource, HostPlan, Plan, Provenance, RenderedHost, diff_host, record, resolve,
+};
 use crate::remote::{Connector, Host, Look, observe_all};
 use crate::report::progress::Progress;
 use crate::sys::read_elf;
@@ -74,6 +77,10 @@ pub(super) struct Survey {
     pub(super) looks: BTreeMap<HostName, Look>,
     pub(super) seen: BTreeMap<HostName, (ObservedHost, Host)>,
     pub(super) unread: BTreeMap<HostName, String>,
+    /// What hosts keep about this fleet's last change.
+    pub(super) records: BTreeMap<HostName, Result<Record, RecordError>>,
+    /// Who asks, and from which state of the files.
+    pub(super) provenance: Provenance,
     pub(super) names: BTreeMap<PublicKey, HostName>,
     pub(super) agents: AgentSource,
     pub(super) binaries: BTreeMap<String, PathBuf>,
@@ -163,7 +170,13 @@ impl Survey {
             rendered = fleet.render(&chosen(&state, scope.limit)?, &secrets)?;
         }
         let names = names(&state, vault);
+        let records = seen.iter().filter_map(|(name, (seen, _))| {
+            let text = seen.records.get(state.fleet.as_str())?;
+            Some((name.clone(), Record::parse(&state.fleet, text)))
+        });
         let mut survey = Self {
+            records: records.collect(),
+            provenance: provenance(fleet),
             state,
             secrets,
             rendered,
@@ -226,6 +239,9 @@ impl Survey {
         };
         let target = resolve(host, rendered, seen);
         let mut plan = diff_host(&target, seen, &self.agents, &self.names);
+        let (fleet, made) = (&self.state.fleet, &self.provenance);
+        let wanted = record(fleet, &target, rendered, seen, made, String::new());
+        plan.keep_record(self.records.get(name).and_then(|kept| kept.as_ref().ok()), &wanted);
         plan.bind(&target, rendered, seen, &self.secrets)?;
         Ok(plan)
     }

@@ -5,9 +5,11 @@
 
 mod drops;
 mod parse;
+mod record;
 
 pub use drops::{DropCounts, ObservedDrops};
 pub use parse::{ObserveError, parse};
+pub use record::{Commit, CommitId, Record, RecordError};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

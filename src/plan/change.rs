@@ -193,6 +193,13 @@ pub enum Change {
         /// Destination.
         prefix: IpNet,
     },
+    /// The host begins to keep a record of what wgfleet does there, or writes it anew.
+    Record {
+        /// Where it lies.
+        path: String,
+        /// Whether there was none: [`FileAction::Create`] or [`FileAction::Update`].
+        action: FileAction,
+    },
     /// A unit is enabled, started, or the reverse.
     Unit {
         /// Its name.
@@ -225,6 +232,7 @@ impl Change {
             | Self::Hook { .. }
             | Self::Forward { .. }
             | Self::Firewall { .. }
+            | Self::Record { .. }
             | Self::Unit { .. } => None,
         }
     }

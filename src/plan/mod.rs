@@ -15,6 +15,7 @@ mod lans;
 mod new;
 mod orphan;
 mod quick;
+mod record;
 mod running;
 pub mod stale;
 mod target;
@@ -29,6 +30,7 @@ pub use field::{DeviceField, FieldChange, PeerField};
 pub use forwarding::HEARS_AS_A_ROUTER;
 pub use new::{NewInterface, NewPeer};
 pub use orphan::{Orphan, OrphanKind};
+pub use record::{Provenance, record};
 pub use running::running;
 pub use target::{FIREWALL_FILE, RenderedHost, Target, TargetFile, TargetInterface, resolve};
 

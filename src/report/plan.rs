@@ -240,6 +240,10 @@ fn change(out: &mut String, item: &Change) {
         Change::RemoveRoute { interface, table, prefix } => {
             line(out, Sign::Remove, format_args!("{interface} route {prefix}{}", in_table(*table)));
         }
+        Change::Record { path, action } => {
+            let sign = if *action == FileAction::Create { Sign::Add } else { Sign::Change };
+            line(out, sign, format_args!("record of what wgfleet does here ({path})"));
+        }
         Change::Unit { unit, from, to } => {
             let mut words = Vec::new();
             if from.enabled != to.enabled {

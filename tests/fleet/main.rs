@@ -14,5 +14,6 @@ mod leaving;
 mod lock;
 mod mixed;
 mod reach;
+mod record;
 mod stream;
 mod yard;

@@ -224,8 +224,8 @@ impl World {
                     }
                     self.write_file(path, *action, file);
                 }
-                // It comes with its file.
-                Change::Hook { .. } => {}
+                // Hooks come with their file; what a host keeps is no part of what is compared here.
+                Change::Hook { .. } | Change::Record { .. } => {}
                 Change::Forward { family: Family::V4, on, .. } => self.host.forward_v4 = *on,
                 Change::Forward { family: Family::V6, on, .. } => self.host.forward_v6 = *on,
                 Change::Firewall { digest } => self.host.firewall.clone_from(digest),

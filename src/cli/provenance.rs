@@ -1,0 +1,77 @@
+//! Who runs wgfleet, and from which state of the fleet's files.
+
+use crate::model::Untrusted;
+use crate::plan::Provenance;
+use crate::sys::{Clock as _, SystemClock};
+
+use super::fleet::Fleet;
+use super::git::WorkTree;
+
+/// Where CI systems say for whom they run.
+const ACTORS: [&str; 8] = [
+    "GITHUB_ACTOR",
+    "GITLAB_USER_LOGIN",
+    "GITEA_ACTOR",
+    "BITBUCKET_STEP_TRIGGERER_UUID",
+    "BUILD_USER_ID",
+    "BUILDKITE_BUILD_CREATOR",
+    "CIRCLE_USERNAME",
+    "BUILD_REQUESTEDFOR",
+];
+
+/// Where systems say who has logged in; before sudo(8), if there is one.
+const USERS: [&str; 3] = ["SUDO_USER", "USER", "LOGNAME"];
+
+/// The most characters of a name.
+const LONGEST: usize = 64;
+
+/// Who changes the fleet now, and from what.
+pub(super) fn provenance(fleet: &Fleet) -> Provenance {
+    let loaded = &fleet.loaded;
+    // An inventory on stdin is no file of any commit.
+    let tree = loaded.lock_path.as_ref().and_then(|_| WorkTree::of(&loaded.folder));
+    let tree = tree.filter(|tree| tree.tracks(&loaded.path));
+    Provenance {
+        who: Untrusted::new(who(|name| std::env::var(name).ok())),
+        commit: tree.and_then(|tree| tree.head(&loaded.folder)),
+        generation: None,
+        now: SystemClock.now(),
+    }
+}
+
+/// `user@machine`.
+fn who(variable: impl Fn(&str) -> Option<String>) -> String {
+    let said = ACTORS.iter().chain(&USERS).filter_map(|name| variable(name));
+    let user = said.map(|name| plain(&name)).find(|name| !name.is_empty());
+    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    let machine = plain(&rustix::system::uname().nodename().to_string_lossy());
+    format!("{user}@{machine}")
+}
+
+/// A name as it stands in a record: the letters that names have, and not more of them.
+fn plain(name: &str) -> String {
+    let usual = |c: char| c.is_alphanumeric() || "._+-[]{}@ ".contains(c);
+    name.trim().chars().take(LONGEST).map(|c| if usual(c) { c } else { '?' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ci_systems_name_their_actor_and_others_their_user() {
+        let of = |set: &[(&str, &str)]| {
+            let found = |name: &str| set.iter().find(|(set, _)| *set == name);
+            let who = who(|name| found(name).map(|(_, value)| (*value).to_owned()));
+            who.rsplit_once('@').unwrap().0.to_owned()
+        };
+        assert_eq!(
+            of(&[("USER", "runner"), ("GITHUB_ACTOR", "dependabot[bot]")]),
+            "dependabot[bot]"
+        );
+        assert_eq!(of(&[("USER", "root"), ("SUDO_USER", "ann")]), "ann");
+        assert_eq!(of(&[("USER", " "), ("LOGNAME", "a\u{202e}\nb")]), "a??b");
+        assert!(of(&[]).starts_with("uid "));
+        assert_eq!(of(&[("USER", &"x".repeat(900))]).len(), 64);
+    }
+}

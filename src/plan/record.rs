@@ -1,0 +1,90 @@
+//! What a host is to keep about a change: its record, and when the record alone has to change.
+
+use jiff::Timestamp;
+
+use super::{Change, FileAction, HostPlan, HostState, RenderedHost, Target};
+use crate::desired::secret_digest;
+use crate::model::{FleetName, Untrusted};
+use crate::observed::{Commit, ObservedHost, Record};
+
+/// nftables' name of wgfleet's table.
+const TABLE: &str = "inet wgfleet";
+
+/// Who changes a fleet, and from which state of its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// Who it is, as `user@machine`.
+    pub who: Untrusted,
+    /// The commit that the inventory is at; `None` outside git.
+    pub commit: Option<Commit>,
+    /// The generation of the lock file, where it has one.
+    pub generation: Option<u64>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// The record of a change that makes a host what `target` says.
+#[must_use]
+pub fn record(
+    fleet: &FleetName,
+    target: &Target<'_>,
+    rendered: &RenderedHost,
+    observed: &ObservedHost,
+    provenance: &Provenance,
+    transaction: String,
+) -> Record {
+    let desired = target.desired;
+    let files = target.files.iter();
+    let interfaces = desired.interfaces.iter();
+    Record {
+        version: Record::VERSION,
+        fleet: fleet.clone(),
+        host: desired.name.clone(),
+        transaction,
+        who: provenance.who.clone(),
+        commit: provenance.commit.clone(),
+        generation: provenance.generation,
+        written: provenance.now,
+        ssh: Untrusted::new(desired.ssh.to_string()),
+        r#become: desired.r#become,
+        machine_id: observed.machine_id,
+        host_key: observed.host_key,
+        fingerprint_key: secret_digest(&rendered.key, b""),
+        fingerprints: files.map(|(path, file)| (path.clone(), file.fingerprint)).collect(),
+        interfaces: interfaces.map(|own| (own.name.clone(), own.public_key)).collect(),
+        units: target.units.keys().cloned().collect(),
+        tables: target.firewall.iter().map(|_| TABLE.to_owned()).collect(),
+    }
+}
+
+impl HostPlan {
+    /// Has a host that keeps no record yet write one, and one whose record alone is not what it is to
+    /// be write it anew: a change of anything else renews the record by itself. `kept` is the record
+    /// that it has.
+    pub fn keep_record(&mut self, kept: Option<&Record>, wanted: &Record) {
+        let action = match kept {
+            None => FileAction::Create,
+            Some(kept) if self.changes.is_empty() && !says_the_same(kept, wanted) => {
+                FileAction::Update
+            }
+            Some(_) => return,
+        };
+        if !matches!(self.state, HostState::Unreadable(_)) {
+            let path = Record::path(&wanted.fleet);
+            self.changes.push(Change::Record { path, action });
+        }
+    }
+}
+
+/// Whether two records differ in no more than who wrote them, when and from what.
+fn says_the_same(one: &Record, other: &Record) -> bool {
+    let plain = |record: &Record| Record {
+        transaction: String::new(),
+        who: Untrusted::new(""),
+        commit: None,
+        generation: None,
+        written: Timestamp::UNIX_EPOCH,
+        ..record.clone()
+    };
+    plain(one) == plain(other)
+}
