@@ -30,7 +30,7 @@ pub(super) fn differences(before: &ObservedHost, now: &ObservedHost) -> Vec<Stri
             found.push(path.clone());
         }
     }
-    if before.firewall != now.firewall {
+    if before.firewalls != now.firewalls {
         found.push("masquerading rules".to_owned());
     }
     if before.forward_v4 != now.forward_v4 {
@@ -159,7 +159,7 @@ mod tests {
         let settings: [Change; 17] = [
             |host| host.interfaces.clear(),
             |host| host.files.clear(),
-            |host| host.firewall = None,
+            |host| host.firewalls.clear(),
             |host| host.forward_v4 = false,
             |host| host.forward_v6 = true,
             |host| host.units.clear(),

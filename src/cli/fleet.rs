@@ -152,6 +152,7 @@ impl Fleet {
         secrets: &Unlocked,
     ) -> Result<BTreeMap<HostName, RenderedHost>, CommandError> {
         let renderer = self.renderer()?;
+        let fleet = &self.inventory().fleet.value;
         let render = |host: &&DesiredHost| {
             let mut files = BTreeMap::new();
             for interface in &host.interfaces {
@@ -167,7 +168,7 @@ impl Fleet {
                 files.insert(interface.name.clone(), file);
             }
             let key = Secrets::fingerprint_key(secrets, &host.name)?;
-            Ok((host.name.clone(), RenderedHost { files, key }))
+            Ok((host.name.clone(), RenderedHost { fleet: fleet.clone(), files, key }))
         };
         hosts.par_iter().map(render).collect()
     }

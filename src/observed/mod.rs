@@ -32,8 +32,9 @@ pub struct ObservedHost {
     pub files: BTreeMap<String, ObservedFile>,
     /// State of the units that wgfleet looks at, by name.
     pub units: BTreeMap<String, UnitState>,
-    /// Digest that the live rules of wgfleet's nftables table carry, where there is one.
-    pub firewall: Option<String>,
+    /// The nftables tables of wgfleet's fleets by name, and the digest that the live rules of each
+    /// carry; `None` where they carry none.
+    pub firewalls: BTreeMap<String, Option<String>>,
     /// `net.ipv4.ip_forward`.
     pub forward_v4: bool,
     /// `net.ipv6.conf.all.forwarding`.

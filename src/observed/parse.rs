@@ -123,7 +123,10 @@ impl Reader {
             "record" => self.start_record(rest)?,
             "digest" => self.host.digest = Some(word(rest)?),
             "armed" => self.host.armed = Some(printable(rest.next()?)?),
-            "firewall" => self.host.firewall = Some(printable(rest.next()?)?),
+            "firewall" => {
+                let (table, digest) = (printable(rest.next()?)?, printable(rest.next()?)?);
+                self.host.firewalls.insert(table, Some(digest).filter(|digest| digest != "none"));
+            }
             "unit" => {
                 let name = printable(rest.next()?)?;
                 let state = UnitState { enabled: flag(rest.next()?)?, active: flag(rest.next()?)? };
@@ -387,7 +390,7 @@ mod tests {
                 // What was accepted can be shown.
                 let shown = host.facts.tools.iter().chain(host.units.keys()).chain(host.files.keys());
                 let shown = shown.chain(host.records.keys());
-                for text in shown.chain(&host.armed).chain(&host.firewall) {
+                for text in shown.chain(&host.armed).chain(host.firewalls.keys()) {
                     prop_assert!(!text.chars().any(char::is_control));
                 }
             }

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::field::{DeviceField, FieldChange, PeerField};
-use super::{NewInterface, NewPeer};
+use super::{NewInterface, NewPeer, Rename};
 use crate::model::{Family, Fingerprint, HostName, InterfaceName, PublicKey, Untrusted};
 use crate::observed::{LiveBackend, UnitState};
 
@@ -108,8 +108,12 @@ pub enum Change {
         /// becomes a router itself.
         accept_ra: Vec<InterfaceName>,
     },
+    /// A name that all fleets had gets this fleet's name in it.
+    Rename(Rename),
     /// wgfleet's nftables table is put in place.
     Firewall {
+        /// Its name; of family inet.
+        table: String,
         /// Digest of the rules; `None`: the table is removed.
         digest: Option<String>,
     },
@@ -231,6 +235,7 @@ impl Change {
             | Self::File { .. }
             | Self::Hook { .. }
             | Self::Forward { .. }
+            | Self::Rename(_)
             | Self::Firewall { .. }
             | Self::Record { .. }
             | Self::Unit { .. } => None,

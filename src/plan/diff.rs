@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use super::forwarding::{self, SYSCTL_FILE};
+use super::firewall;
+use super::forwarding;
 use super::hooks;
 use super::quick::QuickDuties;
-use super::target::FIREWALL_FILE;
 use super::{
     AgentSource, Change, DeviceField, DiffLine, Felt, FieldChange, FileAction, HostPlan, HostState,
     NewInterface, NewPeer, PeerField, PeerRef, Target, TargetFile, TargetInterface,
@@ -39,11 +39,11 @@ pub fn diff_host(
             Err(reason) => blocked = blocked.or(Some(reason)),
         }
     }
+    changes.extend(target.renames.list.iter().cloned().map(Change::Rename));
+    let there = target.renames.view(observed);
+    let observed = &*there;
     forwarding(target, observed, &mut changes);
-    let digest = target.firewall.as_ref().map(|(digest, _)| digest);
-    if digest != observed.firewall.as_ref() {
-        changes.push(Change::Firewall { digest: digest.cloned() });
-    }
+    firewall::compare(target, observed, &mut changes);
     for interface in &target.interfaces {
         match observed.interfaces.get(&interface.desired.name) {
             None => {
@@ -119,7 +119,7 @@ fn forwarding(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Ch
             let hears = family == Family::V6;
             let accept_ra = observed.advertised.iter().filter(|_| hears).cloned().collect();
             changes.push(Change::Forward { family, on: true, accept_ra });
-        } else if !wanted && live && forwarding::begun_by_wgfleet(observed, family) {
+        } else if !wanted && live && forwarding::begun_by(&target.names, observed, family) {
             changes.push(Change::Forward { family, on: false, accept_ra: Vec::new() });
         }
     }
@@ -132,7 +132,10 @@ fn peer_ref(key: &PublicKey, names: &BTreeMap<PublicKey, HostName>) -> PeerRef {
 /// Interfaces, files and units of wgfleet that the file does not have any more.
 fn leftovers(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {
     for (path, file) in &observed.files {
-        if target.files.contains_key(path) || !file.public_text.contains(MANAGED) {
+        if target.files.contains_key(path)
+            || !file.public_text.contains(MANAGED)
+            || !target.names.may_own(path, observed)
+        {
             continue;
         }
         let conf = path.strip_prefix("/etc/wireguard/").and_then(|p| p.strip_suffix(".conf"));
@@ -185,8 +188,8 @@ fn files(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>
             && file.public_text.contains(MANAGED)
             && (path.starts_with("/etc/wireguard/")
                 || path.starts_with("/etc/systemd/system/")
-                || [SYSCTL_FILE, FIREWALL_FILE].contains(&path.as_str()));
-        if ours && !target.files.contains_key(path) {
+                || path.starts_with("/etc/sysctl.d/"));
+        if ours && target.names.may_own(path, observed) && !target.files.contains_key(path) {
             let action = FileAction::Remove;
             let (path, diff) = (path.clone(), Vec::new());
             changes.push(Change::File { path, action, fingerprint: None, diff });

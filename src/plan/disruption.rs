@@ -127,7 +127,7 @@ impl Felt {
             }
             Change::RemoveAddress { .. } | Change::RemoveRoute { .. } => self.routes = true,
             Change::Forward { on, .. } => self.routes |= !on,
-            Change::Firewall { digest } => self.routes |= digest.is_none(),
+            Change::Firewall { digest, .. } => self.routes |= digest.is_none(),
             _ => {}
         }
     }

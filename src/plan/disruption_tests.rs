@@ -95,7 +95,7 @@ fn each_change_is_felt_as_what_it_is() {
         ),
         (Change::Forward { family: Family::V4, on: true, accept_ra: vec![] }, Disruption::None),
         (Change::Forward { family: Family::V4, on: false, accept_ra: vec![] }, Disruption::Routes),
-        (Change::Firewall { digest: None }, Disruption::Routes),
+        (Change::Firewall { table: "wgfleet-a".to_owned(), digest: None }, Disruption::Routes),
         (restart, Disruption::Restart),
         (Change::Delete { interface: interface() }, Disruption::Restart),
     ] {

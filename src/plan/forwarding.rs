@@ -6,12 +6,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use super::names::Names;
 use crate::model::{Family, InterfaceName};
-use crate::observed::ObservedHost;
+use crate::observed::{ObservedFile, ObservedHost};
 use crate::topology::Forwarding;
-
-/// Where forwarding is kept for the next boot.
-pub(super) const SYSCTL_FILE: &str = "/etc/sysctl.d/60-wgfleet.conf";
 
 /// `accept_ra` of hosts that route and hear routers all the same; see the kernel's ip-sysctl.
 pub const HEARS_AS_A_ROUTER: u8 = 2;
@@ -27,21 +25,27 @@ fn was_off(family: Family) -> String {
     format!("# before wgfleet: {} = 0", setting(family))
 }
 
-/// Whether forwarding was off before wgfleet turned it on; `None`: wgfleet has not yet.
-fn before(observed: &ObservedHost, family: Family) -> Option<bool> {
-    let text = &observed.files.get(SYSCTL_FILE)?.public_text;
+/// Whether a file keeps forwarding of a family on.
+fn asks(file: &ObservedFile, family: Family) -> bool {
     let on = format!("{} = 1", setting(family));
-    let mut lines = text.lines();
-    lines.any(|line| line == on).then(|| text.lines().any(|line| line == was_off(family)))
+    file.public_text.lines().any(|line| line == on)
 }
 
-/// Whether forwarding of a family is on because wgfleet turned it on.
-pub(super) fn begun_by_wgfleet(observed: &ObservedHost, family: Family) -> bool {
-    before(observed, family) == Some(true)
+/// Whether forwarding was off before wgfleet turned it on, as a file says; `None`: it says nothing of
+/// that family.
+fn before(file: &ObservedFile, family: Family) -> Option<bool> {
+    asks(file, family).then(|| file.public_text.lines().any(|line| line == was_off(family)))
+}
+
+/// Whether forwarding of a family is on because this fleet turned it on, and nobody else's file asks
+/// for it: the fleet that leaves last turns it off.
+pub(super) fn begun_by(names: &Names, observed: &ObservedHost, family: Family) -> bool {
+    let own = names.own_sysctls(observed).and_then(|file| before(file, family));
+    own == Some(true) && !names.other_sysctls(observed).any(|file| asks(file, family))
 }
 
 /// The file of a host that is to forward `wanted`.
-pub(super) fn file(wanted: Forwarding, observed: &ObservedHost) -> String {
+pub(super) fn file(names: &Names, wanted: Forwarding, observed: &ObservedHost) -> String {
     let mut text = String::from("# Managed by wgfleet: this host routes for its peers.\n");
     for (family, wanted, live) in
         [(Family::V4, wanted.v4, observed.forward_v4), (Family::V6, wanted.v6, observed.forward_v6)]
@@ -49,7 +53,11 @@ pub(super) fn file(wanted: Forwarding, observed: &ObservedHost) -> String {
         if !wanted {
             continue;
         }
-        if before(observed, family).unwrap_or(!live) {
+        // Where another fleet turned it on, that fleet knows.
+        let own = names.own_sysctls(observed).and_then(|file| before(file, family));
+        let others = || names.other_sysctls(observed).filter_map(|file| before(file, family));
+        let known = own.or_else(|| others().max());
+        if known.unwrap_or(!live) {
             text.push_str(&was_off(family));
             text.push('\n');
         }
@@ -57,7 +65,7 @@ pub(super) fn file(wanted: Forwarding, observed: &ObservedHost) -> String {
         text.push_str(" = 1\n");
     }
     if wanted.v6 {
-        for interface in kept(observed) {
+        for interface in kept(names, observed) {
             let _ = writeln!(text, "{} = {HEARS_AS_A_ROUTER}", accepts(&interface));
         }
     }
@@ -70,8 +78,8 @@ fn accepts(interface: &InterfaceName) -> String {
 }
 
 /// Interfaces that learn their default route from a router, now or when the file was written.
-fn kept(observed: &ObservedHost) -> BTreeSet<InterfaceName> {
-    let text = observed.files.get(SYSCTL_FILE).map_or("", |file| file.public_text.as_str());
+fn kept(names: &Names, observed: &ObservedHost) -> BTreeSet<InterfaceName> {
+    let text = names.own_sysctls(observed).map_or("", |file| file.public_text.as_str());
     let written = text.lines().filter_map(|line| {
         let name = line.strip_prefix("net/ipv6/conf/")?.strip_suffix("/accept_ra = 2")?;
         name.parse().ok()
@@ -83,42 +91,72 @@ fn kept(observed: &ObservedHost) -> BTreeSet<InterfaceName> {
 mod tests {
     use super::*;
     use crate::model::Fingerprint;
-    use crate::observed::ObservedFile;
 
-    fn with_file(text: &str) -> ObservedHost {
+    fn names(fleet: &str) -> Names {
+        Names::of(&fleet.parse().unwrap())
+    }
+
+    fn add(host: ObservedHost, path: &str, text: &str) -> ObservedHost {
         let file = ObservedFile {
             mode: 0o644,
             root: true,
             fingerprint: Fingerprint::from_bytes([0; 32]),
             public_text: text.to_owned(),
         };
-        let files = [(SYSCTL_FILE.to_owned(), file)].into();
-        ObservedHost { forward_v4: true, forward_v6: true, files, ..ObservedHost::default() }
+        let mut host = ObservedHost { forward_v4: true, forward_v6: true, ..host };
+        host.files.insert(path.to_owned(), file);
+        host
+    }
+
+    fn with_file(text: &str) -> ObservedHost {
+        add(ObservedHost::default(), &names("a").sysctl_file, text)
     }
 
     #[test]
     fn what_was_before_is_remembered_and_a_hand_that_turned_it_on_is_respected() {
-        let wanted = Forwarding { v4: true, v6: true };
+        let (wanted, names) = (Forwarding { v4: true, v6: true }, names("a"));
         let fresh = ObservedHost { forward_v6: true, ..ObservedHost::default() };
-        let first = file(wanted, &fresh);
+        let first = file(&names, wanted, &fresh);
         let after = with_file(&first);
-        assert_eq!(file(wanted, &after), first);
-        assert!(begun_by_wgfleet(&after, Family::V4) && !begun_by_wgfleet(&after, Family::V6));
+        assert_eq!(file(&names, wanted, &after), first);
+        let begun = |host: &ObservedHost, family| begun_by(&names, host, family);
+        assert!(begun(&after, Family::V4) && !begun(&after, Family::V6));
         // A reboot without it, or a hand that turns it off, changes nothing of that.
         let rebooted = ObservedHost { forward_v4: false, forward_v6: false, ..after };
-        assert_eq!(file(wanted, &rebooted), first);
-        assert!(!begun_by_wgfleet(&fresh, Family::V4));
+        assert_eq!(file(&names, wanted, &rebooted), first);
+        assert!(!begun(&fresh, Family::V4));
+    }
+
+    #[test]
+    fn of_two_fleets_the_one_that_leaves_last_turns_it_off() {
+        let (a, b) = (names("a"), names("b"));
+        let wanted = Forwarding { v4: true, v6: false };
+        let first = file(&a, wanted, &ObservedHost::default());
+        let alone = with_file(&first);
+        let second = file(&b, wanted, &alone);
+        assert_eq!(second, first, "b knows from a that it was off before");
+        let both = add(alone, &b.sysctl_file, &second);
+        assert!(!begun_by(&a, &both, Family::V4) && !begun_by(&b, &both, Family::V4));
+        assert_eq!(file(&a, wanted, &both), first);
+        let last = add(ObservedHost::default(), &b.sysctl_file, &second);
+        assert!(begun_by(&b, &last, Family::V4));
+        // What was on before the first one stays on after the last one.
+        let routed = ObservedHost { forward_v4: true, ..ObservedHost::default() };
+        let first = file(&a, wanted, &routed);
+        let second = file(&b, wanted, &with_file(&first));
+        assert!(!first.contains("before wgfleet") && second == first);
     }
 
     #[test]
     fn a_router_that_is_heard_is_heard_after_the_next_boot_too() {
-        let wanted = Forwarding { v4: true, v6: true };
+        let (wanted, names) = (Forwarding { v4: true, v6: true }, names("a"));
         let advertised = ["eth0.100".parse().unwrap()].into();
         let hears = ObservedHost { advertised, ..ObservedHost::default() };
-        let first = file(wanted, &hears);
+        let first = file(&names, wanted, &hears);
         assert!(first.ends_with("\nnet/ipv6/conf/eth0.100/accept_ra = 2\n"), "{first}");
         // Also where the route is away for a moment.
-        assert_eq!(file(wanted, &with_file(&first)), first);
-        assert!(!file(Forwarding { v4: true, v6: false }, &hears).contains("accept_ra"));
+        assert_eq!(file(&names, wanted, &with_file(&first)), first);
+        let v4 = Forwarding { v4: true, v6: false };
+        assert!(!file(&names, v4, &hears).contains("accept_ra"));
     }
 }

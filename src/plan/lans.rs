@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::names::Names;
 use super::running::Seen;
 use crate::check::tables::Tables;
 use crate::inventory::Inventory;
@@ -29,10 +30,11 @@ pub(super) fn settle(
         all.filter(|(_, node)| !known.contains(&node.name)).map(|(id, _)| id).collect();
     let led = Led::new(base, runs, read);
     let tunnels = tunnels(inventory, runs);
+    let fleet = Names::of(&inventory.fleet.value);
     for (net, edges) in &led.nets {
         if net.prefix_len() == 0 {
             for node in edges.owners(read) {
-                exit(runs, node, former.contains(&node), seen);
+                exit(runs, node, former.contains(&node), &fleet, seen);
             }
             continue;
         }
@@ -151,9 +153,9 @@ fn tunnels(inventory: &Inventory, runs: &Topology) -> Vec<IpNet> {
 }
 
 /// Somebody sends it everything: it is an exit where it masquerades, as far as that is known.
-fn exit(runs: &mut Topology, id: NodeId, former: bool, seen: &Seen<'_, '_>) {
+fn exit(runs: &mut Topology, id: NodeId, former: bool, fleet: &Names, seen: &Seen<'_, '_>) {
     let node = &mut runs.nodes[id.0 as usize];
-    let masks = (seen.of)(&node.name).map_or(former, |host| host.firewall.is_some());
+    let masks = (seen.of)(&node.name).map_or(former, |host| fleet.masquerades(host));
     if masks && !node.exit {
         node.exit = true;
         let all = [IpNet::V4(ipnet::Ipv4Net::default()), IpNet::V6(ipnet::Ipv6Net::default())];

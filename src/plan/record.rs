@@ -7,9 +7,6 @@ use crate::desired::secret_digest;
 use crate::model::{FleetName, Untrusted};
 use crate::observed::{Commit, ObservedHost, Record};
 
-/// nftables' name of wgfleet's table.
-const TABLE: &str = "inet wgfleet";
-
 /// Who changes a fleet, and from which state of its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provenance {
@@ -53,7 +50,7 @@ pub fn record(
         fingerprints: files.map(|(path, file)| (path.clone(), file.fingerprint)).collect(),
         interfaces: interfaces.map(|own| (own.name.clone(), own.public_key)).collect(),
         units: target.units.keys().cloned().collect(),
-        tables: target.firewall.iter().map(|_| TABLE.to_owned()).collect(),
+        tables: target.firewall.iter().map(|_| format!("inet {}", target.names.table)).collect(),
     }
 }
 

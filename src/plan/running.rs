@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::names::Names;
 use super::{former, lans};
 use crate::inventory::Inventory;
 use crate::model::{Endpoint, EndpointHost, HostName, InterfaceName, Located, Port, PublicKey};
@@ -139,11 +140,12 @@ pub fn running<'o>(
         interface.peers.sort_by_key(|peer| peer.remote);
         interface.peers.dedup_by_key(|peer| peer.remote);
     }
+    let fleet = Names::of(&inventory.fleet.value);
     for node in &mut runs.nodes {
         let host = (seen.of)(&node.name).filter(|_| matches!(node.kind, NodeKind::Host(_)));
         if let Some(host) = host {
             node.forwards = Forwarding { v4: host.forward_v4, v6: host.forward_v6 };
-            if host.firewall.is_none() {
+            if !fleet.masquerades(host) {
                 node.masquerade.clear();
             }
         }

@@ -1,19 +1,21 @@
 //! What one host is to have once its facts are known: backend, files, units, rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use ipnet::IpNet;
-
 use super::agent::AGENT_FOLDER;
-use super::forwarding::{self, SYSCTL_FILE};
-use super::unit;
+use super::firewall::Firewall;
+use super::names::Names;
+use super::renames::Renames;
+use super::{forwarding, unit};
 use crate::desired::{DesiredHost, DesiredInterface, RenderedFile, secret_digest};
-use crate::model::{Backend, Fingerprint, FingerprintKey, InterfaceName};
+use crate::model::{Backend, Fingerprint, FingerprintKey, FleetName, InterfaceName};
 use crate::observed::{Facts, LiveBackend, ObservedHost, UnitState};
 
 /// The rendered files of one host and the key of its fingerprints.
 pub struct RenderedHost {
+    /// The fleet that the host is of.
+    pub fleet: FleetName,
     /// wg0.conf by interface.
     pub files: BTreeMap<InterfaceName, RenderedFile>,
     /// Key of the fingerprints of this host's files.
@@ -39,8 +41,12 @@ pub struct Target<'a> {
     pub files: BTreeMap<String, TargetFile>,
     /// Units by name.
     pub units: BTreeMap<String, UnitState>,
-    /// nftables rules and the digest that they carry.
-    pub firewall: Option<(String, String)>,
+    /// What it masquerades with.
+    pub firewall: Option<Firewall>,
+    /// The names of what this fleet has there and other fleets have too.
+    pub names: Names,
+    /// What still has a name without the fleet's in it.
+    pub(super) renames: Renames,
     /// Why it cannot be done.
     pub blocked: Option<String>,
     /// What the operator should know.
@@ -86,6 +92,8 @@ pub fn resolve<'a>(
         files: BTreeMap::new(),
         units: BTreeMap::new(),
         firewall: None,
+        names: Names::of(&rendered.fleet),
+        renames: Renames::default(),
         blocked: None,
         notes: Vec::new(),
     };
@@ -123,8 +131,19 @@ pub fn resolve<'a>(
         target.interfaces.push(TargetInterface { desired: interface, backend, quick });
     }
     files(&mut target, rendered, observed);
-    firewall(&mut target, rendered, facts);
+    if let Some(firewall) = Firewall::of(desired, &target.names) {
+        if !facts.has("nft") {
+            target.blocked.get_or_insert_with(|| {
+                "the host has to masquerade, but has no nft(8): install nftables".to_owned()
+            });
+        }
+        let path = target.names.firewall_file.clone();
+        target.add_public(rendered, path, 0o600, firewall.text.clone());
+        target.firewall = Some(firewall);
+    }
     units(&mut target, rendered, facts);
+    target.renames = Renames::of(&target, observed, &rendered.key);
+    target.notes.extend(target.names.left_alone(observed));
     if !facts.has("ip") {
         target.blocked.get_or_insert_with(|| "the host has no ip(8): install iproute2".to_owned());
     }
@@ -199,56 +218,12 @@ fn files(target: &mut Target<'_>, rendered: &RenderedHost, observed: &ObservedHo
     }
     let wanted = target.desired.forwarding;
     if wanted.v4 || wanted.v6 {
-        let text = forwarding::file(wanted, observed);
-        target.add_public(rendered, SYSCTL_FILE.to_owned(), 0o644, text);
+        let text = forwarding::file(&target.names, wanted, observed);
+        target.add_public(rendered, target.names.sysctl_file.clone(), 0o644, text);
         if !observed.facts.systemd {
             target.notes.push("forwarding is on until the next reboot only".to_owned());
         }
     }
-}
-
-/// Where the rules are kept: units load it after they have started their interface.
-pub const FIREWALL_FILE: &str = "/etc/wireguard/wgfleet.nft";
-
-fn firewall(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
-    if target.desired.masquerade.is_empty() {
-        return;
-    }
-    if !facts.has("nft") {
-        target.blocked.get_or_insert_with(|| {
-            "the host has to masquerade, but has no nft(8): install nftables".to_owned()
-        });
-    }
-    let tunnels: Vec<String> =
-        target.desired.interfaces.iter().map(|own| format!("\"{}\"", own.name)).collect();
-    let tunnels = tunnels.join(", ");
-    let mut rules = BTreeSet::new();
-    for rule in &target.desired.masquerade {
-        let family = if matches!(rule.source, IpNet::V4(_)) { "ip" } else { "ip6" };
-        let mut line = format!("oifname != {{ {tunnels} }} {family} saddr {}", rule.source);
-        if !rule.except.is_empty() {
-            let except: Vec<String> = rule.except.iter().map(ToString::to_string).collect();
-            let _ = write!(line, " {family} daddr != {{ {} }}", except.join(", "));
-        }
-        rules.insert(line);
-    }
-    let body = rules.iter().cloned().collect::<Vec<_>>().join("\n");
-    let digest =
-        secret_digest(&FingerprintKey::public(), body.as_bytes()).to_string()[..16].to_owned();
-    let mut text = String::from(
-        "# Managed by wgfleet: traffic of the tunnels leaves with this host's own address.\n\
-         table inet wgfleet\n\
-         delete table inet wgfleet\n\
-         table inet wgfleet {\n\
-         \tchain postrouting {\n\
-         \t\ttype nat hook postrouting priority srcnat; policy accept;\n",
-    );
-    for rule in &rules {
-        let _ = writeln!(text, "\t\t{rule} masquerade comment \"wgfleet-{digest}\"");
-    }
-    text.push_str("\t}\n}\n");
-    target.add_public(rendered, FIREWALL_FILE.to_owned(), 0o600, text.clone());
-    target.firewall = Some((digest, text));
 }
 
 fn units(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
@@ -265,7 +240,7 @@ fn units(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
     for interface in &target.interfaces {
         let name = &interface.desired.name;
         let nft = if target.firewall.is_some() {
-            format!("ExecStartPost=-/usr/sbin/nft -f {FIREWALL_FILE}\n")
+            format!("ExecStartPost=-/usr/sbin/nft -f {}\n", target.names.firewall_file)
         } else {
             String::new()
         };

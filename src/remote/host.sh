@@ -43,6 +43,14 @@ quick() { # up|down IF, whichever of wg-quick and wgfleet is there
 	(umask 022; if have wg-quick; then command wg-quick "$@"; else "$agent" quick "$@"; fi)
 }
 link() { ip link show dev "$1" >/dev/null 2>&1; } # /sys may show another namespace's
+is_table() { # NAME: of some fleet; version 0.1.0 had one for all
+	case $1 in
+	wgfleet) ;;
+	wgfleet-*[!a-z0-9.-]* | wgfleet- | wgfleet-[.-]* | wgfleet-*[.-]) return 1 ;;
+	wgfleet-*) ;;
+	*) return 1 ;;
+	esac
+}
 yes_no() { if "$@"; then say yes; else say no; fi; }
 systemd_runs() { [ -d /run/systemd/system ]; }
 # shellcheck disable=SC2317 # called through yes_no
@@ -190,10 +198,12 @@ state() { # all that is observed
 		claim_of "$f" reverting
 		if lives "$by" || timer_runs "$id"; then say "armed $id"; fi
 	done
-	if have nft; then
-		d=$(nft list table inet wgfleet 2>/dev/null | sed -n 's/.*comment "wgfleet-\([0-9a-f]*\)".*/\1/p' | sort -u | head -n 2 | tr '\n' ,)
-		[ -z "$d" ] || say "firewall ${d%,}"
-	fi
+	! have nft || nft list tables inet 2>/dev/null | while read -r _ _ name; do
+		is_table "$name" || continue
+		d=$(nft list table inet "$name" 2>/dev/null | sed -n 's/.*comment "wgfleet-\([0-9a-f]*\)".*/\1/p' | sort -u | head -n 2 | tr '\n' ,)
+		d=${d%,}
+		say "firewall $name ${d:-none}"
+	done
 	units=
 	for f in /etc/wireguard/*.conf; do
 		[ -f "$f" ] || continue
@@ -201,7 +211,8 @@ state() { # all that is observed
 		case " $wanted " in *" $i "*) ;; *) grep -q 'Managed by wgfleet' "$f" || continue; wanted="$wanted $i" ;; esac
 		show_file "$f"
 	done
-	for f in /etc/wireguard/wgfleet.nft /etc/sysctl.d/60-wgfleet.conf /etc/systemd/system/wg-quick@*.service.d/wgfleet.conf /etc/systemd/system/wgfleet-*.service; do
+	for f in /etc/wireguard/wgfleet.nft /etc/wireguard/wgfleet-*.nft /etc/sysctl.d/60-wgfleet.conf /etc/sysctl.d/60-wgfleet-*.conf \
+		/etc/systemd/system/wg-quick@*.service.d/wgfleet.conf /etc/systemd/system/wgfleet-*.service; do
 		show_file "$f"
 	done
 	if systemd_runs; then
@@ -409,8 +420,8 @@ op() { # one operation, its words already split
 	protect) chmod "$1" "$2" && chown 0:0 "$2" ;;
 	remove) rm -f "$1"; case $1 in *.service.d/*) rmdir "${1%/*}" 2>/dev/null ;; esac; : ;;
 	sysctl) printf '%s\n' "$2" >"/proc/sys/$1" ;;
-	nft) nft -f "$stage/$1" ;;
-	nft-delete) nft delete table inet "${1:-wgfleet}" ;;
+	nft) nft -f "$stage/$1" ;; # all in one transaction, whichever tables it replaces
+	nft-delete) nft delete table inet "$1" ;;
 	reload) systemctl daemon-reload ;;
 	enable) systemctl -q enable "$1" ;;
 	disable) systemctl -q disable "$1" ;;
@@ -588,8 +599,8 @@ snapshot() {
 		remove) old_file "$a" || return 1 ;;
 		protect) old_file "$b" || return 1 ;;
 		sysctl) old=$(cat "/proc/sys/$a") && say "$a $old" >>"$stage/old/sysctls" ;; # read(1) stops after one byte there
-		nft) save_table "${b:-wgfleet}" ;;
-		nft-delete) save_table "${a:-wgfleet}" ;;
+		nft) save_table "$b" && { [ -z "$c" ] || save_table "$c"; } || return 1 ;;
+		nft-delete) save_table "$a" || return 1 ;;
 		enable | disable | start | stop | restart)
 			grep -q "^$a " "$stage/old/units" || say "$a $(unit_state "$a")" >>"$stage/old/units"
 			;;
@@ -610,7 +621,9 @@ old_file() { # PATH
 	if there "$1"; then cp -pP "$1" "$stage/old/file.$files" && say "$files $1" >>"$stage/old/files"; else say "- $1" >>"$stage/old/files"; fi
 }
 
-save_table() { nft list table inet "$1" >"$stage/old/nft.$1" || : >"$stage/old/nft.$1"; } # NAME
+save_table() { # NAME: a word of an operation, and part of a path
+	is_table "$1" && { nft list table inet "$1" >"$stage/old/nft.$1" || : >"$stage/old/nft.$1"; }
+}
 
 valid_mark=net/ipv4/conf/all/src_valid_mark
 
@@ -838,6 +851,7 @@ revert() { # ID, already claimed: takes everything back and says whether that wa
 	if [ ! -d "$stage/old" ] || [ -e "$stage/saving" ]; then finish "$1"; say reverted; return; fi
 	# A version before this one kept neither of them.
 	[ -e "$stage/host.sh" ] || { printf '%s\n' "$self" >"$stage/host.sh"; cp "$stage/ops" "$stage/begun"; }
+	[ ! -e "$stage/old/nft" ] || mv "$stage/old/nft" "$stage/old/nft.wgfleet"
 	! systemd_runs || units 10 hold_unit
 	# First while its file, its tunnel and its unit are there: hooks, rules and DNS are wg-quick's to undo.
 	while read -r verb i; do
@@ -866,8 +880,12 @@ revert() { # ID, already claimed: takes everything back and says whether that wa
 		i=${f##*/} i=${i%.live}
 		within 30 "$1" old_link "$i" || bad="$bad $i"
 	done
-	for f in "$stage"/old/nft.*; do
-		[ ! -e "$f" ] || within 20 "$1" old_table "${f##*/nft.}" || bad="$bad nft"
+	# What comes back before what goes: a table that got another name is never away under both.
+	for had in yes no; do
+		for f in "$stage"/old/nft.*; do
+			if [ ! -e "$f" ] || [ "$(yes_no test -s "$f")" != $had ]; then continue; fi
+			within 20 "$1" old_table "${f##*/nft.}" || bad="$bad nft"
+		done
 	done
 	if [ -e "$stage/old/sysctls" ]; then
 		while read -r name value; do

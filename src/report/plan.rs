@@ -9,7 +9,7 @@ use crate::model::Untrusted;
 use crate::observed::LiveBackend;
 use crate::plan::{
     Change, DiffLine, Felt, FieldChange, FileAction, HookWhen, HostPlan, HostState, NewInterface,
-    PeerRef, Plan,
+    PeerRef, Plan, Rename,
 };
 
 /// What a line does.
@@ -190,19 +190,19 @@ fn change(out: &mut String, item: &Change) {
             let sign = if *on { Sign::Add } else { Sign::Remove };
             line(out, sign, format_args!("forwarding of {family}"));
         }
-        Change::Firewall { digest: Some(_) } => {
-            line(
-                out,
-                Sign::Change,
-                format_args!("masquerading rules (nftables table inet wgfleet)"),
-            );
+        Change::Rename(Rename::Table { from, to }) => {
+            line(out, Sign::Change, format_args!("nftables table inet {from} is renamed {to}"));
         }
-        Change::Firewall { digest: None } => {
-            line(
-                out,
-                Sign::Remove,
-                format_args!("masquerading rules (nftables table inet wgfleet)"),
-            );
+        Change::Rename(Rename::File { from, to, .. }) => {
+            line(out, Sign::Change, format_args!("file {from} is renamed {to}"));
+        }
+        Change::Rename(Rename::Reference { path, to, .. }) => {
+            line(out, Sign::Change, format_args!("file {path} names {to}"));
+        }
+        Change::Firewall { table, digest } => {
+            let sign = if digest.is_some() { Sign::Change } else { Sign::Remove };
+            let what = format_args!("masquerading rules (nftables table inet {table})");
+            line(out, sign, what);
         }
         Change::Create(new) => create(out, new),
         Change::Restart { interface, backend, reason } => {

@@ -107,7 +107,7 @@ fn the_next_change_removes_what_others_left_and_nothing_that_lives() {
     let sandbox = Sandbox::new("dash");
     let payload = encode(&files(), &ops());
     let litter = "mkdir -p /run/wgfleet /etc/systemd/system/wg-quick@wg9.service.d; cd /etc/wireguard
-        touch .wg0.conf.wgfleet wg0.conf.wgfleet-old /etc/sysctl.d/.60-wgfleet.conf.wgfleet
+        touch .wg0.conf.wgfleet wg0.conf.wgfleet-old /etc/sysctl.d/.60-wgfleet-f4.conf.wgfleet
         touch /etc/systemd/system/wg-quick@wg9.service.d/.wgfleet.conf.wgfleet
         cd /run/wgfleet; touch reverted.c0 arming.c0 armed.c0 host.sh host.sh.c0; mkdir c0; touch c0/ops c0/undo";
     assert!(sandbox.sh(litter).status.success());

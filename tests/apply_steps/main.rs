@@ -56,7 +56,8 @@ fn files() -> Vec<(&'static str, String)> {
         ("f0", format!("[Interface]\n# Managed by wgfleet\nPrivateKey = {}\n", k[3])),
         ("f1", "# Managed by wgfleet\n[Service]\n".into()),
         ("f2", format!("[Interface]\nPrivateKey = {}\nAddress = 10.5.0.1/24\nPreUp = sleep 4\nTable = off\n", k[4])),
-        ("wgfleet.nft", "table inet wgfleet\ndelete table inet wgfleet\ntable inet wgfleet {\n chain postrouting {\n  \
+        ("rules.nft", "table inet wgfleet\ndelete table inet wgfleet\ntable inet wgfleet-f4\n\
+                         delete table inet wgfleet-f4\ntable inet wgfleet-f4 {\n chain postrouting {\n  \
                          type nat hook postrouting priority srcnat; policy accept;\n  oifname != \"wg0\" ip saddr 10.9.9.0/24 \
                          masquerade comment \"wgfleet-4567\"\n }\n}\n".into()),
     ]
@@ -71,7 +72,7 @@ fn ops() -> Vec<String> {
         "touch wg5",
         "sysctl net/ipv4/ip_forward 1",
         "sysctl net/ipv6/conf/all/forwarding 1",
-        "nft wgfleet.nft",
+        "nft rules.nft wgfleet-f4 wgfleet",
         "addconf wg0 wg0.add",
         &format!("forget wg0 {k2}"),
         &format!("no-psk wg0 {k1}"),
@@ -95,7 +96,7 @@ fn ops() -> Vec<String> {
         "remove /etc/wireguard/link.conf",
         "protect 600 /etc/wireguard/loose.conf",
         "file f1 644 /etc/systemd/system/wg-quick@wg2.service.d/wgfleet.conf",
-        "prepare f1 644 /etc/sysctl.d/60-wgfleet.conf",
+        "prepare f1 644 /etc/sysctl.d/60-wgfleet-f4.conf",
         "remove /etc/systemd/system/kept.service.d/none.conf",
     ]
     .map(str::to_owned)
@@ -107,11 +108,11 @@ const KEEP: [&str; 4] = [
     "remove /etc/wireguard/old.conf",
     "keep f0 600 /etc/wireguard/wg0.conf",
     "keep f0 600 /etc/wireguard/deep/new.conf",
-    "keep f1 644 /etc/sysctl.d/60-wgfleet.conf",
+    "keep f1 644 /etc/sysctl.d/60-wgfleet-f4.conf",
 ];
 
 /// What the next boot would read of all that [`KEEP`] changes.
-const NEXT_BOOT: &str = "cd /etc/wireguard; sha256sum wg0.conf old.conf deep/new.conf /etc/sysctl.d/60-wgfleet.conf 2>&1";
+const NEXT_BOOT: &str = "cd /etc/wireguard; sha256sum wg0.conf old.conf deep/new.conf /etc/sysctl.d/60-wgfleet-f4.conf 2>&1";
 
 /// Puts an operation that fails at every place in turn.
 fn fail_everywhere(shell: &'static str, bad: &[&str], every: usize) {
@@ -214,10 +215,10 @@ fn the_next_boot_changes_with_the_confirmation_and_not_before() {
     // What cannot be kept is said.
     let sandbox = Sandbox::new("dash");
     assert_eq!(sandbox.host("apply", &["c1", "60"], &encode(&files(), &ops())), "done\n");
-    sandbox.sh("rm /etc/sysctl.d/.60-wgfleet.conf.wgfleet; mount -o remount,ro /etc/sysctl.d");
+    sandbox.sh("rm /etc/sysctl.d/.60-wgfleet-f4.conf.wgfleet; mount -o remount,ro /etc/sysctl.d");
     assert_eq!(
         sandbox.host("confirm", &["c1"], ""),
-        "confirmed, but not for the next boot: /etc/sysctl.d/60-wgfleet.conf\n"
+        "confirmed, but not for the next boot: /etc/sysctl.d/60-wgfleet-f4.conf\n"
     );
 }
 

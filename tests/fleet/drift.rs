@@ -31,7 +31,7 @@ fn what_a_hand_changed_is_seen_and_mended() {
             ("remove-address", "ip address add 10.66.0.1/24 dev wg0".to_owned()),
             ("add-route", "ip -6 route del fd02::/64 dev wg0".to_owned()),
             ("file", "echo '# by hand' >>/etc/wireguard/wg0.conf".to_owned()),
-            ("firewall", "nft flush table inet wgfleet".to_owned()),
+            ("firewall", "nft flush table inet wgfleet-three".to_owned()),
             ("forward", "echo 0 >/proc/sys/net/ipv4/ip_forward".to_owned()),
         ],
         &[
@@ -39,14 +39,14 @@ fn what_a_hand_changed_is_seen_and_mended() {
             ("device", "wg set wg0 listen-port 5555".to_owned()),
             ("add-address", "ip address del 10.10.0.1/24 dev wg0".to_owned()),
             ("file", "chmod 644 /etc/wireguard/wg0.conf".to_owned()),
-            ("firewall", "nft delete table inet wgfleet".to_owned()),
+            ("firewall", "nft delete table inet wgfleet-three".to_owned()),
             ("forward", "echo 0 >/proc/sys/net/ipv6/conf/all/forwarding".to_owned()),
         ],
         &[
             ("change-peer", format!("wg set wg0 peer {frankfurt} preshared-key /dev/null")),
             ("device", "wg genkey >/run/k; wg set wg0 private-key /run/k; rm /run/k".to_owned()),
             ("add-address", "ip -6 address del fd10::1/64 dev wg0".to_owned()),
-            ("file", "rm /etc/sysctl.d/60-wgfleet.conf".to_owned()),
+            ("file", "rm /etc/sysctl.d/60-wgfleet-three.conf".to_owned()),
             ("firewall", "nft flush ruleset".to_owned()),
         ],
         &[

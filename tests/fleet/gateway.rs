@@ -49,7 +49,7 @@ fn forwarding_and_masquerade_come_and_go() {
     yard.misses("lan-oslo-1", "192.168.1.100");
     assert!(yard.holds(
         "paris-gw",
-        "! nft list table inet wgfleet 2>/dev/null && nft list table inet mine"
+        "! nft list table inet wgfleet-pair 2>/dev/null && nft list table inet mine"
     ));
     yard.sh("lan-paris-1", "ip route add default via 192.168.1.1");
     yard.reaches("lan-oslo-1", "192.168.1.100");
@@ -59,7 +59,7 @@ fn forwarding_and_masquerade_come_and_go() {
     yard.settle();
     assert_eq!(yard.sh("paris-gw", FORWARDS), "0\n0\n");
     assert_eq!(yard.sh("oslo-gw", FORWARDS), "1\n0\n");
-    assert!(yard.holds("paris-gw", "test ! -e /etc/sysctl.d/60-wgfleet.conf"));
+    assert!(yard.holds("paris-gw", "test ! -e /etc/sysctl.d/60-wgfleet-pair.conf"));
     yard.reaches("oslo-gw", "10.10.0.1");
     yard.misses("oslo-gw", "192.168.1.100");
 }

@@ -35,7 +35,7 @@ fn hosts_networks_and_rules_go_from_where_they_are_not_wanted() {
     yard.reaches("branch-gw", "10.10.0.1");
     yard.reaches("paris-gw", "10.20.0.2");
     yard.sh("frankfurt-gw", "systemctl is-active wg-quick@wg0 wg-quick@wg1");
-    yard.sh("paris-gw", "nft list table inet wgfleet");
+    yard.sh("paris-gw", "nft list table inet wgfleet-two");
 
     // A host goes.
     yard.write(TWO);
@@ -81,7 +81,7 @@ fn hosts_networks_and_rules_go_from_where_they_are_not_wanted() {
     assert!(yard.holds("frankfurt-gw", gone));
     assert!(yard.holds(
         "paris-gw",
-        "! nft list table inet wgfleet 2>/dev/null && test ! -e /etc/wireguard/wgfleet.nft"
+        "! nft list table inet wgfleet-two 2>/dev/null && test ! -e /etc/wireguard/wgfleet-two.nft"
     ));
     yard.reaches("paris-gw", "10.10.0.2");
 }

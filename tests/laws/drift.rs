@@ -107,7 +107,12 @@ impl World {
                 self.host.units.values_mut().for_each(|unit| *unit = UnitState::default());
             }
             Drift::OtherUnit => self.other_units(),
-            Drift::Firewall => self.host.firewall = Some("0123".to_owned()),
+            Drift::Firewall => {
+                let stray = Some("0123".to_owned());
+                self.host.firewalls.values_mut().for_each(|live| live.clone_from(&stray));
+                // As version 0.1.0 named it.
+                self.host.firewalls.insert("wgfleet".to_owned(), stray);
+            }
             Drift::NoForward => (self.host.forward_v4, self.host.forward_v6) = (false, false),
             _ => {}
         }

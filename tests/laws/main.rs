@@ -2,6 +2,7 @@
 
 mod drift;
 mod fleet;
+mod names;
 mod payload;
 mod plan;
 mod template;

@@ -71,6 +71,7 @@ pub(crate) fn render(state: &DesiredState, host: &DesiredHost, vault: &Vault) ->
         (interface.name.clone(), file)
     };
     RenderedHost {
+        fleet: state.fleet.clone(),
         files: host.interfaces.iter().map(file).collect(),
         key: vault.fingerprint_key(&host.name).expect("a key"),
     }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use proptest::prelude::*;
-use wgfleet::desired::{DesiredInterface, DesiredPeer, DesiredState, Secrets as _};
-use wgfleet::model::{Family, Fingerprint, HostName, InterfaceName, PublicKey};
+use wgfleet::desired::{DesiredInterface, DesiredPeer, DesiredState, Secrets as _, secret_digest};
+use wgfleet::model::{Family, Fingerprint, FingerprintKey, HostName, InterfaceName, PublicKey};
 use wgfleet::observed::{
     Facts, LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
 };
 use wgfleet::plan::{
     AgentSource, Change, DeviceField, FieldChange, FileAction, HostPlan, NewInterface, PeerField,
-    Target, TargetFile, diff_host, resolve,
+    Rename, Target, TargetFile, diff_host, resolve,
 };
 
 use crate::vault::{Vault, bytes, render};
@@ -144,6 +144,45 @@ impl World {
         }
     }
 
+    fn rename(&mut self, rename: &Rename, target: &Target<'_>) {
+        let path = match rename {
+            Rename::Table { from, to } => {
+                let digest = self.host.firewalls.remove(from).expect("it is there");
+                self.host.firewalls.insert(to.clone(), digest);
+                return;
+            }
+            Rename::File { from, to, .. } => {
+                self.host.files.remove(from).expect("it is there");
+                to
+            }
+            Rename::Reference { path, .. } => path,
+        };
+        self.write_file(path, FileAction::Update, &target.files[path]);
+    }
+
+    /// Gives the names and texts that version 0.1.0 gave.
+    pub(crate) fn with_old_names(&mut self, fleet: &str, key: &FingerprintKey) {
+        let old = |text: &str| {
+            let text = text.replace(&format!("wgfleet-{fleet}.nft"), "wgfleet.nft");
+            text.replace(&format!("table inet wgfleet-{fleet}"), "table inet wgfleet")
+        };
+        if let Some(digest) = self.host.firewalls.remove(&format!("wgfleet-{fleet}")) {
+            self.host.firewalls.insert("wgfleet".to_owned(), digest);
+        }
+        let files = std::mem::take(&mut self.host.files).into_iter();
+        self.host.files = files
+            .map(|(path, mut file)| {
+                let text = old(&file.public_text);
+                if text != file.public_text {
+                    file.fingerprint = secret_digest(key, text.as_bytes());
+                    // As a host tells it.
+                    file.public_text = text.replace('\t', "?");
+                }
+                (path.replace(&format!("wgfleet-{fleet}."), "wgfleet."), file)
+            })
+            .collect();
+    }
+
     fn write_file(&mut self, path: &str, action: FileAction, file: &TargetFile) {
         let old = self.host.files.get(path).cloned();
         let mut new = ObservedFile {
@@ -228,7 +267,13 @@ impl World {
                 Change::Hook { .. } | Change::Record { .. } => {}
                 Change::Forward { family: Family::V4, on, .. } => self.host.forward_v4 = *on,
                 Change::Forward { family: Family::V6, on, .. } => self.host.forward_v6 = *on,
-                Change::Firewall { digest } => self.host.firewall.clone_from(digest),
+                Change::Firewall { table, digest: None } => {
+                    self.host.firewalls.remove(table);
+                }
+                Change::Firewall { table, digest } => {
+                    self.host.firewalls.insert(table.clone(), digest.clone());
+                }
+                Change::Rename(rename) => self.rename(rename, target),
                 Change::Create(NewInterface { interface, backend, .. })
                 | Change::Restart { interface, backend, .. } => {
                     self.start(vault, desired(interface), *backend);

@@ -53,7 +53,7 @@ fn runs(fleet: &Fleet) {
     }
     let forward = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding";
     assert_eq!(fleet.sh("tools", forward), "1\n1");
-    let rules = fleet.sh("tools", "nft list table inet wgfleet");
+    let rules = fleet.sh("tools", "nft list table inet wgfleet-ops");
     assert!(rules.contains("masquerade"), "{rules}");
 }
 

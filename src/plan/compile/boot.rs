@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::payload::Compiler;
 use crate::desired::Secrets;
-use crate::plan::{Change, FIREWALL_FILE, FileAction, NewInterface, TargetFile};
+use crate::plan::{Change, FileAction, NewInterface, Rename, TargetFile};
 
 /// Where units and their drop-ins are.
 const UNITS: &str = "/etc/systemd/";
@@ -132,16 +132,18 @@ impl<'a, S: Secrets> Compiler<'a, S> {
                 _ => {}
             }
         }
-        self.files()
-            .into_iter()
-            .filter(|(path, action)| {
-                // A unit's own file has to outlast the unit.
-                let shapes_unit = path.starts_with(UNITS)
-                    && (*action != FileAction::Remove || path.contains(DROP_IN));
-                started.contains(*path) || shapes_unit || (runs_unit && *path == FIREWALL_FILE)
-            })
-            .map(|(path, _)| path)
-            .collect()
+        // A unit's own file has to outlast the unit.
+        let shapes_unit = |path: &str, action: FileAction| {
+            path.starts_with(UNITS) && (action != FileAction::Remove || path.contains(DROP_IN))
+        };
+        let files = self.files();
+        // A unit that loads rules finds them, also after a power cut.
+        runs_unit |= files.iter().any(|(path, action)| shapes_unit(path, *action));
+        let rules = |path: &str| runs_unit && path == self.target.names.firewall_file;
+        let now = files.iter().filter(|(path, action)| {
+            started.contains(*path) || shapes_unit(path, *action) || rules(path)
+        });
+        now.map(|(path, _)| *path).collect()
     }
 
     /// The files that change in content, each once.
@@ -149,12 +151,20 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         let mut seen = BTreeSet::new();
         let changes = self.plan.changes.iter();
         changes
-            .filter_map(|change| match change {
+            .flat_map(|change| match change {
                 Change::File { path, action, .. } if *action != FileAction::Protect => {
-                    Some((path.as_str(), *action))
+                    [Some((path.as_str(), *action)), None]
                 }
-                _ => None,
+                Change::Rename(Rename::File { from, to, .. }) => [
+                    Some((to.as_str(), FileAction::Create)),
+                    Some((from.as_str(), FileAction::Remove)),
+                ],
+                Change::Rename(Rename::Reference { path, .. }) => {
+                    [Some((path.as_str(), FileAction::Update)), None]
+                }
+                _ => [None, None],
             })
+            .flatten()
             .filter(|(path, _)| seen.insert(*path))
             .collect()
     }

@@ -5,7 +5,8 @@ use zeroize::Zeroizing;
 use super::payload::Compiler;
 use crate::desired::Secrets;
 use crate::model::{Family, InterfaceName};
-use crate::plan::{Change, HEARS_AS_A_ROUTER, NewInterface};
+use crate::plan::firewall::removal;
+use crate::plan::{Change, HEARS_AS_A_ROUTER, NewInterface, Rename};
 
 impl<S: Secrets> Compiler<'_, S> {
     pub(super) fn host_settings(&mut self) {
@@ -24,17 +25,25 @@ impl<S: Secrets> Compiler<'_, S> {
                     }
                     self.op(format!("sysctl net/ipv6/conf/all/forwarding {}", u8::from(*on)));
                 }
-                Change::Firewall { digest: Some(_) } => {
-                    if let Some((_, text)) = &self.target.firewall {
-                        let text = Zeroizing::new(text.clone());
-                        let file = self.payload.file("nft", text);
-                        self.op(format!("nft {file}"));
-                    }
-                }
-                Change::Firewall { digest: None } => self.op("nft-delete".to_owned()),
+                Change::Firewall { digest: Some(_), .. } => self.firewall(None),
+                Change::Rename(Rename::Table { from, .. }) => self.firewall(Some(from)),
+                Change::Firewall { digest: None, table } => self.op(format!("nft-delete {table}")),
                 _ => {}
             }
         }
+    }
+
+    /// Puts the rules in place, and takes those away that had another name: all in one transaction, so
+    /// that no packet leaves between them.
+    fn firewall(&mut self, old: Option<&str>) {
+        let (Some(firewall), false) = (&self.target.firewall, self.filters) else { return };
+        self.filters = true;
+        let table = &self.target.names.table;
+        let mut text = old.map(removal).unwrap_or_default();
+        text.push_str(&firewall.text);
+        let file = self.payload.file("nft", Zeroizing::new(text));
+        let old = old.map(|old| format!(" {old}")).unwrap_or_default();
+        self.op(format!("nft {file} {table}{old}"));
     }
 
     /// Units that go down before everything else, or come up after everything else.

@@ -43,9 +43,18 @@ impl Payload {
     ) -> Result<Self, S::Error> {
         let payload =
             Self { files: Vec::new(), ops: Vec::new(), keep: Vec::new(), undo: Vec::new() };
-        let (prepared, installed) = (BTreeMap::new(), BTreeSet::new());
-        let mut compiler =
-            Compiler { payload, prepared, installed, plan, target, rendered, observed, secrets };
+        let (prepared, installed, filters) = (BTreeMap::new(), BTreeSet::new(), false);
+        let mut compiler = Compiler {
+            payload,
+            prepared,
+            installed,
+            filters,
+            plan,
+            target,
+            rendered,
+            observed,
+            secrets,
+        };
         compiler.run()?;
         Ok(compiler.payload)
     }
@@ -116,6 +125,8 @@ pub(super) struct Compiler<'a, S> {
     pub(super) prepared: BTreeMap<&'a str, String>,
     /// The paths of files that are written in the course of the change.
     pub(super) installed: BTreeSet<&'a str>,
+    /// Whether the rules of masquerading are put in place.
+    pub(super) filters: bool,
     pub(super) plan: &'a HostPlan,
     pub(super) target: &'a Target<'a>,
     pub(super) rendered: &'a RenderedHost,
