@@ -12,6 +12,7 @@ use serde_json::json;
 use super::fleet::{Fleet, count};
 use super::interrupt::unless_interrupted;
 use super::lock::FleetLock;
+use super::plan::DetailArgs;
 use super::survey::{BinariesArgs, LimitArgs, LoginArgs, Scope, Survey};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::apply::{Job, Outcome, apply_all};
@@ -39,6 +40,9 @@ pub(super) struct ApplyArgs {
 
     #[command(flatten)]
     binaries: BinariesArgs,
+
+    #[command(flatten)]
+    detail: DetailArgs,
 
     /// A plan saved by `wgfleet plan --out`: refused where anything has moved since
     #[arg(value_name = "PLAN")]
@@ -75,7 +79,7 @@ impl ApplyArgs {
         // A saved plan was reviewed, and is the same byte for byte.
         let reviewed = self.yes && self.plan.is_some();
         if global.format == Format::Human && !reviewed {
-            super::plan::show(global, &plan)?;
+            super::plan::show(global, &plan, self.detail)?;
         }
         let changing = plan.hosts.iter().filter(|host| host.can_apply()).count();
         // A host that is blocked stops nobody else: it is left out, and the exit code says so.
@@ -94,7 +98,8 @@ impl ApplyArgs {
                 .hint(hint));
         }
         if changing > 0 && !self.yes && global.format == Format::Json {
-            anstream::eprint!("{}", crate::report::plan::human(&plan));
+            let text = crate::report::plan::human(&plan, self.detail.detail());
+            anstream::eprint!("{text}");
         }
         if changing > 0 && !self.yes && !ask(changing).await? {
             survey.close().await;

@@ -9,15 +9,32 @@ use super::survey::{BinariesArgs, LimitArgs, LoginArgs, Scope, Survey};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::plan::Plan;
 use crate::report;
+use crate::report::plan::Detail;
+
+/// How much of a plan is shown.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct DetailArgs {
+    /// Show each change of each host, also where many are alike
+    #[arg(long)]
+    verbose: bool,
+}
+
+impl DetailArgs {
+    pub(super) const fn detail(self) -> Detail {
+        if self.verbose { Detail::Each } else { Detail::Grouped }
+    }
+}
 
 /// Show what `wgfleet apply` would change. Logs in to all hosts in parallel; changes nothing.
 ///
 /// A host that cannot be read is reported (exit 4), and nobody loses it as a peer. The plan also says
 /// which flows begin to work and which cease to, and what was assumed of hosts that were not read.
+/// Changes that are alike on many hosts or peers are told once.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   wgfleet plan
   wgfleet plan --limit paris-gw,b7
+  wgfleet plan --verbose                               # each change of each host
   wgfleet plan --detailed-exitcode --out fleet.plan    # in CI
   wgfleet plan --format json | jq '.hosts[].changes'
   wgfleet plan --format json | jq '.reachability.lost'")]
@@ -30,6 +47,9 @@ pub(super) struct PlanArgs {
 
     #[command(flatten)]
     binaries: BinariesArgs,
+
+    #[command(flatten)]
+    detail: DetailArgs,
 
     /// Exit 2 where there is something to change
     #[arg(long)]
@@ -56,7 +76,7 @@ impl PlanArgs {
                 crate::sys::write_atomic(path, &bytes, crate::sys::Mode::Public)
                     .map_err(|error| CommandError::new(Exit::Failed, &error))?;
             }
-            show(global, &plan)?;
+            show(global, &plan, self.detail)?;
             Ok(self.exit(&plan, blocked))
         })
     }
@@ -95,9 +115,9 @@ pub(super) fn encode(plan: &Plan) -> Result<Vec<u8>, CommandError> {
 }
 
 /// Shows a plan on stdout.
-pub(super) fn show(global: &Global, plan: &Plan) -> Result<(), CommandError> {
+pub(super) fn show(global: &Global, plan: &Plan, detail: DetailArgs) -> Result<(), CommandError> {
     let bytes = match global.format {
-        Format::Human => report::plan::human(plan).into_bytes(),
+        Format::Human => report::plan::human(plan, detail.detail()).into_bytes(),
         Format::Json => encode(plan)?,
     };
     super::write_stdout(&bytes)

@@ -9,6 +9,7 @@ use super::apply::{ask, can_ask, exit};
 use super::fleet::{Fleet, count};
 use super::interrupt::{before_anything, unless_interrupted};
 use super::lock::FleetLock;
+use super::plan::DetailArgs;
 use super::rotated::{Story, has_moved};
 use super::survey::{BinariesArgs, LoginArgs, tell_torn};
 use super::turn::Turns;
@@ -35,6 +36,9 @@ pub(super) struct RotateArgs {
 
     #[command(flatten)]
     binaries: BinariesArgs,
+
+    #[command(flatten)]
+    detail: DetailArgs,
 
     /// The hosts
     #[arg(value_name = "HOST", required_unless_present_any = ["all", "older_than"])]
@@ -176,7 +180,7 @@ impl RotateArgs {
         plan: &Plan,
     ) -> Result<(), CommandError> {
         if global.format == Format::Human {
-            super::plan::show(global, plan)?;
+            super::plan::show(global, plan, self.detail)?;
         }
         let strangers = strangers(fleet, names);
         if !strangers.is_empty() {
