@@ -16,4 +16,5 @@ mod mixed;
 mod reach;
 mod record;
 mod stream;
+mod upgrade;
 mod yard;
