@@ -3,11 +3,14 @@
 //! The text comes from the observing part of `src/remote/host.sh`; every line of it is hostile until
 //! [`parse`] has read it.
 
+mod bounds;
 mod drops;
+mod lacking;
 mod parse;
 mod record;
 
 pub use drops::{DropCounts, ObservedDrops};
+pub use lacking::Lacking;
 pub use parse::{ObserveError, parse};
 pub use record::{Commit, CommitId, Record, RecordError};
 

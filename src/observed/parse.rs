@@ -6,6 +6,8 @@ use std::str::{FromStr, SplitAsciiWhitespace};
 
 use ipnet::IpNet;
 
+use super::bounds::{Bounds, Kind};
+use super::lacking::Lacking;
 use super::{
     LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
     UnitState,
@@ -29,39 +31,55 @@ pub enum ObserveError {
         /// Its first characters.
         text: String,
     },
-    /// More lines than any host has reason to send.
-    #[error("the host's answer is longer than {limit} lines")]
-    TooLong {
-        /// The most lines that are read.
+    /// More of something than any host has reason to send.
+    #[error("the host's answer has more than {limit} {what}; no more are read")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The most that are read.
         limit: usize,
     },
+    /// The host has not the programs that it takes to observe it.
+    #[error(transparent)]
+    Lacks(Lacking),
 }
-
-/// The most lines that are read: 100,000 peers with their files.
-const LIMIT: usize = 2_000_000;
 
 /// Reads the text of one observation.
 ///
 /// # Errors
 /// [`ObserveError`]; nothing of a text that is not whole is used.
 pub fn parse(text: &str) -> Result<ObservedHost, ObserveError> {
-    let mut reader = Reader { host: ObservedHost::default(), text: None, ended: false };
+    let mut reader = Reader::default();
     let mut lines = 0;
     for (index, line) in text.lines().enumerate() {
-        if index >= LIMIT {
-            return Err(ObserveError::TooLong { limit: LIMIT });
-        }
+        reader.bounds.take(Kind::Line, 1).ok_or_else(|| reader.bounds.error())?;
         lines = index + 1;
-        if reader.line(line).is_none() {
+        if line.len() > LONGEST_LINE || reader.line(line).is_none() {
+            if reader.bounds.are_passed() {
+                return Err(reader.bounds.error());
+            }
             let text = line.chars().take(60).collect();
             return Err(ObserveError::Line { line: lines, text });
         }
     }
-    if reader.ended { Ok(reader.host) } else { Err(ObserveError::Truncated { lines }) }
+    if !reader.ended {
+        return Err(ObserveError::Truncated { lines });
+    }
+    if reader.lacking.is_empty() {
+        Ok(reader.host)
+    } else {
+        Err(ObserveError::Lacks(reader.lacking))
+    }
 }
 
+/// The most bytes of one line: a peer with 50,000 prefixes.
+const LONGEST_LINE: usize = 1 << 20;
+
+#[derive(Default)]
 struct Reader {
     host: ObservedHost,
+    bounds: Bounds,
+    lacking: Lacking,
     /// What the text lines that follow belong to.
     text: Option<TextOf>,
     ended: bool,
@@ -105,7 +123,11 @@ impl Reader {
         let mut words = line.split_ascii_whitespace();
         let rest = &mut words;
         let facts = &mut self.host.facts;
-        match rest.next()? {
+        let first = rest.next()?;
+        if let Some(kind) = Kind::of(first) {
+            self.bounds.take(kind, 1)?;
+        }
+        match first {
             "observe" => (word::<u32>(rest)? == 1).then_some(())?,
             "now" => self.host.now = word(rest)?,
             "machine" => facts.machine = printable(rest.next()?)?,
@@ -113,6 +135,8 @@ impl Reader {
             "systemd" => facts.systemd = flag(rest.next()?)?,
             "kernel-wireguard" => facts.kernel_wireguard = flag(rest.next()?)?,
             "tun" => facts.tun = flag(rest.next()?)?,
+            "lacks" => self.lacking.add(&printable(rest.next()?)?),
+            "installer" => self.lacking.installer = Some(printable(rest.next()?)?),
             "tool" => facts.tools.extend([printable(rest.next()?)?]),
             "agent" => facts.agent = Some(word(rest)?),
             "forward4" => self.host.forward_v4 = flag(rest.next()?)?,
@@ -265,7 +289,10 @@ impl Reader {
         };
         let allowed_ips = match fields.next()? {
             "(none)" => BTreeSet::new(),
-            list => list.split(',').map(|net| parse_net(net).ok()).collect::<Option<_>>()?,
+            list => {
+                self.bounds.take(Kind::Prefix, list.split(',').count())?;
+                list.split(',').map(|net| parse_net(net).ok()).collect::<Option<_>>()?
+            }
         };
         let latest_handshake = fields.next()?.parse().ok()?;
         let received = fields.next()?.parse().ok()?;
@@ -331,6 +358,51 @@ mod tests {
         );
         let cut = text.strip_suffix("end\n").unwrap();
         assert_eq!(parse(cut), Err(ObserveError::Truncated { lines: 19 }));
+    }
+
+    #[test]
+    fn no_host_fills_the_memory_of_the_plan() {
+        let key = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
+        let head = "observe 1\ninterface wg0 kernel yes 1420\n";
+        let mark = "ab".repeat(32);
+        type Line<'a> = &'a dyn Fn(usize) -> String;
+        let peers: Line<'_> =
+            &|_| format!("peer\twg0\t{key}\tnone\t(none)\t(none)\t0\t0\t0\toff\n");
+        let cases: [(&str, usize, Line<'_>); 7] = [
+            ("peers", 100_000, peers),
+            ("files", 1_000, &|n| format!("file 600 yes {mark} /{n}\n")),
+            ("units", 1_000, &|n| format!("unit {n} no no\n")),
+            ("interfaces", 999, &|n| format!("interface w{n} kernel yes 1420\n")),
+            ("addresses and routes", 200_000, &|_| "route wg0 4 main 10.0.0.0/8\n".to_owned()),
+            ("programs", 100, &|n| format!("tool {n}\n")),
+            ("lines", 1_999_995, &|_| "now 1\n".to_owned()),
+        ];
+        for (what, most, line) in cases {
+            let mut text = String::from(head);
+            (0..most).for_each(|number| text.push_str(&line(number)));
+            assert!(parse(&format!("{text}end\n")).is_ok(), "{what}");
+            (most..most + 5).for_each(|number| text.push_str(&line(number)));
+            let said = parse(&format!("{text}end\n"));
+            assert!(
+                matches!(said, Err(ObserveError::TooMany { what: found, .. }) if found == what),
+                "{said:?}"
+            );
+        }
+        let long = format!(
+            "{head}peer\twg0\t{key}\tnone\t(none)\t{}1.2.3.4/32",
+            "10.0.0.0/8,".repeat(100_000)
+        );
+        assert!(matches!(parse(&long), Err(ObserveError::Line { line: 3, .. })));
+    }
+
+    #[test]
+    fn what_a_host_lacks_is_named_with_what_brings_it() {
+        let said = parse("observe 1\nlacks awk\nlacks setsid\ninstaller apt-get\nend\n");
+        assert_eq!(
+            said.unwrap_err().to_string(),
+            "the host lacks awk and setsid, which wgfleet works with there: run \
+             `apt-get install mawk util-linux` on it"
+        );
     }
 
     #[test]

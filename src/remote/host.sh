@@ -2,7 +2,8 @@
 # through this text, so that nothing in an inventory can become a command, and no secret is ever in
 # an argument. Arguments: this text itself, a verb, its plain words.
 #
-#   observe              stdin: fingerprint key, then "interface NAME" lines; stdout: see observed/parse.rs
+#   observe              stdin: fingerprint key, then "interface NAME" lines, and "text BYTES", the most that
+#                        is told of a file; stdout: see observed/parse.rs
 #   agent MACHINE SHA    stdin: the binary
 #   apply ID SECONDS     stdin: payload (files, "ops", "keep" and "undo"; perhaps "observe", what the verb
 #                        of that name reads, and "expect", the digest that it has to come to); arms the
@@ -61,17 +62,47 @@ hash() { d=$(sha256sum) && d=${d%% *}; } # sets d
 
 show_file() { # PATH: head line, then the content without secrets
 	[ -f "$1" ] && [ ! -L "$1" ] || return 0
-	# shellcheck disable=SC2046 # two words are wanted
-	set -- "$1" $(stat -c '%a %u' "$1")
+	# shellcheck disable=SC2046 # three words are wanted
+	set -- "$1" $(stat -c '%a %u %s' "$1")
 	owner=no; [ "$3" = 0 ] && owner=yes
-	d=$({ printf %s "$key"; cat "$1"; } | sha256sum)
+	# None of wgfleet's own files has as much.
+	d=$({ printf %s "$key"; head -c 67108864 "$1"; } | sha256sum)
 	printf 'file %s %s %s %s\n' "$2" $owner "${d%% *}" "$1"
-	# Settings, and whatever is a key within a comment.
-	awk 'BEGIN { for (n = 0; n < 43; n++) key = key "[A-Za-z0-9+/]"; key = key "=" }
-	{
-		if (tolower($0) ~ /^[ \t]*(privatekey|presharedkey)[ \t]*=/) { match($0, /=[ \t]*/); $0 = substr($0, 1, RSTART + RLENGTH - 1) "(hidden)" }
-		if (c = index($0, "#")) { said = substr($0, c); gsub(key, "(key)", said); $0 = substr($0, 1, c - 1) said }
-		gsub(/[[:cntrl:]]/, "?"); print "| " $0 }' "$1"
+	# Settings, and whatever has the form of a key: public ones stand behind PublicKey. A line that was
+	# cut through is left out, for half a key is none.
+	head -c "$most" "$1" | awk -v size="$4" -v most="$most" '
+	BEGIN { for (n = 0; n < 43; n++) key = key "[A-Za-z0-9+/]"; key = key "=" }
+	function hide(text, word, upper) {
+		if (length(text) < 20) return text
+		gsub(key, word, text)
+		while (match(upper = toupper(text), /AGE-(SECRET-KEY|PLUGIN)-[-A-Z0-9+._]*1[A-Z0-9]+/))
+			text = substr(text, 1, RSTART - 1) word substr(text, RSTART + RLENGTH)
+		return text
+	}
+	function show(text, name, c) {
+		name = tolower(text); sub(/=.*/, "", name); gsub(/[ \t]/, "", name)
+		if (name == "privatekey" || name == "presharedkey") { match(text, /=[ \t]*/); text = substr(text, 1, RSTART + RLENGTH - 1) "(hidden)" }
+		c = index(text, "#")
+		if (!c) c = length(text) + 1
+		text = (name == "publickey" ? substr(text, 1, c - 1) : hide(substr(text, 1, c - 1), "(hidden)")) hide(substr(text, c), "(key)")
+		gsub(/[[:cntrl:]]/, "?", text); print "| " text
+	}
+	function line(text) {
+		if (inside) { if (!(c = index(text, "-----END "))) return; inside = 0; sub(/.*-----END [^-]*(-----)?/, "", text); if (text == "") return }
+		if (match(text, /-----BEGIN [A-Z0-9 ]*(PRIVATE KEY|AGE ENCRYPTED)/)) {
+			rest = substr(text, RSTART + 11)
+			inside = !index(rest, "-----END ")
+			if (inside) rest = ""; else sub(/.*-----END [^-]*(-----)?/, "", rest)
+			text = substr(text, 1, RSTART - 1) (index(substr(text, 1, RSTART), "#") ? "(key)" : "(hidden)") rest
+		}
+		show(text)
+	}
+	NR > 1 { line(last) }
+	{ last = $0 }
+	END {
+		if (size <= most && NR) line(last)
+		if (size > most) print "| (the file goes on: it has " size " bytes)"
+	}'
 }
 
 # A tunnel of wgfleet's own leaves a mark: its process id and its start time, which together mean one
@@ -168,14 +199,31 @@ state_digest() {
 		END { if (ended) { printf "digest "; fflush(); close(sum); print "end" } }'
 }
 
+# What this script is made of; a host without one of them can neither be observed nor changed.
+tools="awk cat chmod chown cmp cp cut date dd df du grep head ln mkdir mv readlink rm rmdir sed setsid
+	sha256sum sleep sort stat sync tr uname"
+
+lacking() { # says what of that is not there
+	lacks=
+	for t in $tools; do have "$t" || { say "lacks $t"; lacks=1; }; done
+	[ -n "$lacks" ] || return 1
+	for t in apt-get dnf yum apk zypper pacman; do ! have $t || { say "installer $t"; break; }; done
+}
+
 observe() {
 	read -r key || exit 9
+	lacks=$(lacking) && { printf 'observe 1\n%s\nend\n' "$lacks"; return; }
 	{ printf '%s\n' "$key"; state; } | state_digest
 }
 
 state() { # all that is observed
-	wanted=
-	while read -r word name; do [ "$word" != interface ] || wanted="$wanted $name"; done
+	wanted='' most=1048576
+	while read -r word name; do
+		case $word in
+		interface) wanted="$wanted $name" ;;
+		text) case $name in *[!0-9]* | '') ;; *) most=$name ;; esac ;;
+		esac
+	done
 	say observe 1
 	date '+now %s'
 	d=$(uname -rm)
@@ -237,7 +285,9 @@ state() { # all that is observed
 			case $i in *[!A-Za-z0-9_=+.-]* | [-.]*) continue ;; esac
 			show_link "$i" || continue
 			shown="$shown$i "
-			[ ! -f "/etc/wireguard/$i.conf" ] || confs="$confs /etc/wireguard/$i.conf"
+			# One that is longer than what is told of it is none of wgfleet's.
+			[ -f "/etc/wireguard/$i.conf" ] && [ "$(stat -L -c %s "/etc/wireguard/$i.conf")" -le "$most" ] &&
+				confs="$confs /etc/wireguard/$i.conf"
 		done
 		# Private keys end here; preshared keys are compared here.
 		# shellcheck disable=SC2086 # one word for each file

@@ -9,6 +9,7 @@ mod disk;
 mod hanging;
 mod observing;
 mod sandbox;
+mod telling;
 
 use std::fmt::Write as _;
 use std::process::{Child, Command};
