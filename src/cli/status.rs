@@ -51,6 +51,7 @@ impl StatusArgs {
                 // Files are not compared here.
                 key: FingerprintKey::public(),
                 interfaces: host.interfaces.iter().map(|own| own.name.clone()).collect(),
+                peers: host.interfaces.iter().map(|own| own.peers.len()).sum(),
             })
             .collect();
         let patience = Duration::from_secs(self.login.connect_timeout.max(1));

@@ -14,11 +14,11 @@ use super::{CommandError, Exit, Global};
 use crate::desired::{DesiredHost, DesiredState};
 use crate::event::Sink;
 use crate::model::{HostName, PublicKey};
-use crate::observed::{ObservedHost, Record, RecordError};
+use crate::observed::{ObserveError, ObservedHost, Record, RecordError};
 use crate::plan::{
-    AgentSource, HostPlan, Plan, Provenance, RenderedHost, diff_host, record, resolve,
+    AgentSource, HostPlan, HostState, Plan, Provenance, RenderedHost, diff_host, record, resolve,
 };
-use crate::remote::{Connector, Host, Look, observe_all};
+use crate::remote::{Connector, Host, Look, RemoteError, observe_all};
 use crate::report::progress::Progress;
 use crate::sys::read_elf;
 use crate::vault::{Identities, Unlocked, Vault};
@@ -81,6 +81,8 @@ pub(super) struct Survey {
     pub(super) records: BTreeMap<HostName, Result<Record, RecordError>>,
     /// Who asks, and from which state of the files.
     pub(super) provenance: Provenance,
+    /// Those of `unread` that were reached, and lack what it takes to observe them.
+    pub(super) lacking: BTreeSet<HostName>,
     pub(super) names: BTreeMap<PublicKey, HostName>,
     pub(super) agents: AgentSource,
     pub(super) binaries: BTreeMap<String, PathBuf>,
@@ -144,6 +146,7 @@ impl Survey {
                     r#become: host.r#become,
                     key,
                     interfaces: host.interfaces.iter().map(|own| own.name.clone()).collect(),
+                    peers: host.interfaces.iter().map(|own| own.peers.len()).sum(),
                 };
                 Some((host.name.clone(), look))
             })
@@ -156,10 +159,14 @@ impl Survey {
         let asked = looks.values().cloned().collect();
         let observed = observe_all(&connector, asked, scope.login.parallel, &sink).await;
         let (mut seen, mut unread) = (BTreeMap::new(), BTreeMap::new());
+        let mut lacking = BTreeSet::new();
         for observing in observed {
             match observing.seen {
                 Ok(pair) => drop(seen.insert(observing.name, pair)),
                 Err(error) => {
+                    if matches!(error, RemoteError::Answer(ObserveError::Lacks(_))) {
+                        lacking.insert(observing.name.clone());
+                    }
                     unread.insert(observing.name, crate::remote::describe(&error));
                 }
             }
@@ -183,6 +190,7 @@ impl Survey {
             looks,
             seen,
             unread,
+            lacking,
             names,
             agents: AgentSource::default(),
             binaries: BTreeMap::new(),
@@ -235,7 +243,11 @@ impl Survey {
         let pair = self.seen.get(name).zip(self.rendered.get(name));
         let Some(((seen, _), rendered)) = pair else {
             let reason = self.unread.get(name).cloned().unwrap_or_default();
-            return Ok(HostPlan::unreadable(host, reason));
+            let mut plan = HostPlan::unreadable(host, reason.clone());
+            if self.lacking.contains(name) {
+                plan.state = HostState::Blocked(reason);
+            }
+            return Ok(plan);
         };
         let target = resolve(host, rendered, seen);
         let mut plan = diff_host(&target, seen, &self.agents, &self.names);

@@ -81,7 +81,9 @@ mod tests {
     fn the_command_is_that_of_the_host() {
         let said = |programs: &[&str], installer: Option<&str>| {
             let mut lacking = Lacking::default();
-            programs.iter().for_each(|program| lacking.add(program));
+            for program in programs {
+                lacking.add(program);
+            }
             lacking.installer = installer.map(str::to_owned);
             lacking.to_string()
         };

@@ -360,12 +360,13 @@ mod tests {
         assert_eq!(parse(cut), Err(ObserveError::Truncated { lines: 19 }));
     }
 
+    type Line<'a> = &'a dyn Fn(usize) -> String;
+
     #[test]
     fn no_host_fills_the_memory_of_the_plan() {
         let key = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
         let head = "observe 1\ninterface wg0 kernel yes 1420\n";
         let mark = "ab".repeat(32);
-        type Line<'a> = &'a dyn Fn(usize) -> String;
         let peers: Line<'_> =
             &|_| format!("peer\twg0\t{key}\tnone\t(none)\t(none)\t0\t0\t0\toff\n");
         let cases: [(&str, usize, Line<'_>); 7] = [

@@ -4,6 +4,7 @@
 
 mod observe;
 mod session;
+mod shell;
 
 pub(crate) use observe::describe;
 pub use observe::{Look, Observing, observe_all, observe_host};

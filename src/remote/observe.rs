@@ -29,10 +29,22 @@ pub struct Look {
     pub key: FingerprintKey,
     /// The interfaces that the inventory gives it.
     pub interfaces: Vec<InterfaceName>,
+    /// How many peers they have together; by that the host's answer is limited.
+    pub peers: usize,
 }
 
+/// The most bytes that a host may answer with, and the most on top of that for each of its peers.
+const MOST_BYTES: usize = 16 << 20;
+const MOST_BYTES_OF_A_PEER: usize = 4 << 10;
+
+/// The most bytes that it may tell of one file, and on top of that for each of its peers; a rendered
+/// file has at most as many.
+const MOST_TEXT: usize = 1 << 20;
+const MOST_TEXT_OF_A_PEER: usize = 1 << 10;
+
 impl Look {
-    /// What the verb `observe` reads: the fingerprint key, which is a secret, and the interfaces.
+    /// What the verb `observe` reads: the fingerprint key, which is a secret, the interfaces, and
+    /// how much of a file is told.
     #[must_use]
     pub fn stdin(&self) -> Zeroizing<String> {
         let mut stdin = Zeroizing::new(String::with_capacity(128 + self.interfaces.len() * 32));
@@ -40,7 +52,12 @@ impl Look {
         for interface in &self.interfaces {
             let _ = writeln!(stdin, "interface {interface}");
         }
+        let _ = writeln!(stdin, "text {}", MOST_TEXT + MOST_TEXT_OF_A_PEER * self.peers);
         stdin
+    }
+
+    fn most(&self) -> u64 {
+        (MOST_BYTES + MOST_BYTES_OF_A_PEER * self.peers) as u64
     }
 }
 
@@ -59,7 +76,7 @@ pub struct Observing {
 /// [`RemoteError`]; an answer that is not whole counts as none.
 pub async fn observe_host(host: &Host, look: &Look) -> Result<ObservedHost, RemoteError> {
     let stdin = look.stdin();
-    let reply = host.run("observe", &[], stdin.as_bytes(), LOOK_LIMIT).await?;
+    let reply = host.run_up_to("observe", &[], stdin.as_bytes(), LOOK_LIMIT, look.most()).await?;
     if !reply.status.success() {
         let text = if reply.stderr.is_empty() { reply.status.to_string() } else { reply.stderr };
         return Err(RemoteError::Host(text));

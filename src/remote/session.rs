@@ -6,11 +6,11 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::HOST_SCRIPT;
+use super::shell;
 use crate::model::{Become, SshTarget, Untrusted};
+use crate::sys::RunFolder;
 
 /// Why something on a host did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,20 @@ pub enum RemoteError {
     /// Nothing came back in time.
     #[error("no answer within {0} s")]
     Timeout(u64),
+    /// No private folder for the control sockets can be made.
+    #[error("failed to make a private folder for ssh's control sockets")]
+    Folder(#[source] std::io::Error),
+    /// The host sends more than any host has reason to.
+    #[error("the host's answer is longer than {0} bytes")]
+    TooLong(u64),
+    /// The login shell did not run the script; what it printed instead.
+    #[error(
+        "the login shell ended before it ran wgfleet's command{}: let `ssh` run `sh -c true` there; \
+         startup files such as ~/.bashrc, ~/.zshenv or ~/.cshrc must neither exit nor read their \
+         input where the shell is not interactive, and the user needs a shell that takes commands",
+        if .0.is_empty() { String::new() } else { format!(" (it printed: {})", .0) }
+    )]
+    Startup(String),
     /// The host's side failed.
     #[error("the host said: {0}")]
     Host(String),
@@ -41,7 +55,7 @@ pub struct Connector {
     /// Configuration file for ssh(1).
     ssh_config: Option<PathBuf>,
     /// Folder of the control sockets; gone with the connector.
-    control: TempDir,
+    control: RunFolder,
     /// How long a connection may take to come up, and how long a silent one is believed in.
     patience: Duration,
 }
@@ -53,19 +67,8 @@ const IDLE_LIMIT: NonZeroUsize = NonZeroUsize::new(30).unwrap();
 /// and ssh(1) adds to it while it makes one.
 const LONGEST_FOLDER: usize = 55;
 
-/// The most bytes that one answer may have.
-const ANSWER_LIMIT: u64 = 256 << 20;
-
-/// Becomes root as the host allows, then runs the script. `$1` is the script, the rest its words.
-const BECOME_AUTO: &str = r#"if [ "$(id -u)" = 0 ]; then exec sh -c "$1" wgfleet "$@"
-elif command -v sudo >/dev/null 2>&1; then exec sudo -n sh -c "$1" wgfleet "$@"
-elif command -v doas >/dev/null 2>&1; then exec doas -n sh -c "$1" wgfleet "$@"
-else echo "the login user is not root, and there is neither sudo nor doas" >&2; exit 77; fi"#;
-const BECOME_NONE: &str = r#"exec sh -c "$1" wgfleet "$@""#;
-const BECOME_SUDO: &str = r#"if command -v sudo >/dev/null 2>&1; then exec sudo -n sh -c "$1" wgfleet "$@"
-else echo "the inventory says \`become: sudo\`, and there is no sudo" >&2; exit 77; fi"#;
-const BECOME_DOAS: &str = r#"if command -v doas >/dev/null 2>&1; then exec doas -n sh -c "$1" wgfleet "$@"
-else echo "the inventory says \`become: doas\`, and there is no doas" >&2; exit 77; fi"#;
+/// The most bytes that the answer to a change may have: some words.
+const SHORT_ANSWER: u64 = 1 << 20;
 
 impl Connector {
     /// Prepares connections; `ssh_config` replaces ~/.ssh/config.
@@ -73,11 +76,7 @@ impl Connector {
     /// # Errors
     /// Where no private folder for the control sockets can be made.
     pub fn new(ssh_config: Option<PathBuf>, patience: Duration) -> Result<Self, RemoteError> {
-        let mut named = tempfile::Builder::new();
-        let mut control = named.prefix("wgfleet-").tempdir()?;
-        if control.path().as_os_str().len() > LONGEST_FOLDER {
-            control = named.tempdir_in("/tmp")?;
-        }
+        let control = RunFolder::new(LONGEST_FOLDER).map_err(RemoteError::Folder)?;
         Ok(Self { ssh_config, control, patience })
     }
 
@@ -141,7 +140,22 @@ impl Host {
         stdin: &[u8],
         limit: Duration,
     ) -> Result<Reply, RemoteError> {
-        tokio::time::timeout(limit, self.run_unlimited(verb, words, stdin))
+        self.run_up_to(verb, words, stdin, limit, SHORT_ANSWER).await
+    }
+
+    /// The same with an answer of at most `most` bytes.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_up_to(
+        &self,
+        verb: &str,
+        words: &[&str],
+        stdin: &[u8],
+        limit: Duration,
+        most: u64,
+    ) -> Result<Reply, RemoteError> {
+        tokio::time::timeout(limit, self.run_unlimited(verb, words, stdin, most))
             .await
             .map_err(|_| RemoteError::Timeout(limit.as_secs()))?
     }
@@ -151,17 +165,20 @@ impl Host {
         verb: &str,
         words: &[&str],
         stdin: &[u8],
+        most: u64,
     ) -> Result<Reply, RemoteError> {
-        let wrapper = match self.r#become {
-            Become::Auto => BECOME_AUTO,
-            Become::None => BECOME_NONE,
-            Become::Sudo => BECOME_SUDO,
-            Become::Doas => BECOME_DOAS,
+        let r#become = match self.r#become {
+            Become::Auto => "auto",
+            Become::None => "none",
+            Become::Sudo => "sudo",
+            Become::Doas => "doas",
         };
+        let script = shell::script();
+        let size = script.len().to_string();
         let mut child = self
             .session
             .command("sh")
-            .args(["-c", wrapper, "wgfleet", HOST_SCRIPT, verb])
+            .args(["-c", shell::LOADER, "wgfleet", r#become, &size, verb])
             .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -171,20 +188,42 @@ impl Host {
             .map_err(RemoteError::Broken)?;
         let missing = || std::io::Error::other("ssh gave no pipe");
         let mut input = child.stdin().take().ok_or_else(missing)?;
-        let mut output = child.stdout().take().ok_or_else(missing)?.take(ANSWER_LIMIT);
-        let mut errors = child.stderr().take().ok_or_else(missing)?.take(64 << 10);
+        let mut output = child.stdout().take().ok_or_else(missing)?.take(most + 1);
+        let mut errors = child.stderr().take().ok_or_else(missing)?;
         let write = async {
             // A host's side that ends early says why on its own; the broken pipe adds nothing.
-            let _ = input.write_all(stdin).await;
+            if input.write_all(script.as_bytes()).await.is_ok() {
+                let _ = input.write_all(stdin).await;
+            }
             drop(input);
+            Ok(())
         };
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let ((), read, complained) =
-            tokio::join!(write, output.read_to_end(&mut stdout), errors.read_to_end(&mut stderr));
-        read?;
-        complained?;
+        let read = async {
+            output.read_to_end(&mut stdout).await?;
+            if stdout.len() as u64 > most {
+                // It may go on for ever, so nothing is waited for.
+                return Err(RemoteError::TooLong(most));
+            }
+            Ok(())
+        };
+        let complain = async {
+            (&mut errors).take(64 << 10).read_to_end(&mut stderr).await?;
+            // What is not read would hold the host's side up.
+            tokio::io::copy(&mut errors, &mut tokio::io::sink()).await?;
+            Ok(())
+        };
+        tokio::try_join!(write, read, complain)?;
         let status = child.wait().await.map_err(RemoteError::Broken)?;
-        Ok(Reply { stdout: text(stdout), stderr: clean(&String::from_utf8_lossy(&stderr)), status })
+        let stderr = clean(&String::from_utf8_lossy(&stderr));
+        match shell::answer(stdout) {
+            Ok(answer) => Ok(Reply { stdout: text(answer), stderr, status }),
+            Err(stdout) => {
+                let mut printed = vec![clean(&String::from_utf8_lossy(&stdout)), stderr];
+                printed.retain(|text| !text.is_empty());
+                Err(RemoteError::Startup(printed.join("; ")))
+            }
+        }
     }
 
     /// Whether the connection's master still runs.

@@ -196,9 +196,9 @@ mod tests {
         let second = RunFolder::new_in(parent.path()).unwrap();
         assert!(folder.path().exists() && second.path().exists());
         let left = folder.path().to_owned();
-        let RunFolder { folder, _lock } = folder;
+        let RunFolder { folder, _lock: lock } = folder;
         let _ = folder.keep();
-        drop((_lock, listener));
+        drop((lock, listener));
         let _third = RunFolder::new_in(parent.path()).unwrap();
         assert!(!left.exists() && !at("wgfleet-OldRun").exists() && second.path().exists());
     }

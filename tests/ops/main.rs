@@ -12,6 +12,7 @@ mod confirming;
 mod cut_short;
 mod fleet;
 mod full_tunnel;
+mod logins;
 mod meanwhile;
 mod phone;
 mod rolled_back;
