@@ -26,6 +26,7 @@ mod yaml;
 pub use allocate::{allocate, usable};
 pub use lock::{Lock, LockError, MAX_LOCK_BYTES};
 pub use reader::{Parsed, Reader, parse};
+pub use secret::keys_in;
 pub use select::Index;
 pub use yaml::MAX_FILE_BYTES;
 

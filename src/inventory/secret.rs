@@ -17,7 +17,8 @@ const fn is_base64(byte: u8) -> bool {
 /// Every stretch of a text that has the form of a secret: `WireGuard` keys except values of
 /// `public_key`, age's identities, private keys in PEM, and tokens that people paste by mistake.
 /// In order, and none within another.
-pub(super) fn keys_in(text: &str) -> Vec<Range<usize>> {
+#[must_use]
+pub fn keys_in(text: &str) -> Vec<Range<usize>> {
     let mut found = blocks(text);
     found.extend(wireguard_keys(text));
     found.extend(PREFIXED.iter().flat_map(|prefix| prefixed(text, prefix)));

@@ -1,5 +1,7 @@
 //! One change to one host.
 
+use std::fmt;
+
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,7 @@ use crate::observed::{LiveBackend, UnitState};
 
 /// A peer as people know it and as machines do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PeerRef {
     /// Its name in the inventory; `None` where no name belongs to the key.
     pub name: Option<HostName>,
@@ -17,8 +20,18 @@ pub struct PeerRef {
     pub key: PublicKey,
 }
 
+impl fmt::Display for PeerRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => f.pad(name.as_str()),
+            None => self.key.fmt(f),
+        }
+    }
+}
+
 /// One line of a file's diff.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DiffLine {
     /// `+`, `-` or a blank.
     pub sign: char,
@@ -50,7 +63,7 @@ pub enum FileAction {
 }
 
 /// When a hook runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HookWhen {
     /// Before the interface comes up.
@@ -63,9 +76,22 @@ pub enum HookWhen {
     PostDown,
 }
 
+impl HookWhen {
+    /// When it runs, in words.
+    #[must_use]
+    pub fn of(self, interface: &InterfaceName) -> String {
+        match self {
+            Self::PreUp => format!("before {interface} comes up"),
+            Self::PostUp => format!("after {interface} comes up"),
+            Self::PreDown => format!("before {interface} goes down"),
+            Self::PostDown => format!("after {interface} goes down"),
+        }
+    }
+}
+
 /// One change to one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "change")]
+#[serde(rename_all = "kebab-case", tag = "change", deny_unknown_fields)]
 pub enum Change {
     /// wgfleet's own binary is pushed.
     PushAgent {
@@ -82,12 +108,14 @@ pub enum Change {
         action: FileAction,
         /// Keyed digest of the content that is written; `None` where it is removed.
         fingerprint: Option<Fingerprint>,
-        /// The difference, secrets hidden; empty where only secrets differ. Of a new file, what no other
-        /// change says.
+        /// The difference, secrets hidden, without what other changes of the host say.
         diff: Vec<DiffLine>,
+        /// Lines that come or go and that other changes say, so that `diff` does not have them. Where
+        /// there are none and `diff` is empty, only secrets differ.
+        said: usize,
     },
-    /// A command that the host runs as root in the course of an interface's life begins or ceases
-    /// to be there.
+    /// A command that the host runs as root in the course of an interface's life comes, goes, or
+    /// stays and runs in the course of this very change.
     Hook {
         /// The interface.
         interface: InterfaceName,
@@ -95,8 +123,11 @@ pub enum Change {
         when: HookWhen,
         /// The command, keys hidden.
         command: Untrusted,
-        /// Whether it comes; otherwise it goes.
+        /// Whether it comes or stays; otherwise it goes.
         comes: bool,
+        /// Whether it runs in the course of this change; otherwise when the interface comes up or goes
+        /// down the next time.
+        now: bool,
     },
     /// The kernel forwards packets of a family, or no longer does.
     Forward {

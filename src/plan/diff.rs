@@ -4,24 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
+use super::files::{self, MANAGED};
 use super::firewall;
 use super::forwarding;
 use super::hooks;
+use super::mask::mask;
 use super::quick::QuickDuties;
 use super::{
-    AgentSource, Change, DeviceField, DiffLine, Felt, FieldChange, FileAction, HostPlan, HostState,
-    NewInterface, NewPeer, PeerField, PeerRef, Target, TargetFile, TargetInterface,
+    AgentSource, Change, DeviceField, Felt, FieldChange, HostPlan, HostState, NewInterface,
+    NewPeer, PeerField, PeerRef, Target, TargetInterface,
 };
 use crate::desired::{DesiredPeer, EPOCH_LINE};
 use crate::model::{
     Endpoint, EndpointHost, Family, HostName, InterfaceName, PublicKey, RouteTable,
 };
-use crate::observed::{
-    ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk, UnitState,
-};
-
-/// The line by which wgfleet knows its own files.
-const MANAGED: &str = "Managed by wgfleet";
+use crate::observed::{ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk, UnitState};
 
 /// What is to be done to one host. `names` gives the names that keys have or had.
 #[must_use]
@@ -57,7 +54,7 @@ pub fn diff_host(
     }
     leftovers(target, observed, &mut changes);
     hooks::compare(target, observed, &mut changes);
-    files(target, observed, &mut changes);
+    files::compare(target, observed, &mut changes);
     for (unit, to) in &target.units {
         let from = observed.units.get(unit).copied().unwrap_or_default();
         if from != *to {
@@ -165,84 +162,6 @@ fn leftovers(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Cha
     }
 }
 
-fn files(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {
-    for (path, file) in &target.files {
-        let seen = observed.files.get(path);
-        let action = match seen {
-            None => FileAction::Create,
-            Some(seen) if seen.fingerprint != file.fingerprint => FileAction::Update,
-            Some(seen) if seen.mode != file.mode || !seen.root => FileAction::Protect,
-            Some(_) => continue,
-        };
-        let diff = match action {
-            FileAction::Update => text_diff(seen, file),
-            FileAction::Create => created(file),
-            FileAction::Protect | FileAction::Remove => Vec::new(),
-        };
-        let fingerprint = Some(file.fingerprint);
-        changes.push(Change::File { path: path.clone(), action, fingerprint, diff });
-    }
-    for (path, file) in &observed.files {
-        // An operation's words have no blanks: such a file is somebody's copy.
-        let ours = !path.contains(char::is_whitespace)
-            && file.public_text.contains(MANAGED)
-            && (path.starts_with("/etc/wireguard/")
-                || path.starts_with("/etc/systemd/system/")
-                || path.starts_with("/etc/sysctl.d/"));
-        if ours && target.names.may_own(path, observed) && !target.files.contains_key(path) {
-            let action = FileAction::Remove;
-            let (path, diff) = (path.clone(), Vec::new());
-            changes.push(Change::File { path, action, fingerprint: None, diff });
-        }
-    }
-}
-
-/// What a new file says that no other change of the plan does: all of it, but for the settings of an
-/// interface and its peers, which are told as such.
-fn created(file: &TargetFile) -> Vec<DiffLine> {
-    const TOLD: [&str; 11] = [
-        "privatekey",
-        "address",
-        "listenport",
-        "fwmark",
-        "mtu",
-        "publickey",
-        "presharedkey",
-        "allowedips",
-        "endpoint",
-        "persistentkeepalive",
-        "",
-    ];
-    let told = |line: &&str| {
-        let name = line.split_once('=').map_or("", |(name, _)| name);
-        let name = name.trim().to_ascii_lowercase();
-        let heading = line.starts_with(['[', '#']) || line.trim().is_empty();
-        file.conf.is_some() && (heading || (TOLD.contains(&name.as_str()) && line.contains('=')))
-    };
-    let lines = file.public_text.lines().filter(|line| !told(line));
-    lines.map(|text| DiffLine::new('+', text)).collect()
-}
-
-fn text_diff(seen: Option<&ObservedFile>, file: &TargetFile) -> Vec<DiffLine> {
-    let old = seen.map_or("", |seen| seen.public_text.as_str());
-    let diff = similar::TextDiff::from_lines(old, &file.public_text);
-    let mut lines = Vec::new();
-    for group in diff.grouped_ops(1) {
-        for op in group {
-            for change in diff.iter_changes(&op) {
-                let sign = match change.tag() {
-                    similar::ChangeTag::Delete => '-',
-                    similar::ChangeTag::Insert => '+',
-                    similar::ChangeTag::Equal => ' ',
-                };
-                let text = change.value().trim_end_matches('\n');
-                lines.push(DiffLine::new(sign, text));
-            }
-        }
-    }
-    lines
-}
-
 /// The difference of one interface that is there.
 struct InterfaceDiff<'a> {
     target: &'a Target<'a>,
@@ -314,10 +233,11 @@ impl InterfaceDiff<'_> {
         }
         let path = self.path();
         let (want, seen) = (self.target.files.get(&path)?, self.observed.files.get(&path)?);
-        if !seen.public_text.contains(MANAGED) {
+        if !seen.public_text.contains(MANAGED) || seen.fingerprint == want.fingerprint {
             return None; // taken over as it runs: whoever wrote it started it
         }
-        QuickDuties::of(&want.public_text).difference(&QuickDuties::of(&seen.public_text))
+        let (want, seen) = (mask(&want.public_text), mask(&seen.public_text));
+        QuickDuties::of(&want).difference(&QuickDuties::of(&seen))
     }
 
     fn device(&self, changes: &mut Vec<Change>) {

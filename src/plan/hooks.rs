@@ -1,32 +1,83 @@
 //! Commands that an interface's file has a host run as root, wherever in it they stand.
 
+use std::collections::HashSet;
+
+use super::files;
+use super::mask::mask;
 use super::{Change, HookWhen, Target};
-use crate::model::Untrusted;
+use crate::model::{InterfaceName, Untrusted};
 use crate::observed::ObservedHost;
 
-/// Which hooks come and which go, read from the files themselves: a template writes hooks too.
+/// The most hooks of a host's own file that are told.
+const TOLD: usize = 200;
+
+/// Which hooks come and which go, read from the files themselves: a template writes hooks too. Where
+/// `changes` start or stop an interface, what runs by that is told as well, though it stays.
 pub(super) fn compare(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {
+    let mut hooks = Vec::new();
     for (path, file) in &target.files {
         let Some(interface) = &file.conf else { continue };
-        let seen = observed.files.get(path).map(|seen| of(&seen.public_text)).unwrap_or_default();
+        let quick = target.interfaces.iter().any(|own| own.desired.name == *interface && own.quick);
+        let (mut starts, mut stops) = (false, false);
+        for change in changes.iter().filter(|change| change.interface() == Some(interface)) {
+            starts |= quick && matches!(change, Change::Create(_) | Change::Restart { .. });
+            stops |= matches!(change, Change::Restart { .. });
+        }
+        let seen = observed.files.get(path);
         let wanted = of(&file.public_text);
-        let change = |(when, command): &(HookWhen, String), comes| Change::Hook {
-            interface: interface.clone(),
-            when: *when,
-            command: Untrusted::new(command.as_str()),
-            comes,
+        let seen = match seen {
+            Some(seen) if seen.fingerprint == file.fingerprint => wanted.clone(),
+            seen => seen.map(|seen| of(&seen.public_text)).unwrap_or_default(),
         };
-        let gone = seen.iter().filter(|hook| !wanted.contains(hook));
-        let come = wanted.iter().filter(|hook| !seen.contains(hook));
-        changes.extend(gone.map(|hook| change(hook, false)));
-        changes.extend(come.map(|hook| change(hook, true)));
+        let (is_seen, is_wanted) =
+            (seen.iter().collect::<HashSet<_>>(), wanted.iter().collect::<HashSet<_>>());
+        let gone = seen.iter().filter(|hook| !is_wanted.contains(hook)).take(TOLD);
+        hooks.extend(gone.map(|hook| change(interface, hook, false, stops && ends(hook.0))));
+        for hook in &wanted {
+            let there = is_seen.contains(hook);
+            let now = if ends(hook.0) { stops && there } else { starts };
+            if now || !there {
+                hooks.push(change(interface, hook, true, now));
+            }
+        }
     }
+    for (path, file) in &observed.files {
+        let name = path.strip_prefix("/etc/wireguard/").and_then(|name| name.strip_suffix(".conf"));
+        let interface = name.and_then(|name| name.parse::<InterfaceName>().ok());
+        if let Some(interface) = interface
+            && files::ours(path, file, target, observed)
+            && !target.files.contains_key(path)
+        {
+            // Its file has them run while it goes.
+            let stops = changes.iter().any(
+                |change| matches!(change, Change::Delete { interface: gone } if *gone == interface),
+            );
+            let gone = of(&file.public_text);
+            // How many there are is the host's to choose.
+            let gone = gone.iter().take(TOLD);
+            hooks.extend(gone.map(|hook| change(&interface, hook, false, stops && ends(hook.0))));
+        }
+    }
+    changes.append(&mut hooks);
+}
+
+/// Whether a hook runs when its interface goes down.
+const fn ends(when: HookWhen) -> bool {
+    matches!(when, HookWhen::PreDown | HookWhen::PostDown)
+}
+
+/// A hook as a file has it.
+type Hook = (HookWhen, String);
+
+fn change(interface: &InterfaceName, (when, command): &Hook, comes: bool, now: bool) -> Change {
+    let command = Untrusted::new(command.as_str());
+    Change::Hook { interface: interface.clone(), when: *when, command, comes, now }
 }
 
 /// The hooks of a file, in order.
-fn of(text: &str) -> Vec<(HookWhen, String)> {
+fn of(text: &str) -> Vec<Hook> {
     let mut hooks = Vec::new();
-    for line in text.lines() {
+    for line in mask(text).lines() {
         // As wg-quick(8) reads it: what stands behind `#` is a comment.
         let line = line.split('#').next().unwrap_or_default();
         let Some((name, command)) = line.split_once('=') else { continue };

@@ -125,9 +125,13 @@ pub(super) fn host(change: &Change, all: &[Change]) -> Option<Told> {
             let text = format!("wgfleet for {machine} (sha256 {}…)", &digest[..12]);
             Told { exact: digest, ..Told::new(Sign::Add, Thing::Binary, text) }
         }
-        Change::File { path, action, diff, .. } => file(path, *action, diff, all),
-        Change::Hook { interface, when, command, comes } => {
-            let runs = if *comes { "runs" } else { "no longer runs" };
+        Change::File { path, action, diff, said, .. } => file(path, *action, diff, *said, all),
+        Change::Hook { interface, when, command, comes, now } => {
+            let runs = match (comes, now) {
+                (true, _) => "runs",
+                (false, true) => "runs for the last time",
+                (false, false) => "no longer runs",
+            };
             let sign = if *comes { Sign::Add } else { Sign::Remove };
             let text = format!("{runs} as root {}: {command}", moment(*when, interface));
             Told::new(sign, Thing::Hook, text)
@@ -226,7 +230,13 @@ fn moment(when: HookWhen, interface: &InterfaceName) -> String {
     }
 }
 
-fn file(path: &str, action: FileAction, diff: &[DiffLine], all: &[Change]) -> Told {
+fn file(
+    path: &str,
+    action: FileAction,
+    diff: &[DiffLine],
+    said: usize,
+    all: &[Change],
+) -> Told {
     let (sign, what) = match action {
         FileAction::Create => (Sign::Add, "file"),
         FileAction::Update => (Sign::Change, "file"),
@@ -243,7 +253,7 @@ fn file(path: &str, action: FileAction, diff: &[DiffLine], all: &[Change]) -> To
         let of = change.interface().or(hook).map(InterfaceName::as_str);
         of.is_some() && of == interface
     });
-    if action == FileAction::Update && diff.is_empty() && !elsewhere {
+    if action == FileAction::Update && diff.is_empty() && said == 0 && !elsewhere {
         text = format!("{text} {DIM}(only secrets differ){DIM:#}");
     }
     let lines = diff.iter().map(|line| (line.sign, line.text.to_string())).collect();

@@ -71,12 +71,13 @@ fn file(action: FileAction, lines: &[&str]) -> Change {
         action,
         fingerprint: Some(Fingerprint::from_bytes([7; 32])),
         diff: lines.iter().map(|line| DiffLine::new('+', line)).collect(),
+        said: 0,
     }
 }
 
 fn hook(command: &str) -> Change {
     let command = Untrusted::new(command);
-    Change::Hook { interface: wg(0), when: HookWhen::PostUp, command, comes: true }
+    Change::Hook { interface: wg(0), when: HookWhen::PostUp, command, comes: true, now: false }
 }
 
 fn host(number: u8, changes: Vec<Change>) -> HostPlan {
@@ -282,6 +283,7 @@ fn hostile_text_of_a_saved_plan_is_escaped() {
             action: FileAction::Remove,
             fingerprint: None,
             diff: vec![DiffLine { sign: '\u{1b}', text: Untrusted::new(evil) }],
+            said: 0,
         },
         hook(evil),
         Change::Restart { interface: wg(0), backend: LiveBackend::Kernel, reason: evil.to_owned() },

@@ -1,0 +1,162 @@
+//! Files that are written and removed, and what people are shown of their text.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use similar::{Algorithm, ChangeTag, TextDiff};
+
+use super::mask::mask;
+use super::said;
+use super::{Change, DiffLine, FileAction, Target, TargetFile};
+use crate::observed::{ObservedFile, ObservedHost};
+
+/// The line by which wgfleet knows its own files.
+pub(super) const MANAGED: &str = "Managed by wgfleet";
+
+/// Lines of a host's file up to which it is compared in order, and bytes of it: both the host's to
+/// choose, and comparing takes their square.
+const COMPARED_LINES: usize = 20_000;
+const COMPARED_BYTES: usize = 1 << 20;
+
+/// Lines of a host's file that are shown.
+const SHOWN: usize = 200;
+
+/// What is to be done to a host's files.
+pub(super) fn compare(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {
+    for (path, file) in &target.files {
+        let seen = observed.files.get(path);
+        let (action, (diff, said)) = match seen {
+            None => (FileAction::Create, created(target, file)),
+            Some(seen) if seen.fingerprint != file.fingerprint => {
+                (FileAction::Update, (updated(seen, file), 0))
+            }
+            Some(seen) if seen.mode != file.mode || !seen.root => {
+                (FileAction::Protect, (Vec::new(), 0))
+            }
+            Some(_) => continue,
+        };
+        let fingerprint = Some(file.fingerprint);
+        changes.push(Change::File { path: path.clone(), action, fingerprint, diff, said });
+    }
+    for (path, file) in &observed.files {
+        if ours(path, file, target, observed) && !target.files.contains_key(path) {
+            let (path, action, diff) = (path.clone(), FileAction::Remove, Vec::new());
+            changes.push(Change::File { path, action, fingerprint: None, diff, said: 0 });
+        }
+    }
+}
+
+/// Whether a file that is there is one of this fleet, and wgfleet wrote it.
+pub(super) fn ours(
+    path: &str,
+    file: &ObservedFile,
+    target: &Target<'_>,
+    observed: &ObservedHost,
+) -> bool {
+    const FOLDERS: [&str; 3] = ["/etc/wireguard/", "/etc/systemd/system/", "/etc/sysctl.d/"];
+    // An operation's words have no blanks: such a file is somebody's copy.
+    !path.contains(char::is_whitespace)
+        && file.public_text.contains(MANAGED)
+        && FOLDERS.iter().any(|folder| path.starts_with(folder))
+        && target.names.may_own(path, observed)
+}
+
+/// What a new file says that no other change of the plan does. A public file is shown whole.
+fn created(target: &Target<'_>, file: &TargetFile) -> (Vec<DiffLine>, usize) {
+    let text = mask(&file.public_text);
+    let wanted = target.interfaces.iter().find(|own| Some(&own.desired.name) == file.conf.as_ref());
+    let unsaid = match wanted {
+        Some(wanted) => said::unsaid(&text, target.desired, wanted.desired),
+        None => text.lines().collect(),
+    };
+    let said = text.lines().count() - unsaid.len();
+    (unsaid.into_iter().map(|line| DiffLine::new('+', line)).collect(), said)
+}
+
+/// The difference between the file that is there and the one that is to be.
+fn updated(seen: &ObservedFile, file: &TargetFile) -> Vec<DiffLine> {
+    let (old, new) = (mask(&seen.public_text), mask(&file.public_text));
+    let mut old: Vec<&str> = old.lines().collect();
+    let mut new: Vec<&str> = new.lines().collect();
+    let head = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
+    // One line before and behind what changes says where that is.
+    let head = head.saturating_sub(1);
+    let tail = old[head..].iter().rev().zip(new[head..].iter().rev());
+    let tail = tail.take_while(|(old, new)| old == new).count().saturating_sub(1);
+    old = old[head..old.len() - tail].to_vec();
+    new = new[head..new.len() - tail].to_vec();
+    let bytes: usize = old.iter().map(|line| line.len()).sum();
+    let lines = if old.len() > COMPARED_LINES.max(new.len())
+        || bytes > COMPARED_BYTES.max(file.public_text.len())
+    {
+        only_in_one(&old, &new)
+    } else {
+        in_order(&old, &new)
+    };
+    cut(lines)
+}
+
+fn in_order(old: &[&str], new: &[&str]) -> Vec<DiffLine> {
+    let diff = TextDiff::configure().algorithm(Algorithm::Myers).diff_slices(old, new);
+    let mut lines = Vec::new();
+    for group in diff.grouped_ops(1) {
+        for op in group {
+            for change in diff.iter_changes(&op) {
+                let sign = match change.tag() {
+                    ChangeTag::Delete => '-',
+                    ChangeTag::Insert => '+',
+                    ChangeTag::Equal => ' ',
+                };
+                lines.push(DiffLine::new(sign, change.value()));
+            }
+        }
+    }
+    lines
+}
+
+/// The lines that only one of two texts has, in whatever order: for texts beyond any limit.
+fn only_in_one(old: &[&str], new: &[&str]) -> Vec<DiffLine> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for line in new {
+        *counts.entry(line).or_default() += 1;
+    }
+    let mut lines = Vec::new();
+    for line in old {
+        match counts.get_mut(line).filter(|count| **count > 0) {
+            Some(count) => *count -= 1,
+            None => lines.push(DiffLine::new('-', line)),
+        }
+    }
+    let left: BTreeSet<&str> =
+        counts.into_iter().filter(|(_, count)| *count > 0).map(|(line, _)| line).collect();
+    lines.extend(
+        new.iter().filter(|line| left.contains(*line)).map(|line| DiffLine::new('+', line)),
+    );
+    lines
+}
+
+/// Leaves out what a host's file has beyond [`SHOWN`] lines, and says how much that is. What is
+/// written is never left out.
+fn cut(lines: Vec<DiffLine>) -> Vec<DiffLine> {
+    let mut of_host = 0;
+    let mut kept: Vec<DiffLine> = Vec::new();
+    for line in lines {
+        if line.sign != '+' {
+            of_host += 1;
+        }
+        if line.sign == '+' || of_host <= SHOWN {
+            kept.push(line);
+        }
+    }
+    if of_host > SHOWN {
+        let more = of_host - SHOWN;
+        kept.push(DiffLine::new(
+            ' ',
+            &format!("(and {more} more lines of the file that is there)"),
+        ));
+    }
+    kept
+}
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;
