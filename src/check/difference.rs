@@ -23,6 +23,7 @@ use crate::topology::{NodeId, Topology};
 
 /// The difference in reachability between two states of a fleet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Difference {
     /// Flows that begin to work.
     pub gained: Vec<Moved>,
@@ -38,6 +39,7 @@ pub struct Difference {
 
 /// Hosts whose state was not read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Assumed {
     /// The hosts, in order of the file.
     pub hosts: Vec<HostName>,
@@ -62,6 +64,7 @@ pub enum Unread {
 
 /// Flows that change alike: from one place to another, or among many places that are alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Moved {
     /// Where one of them begins.
     pub from: String,

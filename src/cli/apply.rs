@@ -18,7 +18,7 @@ use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::apply::{Job, Outcome, apply_all};
 use crate::event::Event;
 use crate::model::{HostName, Untrusted};
-use crate::plan::{Change, HostPlan, HostState, Plan, record, resolve, stale};
+use crate::plan::{Change, HostPlan, HostState, Plan, leave_out, moved, record, resolve};
 
 /// Make the hosts what the file says, with the smallest operations.
 ///
@@ -70,11 +70,17 @@ impl ApplyArgs {
     }
 
     async fn apply(&self, global: &Global, fleet: &Fleet) -> CommandResult {
+        // Before anybody logs in anywhere.
+        let saved = self.plan.as_ref().map(|path| super::plan::read(path)).transpose()?;
         let scope = Scope::new(self.login, &self.limit, &self.binaries);
         let survey = Survey::take(global, scope, fleet, None).await?;
-        let plan = survey.whole_plan(fleet)?;
-        if let Some(path) = &self.plan {
-            fresh(path, &plan)?;
+        let mut plan = survey.whole_plan(fleet)?;
+        if let Some((path, saved)) = self.plan.as_ref().zip(saved.as_ref()) {
+            fresh(path, saved, &plan)?;
+        }
+        let blocked = survey.blocked(&plan);
+        if let Some(saved) = &saved {
+            leave_out(saved, &mut plan);
         }
         // A saved plan was reviewed, and is the same byte for byte.
         let reviewed = self.yes && self.plan.is_some();
@@ -84,7 +90,7 @@ impl ApplyArgs {
         let changing = plan.hosts.iter().filter(|host| host.can_apply()).count();
         // A host that is blocked stops nobody else: it is left out, and the exit code says so.
         if changing == 0
-            && let Some(exit) = survey.blocked(&plan)
+            && let Some(exit) = blocked
         {
             survey.close().await;
             if global.format == Format::Json {
@@ -138,18 +144,9 @@ const TOLD: usize = 8;
 
 /// Refuses a saved plan that is not the plan of now, and says what moved; one that is carried out
 /// already has nothing more to do.
-fn fresh(path: &std::path::Path, plan: &Plan) -> Result<(), CommandError> {
-    let bytes = crate::sys::read_limited(path, 1 << 30)
-        .map_err(|error| CommandError::new(Exit::Failed, &error))?;
-    let saved: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        let message = format!("{} is not a saved plan: {place}", path.display());
-        CommandError::message(Exit::Usage, message).hint("make one with `wgfleet plan --out FILE`")
-    })?;
-    let now =
-        serde_json::to_value(plan).map_err(|error| CommandError::new(Exit::Failed, &error))?;
-    let moved = stale::moved(&saved, &now);
-    if moved.is_empty() || (saved["version"] == now["version"] && stale::is_done(&now)) {
+fn fresh(path: &std::path::Path, saved: &Plan, plan: &Plan) -> Result<(), CommandError> {
+    let moved = moved(saved, plan);
+    if moved.is_empty() {
         return Ok(());
     }
     let some = moved.iter().take(TOLD).map(|line| Untrusted::new(line.as_str()).to_string());

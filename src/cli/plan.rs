@@ -1,13 +1,13 @@
 //! `wgfleet plan`: what an apply would change, and nothing else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::fleet::Fleet;
 use super::survey::{BinariesArgs, LimitArgs, LoginArgs, Scope, Survey};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
-use crate::plan::Plan;
+use crate::plan::{FormError, Plan};
 use crate::report;
 use crate::report::plan::Detail;
 
@@ -62,6 +62,7 @@ pub(super) struct PlanArgs {
 
 impl PlanArgs {
     pub(super) fn run(self, global: &Global) -> CommandResult {
+        let out = self.out.as_deref().map(writable).transpose()?;
         let fleet = Fleet::load(global)?;
         runtime()?.block_on(async {
             let scope = Scope::new(self.login, &self.limit, &self.binaries);
@@ -69,10 +70,11 @@ impl PlanArgs {
             let plan = survey.whole_plan(&fleet)?;
             let blocked = survey.blocked(&plan);
             survey.close().await;
-            if let Some(path) = &self.out {
-                refuse_what_is_no_file(path)?;
-                let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-                let bytes = encode(&plan)?;
+            if let Some(path) = &out {
+                // Once more: hosts took their time to answer.
+                let path = &writable(path)?;
+                let bytes =
+                    plan.to_saved().map_err(|error| CommandError::new(Exit::Failed, &error))?;
                 crate::sys::write_atomic(path, &bytes, crate::sys::Mode::Public)
                     .map_err(|error| CommandError::new(Exit::Failed, &error))?;
             }
@@ -94,31 +96,106 @@ impl PlanArgs {
     }
 }
 
-/// A device, a pipe or a folder is not to be replaced by a plan.
-fn refuse_what_is_no_file(path: &std::path::Path) -> Result<(), CommandError> {
-    match std::fs::metadata(path) {
-        Ok(there) if !there.is_file() => Err(CommandError::message(
-            Exit::Usage,
-            format!("--out writes to a regular file or a new name; {} is neither", path.display()),
-        )
-        .hint("use --format json to write the plan to stdout")),
-        _ => Ok(()),
+/// Where a plan is saved: a regular file, which a link may lead to, or a new name in a folder that is
+/// there. A device, a pipe or a folder is not to be replaced by a plan.
+fn writable(path: &Path) -> Result<PathBuf, CommandError> {
+    let refused = |why: &str| {
+        let message =
+            format!("--out writes to a regular file or a new name; {} {why}", path.display());
+        Err(CommandError::message(Exit::Usage, message)
+            .hint("use --format json to write the plan to stdout"))
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    match (std::fs::symlink_metadata(path), std::fs::metadata(path)) {
+        (_, Ok(there)) if there.is_file() => std::fs::canonicalize(path)
+            .or_else(|error| refused(&format!("cannot be found: {error}"))),
+        (_, Ok(there)) if there.is_dir() => refused("is a folder"),
+        (_, Ok(_)) => refused("is a device, a pipe or a socket"),
+        (Ok(_), Err(_)) => refused("is a link that leads nowhere"),
+        (Err(error), Err(_)) if error.kind() != std::io::ErrorKind::NotFound => {
+            refused(&format!("cannot be found: {error}"))
+        }
+        (Err(_), Err(_)) if path.file_name().is_none() => refused("has no name"),
+        (Err(_), Err(_)) if !folder.is_dir() => refused("lies in a folder that is not there"),
+        (Err(_), Err(_)) => Ok(path.to_owned()),
     }
 }
 
-/// The bytes of a saved plan: the same inputs give the same.
-pub(super) fn encode(plan: &Plan) -> Result<Vec<u8>, CommandError> {
-    let mut bytes =
-        serde_json::to_vec_pretty(plan).map_err(|error| CommandError::new(Exit::Failed, &error))?;
-    bytes.push(b'\n');
-    Ok(bytes)
+/// The most bytes of a saved plan; that of a mesh of 1,000 hosts has some ten million.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// Reads a saved plan.
+pub(super) fn read(path: &Path) -> Result<Plan, CommandError> {
+    let bytes = crate::sys::read_regular(path, MOST_BYTES)
+        .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+    Plan::from_json(&bytes).map_err(|error| {
+        let message = format!("{} cannot be used: {error}", path.display());
+        let exit = match error {
+            FormError::Version { .. } => Exit::Stale,
+            FormError::Syntax { .. } | FormError::Shape { .. } => Exit::Usage,
+        };
+        CommandError::message(exit, message).hint("make a plan anew with `wgfleet plan --out FILE`")
+    })
 }
 
 /// Shows a plan on stdout.
 pub(super) fn show(global: &Global, plan: &Plan, detail: DetailArgs) -> Result<(), CommandError> {
     let bytes = match global.format {
         Format::Human => report::plan::human(plan, detail.detail()).into_bytes(),
-        Format::Json => encode(plan)?,
+        Format::Json => plan.to_json().map_err(|error| CommandError::new(Exit::Failed, &error))?,
     };
     super::write_stdout(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_plan_replaces_nothing_but_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("old.plan"), "").unwrap();
+        symlink("old.plan", at("link")).unwrap();
+        symlink("nowhere", at("dangling")).unwrap();
+        symlink("/dev/full", at("device")).unwrap();
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        let old = std::fs::canonicalize(at("old.plan")).unwrap();
+        assert_eq!(writable(&at("new.plan")).ok(), Some(at("new.plan")));
+        assert_eq!(writable(&at("old.plan")).ok(), Some(old.clone()));
+        assert_eq!(writable(&at("link")).ok(), Some(old));
+        for name in
+            ["dangling", "device", "pipe", ".", "gone/new.plan", "old.plan/new.plan", "/dev/full"]
+        {
+            let error = writable(&at(name)).unwrap_err();
+            assert!(error.to_string().starts_with("--out writes to a regular file"), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_regular_files_of_a_bounded_size_are_read_as_plans() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        std::fs::write(at("old"), r#"{"version": 1, "hosts": []}"#).unwrap();
+        std::fs::write(at("key"), "AGE-SECRET-KEY-1YX9K024AMDLZGXR3JT").unwrap();
+        std::fs::File::create(at("huge")).unwrap().set_len(MOST_BYTES + 1).unwrap();
+        for (name, exit) in [
+            ("pipe", Exit::Failed),
+            ("huge", Exit::Failed),
+            ("old", Exit::Stale),
+            ("key", Exit::Usage),
+        ] {
+            let error = read(&at(name)).unwrap_err();
+            assert_eq!(error.exit, exit, "{name}");
+            assert!(!error.to_string().contains("AGE-"), "{error}");
+        }
+    }
 }

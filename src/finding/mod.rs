@@ -37,6 +37,7 @@ pub struct Label {
 
 /// A packet that shows the finding: smallest addresses, one family.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Witness {
     /// Inner source address.
     pub source: IpAddr,

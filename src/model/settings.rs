@@ -250,6 +250,19 @@ pub enum Become {
     Doas,
 }
 
+impl Become {
+    /// The word of the file format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::None => "none",
+            Self::Sudo => "sudo",
+            Self::Doas => "doas",
+        }
+    }
+}
+
 impl FromStr for Become {
     type Err = SettingError;
 

@@ -171,6 +171,7 @@ pub const HIDDEN: &str = "(hidden)";
 
 /// State of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UnitState {
     /// Starts at boot.
     pub enabled: bool,

@@ -35,6 +35,7 @@ pub enum Disruption {
 
 /// What traffic feels of the changes to one host, and of which.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Felt {
     /// Interfaces that stop and start anew.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -82,6 +82,7 @@ impl fmt::Display for DeviceField {
 
 /// A setting that changes in place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FieldChange<F> {
     /// The setting.
     pub field: F,

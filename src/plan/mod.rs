@@ -7,9 +7,11 @@ mod change;
 mod compile;
 mod diff;
 mod disruption;
+mod doing;
 mod field;
 mod files;
 mod firewall;
+mod form;
 mod former;
 mod forwarding;
 mod hooks;
@@ -23,7 +25,7 @@ mod record;
 mod renames;
 mod running;
 mod said;
-pub mod stale;
+mod stale;
 mod target;
 mod unit;
 
@@ -34,6 +36,7 @@ pub use diff::diff_host;
 pub use disruption::{Disruption, Felt};
 pub use field::{DeviceField, FieldChange, PeerField};
 pub use firewall::Firewall;
+pub use form::FormError;
 pub use forwarding::HEARS_AS_A_ROUTER;
 pub use names::Names;
 pub use new::{NewInterface, NewPeer};
@@ -41,6 +44,7 @@ pub use orphan::{Orphan, OrphanKind};
 pub use record::{Provenance, record};
 pub use renames::Rename;
 pub use running::running;
+pub use stale::{leave_out, moved};
 pub use target::{RenderedHost, Target, TargetFile, TargetInterface, resolve};
 
 use serde::{Deserialize, Serialize};
@@ -51,7 +55,7 @@ use crate::model::{Become, Fingerprint, FleetName, HostName, SshTarget};
 use crate::observed::ObservedHost;
 
 /// What is to be done to a fleet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Version of the JSON form: [`Plan::VERSION`].
     pub version: u32,
@@ -107,7 +111,7 @@ pub struct HostPlan {
 
 /// Whether a host's plan can be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "state", content = "reason")]
+#[serde(rename_all = "lowercase", tag = "state", content = "reason", deny_unknown_fields)]
 pub enum HostState {
     /// Read, and its changes can be made.
     Ready,
@@ -158,21 +162,6 @@ impl HostPlan {
         let payload = Payload::compile(&self.settled(), target, rendered, &settled, secrets)?;
         self.payload = Some(secret_digest(&rendered.key, payload.encode().as_bytes()));
         Ok(())
-    }
-
-    /// The plan without what peers decide that move: an endpoint is set where a peer was not heard
-    /// yet, and where it is set to is in the file.
-    fn settled(&self) -> Self {
-        let mut plan = self.clone();
-        for change in &mut plan.changes {
-            if let Change::ChangePeer { fields, .. } = change {
-                fields.retain(|change| change.field != PeerField::Endpoint);
-            }
-        }
-        plan.changes.retain(
-            |change| !matches!(change, Change::ChangePeer { fields, .. } if fields.is_empty()),
-        );
-        plan
     }
 
     /// Whether there is something to do that can be done.

@@ -14,6 +14,7 @@ use crate::observed::LiveBackend;
 
 /// An interface that is made and started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewInterface {
     /// Its name.
     pub interface: InterfaceName,
@@ -34,8 +35,9 @@ pub struct NewInterface {
     pub fwmark: Option<FwMark>,
     /// DNS servers and search domains.
     pub dns: Vec<String>,
-    /// Its peers, by key.
-    pub peers: Vec<NewPeer>,
+    /// Its peers, by key. In the JSON of a whole plan, numbers of the table of peers.
+    #[serde(with = "each")]
+    pub peers: Vec<Arc<NewPeer>>,
 }
 
 impl NewInterface {
@@ -50,13 +52,14 @@ impl NewInterface {
             table: desired.table,
             fwmark: desired.fwmark,
             dns: desired.dns.clone(),
-            peers: desired.peers.iter().map(|(key, peer)| NewPeer::of(*key, peer)).collect(),
+            peers: desired.peers.iter().map(|(key, peer)| NewPeer::of(*key, peer).into()).collect(),
         }
     }
 }
 
 /// A peer that is added, with all that is set of it; what is not set is not in the JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NewPeer {
     /// Its name in the inventory.
     pub name: HostName,
@@ -92,6 +95,25 @@ impl NewPeer {
             keepalive: peer.keepalive,
             psk_epoch: peer.psk_epoch,
         }
+    }
+}
+
+/// Peers that several interfaces share.
+mod each {
+    use super::{Arc, Deserialize as _, Deserializer, NewPeer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        peers: &[Arc<NewPeer>],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(peers.iter().map(|peer| &**peer))
+    }
+
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(
+        from: D,
+    ) -> Result<Vec<Arc<NewPeer>>, D::Error> {
+        let peers: Vec<NewPeer> = Vec::deserialize(from)?;
+        Ok(peers.into_iter().map(Arc::new).collect())
     }
 }
 

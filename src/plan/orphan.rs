@@ -6,6 +6,7 @@ use crate::model::{HostName, InterfaceName};
 
 /// Something that is still there, or may be, and that no inventory looks after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Orphan {
     /// What it is.
     pub kind: OrphanKind,

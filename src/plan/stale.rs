@@ -1,210 +1,226 @@
 //! Whether a saved plan is still what would be done, and if not, what moved.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use super::{Change, FieldChange, HostPlan, HostState, NewInterface, PeerField, Plan};
+use crate::model::{HostName, PublicKey, Untrusted};
 
-/// What of a saved plan differs from the plan of now, both as JSON: each line names a host and what
-/// moved there. Why a host could not be read is ssh's affair and counts for nothing.
+/// What of a saved plan differs from the plan of now: each line names a host and what moved there.
+/// Empty: the saved plan is what would be done now, or what of it is left to do. A host that has
+/// everything that the saved plan leads to counts as done.
 ///
-/// Empty: the saved plan is what would be done now.
+/// These count for nothing: why a host could not be read, which is ssh's affair; where a peer was last
+/// heard; what traffic feels, notes and texts of files, which follow from what is compared.
 #[must_use]
-pub fn moved(saved: &Value, now: &Value) -> Vec<String> {
+pub fn moved(saved: &Plan, now: &Plan) -> Vec<String> {
     let mut found = Vec::new();
-    if saved["version"] != now["version"] {
-        let version = &saved["version"];
-        found.push(format!("the plan has version {version}, and this wgfleet makes others"));
+    if saved.fleet != now.fleet {
+        found.push(format!("the plan is of fleet `{}`, and this is `{}`", saved.fleet, now.fleet));
         return found;
     }
-    if saved["fleet"] != now["fleet"] {
-        found.push(format!("the plan is of fleet {}", text(&saved["fleet"])));
-    }
-    let (before, after) = (hosts(saved), hosts(now));
-    for (name, host) in &before {
-        match after.get(name) {
-            Some(now) => found.extend(host_moved(name, host, now)),
-            None => found.push(format!("{name} is not in the plan of now")),
-        }
-    }
-    // More that ceases to work than was reviewed. Fewer, or other gains, may come of a session that
-    // somebody began since.
-    let lost = |plan: &Value| -> BTreeSet<(String, String)> {
-        let rows = list(&plan["reachability"]["lost"]).iter();
-        rows.map(|row| (text(&row["from"]).to_owned(), text(&row["to"]).to_owned())).collect()
+    let by_name = |plan: &'_ Plan| -> BTreeMap<HostName, usize> {
+        (0..).zip(&plan.hosts).map(|(index, host)| (host.host.clone(), index)).collect()
     };
-    for (from, to) in lost(now).difference(&lost(saved)) {
-        found.push(format!("flows from {from} to {to} would cease to work as well"));
+    let (before, after) = (by_name(saved), by_name(now));
+    for (name, index) in &before {
+        match after.get(name) {
+            Some(other) => {
+                let lines = host_moved(&saved.hosts[*index], &now.hosts[*other]);
+                found.extend(lines.into_iter().map(|line| format!("{name}: {line}")));
+            }
+            None => found.push(format!(
+                "{name}: it is in the plan, and neither --limit nor the file has it now"
+            )),
+        }
     }
     let new = after.keys().filter(|name| !before.contains_key(*name));
-    found.extend(new.map(|name| format!("{name} is not in the saved plan")));
+    found.extend(new.map(|name| format!("{name}: it is not in the plan")));
+    // More that ceases to work than was reviewed. Fewer, or other gains, may come of a session that
+    // somebody began since.
+    let lost = |plan: &Plan| -> BTreeSet<(String, String)> {
+        let rows = plan.reachability.iter().flat_map(|moved| &moved.lost);
+        // As it was saved, and may be shown.
+        let shown = |text: &str| Untrusted::new(text).to_string();
+        rows.map(|row| (shown(&row.from), shown(&row.to))).collect()
+    };
+    // What runs on a host that is down is taken from elsewhere; that alone makes no plan stale.
+    let down =
+        |plan: &Plan| plan.unreadable().map(|(name, _)| name.clone()).collect::<BTreeSet<_>>();
+    if down(saved) == down(now) {
+        for (from, to) in lost(now).difference(&lost(saved)) {
+            found.push(format!("flows from {from} to {to} would cease to work as well"));
+        }
+    }
     found
 }
 
-/// Whether the plan of now has nothing to do on any host that it could read.
-#[must_use]
-pub fn is_done(now: &Value) -> bool {
-    let ready = |host: &Value| state(host) == "ready" && list(&host["changes"]).is_empty();
-    let hosts = hosts(now);
-    !hosts.is_empty() && hosts.values().all(ready)
-}
-
-fn hosts(plan: &Value) -> Map<String, Value> {
-    let all = list(&plan["hosts"]);
-    all.iter().map(|host| (text(&host["host"]).to_owned(), host.clone())).collect()
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or("?")
-}
-
-fn state(host: &Value) -> &str {
-    text(&host["state"]["state"])
-}
-
-fn host_moved(name: &str, saved: &Value, now: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    for (field, word) in [("ssh", "ssh target"), ("become", "way to become root")] {
-        if saved[field] != now[field] {
-            let (old, new) = (text(&saved[field]), text(&now[field]));
-            found.push(format!("{name}: the {word} was {old} and is {new}"));
-        }
+/// Leaves out what a saved plan does not change: hosts that could not be read or were blocked when it
+/// was made, and that have something to do now. Nobody has seen what that is.
+pub fn leave_out(saved: &Plan, now: &mut Plan) {
+    for host in now.hosts.iter_mut().filter(|host| host.can_apply()) {
+        let Some(old) = saved.hosts.iter().find(|old| old.host == host.host) else { continue };
+        let why = match old.state {
+            HostState::Ready => continue,
+            HostState::Unreadable(_) => "it could not be read when the plan was made",
+            HostState::Blocked(_) => "it was blocked when the plan was made",
+        };
+        host.state = HostState::Blocked(format!("{why}; run `wgfleet plan` again for it"));
     }
-    match (state(saved), state(now)) {
-        ("unreadable", "unreadable") => return found,
-        (old, new) if old != new => {
-            found.push(format!("{name}: it was {old} and is {new}"));
+}
+
+fn host_moved(saved: &HostPlan, now: &HostPlan) -> Vec<String> {
+    let mut found = Vec::new();
+    if saved.ssh != now.ssh {
+        found.push(format!("its ssh target is now {}, and the plan has {}", now.ssh, saved.ssh));
+    }
+    if saved.r#become != now.r#become {
+        let (old, new) = (saved.r#become.as_str(), now.r#become.as_str());
+        found.push(format!("`become` is now {new}, and the plan has {old}"));
+    }
+    match (&saved.state, &now.state) {
+        (HostState::Ready, HostState::Ready) => {}
+        (HostState::Ready, HostState::Blocked(reason)) if !saved.changes.is_empty() => {
+            let reason = Untrusted::new(reason.as_str());
+            found.push(format!("it is blocked now: {reason}"));
             return found;
         }
-        _ => {}
+        // Nothing is done to it; [`leave_out`] sees to that where it could be changed now.
+        _ => return found,
     }
-    if saved["state"] != now["state"] {
-        found.push(format!("{name}: it is blocked for another reason"));
+    if now.changes.is_empty() && saved.changes.is_empty() && saved.target != now.target {
+        found.push("the file gives it something else than when the plan was made".to_owned());
+        return found;
     }
-    let (old, new) = (list(&saved["changes"]), list(&now["changes"]));
-    let only = |these: &[Value], those: &[Value]| -> BTreeSet<String> {
-        these.iter().filter(|change| !those.contains(change)).map(noun).collect()
-    };
-    let (gone, come) = (only(old, new), only(new, old));
-    for what in gone.union(&come) {
-        let how = match (gone.contains(what), come.contains(what)) {
-            (true, true) => "would change in another way",
-            (true, false) => "would no longer change",
-            _ => "would change as well",
-        };
-        found.push(format!("{name}: {what} {how}"));
-    }
-    let bound = |host: &Value| {
-        let mut host = host.clone();
-        // What traffic feels follows from the changes, and from sessions that come and go.
-        for felt in ["disruption", "feels"] {
-            host.as_object_mut().map(|host| host.remove(felt));
+    if now.changes.is_empty() && !saved.changes.is_empty() {
+        // Carried out already, by whomever; or the file and the host have both moved on.
+        if saved.target.is_none() || saved.target != now.target {
+            found.push("it has nothing left to change, but not what the plan leads to".to_owned());
         }
-        host
-    };
-    if found.is_empty() && bound(saved) != bound(now) {
-        let what = if saved["payload"] == now["payload"] {
-            "its notes are not the same"
-        } else {
-            "what it is sent is not the same"
-        };
-        found.push(format!("{name}: {what}"));
+        return found;
+    }
+    let (saved_settled, now_settled) = (saved.settled(), now.settled());
+    let (old, new) = (by_doing(&saved_settled), by_doing(&now_settled));
+    for (what, change) in &old {
+        match new.get(what) {
+            Some(now) => found.extend(differs(change, now)),
+            None => found.push(format!("{} is in the plan, and not to be done any more", what.0)),
+        }
+    }
+    let come = new.keys().filter(|what| !old.contains_key(*what));
+    found.extend(come.map(|what| format!("{} is to be done now, and not in the plan", what.0)));
+    if found.is_empty() && saved.payload != now.payload {
+        found.push("what it is sent is not what the plan was made with".to_owned());
     }
     found
 }
 
-/// What a change is about.
-fn noun(change: &Value) -> String {
-    let word = |field: &str| change[field].as_str();
-    let at = word("interface").map(|interface| format!(" of {interface}")).unwrap_or_default();
-    if let Some(path) = word("path").or_else(|| word("unit")) {
-        return path.to_owned();
+/// The changes of a host by what each does, and to which key.
+fn by_doing(plan: &HostPlan) -> BTreeMap<(String, Option<PublicKey>), &Change> {
+    let key = |change: &Change| match change {
+        Change::AddPeer { peer, .. } => Some(peer.key),
+        Change::ChangePeer { peer, .. } | Change::RemovePeer { peer, .. } => Some(peer.key),
+        _ => None,
+    };
+    plan.changes.iter().map(|change| ((change.doing(), key(change)), change)).collect()
+}
+
+/// How a change differs from what it was; `None`: it does not.
+fn differs(saved: &Change, now: &Change) -> Option<String> {
+    match (saved, now) {
+        (
+            Change::File { path, action: old, fingerprint: before, .. },
+            Change::File { action: new, fingerprint: after, .. },
+        ) => {
+            let path = Untrusted::new(path.as_str());
+            if before != after {
+                return Some(format!("{path} would get another content than the plan's"));
+            }
+            (old != new).then(|| format!("{path} is not what it was for the plan"))
+        }
+        (Change::Device { interface, fields: old }, Change::Device { fields: new, .. }) => {
+            fields_differ(old, new).map(|what| format!("{interface} {what}"))
+        }
+        (
+            Change::ChangePeer { interface, peer, fields: old },
+            Change::ChangePeer { fields: new, .. },
+        ) => fields_differ(old, new).map(|what| format!("peer {peer} of {interface} {what}")),
+        (Change::AddPeer { interface, peer: old, .. }, Change::AddPeer { peer: new, .. })
+            if old != new =>
+        {
+            Some(format!("peer {} of {interface} would be another than the plan's", old.name))
+        }
+        (Change::Create(old), Change::Create(new)) => interfaces_differ(old, new),
+        // All of it is in what it does, as it may be shown: a saved plan has no other form of it.
+        (Change::Hook { .. }, Change::Hook { .. }) => None,
+        _ => (saved != now).then(|| format!("{} is not as in the plan", now.doing())),
     }
-    let what = change["change"].as_str().unwrap_or("a change").replace('-', " ");
-    match change["peer"]["name"].as_str() {
-        Some(peer) => format!("{what} {peer}{at}"),
-        None => format!("{what}{at}"),
+}
+
+fn fields_differ<F: std::fmt::Display + PartialEq>(
+    saved: &[FieldChange<F>],
+    now: &[FieldChange<F>],
+) -> Option<String> {
+    let to = |change: &FieldChange<F>| match &change.to {
+        Some(to) => Untrusted::new(to.as_str()).to_string(),
+        None => "none".to_owned(),
+    };
+    for new in now {
+        let name = &new.field;
+        let Some(old) = saved.iter().find(|old| old.field == new.field) else {
+            return Some(format!("would get {name} {}, which is not in the plan", to(new)));
+        };
+        if old.to != new.to {
+            return Some(format!("would get {name} {}, and the plan has {}", to(new), to(old)));
+        }
+        if old.from != new.from {
+            return Some(format!("has another {name} now than it had for the plan"));
+        }
+    }
+    let gone = saved.iter().find(|old| !now.iter().any(|new| new.field == old.field));
+    gone.map(|old| format!("would keep its {}, which the plan changes", old.field))
+}
+
+/// Which settings of a new interface are others now.
+fn interfaces_differ(saved: &NewInterface, now: &NewInterface) -> Option<String> {
+    let peers = |new: &NewInterface| -> BTreeSet<PublicKey> {
+        new.peers.iter().map(|peer| peer.key).collect()
+    };
+    let all = [
+        (saved.backend != now.backend, "backend"),
+        (saved.public_key != now.public_key, "key"),
+        (saved.addresses != now.addresses, "addresses"),
+        (saved.listen_port != now.listen_port, "port"),
+        (saved.mtu != now.mtu, "MTU"),
+        (saved.table != now.table, "table"),
+        (saved.fwmark != now.fwmark, "fwmark"),
+        (saved.dns != now.dns, "DNS servers"),
+        (peers(saved) != peers(now), "peers"),
+        (peers(saved) == peers(now) && saved.peers != now.peers, "settings of peers"),
+    ];
+    let differ: Vec<&str> =
+        all.into_iter().filter(|(differs, _)| *differs).map(|(_, name)| name).collect();
+    let name = &saved.interface;
+    let what = format!("interface {name} would get other {} than the plan's", differ.join(", "));
+    (!differ.is_empty()).then_some(what)
+}
+
+impl HostPlan {
+    /// The plan without what peers decide that move: an endpoint is set where a peer was not heard
+    /// yet, and where it is set to is in the file.
+    pub(super) fn settled(&self) -> Self {
+        let mut plan = self.clone();
+        for change in &mut plan.changes {
+            if let Change::ChangePeer { fields, .. } = change {
+                fields.retain(|change| change.field != PeerField::Endpoint);
+            }
+        }
+        plan.changes.retain(
+            |change| !matches!(change, Change::ChangePeer { fields, .. } if fields.is_empty()),
+        );
+        plan
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn plan(change: impl Fn(&mut Value)) -> Value {
-        let mut plan = json!({ "version": 2, "fleet": "acme", "hosts": [
-            { "host": "a", "ssh": "a", "become": "auto", "payload": "01", "state": { "state": "ready" },
-              "changes": [{ "change": "file", "path": "/etc/wireguard/wg0.conf", "fingerprint": "aa" }] },
-            { "host": "b", "ssh": "b", "become": "auto", "payload": null, "changes": [],
-              "state": { "state": "unreadable", "reason": "Connection refused" } },
-        ]});
-        change(&mut plan);
-        plan
-    }
-
-    #[test]
-    fn more_lost_flows_than_were_reviewed_are_named() {
-        let with = |rows: Value| plan(|plan| plan["reachability"] = json!({ "lost": rows }));
-        let (a, b) = (json!({ "from": "`a`", "to": "`b`" }), json!({ "from": "`b`", "to": "`a`" }));
-        let (one, two) = (with(json!([a])), with(json!([a, b])));
-        assert_eq!(moved(&one, &two), ["flows from `b` to `a` would cease to work as well"]);
-        assert_eq!(moved(&two, &one), [] as [&str; 0]);
-        let felt = plan(|plan| plan["hosts"][0]["disruption"] = json!("flows"));
-        assert_eq!(moved(&plan(|_| ()), &felt), [] as [&str; 0]);
-    }
-
-    #[test]
-    fn what_moved_is_named_with_its_host() {
-        let saved = plan(|_| ());
-        let now = |change: fn(&mut Value)| moved(&saved, &plan(change)).join("\n");
-        assert_eq!(now(|_| ()), "");
-        assert_eq!(now(|plan| plan["hosts"][1]["state"]["reason"] = "timed out".into()), "");
-        insta::assert_snapshot!([
-            now(|plan| plan["version"] = 1.into()),
-            now(|plan| plan["hosts"][0]["ssh"] = "root@198.51.100.1".into()),
-            now(|plan| plan["hosts"][0]["changes"][0]["fingerprint"] = "bb".into()),
-            now(|plan| plan["hosts"][0]["payload"] = "02".into()),
-            now(|plan| plan["hosts"][0]["changes"] = json!([])),
-            now(|plan| plan["hosts"][1]["state"] = json!({ "state": "ready" })),
-            now(|plan| plan["hosts"] = json!([])),
-            now(|plan| plan["hosts"][0]["changes"] = json!([
-                { "change": "change-peer", "interface": "wg0", "peer": { "name": "b" } }
-            ])),
-        ].join("\n"), @r"
-        the plan has version 2, and this wgfleet makes others
-        a: the ssh target was a and is root@198.51.100.1
-        a: /etc/wireguard/wg0.conf would change in another way
-        a: what it is sent is not the same
-        a: /etc/wireguard/wg0.conf would no longer change
-        b: it was unreadable and is ready
-        a is not in the plan of now
-        b is not in the plan of now
-        a: /etc/wireguard/wg0.conf would no longer change
-        a: change peer b of wg0 would change as well
-        ");
-    }
-
-    #[test]
-    fn a_plan_that_is_carried_out_has_nothing_more_to_do() {
-        assert!(!is_done(&plan(|_| ())));
-        assert!(!is_done(&plan(|plan| plan["hosts"][0]["changes"] = json!([]))), "b is not read");
-        assert!(is_done(&plan(|plan| {
-            plan["hosts"][0]["changes"] = json!([]);
-            plan["hosts"][1]["state"] = json!({ "state": "ready" });
-        })));
-    }
-
-    #[test]
-    fn no_saved_text_panics() {
-        for text in ["null", "[]", "{}", r#"{"hosts":[1,{}]}"#, r#"{"version":2,"hosts":{"a":1}}"#]
-        {
-            let saved: Value = serde_json::from_str(text).unwrap();
-            let _ = (moved(&saved, &plan(|_| ())), moved(&plan(|_| ()), &saved), is_done(&saved));
-        }
-    }
-}
+#[path = "stale_tests.rs"]
+mod tests;

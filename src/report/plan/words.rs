@@ -230,13 +230,7 @@ fn moment(when: HookWhen, interface: &InterfaceName) -> String {
     }
 }
 
-fn file(
-    path: &str,
-    action: FileAction,
-    diff: &[DiffLine],
-    said: usize,
-    all: &[Change],
-) -> Told {
+fn file(path: &str, action: FileAction, diff: &[DiffLine], said: usize, all: &[Change]) -> Told {
     let (sign, what) = match action {
         FileAction::Create => (Sign::Add, "file"),
         FileAction::Update => (Sign::Change, "file"),

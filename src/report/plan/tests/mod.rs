@@ -55,7 +55,7 @@ fn create(number: u8, peers: &[u8]) -> Change {
         table: "auto".parse().unwrap(),
         fwmark: None,
         dns: Vec::new(),
-        peers: peers.iter().map(|number| new_peer(*number, 0)).collect(),
+        peers: peers.iter().map(|number| new_peer(*number, 0).into()).collect(),
     })
 }
 

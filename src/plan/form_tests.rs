@@ -1,0 +1,155 @@
+//! A plan as JSON and back, and what is no plan.
+
+use super::*;
+use crate::plan::{DiffLine, FileAction, HookWhen, PeerField, PeerRef};
+
+fn peer(name: &str) -> Arc<NewPeer> {
+    Arc::new(NewPeer {
+        name: name.parse().unwrap(),
+        key: crate::model::PublicKey::from_bytes([7; 32]),
+        allowed_ips: ["10.9.0.2/32".parse().unwrap()].into(),
+        endpoint: Some("b.example.com:51820".parse().unwrap()),
+        keepalive: None,
+        psk_epoch: Some(1),
+    })
+}
+
+fn create(peers: Vec<Arc<NewPeer>>) -> Change {
+    Change::Create(NewInterface {
+        interface: "wg0".parse().unwrap(),
+        backend: crate::observed::LiveBackend::Kernel,
+        public_key: crate::model::PublicKey::from_bytes([1; 32]),
+        addresses: vec!["10.9.0.1/24".parse().unwrap()],
+        listen_port: crate::model::Port::new(51820),
+        mtu: crate::model::Mtu::DEFAULT,
+        table: "77".parse().unwrap(),
+        fwmark: Some(crate::model::FwMark(0x20)),
+        dns: vec!["10.9.0.53".to_owned()],
+        peers,
+    })
+}
+
+fn host(name: &str, state: HostState, changes: Vec<Change>) -> HostPlan {
+    HostPlan {
+        host: name.parse().unwrap(),
+        ssh: format!("root@{name}").parse().unwrap(),
+        r#become: Become::Sudo,
+        payload: Some(Fingerprint::from_bytes([2; 32])),
+        target: Some(Fingerprint::from_bytes([3; 32])),
+        state,
+        disruption: Disruption::None,
+        feels: Felt::default(),
+        changes,
+        notes: vec!["a note".to_owned()],
+    }
+}
+
+fn plan() -> Plan {
+    let change = Change::ChangePeer {
+        interface: "wg0".parse().unwrap(),
+        peer: PeerRef { name: None, key: crate::model::PublicKey::from_bytes([9; 32]) },
+        fields: vec![crate::plan::FieldChange {
+            field: PeerField::Keepalive,
+            from: None,
+            to: Some("20".to_owned()),
+        }],
+    };
+    let hook = Change::Hook {
+        interface: "wg0".parse().unwrap(),
+        when: HookWhen::PostUp,
+        command: crate::model::Untrusted::new("true"),
+        comes: true,
+        now: true,
+    };
+    let file = Change::File {
+        path: "/etc/wireguard/wg0.conf".to_owned(),
+        action: FileAction::Create,
+        fingerprint: Some(Fingerprint::from_bytes([4; 32])),
+        diff: vec![DiffLine::new('+', "SaveConfig = true")],
+        said: 12,
+    };
+    Plan::new(
+        "f".parse().unwrap(),
+        vec![
+            host("a", HostState::Ready, vec![create(vec![peer("b"), peer("c")]), hook, file]),
+            host("b", HostState::Ready, vec![create(vec![peer("c")]), change]),
+            host("c", HostState::Unreadable("Connection refused".to_owned()), vec![]),
+        ],
+    )
+}
+
+#[test]
+fn a_plan_survives_its_json() {
+    let plan = plan();
+    let bytes = plan.to_json().unwrap();
+    assert_eq!(Plan::from_json(&bytes).unwrap(), plan);
+    let value: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(value["peers"].as_array().unwrap().len(), 2, "each once");
+    assert_eq!(value["hosts"][0]["changes"][0]["peers"], serde_json::json!([0, 1]));
+    assert_eq!(value["hosts"][1]["changes"][0]["peers"], serde_json::json!([1]));
+    insta::assert_snapshot!(serde_json::to_string_pretty(&value).unwrap());
+}
+
+#[test]
+fn the_words_of_a_failed_login_are_not_saved() {
+    let saved = plan().to_saved().unwrap();
+    assert!(!String::from_utf8(saved.clone()).unwrap().contains("Connection"));
+    let read = Plan::from_json(&saved).unwrap();
+    assert_eq!(read.hosts[2].state, HostState::Unreadable(String::new()));
+    assert!(String::from_utf8(plan().to_json().unwrap()).unwrap().contains("Connection refused"));
+}
+
+#[test]
+fn what_is_no_plan_is_said_and_never_quoted() {
+    let said = |text: &str| Plan::from_json(text.as_bytes()).unwrap_err().to_string();
+    insta::assert_snapshot!(
+        [
+            said(""),
+            said("AGE-SECRET-KEY-1"),
+            said("{AGE-SECRET-KEY-1}"),
+            said("[1]"),
+            said("{}"),
+            said(r#"{"version": 1, "fleet": "f", "hosts": []}"#),
+            said(r#"{"version": "AGE-SECRET-KEY-1"}"#),
+            said(r#"{"version": 2, "fleet": "AGE SECRET KEY"}"#),
+            said(r#"{"version": 2}"#),
+            said(r#"{"version": 2, "fleet": "f", "secrets": "AGE-SECRET-KEY-1"}"#),
+            said(r#"{"version": 2, "AGE-SECRET-KEY-1": 3, "fleet": "f", "hosts": [{"#),
+        ]
+        .join("\n"),
+        @r#"
+    it is no JSON object (line 1, column 1)
+    it is no JSON object (line 1, column 1)
+    it is no JSON (line 1, column 2)
+    it is no JSON object (line 1, column 1)
+    it is JSON, but no plan: missing field `version` (line 1, column 2)
+    it is a plan of version 1, and this wgfleet reads version 2
+    it is JSON, but no plan: a value that no plan has there (line 1, column 30)
+    it is JSON, but no plan: a value that no plan has there (line 1, column 41)
+    it is JSON, but no plan: missing field `fleet` (line 1, column 14)
+    it is JSON, but no plan: a value that no plan has there (line 1, column 58)
+    it is cut off (line 1, column 63)
+    "#
+    );
+}
+
+#[test]
+fn a_damaged_plan_never_panics() {
+    let bytes = plan().to_json().unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    for (from, to) in [("\"peers\":[0,1]", "\"peers\":[0,2]"), ("\"peers\":[1]", "\"peers\":[-1]")]
+    {
+        let damaged = text.replace(from, to);
+        assert_ne!(damaged, text);
+        let error = Plan::from_json(damaged.as_bytes()).unwrap_err();
+        assert!(matches!(error, FormError::Shape { .. }), "{error}");
+    }
+    let inline = text.replace("\"peers\":[0,1]", "\"peers\":[{}]");
+    assert!(Plan::from_json(inline.as_bytes()).is_err());
+    for end in 0..text.len() {
+        let _ = Plan::from_json(&text.as_bytes()[..end]);
+        let mut flipped = text.clone().into_bytes();
+        flipped[end] ^= 1;
+        let _ = Plan::from_json(&flipped);
+    }
+}
