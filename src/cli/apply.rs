@@ -13,6 +13,7 @@ use super::fleet::{Fleet, count};
 use super::interrupt::unless_interrupted;
 use super::lock::FleetLock;
 use super::plan::DetailArgs;
+use super::records::RecordArgs;
 use super::survey::{BinariesArgs, LimitArgs, LoginArgs, Scope, Survey};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::apply::{Job, Outcome, apply_all};
@@ -44,6 +45,9 @@ pub(super) struct ApplyArgs {
     #[command(flatten)]
     detail: DetailArgs,
 
+    #[command(flatten)]
+    records: RecordArgs,
+
     /// A plan saved by `wgfleet plan --out`: refused where anything has moved since
     #[arg(value_name = "PLAN")]
     plan: Option<PathBuf>,
@@ -72,8 +76,8 @@ impl ApplyArgs {
     async fn apply(&self, global: &Global, fleet: &Fleet) -> CommandResult {
         // Before anybody logs in anywhere.
         let saved = self.plan.as_ref().map(|path| super::plan::read(path)).transpose()?;
-        let scope = Scope::new(self.login, &self.limit, &self.binaries);
-        let survey = Survey::take(global, scope, fleet, None).await?;
+        let scope = Scope::new(self.login, &self.limit, &self.binaries, &self.records);
+        let mut survey = Survey::take(global, scope, fleet, None).await?;
         let mut plan = survey.whole_plan(fleet)?;
         if let Some((path, saved)) = self.plan.as_ref().zip(saved.as_ref()) {
             fresh(path, saved, &plan)?;
@@ -103,6 +107,15 @@ impl ApplyArgs {
             return Err(CommandError::message(exit, "some hosts are blocked; nothing was touched")
                 .hint(hint));
         }
+        if changing > 0
+            && let Err(older) = self.records.refuse_older(&plan)
+        {
+            survey.close().await;
+            if global.format == Format::Json {
+                show_json(&plan, &[])?;
+            }
+            return Err(older);
+        }
         if changing > 0 && !self.yes && global.format == Format::Json {
             let text = crate::report::plan::human(&plan, self.detail.detail());
             anstream::eprint!("{text}");
@@ -114,6 +127,9 @@ impl ApplyArgs {
             }
             anstream::eprintln!("cancelled; no host was changed");
             return Ok(Exit::Done);
+        }
+        if changing > 0 {
+            survey.begin(global, fleet)?;
         }
         let deadline = Duration::from_secs(self.deadline);
         let outcomes = carry_out(survey, &plan, deadline, self.login.parallel).await?;

@@ -38,7 +38,10 @@ pub(super) fn reachability(
         mix(then, wanted, |name| !old.contains(name))
     });
     let base = base.as_ref().map_or(wanted, |(inventory, topology)| (inventory, topology));
-    let seen = |name: &HostName| survey.seen.get(name).map(|(host, _)| host);
+    // What another machine has says nothing of a host.
+    let its_own = |name: &HostName| !survey.strangers.contains_key(name);
+    let seen =
+        |name: &HostName| survey.seen.get(name).filter(|_| its_own(name)).map(|(host, _)| host);
     let (inventory, runs) = running(base, &survey.names, seen);
     let ready: BTreeSet<&HostName> = plan
         .hosts

@@ -1,10 +1,12 @@
 //! What most commands begin with: the inventory, its topology, the vault, and the rendered files.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
 use super::load::{Loaded, load};
+use super::provenance::{Counting, counts};
 use super::{CommandError, Exit, Format, Global};
 use crate::desired::{
     self, DEFAULT_TEMPLATE, DesiredHost, DesiredState, PublicKeys, Renderer, Secrets,
@@ -12,7 +14,7 @@ use crate::desired::{
 use crate::finding::{self, Finding};
 use crate::inventory::Inventory;
 use crate::model::{HostName, NetworkName, PublicKey};
-use crate::plan::RenderedHost;
+use crate::plan::{Provenance, RenderedHost};
 use crate::topology::{self, Topology};
 use crate::vault::{Unlocked, Vault};
 use crate::{check, report};
@@ -22,6 +24,8 @@ use crate::{check, report};
 pub(super) struct Fleet {
     pub(super) loaded: Loaded,
     pub(super) topology: Topology,
+    /// The generation of the lock file; 0: it has none.
+    generation: AtomicU64,
 }
 
 /// What reading an inventory brought.
@@ -77,7 +81,9 @@ impl Fleet {
         findings.extend(check::check(inventory, &topology));
         findings.extend(known_keys(global, inventory));
         finding::sort(&mut findings);
-        Ok(Reading { fleet: Some(Self { loaded, topology }), findings, loaded: None })
+        let generation = AtomicU64::new(lock.generation().unwrap_or_default());
+        let fleet = Self { loaded, topology, generation };
+        Ok(Reading { fleet: Some(fleet), findings, loaded: None })
     }
 
     /// Writes newly allocated addresses to the lock file.
@@ -106,6 +112,44 @@ impl Fleet {
         if saved && !global.quiet {
             anstream::eprintln!("pinned new tunnel addresses in {path}: commit it");
         }
+        Ok(())
+    }
+
+    /// The generation of the lock file, where it has one.
+    pub(super) fn generation(&self) -> Option<u64> {
+        Some(self.generation.load(Ordering::Relaxed)).filter(|generation| *generation > 0)
+    }
+
+    /// Counts a run that is about to change the fleet, where no commit tells which files are newer:
+    /// from now on every other copy of these files is older. `recorded` is the highest generation that
+    /// hosts have recorded.
+    pub(super) fn count_run(
+        &self,
+        global: &Global,
+        here: &Provenance,
+        recorded: Option<u64>,
+    ) -> Result<(), CommandError> {
+        match counts(self, here) {
+            Counting::Yes if !global.locked => {}
+            Counting::Yes | Counting::No => return Ok(()),
+            Counting::Unknown => {
+                if !global.quiet {
+                    anstream::eprintln!(
+                        "git cannot read the repository of {}, so hosts do not record a commit, and \
+                         an old checkout will not be noticed; run `git status` there",
+                        self.loaded.folder.display()
+                    );
+                }
+                return Ok(());
+            }
+        }
+        let next = self.generation().max(recorded).unwrap_or_default().saturating_add(1);
+        self.loaded.write_lock(&self.loaded.lock.of_generation(next)).map_err(|error| {
+            CommandError::new(Exit::Failed, &error).hint(
+                "add --locked to leave the lock file as it is; old copies are then not noticed",
+            )
+        })?;
+        self.generation.store(next, Ordering::Relaxed);
         Ok(())
     }
 

@@ -25,6 +25,7 @@ mod passphrase;
 mod plan;
 mod provenance;
 mod quick;
+mod records;
 mod render;
 mod rotate;
 mod rotated;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::fleet::Fleet;
+use super::records::RecordArgs;
 use super::survey::{BinariesArgs, LimitArgs, LoginArgs, Scope, Survey};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::plan::{FormError, Plan};
@@ -51,6 +52,9 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     detail: DetailArgs,
 
+    #[command(flatten)]
+    records: RecordArgs,
+
     /// Exit 2 where there is something to change
     #[arg(long)]
     detailed_exitcode: bool,
@@ -65,7 +69,7 @@ impl PlanArgs {
         let out = self.out.as_deref().map(writable).transpose()?;
         let fleet = Fleet::load(global)?;
         runtime()?.block_on(async {
-            let scope = Scope::new(self.login, &self.limit, &self.binaries);
+            let scope = Scope::new(self.login, &self.limit, &self.binaries, &self.records);
             let survey = Survey::take(global, scope, &fleet, None).await?;
             let plan = survey.whole_plan(&fleet)?;
             let blocked = survey.blocked(&plan);
@@ -86,6 +90,8 @@ impl PlanArgs {
     fn exit(&self, plan: &Plan, blocked: Option<Exit>) -> Exit {
         if let Some(exit) = blocked {
             exit
+        } else if self.records.refuse_older(plan).is_err() {
+            Exit::Stale
         } else if plan.unreadable().next().is_some() {
             Exit::Unreadable
         } else if self.detailed_exitcode && !plan.is_empty() {

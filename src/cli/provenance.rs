@@ -1,7 +1,10 @@
 //! Who runs wgfleet, and from which state of the fleet's files.
 
+use std::collections::BTreeMap;
+
 use crate::model::Untrusted;
-use crate::plan::Provenance;
+use crate::observed::{CommitId, Record};
+use crate::plan::{Newer, Provenance, older};
 use crate::sys::{Clock as _, SystemClock};
 
 use super::fleet::Fleet;
@@ -27,16 +30,60 @@ const LONGEST: usize = 64;
 
 /// Who changes the fleet now, and from what.
 pub(super) fn provenance(fleet: &Fleet) -> Provenance {
-    let loaded = &fleet.loaded;
-    // An inventory on stdin is no file of any commit.
-    let tree = loaded.lock_path.as_ref().and_then(|_| WorkTree::of(&loaded.folder));
-    let tree = tree.filter(|tree| tree.tracks(&loaded.path));
     Provenance {
         who: Untrusted::new(who(|name| std::env::var(name).ok())),
-        commit: tree.and_then(|tree| tree.head(&loaded.folder)),
-        generation: None,
+        commit: tree(fleet).and_then(|tree| tree.head(&fleet.loaded.folder)),
+        generation: fleet.generation(),
         now: SystemClock.now(),
     }
+}
+
+/// The work tree whose commits the fleet file is part of.
+fn tree(fleet: &Fleet) -> Option<WorkTree> {
+    let loaded = &fleet.loaded;
+    WorkTree::of(&loaded.folder).filter(|tree| tree.tracks(&loaded.path))
+}
+
+/// Hosts that were changed from newer files than those of this run.
+pub(super) fn newer<'a>(
+    fleet: &Fleet,
+    here: &Provenance,
+    records: impl IntoIterator<Item = &'a Record>,
+) -> Vec<Newer> {
+    let tree = tree(fleet);
+    let mut asked = BTreeMap::new();
+    let mut is_ancestor = |old: &CommitId, new: &CommitId| -> bool {
+        let answer = || tree.as_ref().is_some_and(|tree| tree.is_ancestor(old, new));
+        *asked.entry((old.clone(), new.clone())).or_insert_with(answer)
+    };
+    let newer = records.into_iter().filter_map(|record| {
+        let because = older(here, record, &mut is_ancestor)?;
+        Some(Newer { host: record.host.clone(), because, record: Untrusted::new(record.story()) })
+    });
+    newer.collect()
+}
+
+/// Whether runs are counted in the lock file: where no commit tells which files are newer.
+pub(super) fn counts(fleet: &Fleet, here: &Provenance) -> Counting {
+    let loaded = &fleet.loaded;
+    if here.commit.is_some() || loaded.lock_path.is_none() {
+        Counting::No
+    } else if WorkTree::of(&loaded.folder).is_none() && WorkTree::is_likely(&loaded.folder) {
+        Counting::Unknown
+    } else {
+        Counting::Yes
+    }
+}
+
+/// Whether runs are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counting {
+    /// They are.
+    Yes,
+    /// Commits tell, or there is no lock file.
+    No,
+    /// There is a repository, and git cannot or will not read it.
+    Unknown,
 }
 
 /// `user@machine`.

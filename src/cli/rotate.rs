@@ -10,6 +10,7 @@ use super::fleet::{Fleet, count};
 use super::interrupt::{before_anything, unless_interrupted};
 use super::lock::FleetLock;
 use super::plan::DetailArgs;
+use super::records::RecordArgs;
 use super::rotated::{Story, has_moved};
 use super::survey::{BinariesArgs, LoginArgs, tell_torn};
 use super::turn::Turns;
@@ -39,6 +40,9 @@ pub(super) struct RotateArgs {
 
     #[command(flatten)]
     detail: DetailArgs,
+
+    #[command(flatten)]
+    records: RecordArgs,
 
     /// The hosts
     #[arg(value_name = "HOST", required_unless_present_any = ["all", "older_than"])]
@@ -142,6 +146,7 @@ impl RotateArgs {
             login: self.login,
             binaries: self.binaries.binaries.as_deref(),
             identities: &identities,
+            records: &self.records,
             allow_unreachable: self.allow_unreachable,
             deadline: Duration::from_secs(self.deadline),
         };
@@ -165,10 +170,12 @@ impl RotateArgs {
         vault: &Vault,
         names: &[HostName],
     ) -> Result<(), CommandError> {
-        let survey = turns.settled(vault, names).await?;
+        let mut survey = turns.settled(vault, names).await?;
         let plan = survey.plan()?;
+        let reviewed = self.review(turns.global, turns.fleet, names, &plan).await;
+        let begun = reviewed.and_then(|()| survey.begin(turns.global, turns.fleet));
         survey.close().await;
-        self.review(turns.global, turns.fleet, names, &plan).await
+        begun
     }
 
     /// Shows the plan and asks.
@@ -216,6 +223,7 @@ impl RotateArgs {
                 "some hosts are blocked; nothing was touched",
             ));
         }
+        self.records.refuse_older(plan)?;
         if !self.yes && !ask(names.len()).await? {
             return Err(CommandError::message(Exit::Done, "cancelled; no host was changed"));
         }

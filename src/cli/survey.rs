@@ -9,14 +9,16 @@ use clap::Args;
 
 use super::fleet::{Fleet, count, names};
 use super::live_keys::LiveKeys;
-use super::provenance::provenance;
+use super::provenance::{newer, provenance};
+use super::records::{RecordArgs, Records};
 use super::{CommandError, Exit, Global};
 use crate::desired::{DesiredHost, DesiredState};
 use crate::event::Sink;
 use crate::model::{HostName, PublicKey};
-use crate::observed::{ObserveError, ObservedHost, Record, RecordError};
+use crate::observed::{ObserveError, ObservedHost};
 use crate::plan::{
-    AgentSource, HostPlan, HostState, Plan, Provenance, RenderedHost, diff_host, record, resolve,
+    AgentSource, HostPlan, HostState, Newer, Plan, Provenance, RenderedHost, clash, diff_host,
+    record, resolve,
 };
 use crate::remote::{Connector, Host, Look, RemoteError, observe_all};
 use crate::report::progress::Progress;
@@ -61,11 +63,17 @@ pub(super) struct Scope<'a> {
     /// The hosts; all where it is empty.
     pub(super) limit: &'a [HostName],
     pub(super) binaries: Option<&'a Path>,
+    pub(super) records: &'a RecordArgs,
 }
 
 impl<'a> Scope<'a> {
-    pub(super) fn new(login: LoginArgs, limit: &'a LimitArgs, binaries: &'a BinariesArgs) -> Self {
-        Self { login, limit: &limit.limit, binaries: binaries.binaries.as_deref() }
+    pub(super) fn new(
+        login: LoginArgs,
+        limit: &'a LimitArgs,
+        binaries: &'a BinariesArgs,
+        records: &'a RecordArgs,
+    ) -> Self {
+        Self { login, limit: &limit.limit, binaries: binaries.binaries.as_deref(), records }
     }
 }
 
@@ -78,11 +86,15 @@ pub(super) struct Survey {
     pub(super) seen: BTreeMap<HostName, (ObservedHost, Host)>,
     pub(super) unread: BTreeMap<HostName, String>,
     /// What hosts keep about this fleet's last change.
-    pub(super) records: BTreeMap<HostName, Result<Record, RecordError>>,
+    pub(super) records: Records,
+    /// Hosts whose machines are not to be taken for them, with the reasons.
+    pub(super) strangers: BTreeMap<HostName, String>,
     /// Who asks, and from which state of the files.
     pub(super) provenance: Provenance,
     /// Those of `unread` that were reached, and lack what it takes to observe them.
     pub(super) lacking: BTreeSet<HostName>,
+    /// Hosts that were changed from newer files.
+    pub(super) newer: Vec<Newer>,
     pub(super) names: BTreeMap<PublicKey, HostName>,
     pub(super) agents: AgentSource,
     pub(super) binaries: BTreeMap<String, PathBuf>,
@@ -177,13 +189,18 @@ impl Survey {
             rendered = fleet.render(&chosen(&state, scope.limit)?, &secrets)?;
         }
         let names = names(&state, vault);
-        let records = seen.iter().filter_map(|(name, (seen, _))| {
-            let text = seen.records.get(state.fleet.as_str())?;
-            Some((name.clone(), Record::parse(&state.fleet, text)))
-        });
+        let hosts = || {
+            let hosts = state.hosts.iter();
+            hosts.filter_map(|host| Some((host, &seen.get(&host.name)?.0)))
+        };
+        let records = Records::of(&state.fleet, hosts().map(|(host, seen)| (&host.name, seen)));
+        let strangers = records.strangers(&state.fleet, hosts(), &names, scope.records)?;
+        let provenance = provenance(fleet);
         let mut survey = Self {
-            records: records.collect(),
-            provenance: provenance(fleet),
+            newer: newer(fleet, &provenance, records.of_themselves()),
+            records,
+            strangers,
+            provenance,
             state,
             secrets,
             rendered,
@@ -253,7 +270,11 @@ impl Survey {
         let mut plan = diff_host(&target, seen, &self.agents, &self.names);
         let (fleet, made) = (&self.state.fleet, &self.provenance);
         let wanted = record(fleet, &target, rendered, seen, made, String::new());
-        plan.keep_record(self.records.get(name).and_then(|kept| kept.as_ref().ok()), &wanted);
+        plan.keep_record(self.records.kept(name), &wanted);
+        let another = clash(fleet, host, seen).filter(|_| !plan.changes.is_empty());
+        if let Some(why) = self.strangers.get(name).cloned().or(another) {
+            plan.refuse(why);
+        }
         plan.bind(&target, rendered, seen, &self.secrets)?;
         Ok(plan)
     }
@@ -261,7 +282,16 @@ impl Survey {
     /// The plan of the fleet.
     pub(super) fn plan(&self) -> Result<Plan, CommandError> {
         let hosts = self.hosts().map(|host| self.host_plan(host)).collect::<Result<_, _>>()?;
-        Ok(Plan::new(self.state.fleet.clone(), hosts))
+        let plan = Plan::new(self.state.fleet.clone(), hosts);
+        Ok(Plan { newer: self.newer.clone(), ..plan })
+    }
+
+    /// Before the first host is touched: what is changed from now on is newer than any other copy of
+    /// the files.
+    pub(super) fn begin(&mut self, global: &Global, fleet: &Fleet) -> Result<(), CommandError> {
+        fleet.count_run(global, &self.provenance, self.records.generation())?;
+        self.provenance.generation = fleet.generation();
+        Ok(())
     }
 
     /// The plan of the fleet, with the flows that it makes work or stop.

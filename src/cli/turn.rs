@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::apply::{job, read_agents};
 use super::fleet::Fleet;
+use super::records::RecordArgs;
 use super::survey::{LoginArgs, Rotating, Scope, Survey};
 use super::{CommandError, Global};
 use crate::apply::{GRACE, Outcome, ROLLBACK_LIMIT, Rotation, rotate};
@@ -26,6 +27,7 @@ pub(super) struct Turns<'a> {
     pub(super) login: LoginArgs,
     pub(super) binaries: Option<&'a Path>,
     pub(super) identities: &'a Identities,
+    pub(super) records: &'a RecordArgs,
     pub(super) allow_unreachable: bool,
     pub(super) deadline: Duration,
 }
@@ -67,7 +69,12 @@ impl Turns<'_> {
     /// The hosts, which are to get their next keys, and their neighbours as they are now.
     async fn survey(&self, vault: &Vault, names: &[HostName]) -> Result<Survey, CommandError> {
         let limit = involved(self.fleet, names);
-        let scope = Scope { login: self.login, limit: &limit, binaries: self.binaries };
+        let scope = Scope {
+            login: self.login,
+            limit: &limit,
+            binaries: self.binaries,
+            records: self.records,
+        };
         let turn = names.iter().cloned().collect();
         let rotating = Rotating { vault, identities: self.identities, turn: &turn };
         Survey::take(self.global, scope, self.fleet, Some(rotating)).await

@@ -3,6 +3,8 @@
 //! It holds every address of every member, allocated or declared, in one order for all: the same
 //! fleet gives the same bytes. A pin outlives its host, so that a host that comes back has its
 //! address again; only a full prefix takes such pins away.
+//!
+//! Outside git it also counts the runs that have changed the fleet: its generation.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,8 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{HostName, NetworkName};
 
-/// The format that this version writes.
-const VERSION: u32 = 1;
+/// The format of a lock file without a generation, which every wgfleet reads.
+const PLAIN: u32 = 1;
+
+/// The newest format that this version reads, and writes where there is a generation.
+const VERSION: u32 = 2;
 
 /// Most bytes that a lock file may have: 100,000 hosts in four networks.
 pub const MAX_LOCK_BYTES: u64 = 64 << 20;
@@ -50,6 +55,7 @@ impl LockError {
 /// Pinned tunnel addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lock {
+    generation: Option<u64>,
     pins: BTreeMap<NetworkName, BTreeMap<HostName, Vec<IpAddr>>>,
 }
 
@@ -57,6 +63,8 @@ pub struct Lock {
 #[serde(deny_unknown_fields)]
 struct File {
     version: u32,
+    #[serde(default)]
+    generation: Option<u64>,
     networks: BTreeMap<NetworkName, BTreeMap<HostName, Vec<IpAddr>>>,
 }
 
@@ -75,11 +83,11 @@ impl Lock {
         }
         let syntax = |source| LockError::Syntax { source };
         let versioned: Versioned = serde_json::from_str(text).map_err(syntax)?;
-        if versioned.version != VERSION {
+        if !(PLAIN..=VERSION).contains(&versioned.version) {
             return Err(LockError::Version { found: versioned.version });
         }
         let file: File = serde_json::from_str(text).map_err(syntax)?;
-        let mut lock = Self { pins: file.networks };
+        let mut lock = Self { generation: file.generation, pins: file.networks };
         for addresses in lock.pins.values_mut().flat_map(BTreeMap::values_mut) {
             addresses.sort_unstable();
             addresses.dedup();
@@ -90,7 +98,13 @@ impl Lock {
     /// The text of the lock file: JSON with one host on each line, sorted by name.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut text = format!("{{\n  \"version\": {VERSION},\n  \"networks\": {{");
+        let mut text = match self.generation {
+            None => format!("{{\n  \"version\": {PLAIN},\n"),
+            Some(generation) => {
+                format!("{{\n  \"version\": {VERSION},\n  \"generation\": {generation},\n")
+            }
+        };
+        text.push_str("  \"networks\": {");
         let mut first = true;
         // Writing to a String cannot fail.
         for (network, hosts) in &self.pins {
@@ -113,6 +127,18 @@ impl Lock {
     #[must_use]
     pub fn address(&self, network: &NetworkName, host: &HostName) -> &[IpAddr] {
         self.pins.get(network).and_then(|hosts| hosts.get(host)).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many runs have changed the fleet, where that is counted.
+    #[must_use]
+    pub const fn generation(&self) -> Option<u64> {
+        self.generation
+    }
+
+    /// The same pins as of another generation.
+    #[must_use]
+    pub fn of_generation(&self, generation: u64) -> Self {
+        Self { generation: Some(generation), ..self.clone() }
     }
 
     /// Whether nothing is pinned.
@@ -139,6 +165,28 @@ impl Lock {
             self.pins.remove(network);
         } else {
             self.pins.insert(network.clone(), hosts);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lock_file_with_a_generation_has_the_new_format() {
+        let plain = "{\n  \"version\": 1,\n  \"networks\": {\n    \"net\": {\n      \"a\":                      [\"10.0.0.1\"]\n    }\n  }\n}\n";
+        let lock = Lock::parse(plain).unwrap();
+        assert_eq!((lock.to_text().as_str(), lock.generation()), (plain, None));
+        let counted = lock.of_generation(7);
+        assert_eq!(Lock::parse(&counted.to_text()).unwrap(), counted);
+        assert!(counted.to_text().starts_with("{\n  \"version\": 2,\n  \"generation\": 7,\n"));
+        assert_eq!((counted.generation(), counted == lock), (Some(7), false));
+        for version in [0, 3] {
+            let other = plain.replace(": 1,", &format!(": {version},"));
+            assert!(
+                matches!(Lock::parse(&other), Err(LockError::Version { found }) if found == version)
+            );
         }
     }
 }

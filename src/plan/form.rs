@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Change, Disruption, Felt, HostPlan, HostState, NewInterface, NewPeer, Orphan, Plan, SecretState,
+    Change, Disruption, Felt, HostPlan, HostState, NewInterface, NewPeer, Newer, Orphan, Plan,
+    SecretState,
 };
 use crate::check::Difference;
 use crate::model::{Become, Fingerprint, FleetName, HostName, SshTarget};
@@ -155,19 +156,20 @@ impl<'a> Table<'a> {
 
 impl Serialize for Form<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Plan { version, fleet, secrets, hosts, orphans, reachability } = self.plan;
+        let Plan { version, fleet, secrets, hosts, orphans, newer, reachability } = self.plan;
         let table = Table::of(self.plan);
         let hosts: Vec<HostForm<'_>> = hosts
             .iter()
             .map(|host| HostForm { host, table: &table, reasons: self.reasons })
             .collect();
-        let mut form = serializer.serialize_struct("Plan", 7)?;
+        let mut form = serializer.serialize_struct("Plan", 8)?;
         form.serialize_field("version", version)?;
         form.serialize_field("fleet", fleet)?;
         form.serialize_field("secrets", secrets)?;
         form.serialize_field("hosts", &hosts)?;
         form.serialize_field("peers", &table.peers)?;
         form.serialize_field("orphans", orphans)?;
+        form.serialize_field("newer", newer)?;
         form.serialize_field("reachability", reachability)?;
         form.end()
     }
@@ -245,6 +247,7 @@ struct Read {
     hosts: Vec<ReadHost>,
     peers: Vec<NewPeer>,
     orphans: Vec<Orphan>,
+    newer: Vec<Newer>,
     reachability: Option<Difference>,
 }
 
@@ -335,6 +338,7 @@ impl<'a> Deserialize<'a> for Plan {
             secrets: read.secrets,
             hosts,
             orphans: read.orphans,
+            newer: read.newer,
             reachability: read.reachability,
         })
     }

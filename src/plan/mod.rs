@@ -4,6 +4,7 @@
 
 mod agent;
 mod change;
+mod checkout;
 mod compile;
 mod diff;
 mod disruption;
@@ -15,11 +16,13 @@ mod form;
 mod former;
 mod forwarding;
 mod hooks;
+mod identity;
 mod lans;
 mod mask;
 mod names;
 mod new;
 mod orphan;
+mod ownership;
 mod quick;
 mod record;
 mod renames;
@@ -31,6 +34,7 @@ mod unit;
 
 pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
 pub use change::{Change, DiffLine, FileAction, HookWhen, PeerRef};
+pub use checkout::{Because, Newer, older};
 pub use compile::Payload;
 pub use diff::diff_host;
 pub use disruption::{Disruption, Felt};
@@ -38,9 +42,11 @@ pub use field::{DeviceField, FieldChange, PeerField};
 pub use firewall::Firewall;
 pub use form::FormError;
 pub use forwarding::HEARS_AS_A_ROUTER;
+pub use identity::{same_machines, shared, stranger};
 pub use names::Names;
 pub use new::{NewInterface, NewPeer};
 pub use orphan::{Orphan, OrphanKind};
+pub use ownership::clash;
 pub use record::{Provenance, record};
 pub use renames::Rename;
 pub use running::running;
@@ -67,6 +73,8 @@ pub struct Plan {
     pub hosts: Vec<HostPlan>,
     /// What wgfleet set up and the inventory no longer has.
     pub orphans: Vec<Orphan>,
+    /// Hosts that were changed from newer files than these; carrying it out would take them back.
+    pub newer: Vec<Newer>,
     /// The flows that it makes work or stop; `None` where nobody asked.
     pub reachability: Option<Difference>,
 }
@@ -184,6 +192,7 @@ impl Plan {
             secrets: SecretState::Compared,
             hosts,
             orphans: Vec::new(),
+            newer: Vec::new(),
             reachability: None,
         }
     }

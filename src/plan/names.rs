@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use super::ownership::Others;
 use crate::model::{FleetName, InterfaceName};
 use crate::observed::{ObservedFile, ObservedHost};
 
@@ -65,7 +66,7 @@ impl Names {
     }
 
     /// Whether a file that wgfleet wrote may be this fleet's: not where it names another one, or its
-    /// interface does.
+    /// interface does, and where neither names any, not where another one recorded it.
     pub(super) fn may_own(&self, path: &str, observed: &ObservedHost) -> bool {
         let another = |fleet: FleetName| fleet != self.fleet;
         match path {
@@ -73,9 +74,12 @@ impl Names {
             LEGACY_SYSCTL_FILE => self.legacy_sysctls(observed) == Owner::Ours,
             path => match fleet_of_path(path) {
                 Some(fleet) => !another(fleet),
-                None => !interface_of_path(path)
+                None => interface_of_path(path)
                     .and_then(|name| fleet_of_interface(&name, observed))
-                    .is_some_and(another),
+                    .map_or_else(
+                        || !Others::of(&self.fleet, observed).recorded(path),
+                        |fleet| !another(fleet),
+                    ),
             },
         }
     }

@@ -61,6 +61,7 @@ impl HostPlan {
     pub fn keep_record(&mut self, kept: Option<&Record>, wanted: &Record) {
         let action = match kept {
             None => FileAction::Create,
+            Some(kept) if kept.host != wanted.host => FileAction::Update,
             Some(kept) if self.changes.is_empty() && !says_the_same(kept, wanted) => {
                 FileAction::Update
             }

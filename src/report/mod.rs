@@ -11,6 +11,7 @@ mod markup;
 pub mod plan;
 pub mod progress;
 pub mod reach;
+mod records;
 pub mod sarif;
 pub mod status;
 pub mod why;

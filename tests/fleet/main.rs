@@ -5,14 +5,17 @@
 mod twin;
 
 mod absent;
+mod checkouts;
 mod drift;
 mod examples;
 mod first;
 mod gateway;
+mod identity;
 mod in_place;
 mod leaving;
 mod lock;
 mod mixed;
+mod neighbours;
 mod reach;
 mod record;
 mod stream;

@@ -8,6 +8,13 @@ use super::{GitError, WorkTree, git};
 use crate::observed::{Commit, CommitId};
 
 impl WorkTree {
+    /// Whether a folder lies in a repository, although git may not be there or may refuse it: one of
+    /// another user, for example.
+    pub(in crate::cli) fn is_likely(folder: &Path) -> bool {
+        let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        folder.ancestors().any(|folder| folder.join(".git").exists())
+    }
+
     /// Whether git tracks a file: a repository may lie above folders that it knows nothing of.
     pub(in crate::cli) fn tracks(&self, file: &Path) -> bool {
         let Some(file) = std::fs::canonicalize(file).ok() else { return false };
@@ -36,6 +43,12 @@ impl WorkTree {
             dirty,
         })
     }
+
+    /// Whether `old` is among the ancestors of `new`, or is the same, as far as the history is here.
+    pub(in crate::cli) fn is_ancestor(&self, old: &CommitId, new: &CommitId) -> bool {
+        let words = ["merge-base", "--is-ancestor", old.as_str(), new.as_str()];
+        git(self.root(), &words).is_ok()
+    }
 }
 
 #[cfg(test)]
@@ -46,14 +59,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_commit_is_dirty_where_files_of_the_fleet_differ() {
+    fn commits_are_told_with_their_order() {
         let top = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(top.path()).unwrap();
+        assert!(!WorkTree::is_likely(&root));
         run(&root, &["init", "-q"]);
         let fleet = root.join("fleet");
         fs::create_dir(&fleet).unwrap();
         let tree = WorkTree::of(&fleet).unwrap();
-        assert!(tree.head(&fleet).is_none());
+        assert!(tree.head(&fleet).is_none() && WorkTree::is_likely(&fleet));
         let file = fleet.join("fleet.yaml");
         let commit = |text: &str| {
             fs::write(&file, text).unwrap();
@@ -64,7 +78,10 @@ mod tests {
         let (one, two) = (commit("one"), commit("two"));
         assert!(tree.tracks(&file));
         assert!(!tree.tracks(&root.join("gone")) && !tree.tracks(&fleet.join("x")));
-        assert!(one.id != two.id && one.time <= two.time && !two.dirty);
+        assert!(tree.is_ancestor(&one.id, &two.id) && !tree.is_ancestor(&two.id, &one.id));
+        assert!(tree.is_ancestor(&one.id, &one.id) && !two.dirty);
+        let unknown = CommitId::try_from("0".repeat(40)).unwrap();
+        assert!(!tree.is_ancestor(&unknown, &two.id));
         // What others keep in the repository, and what nobody has added, says nothing of the fleet.
         fs::write(fleet.join("notes"), "").unwrap();
         fs::write(root.join("other"), "").unwrap();
@@ -72,5 +89,10 @@ mod tests {
         fs::write(&file, "three").unwrap();
         let dirty = tree.head(&fleet).unwrap();
         assert!(dirty.dirty && dirty.id == two.id && dirty.time == two.time);
+        // As CI systems fetch it: what is not here is no ancestor.
+        let from = format!("file://{}", root.display());
+        run(&root, &["clone", "-q", "--depth", "1", &from, "shallow"]);
+        let shallow = WorkTree::of(&root.join("shallow")).unwrap();
+        assert!(!shallow.is_ancestor(&one.id, &two.id));
     }
 }

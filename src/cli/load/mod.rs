@@ -109,13 +109,21 @@ impl Loaded {
     /// # Errors
     /// [`FileError::Write`]; the old file is untouched.
     pub fn save_lock(&self) -> Result<bool, FileError> {
-        let Some(path) = self.lock_path.as_ref().filter(|_| self.lock_changed) else {
+        if !self.lock_changed {
             return Ok(false);
-        };
+        }
+        self.write_lock(&self.lock)
+    }
+
+    /// Writes another lock in the place of the one that was read; returns whether there is a place.
+    ///
+    /// # Errors
+    /// [`FileError::Write`]; the old file is untouched.
+    pub fn write_lock(&self, lock: &Lock) -> Result<bool, FileError> {
+        let Some(path) = &self.lock_path else { return Ok(false) };
         // What a link leads to was read; it is replaced, and the link stays.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        let text = self.lock.to_text();
-        sys::write_atomic(&path, text.as_bytes(), sys::Mode::Public)?;
+        sys::write_atomic(&path, lock.to_text().as_bytes(), sys::Mode::Public)?;
         Ok(true)
     }
 

@@ -82,6 +82,7 @@ pub fn human(plan: &Plan, detail: Detail) -> String {
         }
     }
     orphans(&mut out, &plan.orphans);
+    out.push_str(&super::records::newer(plan));
     out.push_str(&summary(plan));
     out.push_str(&plan.reachability.as_ref().map(super::reach::difference).unwrap_or_default());
     out

@@ -1,0 +1,119 @@
+//! What hosts remember, and what an operator does although they remember something else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::Args;
+
+use super::fleet::count;
+use super::{CommandError, Exit};
+use crate::desired::DesiredHost;
+use crate::model::{FleetName, HostName, PublicKey};
+use crate::observed::{ObservedHost, Record, RecordError};
+use crate::plan::{Plan, same_machines, shared, stranger};
+
+/// What is done although hosts remember something else.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct RecordArgs {
+    /// Take the machine for this host although its record, or its key, says that it is another; for
+    /// one that was installed anew or takes the place of another
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub(super) replace: Vec<HostName>,
+
+    /// Take hosts back although they were changed from newer files than these
+    #[arg(long)]
+    pub(super) allow_older: bool,
+}
+
+impl RecordArgs {
+    /// Refuses to take hosts back that were changed from newer files.
+    pub(super) fn refuse_older(&self, plan: &Plan) -> Result<(), CommandError> {
+        let Some(first) = plan.newer.first().filter(|_| !self.allow_older && !plan.is_empty())
+        else {
+            return Ok(());
+        };
+        let more = match plan.newer.len() {
+            1 => String::new(),
+            some => format!(", and so were {}", count(some - 1, "other host")),
+        };
+        Err(CommandError::message(
+            Exit::Stale,
+            format!(
+                "these files are older than what `{}` was changed from{more} (by {}: {}); no host was \
+                 changed",
+                first.host,
+                first.record,
+                first.because.words()
+            ),
+        )
+        .hint("update them, with `git pull` for example; add --allow-older to take hosts back on purpose"))
+    }
+}
+
+/// The records that hosts keep about one fleet.
+#[derive(Debug, Default)]
+pub(super) struct Records(BTreeMap<HostName, Result<Record, RecordError>>);
+
+impl Records {
+    /// Reads those of the hosts that answered.
+    pub(super) fn of<'a>(
+        fleet: &FleetName,
+        seen: impl IntoIterator<Item = (&'a HostName, &'a ObservedHost)>,
+    ) -> Self {
+        let texts = seen.into_iter().filter_map(|(name, host)| {
+            let text = host.records.get(fleet.as_str())?;
+            Some((name.clone(), Record::parse(fleet, text)))
+        });
+        Self(texts.collect())
+    }
+
+    /// The record of a host, where it has one that can be read.
+    pub(super) fn kept(&self, name: &HostName) -> Option<&Record> {
+        self.0.get(name)?.as_ref().ok()
+    }
+
+    /// The records of hosts whose machines say that they are these hosts.
+    pub(super) fn of_themselves(&self) -> impl Iterator<Item = &Record> {
+        let kept = self.0.iter().filter_map(|(name, kept)| Some((name, kept.as_ref().ok()?)));
+        kept.filter(|(name, record)| record.host == **name).map(|(_, record)| record)
+    }
+
+    /// The highest generation that a host has recorded.
+    pub(super) fn generation(&self) -> Option<u64> {
+        self.of_themselves().filter_map(|record| record.generation).max()
+    }
+
+    /// Hosts whose machines are not to be taken for them, with the reasons.
+    pub(super) fn strangers<'a>(
+        &self,
+        fleet: &FleetName,
+        seen: impl IntoIterator<Item = (&'a DesiredHost, &'a ObservedHost)>,
+        names: &BTreeMap<PublicKey, HostName>,
+        args: &RecordArgs,
+    ) -> Result<BTreeMap<HostName, String>, CommandError> {
+        let seen: Vec<(&DesiredHost, &ObservedHost)> = seen.into_iter().collect();
+        let known: BTreeSet<&HostName> = seen.iter().map(|(desired, _)| &desired.name).collect();
+        if let Some(name) = args.replace.iter().find(|name| !known.contains(name)) {
+            return Err(CommandError::message(
+                Exit::Usage,
+                format!("--replace names {name}, which is no host that was read"),
+            )
+            .hint("name a host of the inventory, and include it in --limit"));
+        }
+        let mut strangers = BTreeMap::new();
+        for (desired, host) in &seen {
+            let name = &desired.name;
+            if !args.replace.contains(name)
+                && let Some(why) = stranger(fleet, desired, host, self.0.get(name), names)
+            {
+                strangers.insert(name.clone(), why);
+            }
+        }
+        let rest = seen.iter().filter(|(desired, _)| !strangers.contains_key(&desired.name));
+        let same = same_machines(rest.map(|(desired, host)| (&desired.name, *host)));
+        strangers.extend(same.into_iter().map(|(name, other)| {
+            let why = shared(&name, &other);
+            (name, why)
+        }));
+        Ok(strangers)
+    }
+}

@@ -1,0 +1,152 @@
+//! Whether a machine is the host that the inventory takes it for.
+//!
+//! A wrong letter in `ssh:` leads to another machine, and what one host is to have would be written
+//! over what another one has. The record that a machine keeps says who it is; where it keeps none,
+//! the key that it runs with does, or the file of an interface.
+
+use std::collections::BTreeMap;
+
+use crate::desired::DesiredHost;
+use crate::model::{Fingerprint, FleetName, HostName, InterfaceName, PublicKey};
+use crate::observed::{ObservedHost, Record, RecordError};
+
+use super::{HostPlan, HostState};
+
+impl HostPlan {
+    /// Keeps a host from being changed, whatever else does: the machine is not the one that is meant.
+    pub fn refuse(&mut self, reason: String) {
+        self.state = HostState::Blocked(reason);
+    }
+}
+
+/// Why a machine is not to be taken for a host of the fleet; `kept` is the record that it has of this
+/// fleet, `names` the names that keys have or had.
+#[must_use]
+pub fn stranger(
+    fleet: &FleetName,
+    desired: &DesiredHost,
+    observed: &ObservedHost,
+    kept: Option<&Result<Record, RecordError>>,
+    names: &BTreeMap<PublicKey, HostName>,
+) -> Option<String> {
+    let (name, ssh) = (&desired.name, &desired.ssh);
+    let other = |other: &HostName, why: String| {
+        format!(
+            "the machine at {ssh} is `{other}`, not `{name}`: {why}; correct `ssh:` of `{name}`, or, \
+             where `{name}` takes the place of `{other}`, add --replace {name}"
+        )
+    };
+    match kept {
+        Some(Ok(record)) if record.host != *name => {
+            Some(other(&record.host, format!("so says the record of {}", record.story())))
+        }
+        Some(Ok(record)) if moved(record, observed) => Some(format!(
+            "the machine at {ssh} is not the one that was `{name}`: its machine-id and its ssh host \
+             keys are not those of the record of {}; if it is a copy, remove {} there; if it takes \
+             the place of `{name}` or was installed anew, add --replace {name}",
+            record.story(),
+            Record::path(fleet),
+        )),
+        Some(Err(error @ RecordError::Newer { .. })) => Some(format!(
+            "its record cannot be read: {error}; use the wgfleet that wrote it, or add --replace {name}"
+        )),
+        Some(Ok(_)) => None,
+        // What is damaged says nothing, and is written anew.
+        Some(Err(_)) | None => {
+            if let Some((interface, owner)) = runs_as(name, observed, names) {
+                return Some(other(&owner, format!("{interface} runs with its key")));
+            }
+            let (path, owner) = written_for(fleet, name, observed)?;
+            Some(other(&owner, format!("so says {path}")))
+        }
+    }
+}
+
+/// Whether a record came to another machine, with a copied disk: keys of ssh(1) change with an upgrade,
+/// and machine-ids with a repair, but not both.
+fn moved(record: &Record, observed: &ObservedHost) -> bool {
+    let differ = |one: Option<Fingerprint>, other: Option<Fingerprint>| {
+        one.zip(other).is_some_and(|(one, other)| one != other)
+    };
+    differ(record.machine_id, observed.machine_id) && differ(record.host_key, observed.host_key)
+}
+
+/// The interface that runs with another host's key, and that host.
+fn runs_as(
+    name: &HostName,
+    observed: &ObservedHost,
+    names: &BTreeMap<PublicKey, HostName>,
+) -> Option<(InterfaceName, HostName)> {
+    let live = observed.interfaces.iter().filter_map(|(interface, live)| {
+        let owner = names.get(&live.public_key?)?;
+        Some((interface.clone(), owner.clone()))
+    });
+    let live: Vec<(InterfaceName, HostName)> = live.collect();
+    if live.iter().any(|(_, owner)| owner == name) {
+        return None;
+    }
+    live.into_iter().next()
+}
+
+/// The file of an interface that was written for another host of this fleet, and that host.
+fn written_for(
+    fleet: &FleetName,
+    name: &HostName,
+    observed: &ObservedHost,
+) -> Option<(String, HostName)> {
+    let owners = observed.files.iter().filter_map(|(path, file)| {
+        let (host, of) = heading(file.public_text.lines().next()?)?;
+        (of == *fleet).then(|| (path.clone(), host))
+    });
+    let owners: Vec<(String, HostName)> = owners.collect();
+    if owners.iter().any(|(_, owner)| owner == name) {
+        return None;
+    }
+    owners.into_iter().next()
+}
+
+/// Host and fleet of `# wg0 on b7, network office of fleet acme.`
+pub(super) fn heading(line: &str) -> Option<(HostName, FleetName)> {
+    let (_, rest) = line.strip_prefix("# ")?.split_once(" on ")?;
+    let (host, rest) = rest.split_once(", network ")?;
+    let (_, fleet) = rest.strip_suffix('.')?.split_once(" of fleet ")?;
+    Some((host.parse().ok()?, fleet.parse().ok()?))
+}
+
+/// Which other host of the inventory each host shares its machine with, of those that were read.
+///
+/// Two machines with one machine-id and the same ssh host keys are copies of one disk. They are told
+/// apart by the keys that they run with, once they do.
+#[must_use]
+pub fn same_machines<'a>(
+    seen: impl IntoIterator<Item = (&'a HostName, &'a ObservedHost)>,
+) -> BTreeMap<HostName, HostName> {
+    let mut machines: BTreeMap<_, Vec<&HostName>> = BTreeMap::new();
+    for (name, host) in seen {
+        let Some(id) = host.machine_id else { continue };
+        let keys: Vec<_> = host.interfaces.values().map(|live| live.public_key).collect();
+        machines.entry((id, host.host_key, keys)).or_default().push(name);
+    }
+    let shared = machines.into_values().filter(|names| names.len() > 1);
+    shared
+        .flat_map(|names| {
+            let next = names.clone().into_iter().cycle().skip(1);
+            let pairs: Vec<_> = names.into_iter().zip(next).collect();
+            pairs.into_iter().map(|(name, other)| (name.clone(), other.clone()))
+        })
+        .collect()
+}
+
+/// Why neither of two hosts that reach one machine is changed.
+#[must_use]
+pub fn shared(name: &HostName, other: &HostName) -> String {
+    format!(
+        "`{name}` and `{other}` reach the same machine: it has one machine-id and one set of ssh host \
+         keys; correct `ssh:` of one of them, or, where one machine is a copy of the other, give it a \
+         machine-id and ssh host keys of its own"
+    )
+}
+
+#[cfg(test)]
+#[path = "identity_tests.rs"]
+mod tests;
