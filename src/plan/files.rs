@@ -6,6 +6,7 @@ use similar::{Algorithm, ChangeTag, TextDiff};
 
 use super::mask::mask;
 use super::said;
+use super::told::{Side, Told};
 use super::{Change, DiffLine, FileAction, Target, TargetFile};
 use crate::observed::{ObservedFile, ObservedHost};
 
@@ -27,7 +28,8 @@ pub(super) fn compare(target: &Target<'_>, observed: &ObservedHost, changes: &mu
         let (action, (diff, said)) = match seen {
             None => (FileAction::Create, created(target, file)),
             Some(seen) if seen.fingerprint != file.fingerprint => {
-                (FileAction::Update, (updated(seen, file), 0))
+                let told = file.conf.as_ref().map(|conf| Told::of(conf, changes));
+                (FileAction::Update, updated(seen, file, &told.unwrap_or_default()))
             }
             Some(seen) if seen.mode != file.mode || !seen.root => {
                 (FileAction::Protect, (Vec::new(), 0))
@@ -72,9 +74,11 @@ fn created(target: &Target<'_>, file: &TargetFile) -> (Vec<DiffLine>, usize) {
     (unsaid.into_iter().map(|line| DiffLine::new('+', line)).collect(), said)
 }
 
-/// The difference between the file that is there and the one that is to be.
-fn updated(seen: &ObservedFile, file: &TargetFile) -> Vec<DiffLine> {
+/// What no other change says of the difference between the file that is there and the one that is to
+/// be, and of how many lines other changes say it.
+fn updated(seen: &ObservedFile, file: &TargetFile, told: &Told<'_>) -> (Vec<DiffLine>, usize) {
     let (old, new) = (mask(&seen.public_text), mask(&file.public_text));
+    let (old_told, new_told) = (told.lines(&old, Side::Old), told.lines(&new, Side::New));
     let mut old: Vec<&str> = old.lines().collect();
     let mut new: Vec<&str> = new.lines().collect();
     let head = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
@@ -92,21 +96,56 @@ fn updated(seen: &ObservedFile, file: &TargetFile) -> Vec<DiffLine> {
     } else {
         in_order(&old, &new)
     };
-    cut(lines)
+    let is_told = |line: &Differs<'_>| match *line {
+        Differs::Old(number, _) => old_told[head + number],
+        Differs::New(number, _) => new_told[head + number],
+        Differs::Around(_) => false,
+    };
+    let said = lines.iter().filter(|line| is_told(line)).count();
+    (cut(untold(&lines, is_told)), said)
 }
 
-fn in_order(old: &[&str], new: &[&str]) -> Vec<DiffLine> {
+/// A line of a difference. Lines have their numbers in the text that they are of.
+#[derive(Debug, Clone, Copy)]
+enum Differs<'a> {
+    Old(usize, &'a str),
+    New(usize, &'a str),
+    /// A line of both, beside one that differs.
+    Around(&'a str),
+}
+
+/// What is not told elsewhere, with the lines around it.
+fn untold(lines: &[Differs<'_>], is_told: impl Fn(&Differs<'_>) -> bool) -> Vec<DiffLine> {
+    let shown = |place: usize| {
+        let line = lines.get(place);
+        line.is_some_and(|line| !matches!(line, Differs::Around(_)) && !is_told(line))
+    };
+    let mut kept = Vec::new();
+    for (place, line) in lines.iter().enumerate() {
+        match line {
+            Differs::Old(_, text) if shown(place) => kept.push(DiffLine::new('-', text)),
+            Differs::New(_, text) if shown(place) => kept.push(DiffLine::new('+', text)),
+            Differs::Around(text) if shown(place + 1) || place > 0 && shown(place - 1) => {
+                kept.push(DiffLine::new(' ', text));
+            }
+            _ => {}
+        }
+    }
+    kept
+}
+
+fn in_order<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<Differs<'a>> {
     let diff = TextDiff::configure().algorithm(Algorithm::Myers).diff_slices(old, new);
     let mut lines = Vec::new();
     for group in diff.grouped_ops(1) {
         for op in group {
             for change in diff.iter_changes(&op) {
-                let sign = match change.tag() {
-                    ChangeTag::Delete => '-',
-                    ChangeTag::Insert => '+',
-                    ChangeTag::Equal => ' ',
-                };
-                lines.push(DiffLine::new(sign, change.value()));
+                lines.push(match (change.tag(), change.old_index(), change.new_index()) {
+                    (ChangeTag::Delete, Some(number), _) => Differs::Old(number, old[number]),
+                    (ChangeTag::Insert, _, Some(number)) => Differs::New(number, new[number]),
+                    (_, Some(number), _) => Differs::Around(old[number]),
+                    _ => continue,
+                });
             }
         }
     }
@@ -114,23 +153,22 @@ fn in_order(old: &[&str], new: &[&str]) -> Vec<DiffLine> {
 }
 
 /// The lines that only one of two texts has, in whatever order: for texts beyond any limit.
-fn only_in_one(old: &[&str], new: &[&str]) -> Vec<DiffLine> {
+fn only_in_one<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<Differs<'a>> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for line in new {
         *counts.entry(line).or_default() += 1;
     }
     let mut lines = Vec::new();
-    for line in old {
+    for (number, line) in old.iter().enumerate() {
         match counts.get_mut(line).filter(|count| **count > 0) {
             Some(count) => *count -= 1,
-            None => lines.push(DiffLine::new('-', line)),
+            None => lines.push(Differs::Old(number, line)),
         }
     }
     let left: BTreeSet<&str> =
         counts.into_iter().filter(|(_, count)| *count > 0).map(|(line, _)| line).collect();
-    lines.extend(
-        new.iter().filter(|line| left.contains(*line)).map(|line| DiffLine::new('+', line)),
-    );
+    let new = new.iter().enumerate().filter(|(_, line)| left.contains(*line));
+    lines.extend(new.map(|(number, line)| Differs::New(number, line)));
     lines
 }
 

@@ -14,7 +14,7 @@ fn wanted(text: &str) -> TargetFile {
 }
 
 fn shown(old: &str, new: &str) -> Vec<String> {
-    let lines = updated(&seen(old), &wanted(new));
+    let (lines, _) = updated(&seen(old), &wanted(new), &Told::default());
     lines.iter().map(|line| format!("{}{}", line.sign, line.text)).collect()
 }
 
@@ -47,4 +47,28 @@ fn keys_are_hidden_on_either_side() {
     let key = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=";
     let lines = shown(&format!("PostUp = a {key}\n"), &format!("PostUp = b {key}\n"));
     assert_eq!(lines, ["-PostUp = a (hidden)", "+PostUp = b (hidden)"]);
+}
+
+#[test]
+fn what_other_changes_tell_is_left_out_with_the_lines_around_it() {
+    let key = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=";
+    let field = crate::plan::FieldChange {
+        field: crate::plan::PeerField::Keepalive,
+        from: None,
+        to: Some("20".to_owned()),
+    };
+    let interface: crate::model::InterfaceName = "wg0".parse().unwrap();
+    let peer = crate::plan::PeerRef { name: None, key: key.parse().unwrap() };
+    let (fields, of) = (vec![field], interface.clone());
+    let changes = [Change::ChangePeer { interface: of, peer, fields }];
+    let told = Told::of(&interface, &changes);
+    let old = format!("[Interface]\nMTU = 1420\n[Peer]\nPublicKey = {key}\n# end\n");
+    let line = "PersistentKeepalive = 20\n";
+    let new = format!("[Interface]\nMTU = 1420\n[Peer]\nPublicKey = {key}\n{line}# end\n");
+    assert_eq!(updated(&seen(&old), &wanted(&new), &told), (Vec::new(), 1));
+    let new = new.replace("MTU = 1420", "MTU = 1420\nTable = off");
+    let (lines, said) = updated(&seen(&old), &wanted(&new), &told);
+    assert_eq!(said, 1);
+    let lines: Vec<String> = lines.iter().map(|l| format!("{}{}", l.sign, l.text)).collect();
+    assert_eq!(lines, [" MTU = 1420", "+Table = off", " [Peer]"]);
 }

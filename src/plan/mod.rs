@@ -30,6 +30,7 @@ mod running;
 mod said;
 mod stale;
 mod target;
+mod told;
 mod unit;
 
 pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
