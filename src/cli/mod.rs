@@ -30,6 +30,7 @@ mod render;
 mod rotate;
 mod rotated;
 mod schema;
+mod show;
 mod status;
 mod survey;
 mod tunnel;
@@ -67,6 +68,7 @@ enum Command {
     Check(check::CheckArgs),
     Why(why::WhyArgs),
     Plan(plan::PlanArgs),
+    Show(show::ShowArgs),
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
     Rotate(rotate::RotateArgs),
@@ -100,6 +102,7 @@ impl Cli {
             Command::Check(args) => check::run(&args, &global, format),
             Command::Why(args) => args.run(&global),
             Command::Plan(args) => args.run(&global),
+            Command::Show(args) => args.run(&global),
             Command::Apply(args) => args.run(&global),
             Command::Status(args) => args.run(&global),
             Command::Rotate(args) => args.run(&global),

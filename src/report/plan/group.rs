@@ -163,7 +163,7 @@ pub(super) fn groups<'a>(plan: &'a Plan, hosts: &[u32]) -> Vec<Group<'a>> {
         let host = &plan.hosts[*place as usize];
         for (number, change) in host.changes.iter().enumerate() {
             collected.now.0 = number;
-            collected.take(*place, change, &host.changes);
+            collected.take(*place, change);
         }
         collected.now.0 = usize::MAX;
         for note in &host.notes {
@@ -229,7 +229,7 @@ impl<'a> Collected<'a> {
         }
     }
 
-    fn take(&mut self, place: u32, change: &'a Change, all: &[Change]) {
+    fn take(&mut self, place: u32, change: &'a Change) {
         match change {
             Change::Create(new) => {
                 let (told, own) = words::create(new);
@@ -257,7 +257,7 @@ impl<'a> Collected<'a> {
                 }
             }
             other => {
-                if let Some(told) = words::host(other, all) {
+                if let Some(told) = words::host(other) {
                     self.tell(place, told, String::new());
                 }
             }
@@ -378,6 +378,10 @@ fn close(plan: &Plan, of: &[u32], groups: &mut [Group<'_>]) {
         of.iter().map(|place| (&plan.hosts[*place as usize].host, *place)).collect();
     let with_itself = |group: &Group<'_>| -> Option<Hosts> {
         let [peer] = group.peers[..] else { return None };
+        // What one host has is told of that host.
+        if group.hosts.len() < 2 {
+            return None;
+        }
         let place = *places.get(peer.name?)?;
         // A plan may name a host twice, and a host may have itself for a peer.
         if group.hosts.iter().any(|at| peer.is(&plan.hosts[*at as usize].host)) {

@@ -79,7 +79,7 @@ fn counts(hosts: &[&HostPlan]) -> String {
                     (Sign::Remove, Thing::Peer, usize::from(counts))
                 }
                 Change::Device { .. } => (Sign::Change, Thing::Interface, 1),
-                other => match words::host(other, &host.changes) {
+                other => match words::host(other) {
                     Some(told) => (told.sign.unwrap_or(Sign::Change), told.thing, 1),
                     None => continue,
                 },

@@ -7,8 +7,8 @@ use super::{DIM, Sign};
 use crate::model::{Family, InterfaceName, Untrusted};
 use crate::observed::LiveBackend;
 use crate::plan::{
-    Change, DeviceField, DiffLine, FieldChange, FileAction, HookWhen, NewInterface, NewPeer,
-    PeerField, Rename,
+    Change, DeviceField, DiffLine, FieldChange, FileAction, NewInterface, NewPeer, PeerField,
+    Rename,
 };
 
 /// What a change to a host says. Changes that say the same are alike.
@@ -118,14 +118,14 @@ pub(super) fn device(interface: &InterfaceName, change: &FieldChange<DeviceField
 }
 
 /// What else is changed of a host; nothing of peers and new interfaces.
-pub(super) fn host(change: &Change, all: &[Change]) -> Option<Told> {
+pub(super) fn host(change: &Change) -> Option<Told> {
     let told = match change {
         Change::PushAgent { machine, digest } => {
             let (machine, digest) = (Untrusted::new(machine.as_str()), digest.to_string());
             let text = format!("wgfleet for {machine} (sha256 {}…)", &digest[..12]);
             Told { exact: digest, ..Told::new(Sign::Add, Thing::Binary, text) }
         }
-        Change::File { path, action, diff, said, .. } => file(path, *action, diff, *said, all),
+        Change::File { path, action, diff, said, .. } => file(path, *action, diff, *said),
         Change::Hook { interface, when, command, comes, now } => {
             let runs = match (comes, now) {
                 (true, _) => "runs",
@@ -133,7 +133,7 @@ pub(super) fn host(change: &Change, all: &[Change]) -> Option<Told> {
                 (false, false) => "no longer runs",
             };
             let sign = if *comes { Sign::Add } else { Sign::Remove };
-            let text = format!("{runs} as root {}: {command}", moment(*when, interface));
+            let text = format!("{runs} as root {}: {command}", when.of(interface));
             Told::new(sign, Thing::Hook, text)
         }
         Change::Forward { family, on, accept_ra } => {
@@ -220,17 +220,7 @@ fn renamed(rename: &Rename) -> Told {
     Told::new(Sign::Change, thing, text)
 }
 
-/// When a hook runs.
-fn moment(when: HookWhen, interface: &InterfaceName) -> String {
-    match when {
-        HookWhen::PreUp => format!("before {interface} comes up"),
-        HookWhen::PostUp => format!("after {interface} comes up"),
-        HookWhen::PreDown => format!("before {interface} goes down"),
-        HookWhen::PostDown => format!("after {interface} goes down"),
-    }
-}
-
-fn file(path: &str, action: FileAction, diff: &[DiffLine], said: usize, all: &[Change]) -> Told {
+fn file(path: &str, action: FileAction, diff: &[DiffLine], said: usize) -> Told {
     let (sign, what) = match action {
         FileAction::Create => (Sign::Add, "file"),
         FileAction::Update => (Sign::Change, "file"),
@@ -238,16 +228,7 @@ fn file(path: &str, action: FileAction, diff: &[DiffLine], said: usize, all: &[C
         FileAction::Remove => (Sign::Remove, "file"),
     };
     let mut text = format!("{what} {}", Untrusted::new(path));
-    let interface = path.strip_prefix("/etc/wireguard/").and_then(|p| p.strip_suffix(".conf"));
-    let elsewhere = all.iter().any(|change| {
-        let hook = match change {
-            Change::Hook { interface, .. } => Some(interface),
-            _ => None,
-        };
-        let of = change.interface().or(hook).map(InterfaceName::as_str);
-        of.is_some() && of == interface
-    });
-    if action == FileAction::Update && diff.is_empty() && said == 0 && !elsewhere {
+    if action == FileAction::Update && diff.is_empty() && said == 0 {
         text = format!("{text} {DIM}(only secrets differ){DIM:#}");
     }
     let lines = diff.iter().map(|line| (line.sign, line.text.to_string())).collect();

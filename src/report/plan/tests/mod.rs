@@ -71,7 +71,7 @@ fn file(action: FileAction, lines: &[&str]) -> Change {
         action,
         fingerprint: Some(Fingerprint::from_bytes([7; 32])),
         diff: lines.iter().map(|line| DiffLine::new('+', line)).collect(),
-        said: 0,
+        said: 3,
     }
 }
 
