@@ -3,7 +3,7 @@
 
 SHELL = /bin/bash
 .DEFAULT_GOAL = build
-.PHONY: build demo test test-quick bench bench-plan bench-check bench-tunnel test-kernel test-packets docs lint fuzz install uninstall
+.PHONY: build demo test test-quick bench bench-plan bench-check bench-first-plan bench-tunnel test-kernel test-packets docs lint fuzz install uninstall
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
@@ -64,6 +64,11 @@ bench-plan:
 bench-check:
 	@scripts/setup.sh build
 	$(CARGO) bench --locked --bench mesh
+
+# The first plan of a mesh of 1,000, without hosts: time and size. Needs no root.
+bench-first-plan:
+	@scripts/setup.sh build
+	$(CARGO) bench --locked --bench first_plan
 
 # The embedded tunnel beside gotatun, boringtun and wireguard-go, in alternating rounds. Needs root.
 #   make bench-tunnel ARGS="--only tcp --rounds 1 --peers gotatun"      less than a minute
