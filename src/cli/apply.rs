@@ -270,8 +270,9 @@ pub(super) fn job<'a>(
     let id = change_id()?;
     let target = resolve(desired, rendered, observed);
     let (fleet, made) = (&survey.state.fleet, &survey.provenance);
+    let before = (survey.records.kept(name), &plan.changes[..]);
     Ok(Some(Job {
-        record: record(fleet, &target, rendered, observed, made, id.clone()),
+        record: record(fleet, &target, rendered, observed, made, id.clone(), before),
         id,
         plan,
         target,

@@ -17,8 +17,8 @@ use crate::event::Sink;
 use crate::model::{HostName, PublicKey};
 use crate::observed::{ObserveError, ObservedHost};
 use crate::plan::{
-    AgentSource, HostPlan, HostState, Newer, Plan, Provenance, RenderedHost, clash, diff_host,
-    record, resolve,
+    AgentSource, HostPlan, HostState, Newer, Plan, Provenance, Remembered, RenderedHost, clash,
+    diff_host, orphans, record, resolve,
 };
 use crate::remote::{Connector, Host, Look, RemoteError, observe_all};
 use crate::report::progress::Progress;
@@ -96,6 +96,8 @@ pub(super) struct Survey {
     /// Hosts that were changed from newer files.
     pub(super) newer: Vec<Newer>,
     pub(super) names: BTreeMap<PublicKey, HostName>,
+    /// Whoever the vault has keys of.
+    pub(super) keyed: BTreeSet<HostName>,
     pub(super) agents: AgentSource,
     pub(super) binaries: BTreeMap<String, PathBuf>,
     pub(super) connector: Arc<Connector>,
@@ -209,6 +211,7 @@ impl Survey {
             unread,
             lacking,
             names,
+            keyed: vault.index().names().cloned().collect(),
             agents: AgentSource::default(),
             binaries: BTreeMap::new(),
             connector,
@@ -269,8 +272,11 @@ impl Survey {
         let target = resolve(host, rendered, seen);
         let mut plan = diff_host(&target, seen, &self.agents, &self.names);
         let (fleet, made) = (&self.state.fleet, &self.provenance);
-        let wanted = record(fleet, &target, rendered, seen, made, String::new());
-        plan.keep_record(self.records.kept(name), &wanted);
+        let kept = self.records.kept(name);
+        plan.tell_drift(&target, rendered, seen, kept);
+        let before = (kept, &plan.changes[..]);
+        let wanted = record(fleet, &target, rendered, seen, made, String::new(), before);
+        plan.keep_record(kept, &wanted);
         let another = clash(fleet, host, seen).filter(|_| !plan.changes.is_empty());
         if let Some(why) = self.strangers.get(name).cloned().or(another) {
             plan.refuse(why);
@@ -286,6 +292,16 @@ impl Survey {
         Ok(Plan { newer: self.newer.clone(), ..plan })
     }
 
+    /// What is remembered of the fleet beside its inventory.
+    fn remembered<'a>(&'a self, fleet: &'a Fleet) -> Remembered<'a> {
+        let seen = self.seen.iter();
+        Remembered {
+            pins: fleet.loaded.lock.members().collect(),
+            keys: self.keyed.iter().collect(),
+            seen: seen.map(|(name, (host, _))| (name, (host, self.records.kept(name)))).collect(),
+        }
+    }
+
     /// Before the first host is touched: what is changed from now on is newer than any other copy of
     /// the files.
     pub(super) fn begin(&mut self, global: &Global, fleet: &Fleet) -> Result<(), CommandError> {
@@ -297,6 +313,7 @@ impl Survey {
     /// The plan of the fleet, with the flows that it makes work or stop.
     pub(super) fn whole_plan(&self, fleet: &Fleet) -> Result<Plan, CommandError> {
         let mut plan = self.plan()?;
+        plan.orphans = orphans(fleet.inventory(), &self.state, &self.remembered(fleet), &plan);
         let difference = super::before::reachability(self, fleet, &plan, None);
         plan.reach(difference);
         Ok(plan)

@@ -129,6 +129,12 @@ impl Lock {
         self.pins.get(network).and_then(|hosts| hosts.get(host)).map_or(&[], Vec::as_slice)
     }
 
+    /// Every network with each of its members, those that have left the inventory among them.
+    pub fn members(&self) -> impl Iterator<Item = (&NetworkName, &HostName)> {
+        let networks = self.pins.iter();
+        networks.flat_map(|(network, hosts)| hosts.keys().map(move |host| (network, host)))
+    }
+
     /// How many runs have changed the fleet, where that is counted.
     #[must_use]
     pub const fn generation(&self) -> Option<u64> {
@@ -175,7 +181,7 @@ mod tests {
 
     #[test]
     fn only_a_lock_file_with_a_generation_has_the_new_format() {
-        let plain = "{\n  \"version\": 1,\n  \"networks\": {\n    \"net\": {\n      \"a\":                      [\"10.0.0.1\"]\n    }\n  }\n}\n";
+        let plain = "{\n  \"version\": 1,\n  \"networks\": {\n    \"net\": {\n      \"a\": [\"10.0.0.1\"]\n    }\n  }\n}\n";
         let lock = Lock::parse(plain).unwrap();
         assert_eq!((lock.to_text().as_str(), lock.generation()), (plain, None));
         let counted = lock.of_generation(7);

@@ -91,6 +91,7 @@ pub fn diff_host(
         disruption: feels.worst(),
         feels,
         changes,
+        drift: None,
         notes,
     }
 }

@@ -1,7 +1,7 @@
 //! The JSON form of a plan, printed and saved: each peer's settings once, in a table that the
 //! interfaces refer to by number. docs/json.md has it for readers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::de::{Deserializer, Error as _};
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Change, Disruption, Felt, HostPlan, HostState, NewInterface, NewPeer, Newer, Orphan, Plan,
-    SecretState,
+    Change, Disruption, Drifted, Felt, HostPlan, HostState, NewInterface, NewPeer, Newer, Orphan,
+    Plan, SecretState,
 };
 use crate::check::Difference;
 use crate::model::{Become, Fingerprint, FleetName, HostName, SshTarget};
@@ -199,13 +199,14 @@ impl Serialize for HostForm<'_> {
             disruption,
             feels,
             changes,
+            drift,
             notes,
         } = self.host;
         let silent = HostState::Unreadable(String::new());
         let unread = matches!(state, HostState::Unreadable(_));
         let changes: Vec<ChangeForm<'_>> =
             changes.iter().map(|change| ChangeForm { change, table: self.table }).collect();
-        let mut form = serializer.serialize_struct("HostPlan", 10)?;
+        let mut form = serializer.serialize_struct("HostPlan", 11)?;
         form.serialize_field("host", host)?;
         form.serialize_field("ssh", ssh)?;
         form.serialize_field("become", r#become)?;
@@ -215,6 +216,7 @@ impl Serialize for HostForm<'_> {
         form.serialize_field("disruption", disruption)?;
         form.serialize_field("feels", feels)?;
         form.serialize_field("changes", &changes)?;
+        form.serialize_field("drift", drift)?;
         form.serialize_field("notes", notes)?;
         form.end()
     }
@@ -263,6 +265,7 @@ struct ReadHost {
     disruption: Disruption,
     feels: Felt,
     changes: Vec<ReadChange>,
+    drift: Option<BTreeSet<Drifted>>,
     notes: Vec<String>,
 }
 
@@ -316,6 +319,7 @@ impl<'a> Deserialize<'a> for Plan {
                 disruption,
                 feels,
                 changes,
+                drift,
                 notes,
             } = host;
             let changes = changes.into_iter().map(&mut change).collect::<Result<_, _>>()?;
@@ -329,6 +333,7 @@ impl<'a> Deserialize<'a> for Plan {
                 disruption,
                 feels,
                 changes,
+                drift,
                 notes,
             });
         }

@@ -40,6 +40,7 @@ fn host(name: &str, state: HostState, changes: Vec<Change>) -> HostPlan {
         disruption: Disruption::None,
         feels: Felt::default(),
         changes,
+        drift: None,
         notes: vec!["a note".to_owned()],
     }
 }

@@ -10,6 +10,7 @@ use crate::desired::DesiredHost;
 use crate::model::{Fingerprint, FleetName, HostName, InterfaceName, PublicKey};
 use crate::observed::{ObservedHost, Record, RecordError};
 
+use super::heading::Heading;
 use super::{HostPlan, HostState};
 
 impl HostPlan {
@@ -95,22 +96,14 @@ fn written_for(
     observed: &ObservedHost,
 ) -> Option<(String, HostName)> {
     let owners = observed.files.iter().filter_map(|(path, file)| {
-        let (host, of) = heading(file.public_text.lines().next()?)?;
-        (of == *fleet).then(|| (path.clone(), host))
+        let heading = Heading::of(&file.public_text)?;
+        (heading.fleet == *fleet).then(|| (path.clone(), heading.host))
     });
     let owners: Vec<(String, HostName)> = owners.collect();
     if owners.iter().any(|(_, owner)| owner == name) {
         return None;
     }
     owners.into_iter().next()
-}
-
-/// Host and fleet of `# wg0 on b7, network office of fleet acme.`
-pub(super) fn heading(line: &str) -> Option<(HostName, FleetName)> {
-    let (_, rest) = line.strip_prefix("# ")?.split_once(" on ")?;
-    let (host, rest) = rest.split_once(", network ")?;
-    let (_, fleet) = rest.strip_suffix('.')?.split_once(" of fleet ")?;
-    Some((host.parse().ok()?, fleet.parse().ok()?))
 }
 
 /// Which other host of the inventory each host shares its machine with, of those that were read.

@@ -9,12 +9,14 @@ mod compile;
 mod diff;
 mod disruption;
 mod doing;
+mod drift;
 mod field;
 mod files;
 mod firewall;
 mod form;
 mod former;
 mod forwarding;
+mod heading;
 mod hooks;
 mod identity;
 mod lans;
@@ -39,6 +41,7 @@ pub use checkout::{Because, Newer, older};
 pub use compile::Payload;
 pub use diff::diff_host;
 pub use disruption::{Disruption, Felt};
+pub use drift::Drifted;
 pub use field::{DeviceField, FieldChange, PeerField};
 pub use firewall::Firewall;
 pub use form::FormError;
@@ -46,13 +49,15 @@ pub use forwarding::HEARS_AS_A_ROUTER;
 pub use identity::{same_machines, shared, stranger};
 pub use names::Names;
 pub use new::{NewInterface, NewPeer};
-pub use orphan::{Orphan, OrphanKind};
+pub use orphan::{Orphan, OrphanKind, Remembered, orphans};
 pub use ownership::clash;
 pub use record::{Provenance, record};
 pub use renames::Rename;
 pub use running::running;
 pub use stale::{leave_out, moved};
 pub use target::{RenderedHost, Target, TargetFile, TargetInterface, resolve};
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +119,8 @@ pub struct HostPlan {
     pub feels: Felt,
     /// What is to change, in order of doing.
     pub changes: Vec<Change>,
+    /// What of it undoes drift: all else follows from the inventory. `None` where no record tells.
+    pub drift: Option<BTreeSet<Drifted>>,
     /// What the operator should know, and no change can say.
     pub notes: Vec<String>,
 }
@@ -144,6 +151,7 @@ impl HostPlan {
             disruption: Disruption::None,
             feels: Felt::default(),
             changes: Vec::new(),
+            drift: None,
             notes: Vec::new(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::identity::heading;
+use super::heading::Heading;
 use crate::desired::DesiredHost;
 use crate::model::{FleetName, HostName, InterfaceName};
 use crate::observed::{ObservedHost, Record};
@@ -64,7 +64,7 @@ impl<'a> Others<'a> {
 
     /// Whom the first line of a file names.
     fn written_for(&self, path: &str) -> Option<Owner> {
-        let (host, fleet) = heading(self.observed.files.get(path)?.public_text.lines().next()?)?;
+        let Heading { host, fleet, .. } = Heading::of(&self.observed.files.get(path)?.public_text)?;
         (fleet != *self.fleet).then_some(Owner { host, fleet })
     }
 }

@@ -20,7 +20,8 @@ pub struct Provenance {
     pub now: Timestamp,
 }
 
-/// The record of a change that makes a host what `target` says.
+/// The record of a change that makes a host what `target` says; `before` is what it keeps now, and the
+/// changes.
 #[must_use]
 pub fn record(
     fleet: &FleetName,
@@ -29,10 +30,19 @@ pub fn record(
     observed: &ObservedHost,
     provenance: &Provenance,
     transaction: String,
+    before: (Option<&Record>, &[Change]),
 ) -> Record {
     let desired = target.desired;
     let files = target.files.iter();
-    let interfaces = desired.interfaces.iter();
+    let interfaces = desired.interfaces.iter().map(|own| (own.name.clone(), own.public_key));
+    // What wgfleet made stays its own for as long as it runs and nothing removes it.
+    let (kept, changes) = before;
+    let kept = kept.filter(|kept| kept.host == desired.name);
+    let left = kept.into_iter().flat_map(|kept| &kept.interfaces).filter(|(name, key)| {
+        let live = observed.interfaces.get(*name).and_then(|live| live.public_key);
+        live == Some(**key) && changes.iter().all(|change| change.interface() != Some(*name))
+    });
+    let left = left.map(|(name, key)| (name.clone(), *key));
     Record {
         version: Record::VERSION,
         fleet: fleet.clone(),
@@ -48,7 +58,7 @@ pub fn record(
         host_key: observed.host_key,
         fingerprint_key: secret_digest(&rendered.key, b""),
         fingerprints: files.map(|(path, file)| (path.clone(), file.fingerprint)).collect(),
-        interfaces: interfaces.map(|own| (own.name.clone(), own.public_key)).collect(),
+        interfaces: left.chain(interfaces).collect(),
         units: target.units.keys().cloned().collect(),
         tables: target.firewall.iter().map(|_| format!("inet {}", target.names.table)).collect(),
     }

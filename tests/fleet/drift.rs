@@ -77,6 +77,8 @@ fn what_a_hand_changed_is_seen_and_mended() {
         for (kind, hand) in group {
             assert!(seen.iter().any(|seen| seen == kind), "{hand}: {plan}");
         }
+        let drift = crate::yard::of(&plan, "paris-gw")["drift"].as_array().map_or(0, Vec::len);
+        assert!(drift > 0, "{group:?}: {plan}");
         for other in ["frankfurt-gw", "branch-gw"] {
             assert!(changes(&plan, other).is_empty(), "{group:?}: {plan}");
         }

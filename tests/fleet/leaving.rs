@@ -41,6 +41,10 @@ fn hosts_networks_and_rules_go_from_where_they_are_not_wanted() {
     yard.write(TWO);
     let plan = yard.plan(2);
     assert_eq!(changes(&plan, "paris-gw"), ["remove-peer", "file"], "{plan}");
+    assert_eq!(crate::yard::of(&plan, "paris-gw")["drift"], serde_json::json!([]), "{plan}");
+    let orphan =
+        serde_json::json!([{ "kind": "host", "name": "branch-gw", "host": null, "runs": null }]);
+    assert_eq!(plan["orphans"], orphan, "{plan}");
     yard.settle();
     let key = yard.key("branch-gw");
     for host in ["paris-gw", "frankfurt-gw"] {
@@ -73,7 +77,13 @@ fn hosts_networks_and_rules_go_from_where_they_are_not_wanted() {
         .replace("[10.10.0.2, 10.20.0.2]", "10.10.0.2")
         .replace("        masquerade: true\n", "");
     yard.write(&one);
+    let plan = yard.plan(2);
+    let red = &plan["orphans"][1];
+    assert_eq!((&red["kind"], &red["name"]), (&"network".into(), &"red".into()), "{plan}");
+    assert_eq!(red["runs"], serde_json::json!(["wg1"]), "{plan}");
     yard.settle();
+    // Nothing of it is left, and the host that went is still told.
+    assert_eq!(yard.plan(0)["orphans"], orphan);
     let gone = "test ! -e /sys/class/net/wg1 && test ! -e /etc/wireguard/wg1.conf &&
         test ! -e /etc/systemd/system/wg-quick@wg1.service.d/wgfleet.conf &&
         ! systemctl is-enabled -q wg-quick@wg1 && ! systemctl is-active -q wg-quick@wg1 &&

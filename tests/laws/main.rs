@@ -2,6 +2,7 @@
 
 mod drift;
 mod fleet;
+mod kept;
 mod names;
 mod payload;
 mod plan;

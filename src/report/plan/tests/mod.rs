@@ -91,6 +91,7 @@ fn host(number: u8, changes: Vec<Change>) -> HostPlan {
         disruption: crate::plan::Disruption::None,
         feels: crate::plan::Felt::default(),
         changes,
+        drift: None,
         notes: Vec::new(),
     }
 }

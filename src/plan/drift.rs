@@ -1,0 +1,220 @@
+//! Drift: what a host has that is not what wgfleet left there, as opposed to what the inventory changes.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Change, FileAction, HostPlan, NewInterface, RenderedHost, Target};
+use crate::desired::secret_digest;
+use crate::model::{Family, InterfaceName, PublicKey};
+use crate::observed::{ObservedHost, Record, UnitState};
+
+/// Something on a host that differs from what was confirmed there last.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "thing")]
+pub enum Drifted {
+    /// A file: its content, its owner or its mode.
+    File {
+        /// Where it lies.
+        path: String,
+    },
+    /// A unit that was enabled or stopped.
+    Unit {
+        /// Its name.
+        unit: String,
+    },
+    /// An interface, its settings, addresses or routes.
+    Interface {
+        /// The interface.
+        interface: InterfaceName,
+    },
+    /// A peer that came, went or has other settings.
+    Peer {
+        /// The interface.
+        interface: InterfaceName,
+        /// The peer's key.
+        key: PublicKey,
+    },
+    /// Forwarding that was switched off.
+    Forwarding {
+        /// Of which family.
+        family: Family,
+    },
+    /// Rules of masquerading.
+    Firewall,
+}
+
+impl Drifted {
+    /// What a change is about; `None` for what wgfleet alone has an interest in. A hook is part of the
+    /// file of its interface.
+    #[must_use]
+    pub fn of(change: &Change) -> Option<Self> {
+        let peer =
+            |interface: &InterfaceName, key| Self::Peer { interface: interface.clone(), key };
+        Some(match change {
+            Change::File { path, .. } => Self::File { path: path.clone() },
+            Change::Hook { interface, .. } => Self::File { path: conf(interface) },
+            Change::Unit { unit, .. } => Self::Unit { unit: unit.clone() },
+            Change::Forward { family, .. } => Self::Forwarding { family: *family },
+            Change::Firewall { .. } => Self::Firewall,
+            Change::AddPeer { interface, peer: new, .. } => peer(interface, new.key),
+            Change::ChangePeer { interface, peer: old, .. }
+            | Change::RemovePeer { interface, peer: old } => peer(interface, old.key),
+            Change::PushAgent { .. } | Change::Rename(_) | Change::Record { .. } => return None,
+            other => Self::Interface { interface: other.interface()?.clone() },
+        })
+    }
+}
+
+impl std::fmt::Display for Drifted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File { path } => f.write_str(path),
+            Self::Unit { unit } => f.write_str(unit),
+            Self::Interface { interface } => write!(f, "{interface}"),
+            Self::Peer { interface, key } => {
+                write!(f, "peer {}… of {interface}", &key.to_string()[..8])
+            }
+            Self::Forwarding { family } => write!(f, "forwarding of {family}"),
+            Self::Firewall => f.write_str("the rules of masquerading"),
+        }
+    }
+}
+
+impl HostPlan {
+    /// Says which of the changes undo drift: all others follow from the inventory. Nothing is said
+    /// where there is no record to compare with.
+    pub fn tell_drift(
+        &mut self,
+        target: &Target<'_>,
+        rendered: &RenderedHost,
+        observed: &ObservedHost,
+        kept: Option<&Record>,
+    ) {
+        let comparable = |record: &&Record| {
+            record.host == self.host && record.fingerprint_key == secret_digest(&rendered.key, b"")
+        };
+        let Some(record) = kept.filter(comparable) else { return };
+        let then = Then { target, observed, record };
+        let drift: BTreeSet<Drifted> = self
+            .changes
+            .iter()
+            .filter(|change| then.differs(change))
+            .filter_map(Drifted::of)
+            .collect();
+        if !drift.is_empty() {
+            let words: Vec<String> = drift.iter().take(NAMED).map(ToString::to_string).collect();
+            let more = match drift.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let verb = if drift.len() == 1 { "is" } else { "are" };
+            let words = words.join(", ");
+            self.notes.push(format!("drift: {words}{more} {verb} not as wgfleet left them there"));
+        }
+        self.drift = Some(drift);
+    }
+}
+
+impl HostPlan {
+    /// Whether a change undoes drift.
+    #[must_use]
+    pub fn is_drift(&self, change: &Change) -> bool {
+        let drift = self.drift.as_ref();
+        Drifted::of(change).is_some_and(|thing| drift.is_some_and(|drift| drift.contains(&thing)))
+    }
+}
+
+/// Things that a note names.
+const NAMED: usize = 6;
+
+/// A host as it is, as it is to be, and as it was left.
+struct Then<'a> {
+    target: &'a Target<'a>,
+    observed: &'a ObservedHost,
+    record: &'a Record,
+}
+
+impl Then<'_> {
+    /// Whether what a change does undoes what another hand did.
+    fn differs(&self, change: &Change) -> bool {
+        match change {
+            Change::File { path, action, .. } => {
+                *action == FileAction::Protect || self.file_drifted(path)
+            }
+            Change::Unit { unit, from, .. } => {
+                let on = self.record.units.contains(unit);
+                *from != UnitState { enabled: on, active: on }
+            }
+            Change::Forward { on, .. } => *on && self.unchanged(&self.target.names.sysctl_file),
+            Change::Firewall { table, digest: None } => {
+                !self.record.tables.contains(&format!("inet {table}"))
+            }
+            Change::Firewall { .. } => self.unchanged(&self.target.names.firewall_file),
+            Change::Create(NewInterface { interface, .. }) => {
+                self.record.interfaces.contains_key(interface)
+            }
+            Change::Delete { interface } => !self.record.interfaces.contains_key(interface),
+            Change::Device { interface, .. } => {
+                let live = self.observed.interfaces.get(interface);
+                let left = self.record.interfaces.get(interface).copied();
+                left != live.and_then(|live| live.public_key) || self.unchanged(&conf(interface))
+            }
+            Change::Restart { interface, backend, .. } => {
+                // Another backend is as well the inventory's wish.
+                let live = self.observed.interfaces.get(interface).map(|live| live.backend);
+                live == Some(*backend) && self.unchanged(&conf(interface))
+            }
+            Change::AddAddress { interface, .. }
+            | Change::RemoveAddress { interface, .. }
+            | Change::AddRoute { interface, .. }
+            | Change::RemoveRoute { interface, .. }
+            | Change::ChangePeer { interface, .. } => self.unchanged(&conf(interface)),
+            Change::AddPeer { interface, peer, .. } => {
+                self.peer_drifted(interface, &peer.key, true)
+            }
+            Change::RemovePeer { interface, peer } => {
+                self.peer_drifted(interface, &peer.key, false)
+            }
+            Change::PushAgent { .. }
+            | Change::Rename(_)
+            | Change::Hook { .. }
+            | Change::Record { .. } => false,
+        }
+    }
+
+    /// Whether a file is not the one that was left there.
+    fn file_drifted(&self, path: &str) -> bool {
+        let there = self.observed.files.get(path).map(|file| file.fingerprint);
+        there != self.record.fingerprints.get(path).copied()
+    }
+
+    /// Whether a file is to be what it was when it was left there: then the inventory changes nothing
+    /// of what it says.
+    fn unchanged(&self, path: &str) -> bool {
+        let wanted = self.target.files.get(path).map(|file| file.fingerprint);
+        wanted.is_some() && wanted == self.record.fingerprints.get(path).copied()
+    }
+
+    /// Whether a peer came or went by another hand: the file that was left there tells.
+    fn peer_drifted(&self, name: &InterfaceName, key: &PublicKey, gone: bool) -> bool {
+        let path = conf(name);
+        if self.unchanged(&path) {
+            return true;
+        }
+        let file = self.observed.files.get(&path).filter(|_| !self.file_drifted(&path));
+        file.is_some_and(|file| {
+            let key = key.to_string();
+            let had = file.public_text.lines().any(|line| {
+                line.split_once('=').is_some_and(|(word, value)| {
+                    word.trim().eq_ignore_ascii_case("PublicKey") && value.trim() == key
+                })
+            });
+            had == gone
+        })
+    }
+}
+
+fn conf(name: &InterfaceName) -> String {
+    format!("/etc/wireguard/{name}.conf")
+}

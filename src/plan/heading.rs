@@ -1,0 +1,25 @@
+//! The first line of an interface's file: whose it is.
+
+use crate::model::{FleetName, HostName, NetworkName};
+
+/// What `# wg0 on b7, network office of fleet acme.` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Heading {
+    pub(super) host: HostName,
+    pub(super) network: NetworkName,
+    pub(super) fleet: FleetName,
+}
+
+impl Heading {
+    /// Reads the first line of a file; `None` where it is another line, as of another template.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        let (_, rest) = text.lines().next()?.strip_prefix("# ")?.split_once(" on ")?;
+        let (host, rest) = rest.split_once(", network ")?;
+        let (network, fleet) = rest.strip_suffix('.')?.split_once(" of fleet ")?;
+        Some(Self {
+            host: host.parse().ok()?,
+            network: network.parse().ok()?,
+            fleet: fleet.parse().ok()?,
+        })
+    }
+}
