@@ -121,7 +121,7 @@ fn a_fleet_of_0_1_0_is_renamed_and_nothing_is_lost() {
     stream.lost_nothing("names that change");
     for (host, renamed) in ["paris-gw", "oslo-gw"].iter().zip(&renamed) {
         let now = state(&yard, host);
-        let plain = |text: &str| {
+        let without_record = |text: &str| {
             // A record has its time.
             let mut record = false;
             let kept = text.lines().filter(|line| {
@@ -131,7 +131,7 @@ fn a_fleet_of_0_1_0_is_renamed_and_nothing_is_lost() {
             });
             kept.collect::<Vec<_>>().join("\n")
         };
-        assert_eq!(plain(&now), plain(renamed), "{host}");
+        assert_eq!(without_record(&now), without_record(renamed), "{host}");
     }
     // A start of the unit loads the rules from their new place.
     yard.sh("paris-gw", "nft delete table inet wgfleet-pair; systemctl restart wg-quick@wg0; nft list table inet wgfleet-pair");
