@@ -38,7 +38,8 @@ const NEVER: &[(&str, &str)] = &[
 /// Libraries, and the only place that may name each.
 const FENCES: &[(&str, &str)] = &[
     ("openssh", "remote/"),
-    ("age", "vault/age_file.rs"),
+    ("age", "vault/age_file/"),
+    ("age_core", "vault/age_file/"),
     ("minijinja", "desired/render.rs"),
     ("granit_parser", "inventory/yaml.rs"),
     ("serde_saphyr", "inventory/yaml.rs"),

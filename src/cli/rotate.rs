@@ -74,7 +74,7 @@ impl RotateArgs {
         can_ask(self.yes)?;
         let _lock = FleetLock::take(global)?;
         let fleet = Fleet::load(global)?;
-        let mut vault = Vault::open(&super::vault::folder(&global.file))?;
+        let mut vault = super::vault::open_to_write(&super::vault::folder(&global.file))?;
         let names = self.names(global, &fleet, &vault)?;
         let mut story = Story::default();
         let result = self.rotate(global, &fleet, &mut vault, &names, &mut story);

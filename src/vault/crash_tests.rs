@@ -286,7 +286,14 @@ fn making_a_vault_survives_a_crash_at_every_step() {
             let folder = folder.path().join(format!("{step}-{after}"));
             let store = Arc::new(Dying { step, after, done: AtomicUsize::new(0) });
             let wanted = [recipient.clone()];
-            let _ = Vault::create_in(&folder, &fleet(), &wanted, now(), Arc::clone(&store) as _);
+            let _ = Vault::create_in(
+                &folder,
+                &fleet(),
+                &wanted,
+                now(),
+                Arc::clone(&store) as _,
+                Arc::new(Unattended),
+            );
             died |= store.done.load(Ordering::SeqCst) > step;
             match Vault::create(&folder, &fleet(), &wanted, now()) {
                 Ok(_) | Err(VaultError::Exists { .. }) => {}

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 
+use super::age_file::PluginFault;
 use super::identity::PassphraseError;
 use super::index::IndexError;
 use crate::model::HostName;
@@ -182,6 +183,25 @@ pub enum VaultError {
         tried: Vec<String>,
         /// The recipients of the vault.
         recipients: Vec<String>,
+    },
+    /// An age plugin fails.
+    #[error("failed to use the age plugin {program} for {path}: {fault}")]
+    Plugin {
+        /// The file that was to be opened or written.
+        path: PathBuf,
+        /// The plugin's program.
+        program: String,
+        /// Why.
+        fault: PluginFault,
+    },
+    /// Nobody knows which recipient an identity of a plugin is for.
+    #[error(
+        "the identity of {program} does not say which recipient it is for: write `# recipient: age1…` \
+         on the line above it, or give the recipient with --recipient"
+    )]
+    NoRecipientOf {
+        /// The plugin's program.
+        program: String,
     },
     /// The file is cut off, or is not what it should be.
     #[error("{path} is damaged ({why}): restore it with `git checkout -- {path}`")]

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use super::age_file::{self, IdentityProblem, Recipient};
+use super::age_file::{self, IdentityProblem, Keyring, PluginPrompts, Recipient};
 use super::error::VaultError;
 use super::index::whole_seconds;
-use crate::model::FleetName;
+use crate::model::{FleetName, Untrusted};
 use crate::sys::{Mode, read_limited, write_new};
 
 /// The most bytes an identity file may have.
@@ -45,6 +45,11 @@ pub trait Passphrase {
     /// # Errors
     /// [`PassphraseError`] where there is nobody to ask or no answer.
     fn ask(&self, path: &Path) -> Result<SecretString, PassphraseError>;
+
+    /// How age plugins reach the user.
+    fn plugin_prompts(&self) -> Arc<dyn PluginPrompts> {
+        Arc::new(Unattended)
+    }
 }
 
 /// Asks nobody: every identity with a passphrase is an error.
@@ -57,13 +62,33 @@ impl Passphrase for Unattended {
     }
 }
 
+impl PluginPrompts for Unattended {
+    fn interactive(&self) -> bool {
+        false
+    }
+
+    fn show(&self, _: &Untrusted) {}
+
+    fn confirm(&self, _: &Untrusted, _: &Untrusted, _: Option<&Untrusted>) -> Option<bool> {
+        None
+    }
+
+    fn ask(&self, _: &Untrusted) -> Option<String> {
+        None
+    }
+
+    fn ask_secret(&self, _: &Untrusted) -> Option<SecretString> {
+        None
+    }
+}
+
 /// The identities at hand, decrypted. They print only their public parts.
 #[derive(Debug, Clone)]
-pub struct Identities(pub(super) Arc<[age_file::Identity]>);
+pub struct Identities(pub(super) Arc<Keyring>);
 
 impl Identities {
-    /// Reads identity files: native age identities or an OpenSSH ed25519 private key, either of
-    /// them with a passphrase or without.
+    /// Reads identity files: native age identities and those of age plugins, or an OpenSSH ed25519
+    /// private key, each with a passphrase or without. No plugin is run before a file is to be opened.
     ///
     /// # Errors
     /// [`VaultError`] that names the file and what is wrong with it, never its text.
@@ -72,7 +97,7 @@ impl Identities {
         for path in paths {
             identities.extend(load_one(path, passphrase)?);
         }
-        Ok(Self(identities.into()))
+        Ok(Self(Arc::new(Keyring::new(identities, &passphrase.plugin_prompts()))))
     }
 
     /// Reads identities that are in memory already. `origin` says where they come from, for
@@ -86,17 +111,30 @@ impl Identities {
         passphrase: &dyn Passphrase,
     ) -> Result<Self, VaultError> {
         let mut asked = false;
-        Ok(Self(parse_one(Path::new(origin), text, passphrase, &mut asked)?.into()))
+        let identities = parse_one(Path::new(origin), text, passphrase, &mut asked)?;
+        Ok(Self(Arc::new(Keyring::new(identities, &passphrase.plugin_prompts()))))
     }
 
-    /// The public parts.
+    /// The public parts, as far as they are known: of what a plugin has, where a comment above the
+    /// identity names it.
     #[must_use]
     pub fn recipients(&self) -> Vec<Recipient> {
-        self.0.iter().map(|identity| identity.recipient().clone()).collect()
+        self.0.recipients()
+    }
+
+    /// The programs of age plugins with a key whose public part nobody knows.
+    #[must_use]
+    pub fn without_recipient(&self) -> Vec<String> {
+        self.0.unknown()
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        self.0.iter().map(|identity| identity.recipient().to_string()).collect()
+        self.0.names()
+    }
+
+    /// Whether one of them may open what is encrypted to these recipients.
+    pub(super) fn may_open(&self, recipients: &[Recipient]) -> bool {
+        self.0.may_open(recipients)
     }
 }
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
+use super::age_file::SealProblem;
 use super::index::whole_seconds;
 use super::secret::FingerprintSecret;
 use super::{
@@ -183,8 +184,7 @@ impl Vault {
                 let path = Layout(&vault.folder).recipients();
                 return Err(VaultError::RecipientsMoved { path });
             }
-            let yours = identities.recipients();
-            if !yours.iter().any(|one| vault.recipients.contains(one)) {
+            if !identities.may_open(&vault.recipients) {
                 return Err(VaultError::LockedOut { tried: identities.names() });
             }
             let plain = vault.unlock(identities).plaintexts()?;
@@ -297,7 +297,7 @@ impl Vault {
     }
 
     /// Encrypts to the recipients. The only place that does: nothing is ever encrypted to somebody
-    /// whom no rekey has confirmed.
+    /// whom no rekey has confirmed, and no plugin that only such a recipient names is ever run.
     fn seal(&self, path: &Path, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
         let added = self.recipient_change().added;
         if !added.is_empty() {
@@ -305,7 +305,13 @@ impl Vault {
             let added = added.iter().map(recipients::described).collect();
             return Err(VaultError::Unconfirmed { path, added });
         }
-        age_file::seal(&self.recipients, plain)
-            .map_err(|source| VaultError::File(FileError::Write { path: path.to_owned(), source }))
+        age_file::seal(&self.recipients, plain, &self.prompts).map_err(|problem| match problem {
+            SealProblem::Plugin { program, fault } => {
+                VaultError::Plugin { path: path.to_owned(), program, fault }
+            }
+            SealProblem::Io(source) => {
+                VaultError::File(FileError::Write { path: path.to_owned(), source })
+            }
+        })
     }
 }

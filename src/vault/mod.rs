@@ -32,7 +32,7 @@ mod crash_tests;
 #[cfg(test)]
 mod epoch_tests;
 
-pub use age_file::{Recipient, RecipientError};
+pub use age_file::{PluginFault, PluginPrompts, Recipient, RecipientError};
 pub use error::VaultError;
 pub use identity::{Identities, Passphrase, PassphraseError, Unattended};
 pub use index::{FingerprintEntry, Generation, Index, IndexError, KeyState, PskEpoch};
@@ -65,6 +65,8 @@ pub struct Vault {
     index: Index,
     recipients: Vec<Recipient>,
     store: Arc<dyn Store>,
+    /// How plugins that encrypt reach the user.
+    prompts: Arc<dyn PluginPrompts>,
 }
 
 /// What does not fit between the index and the files.
@@ -172,7 +174,21 @@ impl Vault {
         recipients: &[Recipient],
         now: Timestamp,
     ) -> Result<Self, VaultError> {
-        Self::create_in(folder, fleet, recipients, now, Arc::new(Disk))
+        Self::create_in(folder, fleet, recipients, now, Arc::new(Disk), Arc::new(Unattended))
+    }
+
+    /// Makes a vault as [`Self::create`] does, with somebody whom age plugins can ask.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn create_with(
+        folder: &Path,
+        fleet: &FleetName,
+        recipients: &[Recipient],
+        now: Timestamp,
+        prompts: Arc<dyn PluginPrompts>,
+    ) -> Result<Self, VaultError> {
+        Self::create_in(folder, fleet, recipients, now, Arc::new(Disk), prompts)
     }
 
     fn create_in(
@@ -181,6 +197,7 @@ impl Vault {
         wanted: &[Recipient],
         now: Timestamp,
         store: Arc<dyn Store>,
+        prompts: Arc<dyn PluginPrompts>,
     ) -> Result<Self, VaultError> {
         let layout = Layout(folder);
         for folder in [folder.to_owned(), layout.keys(), layout.psk()] {
@@ -211,7 +228,7 @@ impl Vault {
             return Err(VaultError::Strangers { path, strangers });
         }
         let index = Index::new(fleet.clone(), recipients::texts(&recipients));
-        let mut vault = Self { folder: folder.to_owned(), index, recipients, store };
+        let mut vault = Self { folder: folder.to_owned(), index, recipients, store, prompts };
         vault.settle()?;
         vault.make_first_epoch(now)?;
         vault.ensure_fingerprint(now)?;
@@ -239,7 +256,14 @@ impl Vault {
         }
         let index = read_index(folder)?;
         let recipients = read_recipients(folder)?;
-        Ok(Self { folder: folder.to_owned(), index, recipients, store })
+        let prompts = Arc::new(Unattended);
+        Ok(Self { folder: folder.to_owned(), index, recipients, store, prompts })
+    }
+
+    /// Lets age plugins that encrypt ask somebody.
+    #[must_use]
+    pub fn with_prompts(self, prompts: Arc<dyn PluginPrompts>) -> Self {
+        Self { prompts, ..self }
     }
 
     /// The vault's folder.

@@ -91,10 +91,10 @@ impl RecipientChange {
 
 /// A recipient with what the file says of it.
 pub(super) fn described(recipient: &Recipient) -> String {
-    match recipient.name() {
-        Some(name) => format!("{recipient} ({name})"),
-        None => recipient.to_string(),
-    }
+    let name = recipient.name().map(|name| format!(" ({name})")).unwrap_or_default();
+    // Whoever confirms it confirms that the program is run.
+    let runs = recipient.program().map(|name| format!(" [runs {name}]")).unwrap_or_default();
+    format!("{recipient}{name}{runs}")
 }
 
 /// The bytes of a new recipients file.

@@ -265,6 +265,9 @@ impl Unlocked {
                 recipients: self.recipients.clone(),
             },
             OpenProblem::Damaged(why) => VaultError::Damaged { path: path.to_owned(), why },
+            OpenProblem::Plugin { program, fault } => {
+                VaultError::Plugin { path: path.to_owned(), program, fault }
+            }
             OpenProblem::Newer => VaultError::Newer {
                 path: path.to_owned(),
                 found: "of another age".to_owned(),

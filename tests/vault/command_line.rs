@@ -224,7 +224,7 @@ pub(crate) fn on_a_terminal(bench: &Bench, args: &str, answers: &[&str]) -> (Opt
         .arg(format!("{} {args}", env!("CARGO_BIN_EXE_wgfleet")))
         .arg("/dev/null")
         .env_clear()
-        .env("PATH", "/usr/bin:/bin")
+        .env("PATH", format!("/usr/bin:/bin:{}", bench.path("plugins").display()))
         .env("HOME", home)
         .current_dir(bench.root.path())
         .stdin(Stdio::piped())

@@ -8,5 +8,6 @@ mod epochs;
 mod files;
 mod identities;
 mod interop;
+mod plugins;
 mod recipients;
 mod rotation;

@@ -21,7 +21,9 @@ use super::passphrase::Terminal;
 use super::{CommandError, CommandResult, Exit, Format, Global};
 use crate::model::{FleetName, HostName, PrivateKey};
 use crate::sys::{Clock as _, FileError, Mode, SystemClock, write_new};
-use crate::vault::{Identities, Index, PassphraseError, Recipient, Vault, VaultError, identity};
+use crate::vault::{
+    Identities, Index, Passphrase as _, PassphraseError, Recipient, Vault, VaultError, identity,
+};
 
 /// Make, show and re-encrypt the keys of the fleet.
 ///
@@ -149,6 +151,11 @@ pub(super) fn base(inventory: &Path) -> &Path {
     }
 }
 
+/// A vault that is to be written to: plugins that encrypt can ask on the terminal.
+pub(super) fn open_to_write(folder: &Path) -> Result<Vault, VaultError> {
+    Ok(Vault::open(folder)?.with_prompts(Terminal.plugin_prompts()))
+}
+
 /// The identities that the user has for a vault.
 pub(super) fn identities(global: &Global, vault: &Vault) -> Result<Identities, CommandError> {
     super::identity::identities(global, vault.index().fleet())
@@ -223,10 +230,17 @@ pub(super) fn make(
         vec![recipient]
     } else {
         say(global, &format!("using the identity {}", described(global, fleet)?));
-        super::identity::identities(global, fleet)?.recipients()
+        let identities = super::identity::identities(global, fleet)?;
+        let told =
+            |program: &String| others.iter().any(|one| one.program().as_ref() == Some(program));
+        if let Some(program) = identities.without_recipient().into_iter().find(|one| !told(one)) {
+            return Err(VaultError::NoRecipientOf { program }.into());
+        }
+        identities.recipients()
     };
     recipients.extend(others);
-    let vault = Vault::create(&folder, fleet, &recipients, now)?;
+    let prompts = Terminal.plugin_prompts();
+    let vault = Vault::create_with(&folder, fleet, &recipients, now, prompts)?;
     say(
         global,
         &format!(
@@ -240,7 +254,7 @@ pub(super) fn make(
 
 impl KeygenArgs {
     fn run(self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
-        let mut vault = Vault::open(folder)?;
+        let mut vault = open_to_write(folder)?;
         let hosts =
             if self.hosts.is_empty() { Fleet::load(global)?.key_holders() } else { self.hosts };
         let before = vault.index().clone();
@@ -267,7 +281,7 @@ impl KeygenArgs {
 
 impl ImportArgs {
     fn run(self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
-        let mut vault = Vault::open(folder)?;
+        let mut vault = open_to_write(folder)?;
         // One buffer that never grows leaves no copies of the key behind.
         let mut buffer = Zeroizing::new([0_u8; 256]);
         let mut length = 0;

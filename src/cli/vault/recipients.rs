@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{identities, print, say, tell_new_secret};
+use super::{identities, open_to_write, print, say, tell_new_secret};
 use crate::cli::apply::can_ask;
 use crate::cli::fleet::count;
 use crate::cli::{CommandError, CommandResult, Exit, Format, Global};
@@ -67,7 +67,7 @@ impl RecipientsArgs {
 
 impl RekeyArgs {
     pub(super) fn run(&self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
-        let mut vault = Vault::open(folder)?;
+        let mut vault = open_to_write(folder)?;
         let change = vault.recipient_change();
         let asks = !change.is_empty() && !self.yes;
         let shown = format!("who can open the vault:\n  {}", change.lines().join("\n  "));
