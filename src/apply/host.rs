@@ -11,7 +11,7 @@ use super::before::differences;
 use super::verdict::{self, Logins, Patience, ROLLBACK_LIMIT};
 use crate::desired::{DesiredPeer, Secrets};
 use crate::event::{Event, Sink};
-use crate::model::{PublicKey, Untrusted};
+use crate::model::{PublicKey, Untrusted, mask};
 use crate::observed::ObservedPeer;
 use crate::plan::{Change, Payload};
 use crate::remote::{Host, describe, observe_host};
@@ -235,7 +235,7 @@ fn peers(
 
 /// What a host said, as a line that can be shown to a person.
 pub(super) fn said(stdout: &str, stderr: &str) -> String {
-    let text = shown(&format!("{stdout} {stderr}").replace('\n', " "));
+    let text = shown(&mask(&format!("{stdout} {stderr}")).replace('\n', " "));
     let text = text.trim();
     if text.is_empty() { "it ended without a word".to_owned() } else { text.to_owned() }
 }
@@ -243,6 +243,8 @@ pub(super) fn said(stdout: &str, stderr: &str) -> String {
 /// A host's text as it may be shown: a few lines, each of some length.
 fn shown(text: &str) -> String {
     let line = |line: &str| Untrusted::new(line.chars().take(400).collect::<String>()).to_string();
+    // Masked first: a key may have several lines, and of one that is cut nobody knows what it was.
+    let text = mask(text);
     text.lines().take(8).map(line).collect::<Vec<_>>().join("\n")
 }
 

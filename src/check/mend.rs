@@ -13,7 +13,7 @@ use super::walk::{Act, Cause};
 use super::why;
 use crate::finding;
 use crate::inventory::{Host, Inventory, LinkShape, Reader, Selector};
-use crate::model::{Located, Location};
+use crate::model::{Located, Location, mask_in};
 use crate::topology::{self, Addresses, InterfaceId, NodeId, NodeKind, Topology};
 
 /// Most proposals that are tried: each means to read and to prove the whole file again.
@@ -97,6 +97,7 @@ fn patch(inventory: &Inventory, texts: &[String]) -> String {
             patch.push_str(&diff.unified_diff().context_radius(3).header(&old, &new).to_string());
         }
     }
+    mask_in(&mut patch);
     patch
 }
 

@@ -113,6 +113,6 @@ pub fn check(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
         || broken::flows(inventory, &tables, &findings),
     );
     findings.extend(rules.into_iter().chain(flows));
-    finding::sort(&mut findings);
+    finding::settle(&mut findings);
     findings
 }

@@ -80,7 +80,7 @@ impl Fleet {
         let topology = topology::build(inventory, &addresses);
         findings.extend(check::check(inventory, &topology));
         findings.extend(known_keys(global, inventory));
-        finding::sort(&mut findings);
+        finding::settle(&mut findings);
         let generation = AtomicU64::new(lock.generation().unwrap_or_default());
         let fleet = Self { loaded, topology, generation };
         Ok(Reading { fleet: Some(fleet), findings, loaded: None })

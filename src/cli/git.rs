@@ -19,9 +19,20 @@ const ANSWER_LIMIT: u64 = 64 << 20;
 /// The most bytes of git's words about a failure that are shown.
 const WORDS_LIMIT: u64 = 1 << 10;
 
+/// Files that git is asked about in one go.
+const IGNORED_AT_ONCE: usize = 256;
+
 /// Variables with which a caller of wgfleet, such as a hook, points git at another repository.
-const FOREIGN: [&str; 5] =
-    ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_NAMESPACE"];
+const FOREIGN: [&str; 8] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+];
 
 /// Why git does not answer.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +84,17 @@ impl WorkTree {
         names.map(|name| self.root.join(path(name))).collect()
     }
 
+    /// Whether git ignores all of these files, and tracks none of them.
+    pub(super) fn ignores(&self, files: &[PathBuf]) -> bool {
+        files.chunks(IGNORED_AT_ONCE).all(|some| {
+            // It takes paths and no patterns anyway, and refuses to be told so.
+            let mut asked = command(&self.root);
+            let answer = answer(asked.args(["check-ignore", "--"]).args(some)).unwrap_or_default();
+            // One quoted path a line.
+            answer.split(|byte| *byte == b'\n').count() == some.len() + 1
+        })
+    }
+
     /// The tree of the commit that a revision names.
     ///
     /// # Errors
@@ -106,7 +128,7 @@ fn command(folder: &Path) -> Command {
     let mut command = Command::new("git");
     command
         .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"])
-        .args(["-c", "safe.bareRepository=explicit", "--no-pager", "--literal-pathspecs", "-C"])
+        .args(["-c", "safe.bareRepository=explicit", "--no-pager", "-C"])
         .arg(folder)
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("GIT_TERMINAL_PROMPT", "0")
@@ -119,12 +141,16 @@ fn command(folder: &Path) -> Command {
     command
 }
 
-/// What git answers.
+/// What git answers. Names of files are names, and no patterns.
 fn git(folder: &Path, words: &[&str]) -> Result<Vec<u8>, GitError> {
+    answer(command(folder).arg("--literal-pathspecs").args(words))
+}
+
+/// What a command of git answers.
+fn answer(command: &mut Command) -> Result<Vec<u8>, GitError> {
     // A file and no pipe: nobody empties it while the answer is read.
     let mut stderr = tempfile::tempfile().map_err(GitError::Start)?;
-    let mut child = command(folder)
-        .args(words)
+    let mut child = command
         .stdout(Stdio::piped())
         .stderr(stderr.try_clone().map_err(GitError::Start)?)
         .spawn()

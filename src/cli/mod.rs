@@ -144,32 +144,31 @@ pub fn main() -> ExitCode {
     // Before anything else: there is one thread yet, and nobody has inherited what is in it.
     let given = identity::Given::take();
     let arguments = multicall::arguments(std::env::args_os());
-    let hidden = match leaked::Hidden::find(&arguments, std::env::vars_os()) {
-        Ok(hidden) => hidden,
-        Err(error) => return fail(&error, &leaked::Hidden::default()),
-    };
+    if let Err(error) = leaked::refuse(&arguments, std::env::vars_os()) {
+        return fail(&error);
+    }
     let mut cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, &hidden),
+        Err(error) => return refuse(&error),
     };
     cli.global.given = match given {
         Ok(given) => given,
-        Err(error) => return fail(&error, &hidden),
+        Err(error) => return fail(&error),
     };
     match cli.run() {
         Ok(exit) => exit.into(),
-        Err(error) => fail(&error, &hidden),
+        Err(error) => fail(&error),
     }
 }
 
-fn fail(error: &CommandError, hidden: &leaked::Hidden) -> ExitCode {
-    anstream::eprintln!("wgfleet: {}", hidden.mask(&error.to_string()));
+fn fail(error: &CommandError) -> ExitCode {
+    anstream::eprintln!("wgfleet: {error}");
     error.exit.into()
 }
 
 /// Shows what is wrong with the arguments, or the help that they ask for.
-fn refuse(error: &clap::Error, hidden: &leaked::Hidden) -> ExitCode {
-    let text = hidden.mask(&error.render().ansi().to_string());
+fn refuse(error: &clap::Error) -> ExitCode {
+    let text = error.render().ansi().to_string();
     // A closed stdout is no reason to fail while showing help.
     if error.use_stderr() {
         let _ = anstream::stderr().write_all(text.as_bytes());
@@ -227,5 +226,38 @@ mod tests {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
             assert!((10..=100).contains(&about.len()), "{names}: {about:?}");
         });
+    }
+
+    #[test]
+    fn no_option_of_any_command_repeats_a_key() {
+        let secrets = [
+            "AGE-SECRET-KEY-1YX9K024AMDLZGXR3JT552MQRMNRYPP3AYJLAAK5NVW07H0F948QS2VECEM",
+            "AGE-PLUGIN-YUBIKEY-1QYQSZQGPQYQSZQGPQYQSZ",
+            "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=",
+            "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA",
+        ];
+        let mut tried = 0;
+        leaves(&arguments(), ("wgfleet", ""), &mut |names, _, command| {
+            let all = arguments();
+            for argument in command.get_arguments().chain(all.get_arguments()) {
+                for secret in secrets {
+                    let given = match argument.get_long() {
+                        Some(long) => format!("--{long}={secret}"),
+                        None => secret.to_owned(),
+                    };
+                    // A peer's public key looks like a private one.
+                    if names == STAND_IN && given == secrets[2] {
+                        continue;
+                    }
+                    let words = names.split(' ').map(Into::into).chain([given.into()]);
+                    let words: Vec<std::ffi::OsString> = words.collect();
+                    let error = leaked::refuse(&words, []).err().map(|error| error.to_string());
+                    let error = error.unwrap_or_else(|| panic!("{names} takes it: {argument}"));
+                    assert!(!error.contains(&secret[18..30]), "{error}");
+                    tried += 1;
+                }
+            }
+        });
+        assert!(tried > 400, "{tried}");
     }
 }

@@ -1,16 +1,18 @@
 //! `wgfleet render`: the files of all hosts in a folder.
 
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use rayon::prelude::*;
 
 use super::fleet::{Fleet, count};
+use super::git::WorkTree;
 use super::live_keys::LiveKeys;
 use super::{CommandError, CommandResult, Exit, Global};
 use crate::desired::DesiredHost;
 use crate::sys::{Mode, write_atomic};
+use crate::vault::{VaultError, identity};
 
 /// Hosts that are rendered before any of their files is written: a mesh's files together would not
 /// fit into memory.
@@ -24,12 +26,31 @@ const AT_ONCE: usize = 64;
 #[command(after_help = "Example:
   wgfleet render -o /run/user/1000/fleet && wg-quick strip /run/user/1000/fleet/b7/wg0.conf")]
 pub(super) struct RenderArgs {
-    /// The folder; it is made where it is not there
+    /// The folder; it is made where it is not there. In a git work tree git has to ignore it
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
 }
 
+/// Refuses files with private keys in a git work tree, unless git ignores every one of them.
+fn refuse_to_commit(output: &Path, files: &[PathBuf]) -> Result<(), CommandError> {
+    let Some((root, real)) = identity::work_tree_of(output) else { return Ok(()) };
+    let below = |file: &PathBuf| real.join(file.strip_prefix(output).unwrap_or(file));
+    let files: Vec<PathBuf> = files.iter().map(below).collect();
+    if WorkTree::of(&root).is_some_and(|tree| tree.ignores(&files)) {
+        return Ok(());
+    }
+    let error = VaultError::InWorkTree { path: output.to_owned(), root };
+    Err(CommandError::from(error)
+        .hint("or let git ignore it: add the folder to .gitignore, and commit nothing from it"))
+}
+
 impl RenderArgs {
+    /// The files that a host gets.
+    fn files_of(&self, host: &DesiredHost) -> impl Iterator<Item = PathBuf> {
+        let folder = self.output.join(host.name.as_str());
+        host.interfaces.iter().map(move |one| folder.join(format!("{}.conf", one.name)))
+    }
+
     pub(super) fn run(self, global: &Global) -> CommandResult {
         let fleet = Fleet::load(global)?;
         let (vault, secrets) = Fleet::unlock(global)?;
@@ -38,6 +59,8 @@ impl RenderArgs {
         let folder = |path: &std::path::Path| {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
         };
+        let files: Vec<PathBuf> = hosts.iter().flat_map(|host| self.files_of(host)).collect();
+        refuse_to_commit(&self.output, &files)?;
         folder(&self.output)?;
         let mut written = 0;
         for some in hosts.chunks(AT_ONCE) {

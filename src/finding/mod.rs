@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{HostName, InterfaceName, Location};
+use crate::model::{HostName, InterfaceName, Location, mask_in};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -127,8 +127,16 @@ impl Finding {
     }
 }
 
-/// Findings in the order of the file: by place, then code.
-pub fn sort(findings: &mut [Finding]) {
+/// Puts findings into the order of the file, by place, then code, and hides whatever in them has the
+/// form of a secret: whatever is shown of an inventory comes through here.
+pub fn settle(findings: &mut [Finding]) {
+    for finding in findings.iter_mut() {
+        mask_in(&mut finding.title);
+        mask_in(&mut finding.primary.text);
+        finding.others.iter_mut().for_each(|label| mask_in(&mut label.text));
+        finding.trace.iter_mut().for_each(|hop| mask_in(&mut hop.action));
+        finding.help.iter_mut().for_each(mask_in);
+    }
     findings
         .sort_by(|a, b| (a.primary.at, a.code, &a.title).cmp(&(b.primary.at, b.code, &b.title)));
 }

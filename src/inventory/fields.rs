@@ -1,11 +1,10 @@
 //! A map of the file against its section: unknown, refused and missing keys.
 
 use crate::finding::{Code, Finding};
-use crate::model::{Location, Untrusted};
+use crate::model::{Location, Untrusted, looks_like_key, mask};
 
 use super::keys::{KeySpec, Section};
 use super::node::{Key, Kind, Node};
-use super::secret::looks_like_key;
 use super::suggest::closest;
 
 /// Findings that one inventory can have. All of a parse are errors, so that nothing is lost by
@@ -226,6 +225,8 @@ fn unknown(section: &'static Section, key: &Key, value: &Node, sink: &mut Sink) 
 
 /// At most sixty characters of what an operator wrote.
 pub(super) fn shorten(text: &str) -> String {
+    // Masked first: of a key that is cut, nobody would know what it was.
+    let text = mask(text);
     let short: String = text.chars().take(60).collect();
     let mut short = Untrusted::new(short).to_string();
     if text.chars().nth(60).is_some() {

@@ -16,7 +16,6 @@ mod node;
 mod reader;
 mod resolve;
 pub mod schema;
-mod secret;
 mod select;
 mod settings;
 mod suggest;
@@ -26,7 +25,6 @@ mod yaml;
 pub use allocate::{allocate, usable};
 pub use lock::{Lock, LockError, MAX_LOCK_BYTES};
 pub use reader::{Parsed, Reader, parse};
-pub use secret::keys_in;
 pub use select::Index;
 pub use yaml::MAX_FILE_BYTES;
 

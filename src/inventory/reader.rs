@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use crate::finding::{self, Code, Finding};
-use crate::model::{FileId, Located, Location, SourceMap};
+use crate::model::{FileId, Located, Location, SourceMap, secrets_in};
 
 use super::draft::{self, Draft};
 use super::fields::Sink;
 use super::keys::FLEET;
 use super::node::{Kind, Node};
-use super::{Inventory, resolve, secret, yaml};
+use super::{Inventory, resolve, yaml};
 
 /// What came of a parse.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub struct Reader {
     sources: SourceMap,
     documents: Vec<(FileId, Option<Node>)>,
     sink: Sink,
+    budget: yaml::Budget,
 }
 
 impl Reader {
@@ -36,7 +37,7 @@ impl Reader {
         let file = self.sources.add(path, text);
         let text = &self.sources.file(file).text;
         let before = self.sink.findings.len();
-        let root = yaml::parse(text, file, &mut self.sink.findings);
+        let root = yaml::parse(text, file, &mut self.budget, &mut self.sink.findings);
         if !is_inventory(text, root.as_ref()) {
             // It may be anything, such as a key or a list of passwords: it is named, never quoted.
             self.sink.findings.truncate(before);
@@ -72,7 +73,7 @@ impl Reader {
     /// Decodes and ties everything together.
     #[must_use]
     pub fn finish(self) -> Parsed {
-        let Self { mut sources, documents, mut sink } = self;
+        let Self { mut sources, documents, mut sink, budget: _ } = self;
         let mut draft = Draft::default();
         let mut whole = sink.findings.iter().all(|finding| finding.code != Code::Include);
         for (index, (file, root)) in documents.iter().enumerate() {
@@ -95,8 +96,8 @@ impl Reader {
         // Half of the files would only give findings about names that the other half has.
         let inventory = if whole { resolve::resolve(draft, &sources, &mut sink) } else { None };
         let Sink { mut findings, secrets } = sink;
-        redact(&mut sources, &secrets, &mut findings);
-        finding::sort(&mut findings);
+        redact(&mut sources, &secrets);
+        finding::settle(&mut findings);
         let inventory = inventory
             .filter(|_| !finding::any_error(&findings))
             .map(|inventory| Inventory { sources: sources.clone(), ..inventory });
@@ -135,14 +136,14 @@ pub fn parse(path: PathBuf, text: String) -> Parsed {
     reader.finish()
 }
 
-/// Overwrites everything that may be a secret, in the files as in the findings.
-fn redact(sources: &mut SourceMap, secrets: &[Location], findings: &mut [Finding]) {
+/// Overwrites everything in the files that may be a secret.
+fn redact(sources: &mut SourceMap, secrets: &[Location]) {
     for at in secrets {
         sources.redact(*at);
     }
     let files: Vec<FileId> = sources.files().map(|(file, _)| file).collect();
     for file in files {
-        for range in secret::keys_in(&sources.file(file).text) {
+        for range in secrets_in(&sources.file(file).text) {
             let narrow = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX);
             let start = Location::start_of(file);
             sources.redact(Location {
@@ -150,14 +151,6 @@ fn redact(sources: &mut SourceMap, secrets: &[Location], findings: &mut [Finding
                 end: narrow(range.end),
                 ..start
             });
-        }
-    }
-    for finding in findings {
-        secret::mask(&mut finding.title);
-        secret::mask(&mut finding.primary.text);
-        finding.others.iter_mut().for_each(|label| secret::mask(&mut label.text));
-        if let Some(help) = &mut finding.help {
-            secret::mask(help);
         }
     }
 }

@@ -364,7 +364,8 @@ mod tests {
 
     fn with<T>(yaml: &str, read: impl FnOnce(&Field<'_>, &mut Sink) -> T) -> (T, Vec<String>) {
         let mut sink = Sink::default();
-        let node = yaml::parse(yaml, FileId(0), &mut sink.findings).expect("yaml");
+        let node = yaml::parse(yaml, FileId(0), &mut yaml::Budget::default(), &mut sink.findings)
+            .expect("yaml");
         let field = Field { name: "x", at: node.at, node: &node };
         let value = read(&field, &mut sink);
         (value, sink.findings.into_iter().map(|finding| finding.title).collect())

@@ -16,19 +16,32 @@ use super::node::{Key, Kind, Node};
 
 /// Most bytes that one file may have.
 pub const MAX_FILE_BYTES: usize = 64 << 20;
-/// Nodes that one file may have: 100,000 hosts with eighty values each.
-const MAX_NODES: usize = 8_000_000;
-/// Nodes that anchors and aliases may copy.
+/// Nodes that all files of one inventory may have: 100,000 hosts with forty values each.
+const MAX_NODES: usize = 4_000_000;
+/// Nodes that anchors and aliases of all files may copy.
 const MAX_COPIED_NODES: usize = 1_000_000;
-/// Bytes of text that anchors and aliases may copy.
+/// Bytes of text that anchors and aliases of all files may copy.
 const MAX_COPIED_BYTES: usize = 32 << 20;
 /// Collections within one another; the format itself needs nine.
 const MAX_DEPTH: usize = 32;
 /// Bytes of one scalar; a hook may have 4,096.
 const MAX_SCALAR_BYTES: usize = 16 << 10;
 
+/// What the files of one inventory have used up together.
+#[derive(Debug, Default)]
+pub(super) struct Budget {
+    nodes: usize,
+    /// Nodes and bytes that anchors and aliases copied.
+    copied: (usize, usize),
+}
+
 /// Parses one document. A finding says why where there is none.
-pub(super) fn parse(text: &str, file: FileId, findings: &mut Vec<Finding>) -> Option<Node> {
+pub(super) fn parse(
+    text: &str,
+    file: FileId,
+    budget: &mut Budget,
+    findings: &mut Vec<Finding>,
+) -> Option<Node> {
     let start = Location::start_of(file);
     if text.len() > MAX_FILE_BYTES {
         let title =
@@ -46,8 +59,7 @@ pub(super) fn parse(text: &str, file: FileId, findings: &mut Vec<Finding>) -> Op
         root: None,
         documents: 0,
         anchors: HashMap::new(),
-        nodes: 0,
-        copied: (0, 0),
+        budget,
     };
     let limits = options! {
         emit_comments: false,
@@ -131,9 +143,7 @@ struct Builder<'a> {
     root: Option<Node>,
     documents: usize,
     anchors: HashMap<usize, Node>,
-    nodes: usize,
-    /// Nodes and bytes that anchors and aliases copied.
-    copied: (usize, usize),
+    budget: &'a mut Budget,
 }
 
 /// The finding that ends the parse.
@@ -280,18 +290,19 @@ impl Builder<'_> {
     }
 
     fn count(&mut self, at: Location) -> Step {
-        self.nodes += 1;
-        if self.nodes <= MAX_NODES {
+        self.budget.nodes += 1;
+        if self.budget.nodes <= MAX_NODES {
             return Ok(());
         }
-        let title = format!("more than {MAX_NODES} values in one file");
-        stop(Finding::new(Code::Syntax, title, at).help(SPLIT))
+        let title = format!("more than {MAX_NODES} values in all files together");
+        stop(Finding::new(Code::Syntax, title, at).help("make several fleets of it"))
     }
 
     fn copy(&mut self, node: &Node, at: Location) -> Step {
         let (nodes, bytes) = node.weight();
-        self.copied = (self.copied.0 + nodes, self.copied.1 + bytes);
-        if self.copied.0 <= MAX_COPIED_NODES && self.copied.1 <= MAX_COPIED_BYTES {
+        let copied = &mut self.budget.copied;
+        *copied = (copied.0 + nodes, copied.1 + bytes);
+        if copied.0 <= MAX_COPIED_NODES && copied.1 <= MAX_COPIED_BYTES {
             return Ok(());
         }
         let title =

@@ -6,6 +6,7 @@
 mod address;
 mod drop_cause;
 mod key;
+mod masking;
 mod name;
 mod secret_text;
 mod settings;
@@ -18,6 +19,7 @@ pub use address::{
 };
 pub use drop_cause::DropCause;
 pub use key::{Fingerprint, FingerprintKey, KeyError, PresharedKey, PrivateKey, PublicKey};
+pub use masking::{HIDDEN, looks_like_key, mask, mask_in, secrets_in, stars};
 pub use name::{FleetName, GroupName, HostName, InterfaceName, NameError, NetworkName, SiteName};
 pub use secret_text::SecretText;
 pub use settings::{Backend, Become, FwMark, Hook, Keepalive, Mtu, Port, RouteTable, SettingError};

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::masking::stars;
+
 /// Which file of a [`SourceMap`]; index in order of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct FileId(pub u32);
@@ -95,13 +97,7 @@ impl SourceMap {
         let Some(file) = self.files.get_mut(at.file.0 as usize) else { return };
         let range = at.start as usize..at.end as usize;
         let Some(secret) = file.text.get(range.clone()) else { return };
-        let stars: String = secret
-            .chars()
-            .flat_map(|c| {
-                let kept = if matches!(c, '\n' | '\r') { c } else { '*' };
-                std::iter::repeat_n(kept, c.len_utf8())
-            })
-            .collect();
+        let stars = stars(secret);
         file.text.replace_range(range, &stars);
     }
 

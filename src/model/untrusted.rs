@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::masking::mask;
+
 /// Whether a character does something else than stand where it is written: a control, a mark that
 /// turns the direction of what follows, one that takes no room or only chooses how its neighbour is
 /// drawn, a separator of lines. What a person reads in such text is not what it says ("Trojan
@@ -44,7 +46,7 @@ pub fn turns_direction(c: char) -> bool {
 /// Text of a host, or of a file that a stranger may have written. Showing it is the only way out:
 /// what a terminal would obey, or an eye misread, is shown as `\u{202e}`. So is the first character
 /// of what the log of a CI system would obey: `::error …::` where a line begins, and `##[…]`,
-/// `##vso[…]` or `##teamcity[…]` wherever they stand.
+/// `##vso[…]` or `##teamcity[…]` wherever they stand. What has the form of a secret is hidden.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Untrusted(String);
 
@@ -63,20 +65,23 @@ impl Untrusted {
     /// The text as it may be shown on several lines: where it has a line end, a line ends.
     #[must_use]
     pub fn lines(&self) -> String {
-        let lines: Vec<String> = self.0.lines().map(|line| Self::new(line).to_string()).collect();
+        // Masked as a whole: a private key in PEM has several lines.
+        let text = mask(&self.0);
+        let lines: Vec<String> = text.lines().map(|line| Self::new(line).to_string()).collect();
         lines.join("\n")
     }
 }
 
 impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = mask(&self.0);
         let mut plain = 0;
-        for (at, c) in unplain(&self.0) {
-            f.write_str(&self.0[plain..at])?;
+        for (at, c) in unplain(&text) {
+            f.write_str(&text[plain..at])?;
             write!(f, "{}", c.escape_unicode())?;
             plain = at + c.len_utf8();
         }
-        f.write_str(&self.0[plain..])
+        f.write_str(&text[plain..])
     }
 }
 
@@ -135,6 +140,18 @@ mod tests {
         assert_eq!(format!("{:?}", Untrusted::new("\u{9b}x")), "\"\\\\u{9b}x\"");
         let json = serde_json::to_string(&Untrusted::new("\u{2066}x")).unwrap();
         assert_eq!(json, "\"\\\\u{2066}x\"");
+    }
+
+    #[test]
+    fn no_secret_comes_out() {
+        let show = |text: &str| Untrusted::new(text).to_string();
+        let key = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=";
+        assert_eq!(show(&format!("PostUp = echo {key} | wg")), "PostUp = echo (hidden) | wg");
+        assert_eq!(show(&format!("PublicKey = {key}")), format!("PublicKey = {key}"));
+        let pem =
+            "a\n-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIE\n-----END PRIVATE KEY-----\nb";
+        let hidden = pem.replace("MC4CAQAwBQYDK2VwBCIE", "(hidden)");
+        assert_eq!(Untrusted::new(pem).lines(), hidden);
     }
 
     #[test]

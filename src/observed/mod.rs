@@ -167,7 +167,7 @@ pub struct ObservedFile {
 }
 
 /// What stands for a secret in text that leaves a host or reaches a person.
-pub const HIDDEN: &str = "(hidden)";
+pub const HIDDEN: &str = crate::model::HIDDEN;
 
 /// State of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

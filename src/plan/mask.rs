@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::inventory::keys_in;
+use crate::model::secrets_in as keys_in;
 use crate::observed::HIDDEN;
 
 /// What stands for a key in a comment, as the host's script writes it.

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{Connector, Host, RemoteError};
 use crate::event::{Event, Sink, Stage};
-use crate::model::{Become, FingerprintKey, HostName, InterfaceName, SshTarget, Untrusted};
+use crate::model::{Become, FingerprintKey, HostName, InterfaceName, SshTarget, Untrusted, mask};
 use crate::observed::{ObservedHost, parse};
 
 /// How long one look may take.
@@ -134,7 +134,7 @@ pub async fn observe_all(
 pub(crate) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     let mut texts: Vec<String> = std::iter::successors(Some(error), |error| error.source())
         .map(|error| {
-            let text = error.to_string().replace('\n', " ").trim().to_owned();
+            let text = mask(&error.to_string()).replace('\n', " ").trim().to_owned();
             Untrusted::new(text).to_string()
         })
         .collect();

@@ -9,7 +9,7 @@ use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::shell;
-use crate::model::{Become, SshTarget, Untrusted};
+use crate::model::{Become, SshTarget, Untrusted, mask};
 use crate::sys::RunFolder;
 
 /// Why something on a host did not happen.
@@ -246,6 +246,7 @@ fn text(bytes: Vec<u8>) -> String {
 
 /// Text of a host that can be shown to a person: its last few lines.
 fn clean(text: &str) -> String {
+    let text = mask(text);
     let shown = |line: &str| Untrusted::new(line.chars().take(300).collect::<String>()).to_string();
     let lines: Vec<String> = text.lines().rev().take(5).map(shown).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join("; ")

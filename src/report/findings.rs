@@ -10,7 +10,7 @@ use annotate_snippets::{
 use serde::Serialize;
 
 use crate::finding::{Finding, Hop, Label, Severity, Witness};
-use crate::model::{FileId, Location, SourceMap, Untrusted, unplain};
+use crate::model::{FileId, Location, SourceMap, Untrusted, secrets_in, stars, unplain};
 
 /// Most lines that a snippet shows between two labels of one file before it is cut in two.
 const NEAR: u32 = 40;
@@ -157,6 +157,8 @@ fn snippets<'f>(labels: &[Marked<'f>], sources: &'f SourceMap, elements: &mut Ve
             elements.push(origin.into());
             continue;
         };
+        // Sources are overwritten when they have been read; what was added since is not.
+        let shown = &starred(shown);
         let (text, grown) = escaped(shown);
         let mut snippet =
             Snippet::<Annotation<'f>>::source(text).path(path.clone()).line_start(line as usize);
@@ -177,6 +179,15 @@ fn snippets<'f>(labels: &[Marked<'f>], sources: &'f SourceMap, elements: &mut Ve
 /// A text of one line as it may be shown.
 fn plain(text: &str) -> String {
     Untrusted::new(text).to_string()
+}
+
+/// Lines of a file with stars for whatever has the form of a secret.
+fn starred(lines: &str) -> String {
+    let mut text = lines.to_owned();
+    for range in secrets_in(lines) {
+        text.replace_range(range.clone(), &stars(&lines[range]));
+    }
+    text
 }
 
 /// Lines of a file as they may be shown, and where in them a byte of the file is.

@@ -1,10 +1,11 @@
 //! Text that goes into HTML or XML: nothing of it becomes markup, and nothing misleads.
 
-use crate::model::unplain;
+use crate::model::{mask, unplain};
 
 /// Text for an element or a quoted attribute. What an eye would misread, and what the formats do not
 /// have, is shown as `\u{202e}`; line ends and tabs stay.
 pub(super) fn escape(text: &str) -> String {
+    let text = &*mask(text);
     let mut escaped = String::with_capacity(text.len());
     let mut unplain = unplain(text).filter(|(_, c)| !matches!(c, '\n' | '\t')).peekable();
     for (at, c) in text.char_indices() {

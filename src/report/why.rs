@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::check::{Outcome, Why};
 use crate::finding::Hop;
-use crate::model::HostName;
+use crate::model::{HostName, mask_in};
 
 /// The flow, hop by hop, and what mends it.
 #[must_use]
@@ -57,6 +57,7 @@ pub fn human(why: &Why, from: &str, to: &str) -> String {
         }
         (None, _) => {}
     }
+    mask_in(&mut out);
     out
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, open, stat};
+use rustix::fs::{FileType, Mode, OFlags, fcntl_setfl, fstat, open, stat};
 
 use super::FileError;
 use super::file::read_whole;
@@ -145,6 +145,42 @@ pub fn read_regular(path: &Path, limit: u64) -> Result<Vec<u8>, ConfinedError> {
     read_pinned(path, &pin(path)?, limit)
 }
 
+/// Reads a file that the operator names, wherever it lies: a regular one, or a pipe that somebody
+/// writes to, such as a shell's `<(…)`. A pipe without a writer does not block, and devices and sockets
+/// are not opened.
+///
+/// # Errors
+/// [`ConfinedError::NotRegular`] or [`ConfinedError::File`].
+pub fn read_named(path: &Path, limit: u64) -> Result<Vec<u8>, ConfinedError> {
+    let handle = pin(path)?;
+    let status = fstat(handle.as_fd()).map_err(|error| failed(path, error.into()))?;
+    if FileType::from_raw_mode(status.st_mode) != FileType::Fifo {
+        return read_pinned(path, &handle, limit);
+    }
+    let bytes = read_pipe(&handle, limit + 1).map_err(|error| failed(path, error))?;
+    if bytes.len() as u64 > limit {
+        return Err(FileError::TooLarge { path: path.to_owned(), limit }.into());
+    }
+    Ok(bytes)
+}
+
+/// Reads a pipe to its end, at most `limit` bytes.
+fn read_pipe(handle: &OwnedFd, limit: u64) -> io::Result<Vec<u8>> {
+    // Opened so, a pipe without a writer is at its end; one with a writer has nothing yet, at worst.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut pipe = File::from(open(descriptor(handle), flags, Mode::empty())?);
+    let mut bytes = vec![0];
+    match pipe.read(&mut bytes) {
+        Ok(0) => return Err(io::Error::other("nobody writes to this pipe")),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => bytes.clear(),
+        Err(error) => return Err(error),
+    }
+    fcntl_setfl(&pipe, OFlags::empty())?;
+    pipe.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn failed(path: &Path, source: io::Error) -> FileError {
     FileError::Read { path: path.to_owned(), source }
 }
@@ -255,5 +291,38 @@ mod tests {
         assert!(confinement.names(&other).is_empty() && !wider.holds(&other));
         let error = read_regular(&folder.join("pipe.yaml"), 1).unwrap_err();
         assert_eq!(kind(&error), "not regular");
+    }
+
+    #[test]
+    fn what_the_operator_names_may_be_a_pipe_and_never_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, mode, 0).unwrap();
+        let error = read_named(&pipe, 10).unwrap_err();
+        assert_eq!(kind(&error), "file", "nobody writes");
+        let write = |text: &'static [u8]| {
+            // Whoever opens it for both never waits.
+            let flags = OFlags::RDWR | OFlags::CLOEXEC;
+            let writer = File::from(open(&pipe, flags, Mode::empty()).unwrap());
+            std::thread::spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                std::io::Write::write_all(&mut &writer, text).unwrap();
+            })
+        };
+        for text in [&b"0123456789"[..], b"0"] {
+            let writer = write(text);
+            assert_eq!(read_named(&pipe, 10).unwrap(), text);
+            writer.join().unwrap();
+        }
+        let writer = write(b"0123456789a");
+        assert_eq!(kind(&read_named(&pipe, 10).unwrap_err()), "file", "too large");
+        writer.join().unwrap();
+        for path in ["/dev/zero", "/dev/tty", "/"] {
+            assert_ne!(read_named(Path::new(path), 10).map_err(|error| kind(&error)), Ok(vec![]));
+        }
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert_eq!(kind(&read_named(&socket, 10).unwrap_err()), "not regular");
     }
 }

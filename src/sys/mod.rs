@@ -11,7 +11,7 @@ mod file;
 mod run_folder;
 
 pub use clock::{Clock, FixedClock, SystemClock};
-pub use confined::{ConfinedError, Confinement, read_regular};
+pub use confined::{ConfinedError, Confinement, read_named, read_regular};
 pub use descriptors::forget_inherited_descriptors;
 pub use digest::sha256;
 pub use elf::{Elf, read_elf};

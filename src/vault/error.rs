@@ -8,7 +8,7 @@ use super::age_file::PluginFault;
 use super::identity::PassphraseError;
 use super::index::IndexError;
 use crate::model::HostName;
-use crate::sys::FileError;
+use crate::sys::{ConfinedError, FileError};
 
 /// Why the vault cannot be used. No variant holds a secret, and nothing was overwritten.
 #[derive(Debug, thiserror::Error)]
@@ -325,6 +325,9 @@ pub enum VaultError {
         /// What the system said.
         why: String,
     },
+    /// A link of the vault leads out of the fleet's folder, or a file of it is none.
+    #[error(transparent)]
+    Confined(#[from] ConfinedError),
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),

@@ -14,7 +14,7 @@ use super::age_file::{self, IdentityProblem, Keyring, PluginPrompts, Recipient};
 use super::error::VaultError;
 use super::index::whole_seconds;
 use crate::model::{FleetName, Untrusted};
-use crate::sys::{Mode, read_limited, write_new};
+use crate::sys::{Mode, read_named, write_new};
 
 /// The most bytes an identity file may have.
 const LIMIT: u64 = 1 << 20;
@@ -149,7 +149,7 @@ fn load_one(
         metadata => metadata
             .map_err(|source| crate::sys::FileError::Read { path: path.to_owned(), source })?,
     };
-    let bytes = Zeroizing::new(read_limited(path, LIMIT)?);
+    let bytes = Zeroizing::new(read_named(path, LIMIT)?);
     let mut asked = false;
     let identities = parse_one(path, &bytes, passphrase, &mut asked)?;
     // As ssh(1) does: a private key that others can read is refused, unless a passphrase guards it.
@@ -216,6 +216,14 @@ pub fn create(
         age_file::generate(&whole_seconds(now).to_string(), passphrase).map_err(failed)?;
     write_new(path, &text, Mode::Private)?;
     Ok(recipient)
+}
+
+/// The git work tree that a path lies in, links followed, whether or not there is something yet; with
+/// the path as git knows it.
+#[must_use]
+pub fn work_tree_of(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let path = resolve(path);
+    Some((work_tree(&path)?, path))
 }
 
 /// Checks that a file for a secret does not lie in the git work tree that `inventory`, a folder, is

@@ -50,7 +50,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::{FleetName, HostName, PublicKey};
-use crate::sys::{FileError, Mode, read_limited};
+use crate::sys::{ConfinedError, Confinement, FileError, Mode};
 use store::{Disk, Store};
 
 /// The most bytes the index may have: a million keys need less.
@@ -200,6 +200,9 @@ impl Vault {
         prompts: Arc<dyn PluginPrompts>,
     ) -> Result<Self, VaultError> {
         let layout = Layout(folder);
+        if exists(folder)? {
+            confine(folder)?;
+        }
         for folder in [folder.to_owned(), layout.keys(), layout.psk()] {
             fs::create_dir_all(&folder)
                 .map_err(|source| FileError::Write { path: folder, source })?;
@@ -254,6 +257,7 @@ impl Vault {
                 VaultError::NoVault { path: folder.to_owned() }
             });
         }
+        confine(folder)?;
         let index = read_index(folder)?;
         let recipients = read_recipients(folder)?;
         let prompts = Arc::new(Unattended);
@@ -356,6 +360,7 @@ impl Vault {
         change: impl FnOnce(&mut Self) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
         let _lock = Lock::take(&self.folder)?;
+        confine(&self.folder)?;
         self.index = read_index(&self.folder)?;
         self.recipients = read_recipients(&self.folder)?;
         self.settle()?;
@@ -412,7 +417,7 @@ fn is_temporary(path: &Path) -> bool {
 
 fn read_index(folder: &Path) -> Result<Index, VaultError> {
     let path = Layout(folder).index();
-    let bytes = read_limited(&path, INDEX_LIMIT)?;
+    let bytes = read(folder, &path, INDEX_LIMIT)?;
     Index::parse(&bytes).map_err(|source| VaultError::Index { path, source })
 }
 
@@ -421,7 +426,39 @@ fn read_recipients(folder: &Path) -> Result<Vec<Recipient>, VaultError> {
     if !exists(&path)? {
         return Err(VaultError::Missing { path });
     }
-    recipients::parse(&path, &read_limited(&path, RECIPIENTS_LIMIT)?)
+    recipients::parse(&path, &read(folder, &path, RECIPIENTS_LIMIT)?)
+}
+
+/// Reads a regular file of the vault that lies in its folder, links followed: whoever can send a pull
+/// request can put a link there.
+fn read(folder: &Path, path: &Path, limit: u64) -> Result<Vec<u8>, ConfinedError> {
+    let mut confinement = Confinement::default();
+    confinement
+        .allow(folder)
+        .map_err(|source| FileError::Read { path: folder.to_owned(), source })?;
+    confinement.read(path, limit)
+}
+
+/// Checks that the vault lies in the fleet's folder, and its folders in it: files are written to them
+/// and removed from them.
+fn confine(folder: &Path) -> Result<(), ConfinedError> {
+    let home = match folder.parent() {
+        Some(home) if !home.as_os_str().is_empty() => home,
+        _ => Path::new("."),
+    };
+    let real = |path: &Path| {
+        fs::canonicalize(path).map_err(|source| FileError::Read { path: path.to_owned(), source })
+    };
+    let layout = Layout(folder);
+    let own = real(folder)?;
+    let pairs =
+        [(folder.to_owned(), real(home)?), (layout.keys(), own.clone()), (layout.psk(), own)];
+    for (path, above) in pairs {
+        if exists(&path)? && !real(&path)?.starts_with(above) {
+            return Err(ConfinedError::Outside { path });
+        }
+    }
+    Ok(())
 }
 
 fn exists(path: &Path) -> Result<bool, FileError> {

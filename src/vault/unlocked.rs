@@ -11,9 +11,9 @@ use zeroize::Zeroizing;
 
 use super::age_file::{self, OpenProblem};
 use super::secret::FingerprintSecret;
-use super::{Identities, Index, Layout, PskEpoch, VaultError, derive, pending, secret};
+use super::{Identities, Index, Layout, PskEpoch, VaultError, derive, pending, read, secret};
 use crate::model::{FingerprintKey, HostName, PresharedKey, PrivateKey, PublicKey};
-use crate::sys::{FileError, read_limited};
+use crate::sys::{ConfinedError, FileError};
 
 /// The most bytes a file of the vault may have; with a thousand recipients it needs less.
 const FILE_LIMIT: u64 = 1 << 20;
@@ -251,8 +251,10 @@ impl Unlocked {
         let pending = pending(path);
         let bytes = [path, &pending, path]
             .into_iter()
-            .find_map(|path| match read_limited(path, FILE_LIMIT) {
-                Err(FileError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            .find_map(|path| match read(&self.folder, path, FILE_LIMIT) {
+                Err(ConfinedError::File(FileError::Read { source, .. }))
+                    if source.kind() == io::ErrorKind::NotFound =>
+                {
                     None
                 }
                 result => Some(result),

@@ -24,7 +24,7 @@ pub(crate) fn found(text: &str) -> (Vec<Finding>, SourceMap) {
             .map(|(name, key)| (name.parse().expect("a name"), key.parse().expect("a key")))
             .collect();
         found.extend(check::against_vault(inventory, keys.iter().map(|(name, key)| (name, *key))));
-        finding::sort(&mut found);
+        finding::settle(&mut found);
     }
     (found, parsed.sources)
 }

@@ -113,7 +113,7 @@ fn unusable_recipients_are_listed_by_line_and_never_repeated() {
       line 7: this is a private identity: take it out of the file and out of git's history, and write its public part (`age-keygen -y FILE`) instead
       line 8: write `age1…` or `ssh-ed25519 AAAA… comment`, and comments on lines that start with '#'
       line 9: only ssh-ed25519 keys can be recipients; write an ssh-ed25519 or an age1… key
-      line 10: recipients of age plugins are not supported; write an age1… or ssh-ed25519 key
+      line 10: this recipient of an age plugin is cut off or mistyped: its checksum is wrong
       line 11: write `age1…` or `ssh-ed25519 AAAA… comment`, and comments on lines that start with '#'
       line 12: write `age1…` or `ssh-ed25519 AAAA… comment`, and comments on lines that start with '#'
     ");

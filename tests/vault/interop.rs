@@ -185,8 +185,8 @@ fn unusable_identities_say_why() {
     the identity …/rsa cannot be used: only OpenSSH ed25519 keys can be identities
     the identity …/ecdsa cannot be used: only OpenSSH ed25519 keys can be identities
     the identity …/empty cannot be used: it holds no identity
-    the identity …/garbage cannot be used: line 3 is no AGE-SECRET-KEY-1…
-    the identity …/plugin cannot be used: line 1 is an identity of an age plugin, which is not supported
+    the identity …/garbage cannot be used: line 3 is neither AGE-SECRET-KEY-1… nor AGE-PLUGIN-…
+    the identity …/plugin cannot be used: the identity in line 1 is cut off or mistyped
     the identity …/cut cannot be used: it is an SSH key that is cut off, damaged or of another format
     the identity …/encrypted cannot be used: it is an age file that is cut off or damaged
     ");

@@ -67,7 +67,7 @@ fn shared() -> Bench {
     bench
 }
 
-fn verify<'a>(identity: &'a str) -> [&'a str; 5] {
+fn verify(identity: &str) -> [&str; 5] {
     ["vault", "status", "--verify", "--identity", identity]
 }
 

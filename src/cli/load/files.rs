@@ -73,14 +73,10 @@ impl Disk {
     /// # Errors
     /// [`ConfinedError`].
     pub(super) fn read_named(&mut self, path: &Path, limit: u64) -> Result<Vec<u8>, ConfinedError> {
-        if path.starts_with("/dev") || path.starts_with("/proc") {
-            // A shell's `<(…)` is a pipe.
-            return Ok(sys::read_limited(path, limit)?);
-        }
         if path.is_symlink() && self.tracks(path) {
             return self.read(path, limit);
         }
-        sys::read_regular(path, limit)
+        sys::read_named(path, limit)
     }
 
     /// Whether git tracks a path itself, whatever it leads to.

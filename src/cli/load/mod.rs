@@ -7,7 +7,7 @@ mod pins;
 mod revision;
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -164,18 +164,14 @@ pub fn load<'a>(origin: impl Into<Origin<'a>>) -> Result<Loaded, CommandError> {
         CommandError::new(Exit::Failed, &FileError::Read { path, source })
     })?;
     let bytes = if origin.is_stdin() {
-        sys::read_limited(Path::new("/dev/stdin"), MAX_FILE_BYTES as u64)
-            .map_err(ConfinedError::from)
+        read_stdin(MAX_FILE_BYTES as u64)
     } else {
         disk.read_named(&path, MAX_FILE_BYTES as u64)
     };
     let bytes = bytes.map_err(|error| no_inventory(&error))?;
     let beside = path.with_extension("lock");
     let (lock_path, lock) = match origin.lock {
-        Some(lock) => {
-            let bytes = sys::read_limited(lock, MAX_LOCK_BYTES).map_err(ConfinedError::from);
-            (Some(lock.to_owned()), bytes)
-        }
+        Some(lock) => (Some(lock.to_owned()), disk.read_named(lock, MAX_LOCK_BYTES)),
         None if origin.is_stdin() => {
             let source = io::ErrorKind::NotFound.into();
             (None, Err(FileError::Read { path: beside.clone(), source }.into()))
@@ -214,6 +210,18 @@ pub fn load_at<'a>(origin: impl Into<Origin<'a>>, revision: &str) -> Result<Load
     let lock = files.read(&lock_path, MAX_LOCK_BYTES);
     let lock_shown = files.shown(&lock_path);
     Read { path, folder, bytes, lock_shown, lock }.finish(Box::new(files))
+}
+
+/// All of stdin, whatever it is.
+fn read_stdin(limit: u64) -> Result<Vec<u8>, ConfinedError> {
+    let path = PathBuf::from("stdin");
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().take(limit + 1).read_to_end(&mut bytes);
+    read.map_err(|source| FileError::Read { path: path.clone(), source })?;
+    if bytes.len() as u64 > limit {
+        return Err(FileError::TooLarge { path, limit }.into());
+    }
+    Ok(bytes)
 }
 
 /// The fleet file itself cannot be read.
@@ -263,7 +271,7 @@ impl Read {
             }
             _ => held.clone().unwrap_or_default(),
         };
-        finding::sort(&mut findings);
+        finding::settle(&mut findings);
         let lock_changed = held.is_some_and(|held| held != lock);
         Ok(Loaded {
             inventory,

@@ -312,7 +312,9 @@ impl ImportArgs {
 impl ExportArgs {
     fn run(self, global: &Global, folder: &Path) -> CommandResult {
         let vault = Vault::open(folder)?;
-        identity::refuse_inside_work_tree(&self.output, base(&global.file))?;
+        if let Some((root, _)) = identity::work_tree_of(&self.output) {
+            return Err(VaultError::InWorkTree { path: self.output, root }.into());
+        }
         let key = vault.unlock(&identities(global, &vault)?).private_key(&self.host)?;
         let base64 = key.expose_base64();
         let mut text = Zeroizing::new(String::with_capacity(base64.len() + 1));

@@ -68,7 +68,9 @@ impl Keyring {
                         ring.plugins.push(Opener::new(&name, Arc::clone(prompts)));
                     }
                     let opener = ring.plugins.iter_mut().find(|one| one.name() == name);
-                    opener.into_iter().for_each(|one| one.add(key.clone()));
+                    if let Some(opener) = opener {
+                        opener.add(key.clone());
+                    }
                     ring.held.push((name, recipient));
                 }
             }
@@ -179,10 +181,12 @@ fn parse_native(bytes: &[u8]) -> Result<Vec<Identity>, String> {
             let recipient = told.filter(|one| one.is_of_plugin(key.plugin()));
             identities.push(Identity::Plugin { recipient, key });
         } else {
-            return Err(format!(
-                "line {} is neither AGE-SECRET-KEY-1… nor AGE-PLUGIN-…",
-                number + 1
-            ));
+            let number = number + 1;
+            return Err(if line.to_ascii_uppercase().starts_with("AGE-") {
+                format!("the identity in line {number} is cut off or mistyped")
+            } else {
+                format!("line {number} is neither AGE-SECRET-KEY-1… nor AGE-PLUGIN-…")
+            });
         }
     }
     if identities.is_empty() {
@@ -283,7 +287,9 @@ pub(super) fn seal(
                     plugins.push(Sealer::new(name, Arc::clone(prompts)));
                 }
                 let sealer = plugins.iter_mut().find(|one| one.name() == name);
-                sealer.into_iter().for_each(|one| one.add(key.clone()));
+                if let Some(sealer) = sealer {
+                    sealer.add(key.clone());
+                }
             }
         }
     }

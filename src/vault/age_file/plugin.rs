@@ -21,7 +21,7 @@ use rustix::fs::{Access, access};
 use crate::model::Untrusted;
 
 /// The longest that a plugin may take where there is nobody to touch a key or type a PIN.
-const ALONE: Duration = Duration::from_secs(60);
+const ALONE: Duration = Duration::from_mins(1);
 
 /// Held while a plugin runs.
 static RUNNING: Mutex<()> = Mutex::new(());
@@ -140,7 +140,8 @@ impl Opener {
             body: one.body.clone(),
         };
         let stanzas: Vec<Stanza> = stanzas.iter().map(copy).collect();
-        let answer = bounded(&talk, move || age::Identity::unwrap_stanzas(&client, &stanzas))?;
+        let answer =
+            bounded(&talk, ALONE, move || age::Identity::unwrap_stanzas(&client, &stanzas))?;
         match answer {
             Some(Ok(key)) => {
                 let given = std::mem::take(&mut talk.notes().given);
@@ -210,7 +211,7 @@ impl Sealer {
         let client = RecipientPluginV1::new(&self.name, &self.recipients, &[], talk.clone());
         let client = client.map_err(|_| PluginFault::Missing { program: program(&self.name) })?;
         let key = FileKey::init_with_mut(|bytes| bytes.copy_from_slice(key.expose_secret()));
-        let answer = bounded(&talk, move || age::Recipient::wrap_file_key(&client, &key))?;
+        let answer = bounded(&talk, ALONE, move || age::Recipient::wrap_file_key(&client, &key))?;
         answer.map_err(|error| {
             talk.unanswered().unwrap_or_else(|| match error {
                 EncryptError::Plugin(errors) => refused(&errors),
@@ -255,6 +256,7 @@ fn is_program(path: &Path) -> bool {
 /// takes longer sees its stdin end when this program ends.
 fn bounded<T: Send + 'static>(
     talk: &Talk,
+    limit: Duration,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, PluginFault> {
     let (send, receive) = mpsc::channel();
@@ -265,7 +267,7 @@ fn bounded<T: Send + 'static>(
     if talk.0.prompts.interactive() {
         return receive.recv().map_err(|_| PluginFault::Died);
     }
-    receive.recv_timeout(ALONE).map_err(|error| match error {
+    receive.recv_timeout(limit).map_err(|error| match error {
         mpsc::RecvTimeoutError::Timeout => {
             PluginFault::Silent(talk.notes().said.as_deref().map(Untrusted::new))
         }
@@ -274,7 +276,7 @@ fn bounded<T: Send + 'static>(
 }
 
 fn refused(errors: &[impl fmt::Display]) -> PluginFault {
-    let texts: Vec<String> = errors.iter().map(|error| error.to_string()).collect();
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
     PluginFault::Refused(Untrusted::new(texts.join("; ")))
 }
 
@@ -370,5 +372,30 @@ impl age::Callbacks for Talk {
         let answer = self.note(description, answer)?;
         self.notes().given.insert(description.to_owned(), answer.clone());
         Some(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use age::Callbacks as _;
+
+    use super::*;
+    use crate::vault::Unattended;
+
+    #[test]
+    fn a_plugin_that_waits_for_nobody_is_given_up_with_what_it_said() {
+        let prompts: Arc<dyn PluginPrompts> = Arc::new(Unattended);
+        let talk = Talk::new("toy", &prompts, HashMap::new());
+        let own = talk.clone();
+        let fault = bounded(&talk, Duration::from_millis(200), move || {
+            own.display_message("touch \u{1b}[2Jme\n");
+            std::thread::sleep(Duration::from_secs(20));
+        });
+        let fault = fault.unwrap_err();
+        assert!(matches!(fault, PluginFault::Silent(Some(_))), "{fault}");
+        let text = fault.to_string();
+        assert!(text.contains("within 60 s") && text.contains("touch \\u{1b}[2Jme"), "{text}");
+        let died = bounded(&talk, ALONE, || -> () { panic!("as a broken plugin may make it") });
+        assert_eq!(died, Err(PluginFault::Died));
     }
 }

@@ -95,6 +95,9 @@ pub enum RecipientError {
     /// An SSH key of another kind.
     #[error("only ssh-ed25519 keys can be recipients; write an ssh-ed25519 or an age1… key")]
     SshKind,
+    /// An age plugin's recipient that is not whole.
+    #[error("this recipient of an age plugin is cut off or mistyped: its checksum is wrong")]
+    Plugin,
     /// Something else.
     #[error(
         "write `age1…` or `ssh-ed25519 AAAA… comment`, and comments on lines that start with '#'"
@@ -136,6 +139,9 @@ impl FromStr for Recipient {
         // A plugin's recipient is age1, the plugin's name, another 1, and its data.
         if let Ok(key) = text.parse() {
             return Ok(named(RecipientKey::Plugin(key)));
+        }
+        if text.strip_prefix("age1").is_some_and(|rest| rest.contains('1')) {
+            return Err(RecipientError::Plugin);
         }
         Err(RecipientError::Malformed)
     }
