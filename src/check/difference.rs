@@ -45,9 +45,13 @@ pub struct Assumed {
     pub hosts: Vec<HostName>,
     /// Why it was not read.
     pub why: Unread,
-    /// The commit whose inventory was taken for what runs there, as git(1) shortens it; `None`:
-    /// what the file says now.
+    /// The commit whose inventory was taken for what runs there, as git(1) shortens it; `None`: none
+    /// is known. Then what the file says now was taken, and of a host that it does not have, what
+    /// other hosts have of it.
     pub commit: Option<String>,
+    /// Whether files that were not committed were applied with that commit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dirty: bool,
 }
 
 /// Why a host's state was not read.

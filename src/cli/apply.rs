@@ -19,7 +19,9 @@ use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::apply::{Job, Outcome, apply_all};
 use crate::event::Event;
 use crate::model::{HostName, Untrusted};
-use crate::plan::{Change, HostPlan, HostState, Plan, leave_out, moved, record, resolve};
+use crate::plan::{
+    Change, HostPlan, HostState, Plan, SecretState, leave_out, moved, record, resolve,
+};
 
 /// Make the hosts what the file says, with the smallest operations.
 ///
@@ -76,9 +78,12 @@ impl ApplyArgs {
     async fn apply(&self, global: &Global, fleet: &Fleet) -> CommandResult {
         // Before anybody logs in anywhere.
         let saved = self.plan.as_ref().map(|path| super::plan::read(path)).transpose()?;
+        if let Some((path, saved)) = self.plan.as_ref().zip(saved.as_ref()) {
+            refuse_without_secrets(path, saved)?;
+        }
         let scope = Scope::new(self.login, &self.limit, &self.binaries, &self.records);
         let mut survey = Survey::take(global, scope, fleet, None).await?;
-        let mut plan = survey.whole_plan(fleet)?;
+        let mut plan = survey.whole_plan(global, fleet)?;
         if let Some((path, saved)) = self.plan.as_ref().zip(saved.as_ref()) {
             fresh(path, saved, &plan)?;
         }
@@ -157,6 +162,23 @@ fn show_json(plan: &Plan, outcomes: &[(HostName, Outcome)]) -> Result<(), Comman
 
 /// Most lines that say what moved since a plan was saved.
 const TOLD: usize = 8;
+
+/// Refuses a plan that was made without the vault's identity: it does not say which keys it would
+/// write, so nobody has reviewed what would be done.
+fn refuse_without_secrets(path: &std::path::Path, saved: &Plan) -> Result<(), CommandError> {
+    if saved.secrets == SecretState::Compared {
+        return Ok(());
+    }
+    let message = format!(
+        "{} was made without the identity that opens the vault: secrets are not compared in it, so it \
+         cannot be carried out; no host was changed",
+        path.display()
+    );
+    Err(CommandError::message(Exit::Usage, message).hint(
+        "run `wgfleet plan --out FILE` where the identity is (--identity, WGFLEET_IDENTITY or \
+         WGFLEET_IDENTITY_KEY), and review that plan",
+    ))
+}
 
 /// Refuses a saved plan that is not the plan of now, and says what moved; one that is carried out
 /// already has nothing more to do.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::Global;
 use super::fleet::Fleet;
 use super::survey::Survey;
 use crate::check::{Assumed, Difference, State, Unread, difference};
 use crate::model::HostName;
+use crate::observed::Commit;
 use crate::plan::{HostState, Plan, running};
 use crate::topology::{NodeKind, mix};
 
@@ -13,9 +15,34 @@ use crate::topology::{NodeKind, mix};
 #[derive(Debug)]
 pub(super) struct Recorded {
     /// The fleet as it was then.
-    pub(super) fleet: Fleet,
+    fleet: Fleet,
     /// The commit, as git(1) shortens it.
-    pub(super) commit: String,
+    commit: String,
+    /// Whether files that were not committed were applied then.
+    dirty: bool,
+}
+
+/// Commits that are tried, the newest first: this clone may not have all of them.
+const TRIED: usize = 3;
+
+impl Recorded {
+    /// The fleet at the newest commit that hosts have a record of; `None` where no host has one that
+    /// this clone has, or where every host of it was read.
+    pub(super) fn of(global: &Global, survey: &Survey) -> Option<Self> {
+        let records = survey.records.of_themselves();
+        let mut commits: Vec<&Commit> =
+            records.filter_map(|record| record.commit.as_ref()).collect();
+        commits.sort_by(|a, b| (b.time, &b.id, a.dirty).cmp(&(a.time, &a.id, b.dirty)));
+        commits.dedup_by_key(|commit| &commit.id);
+        let found = commits.into_iter().take(TRIED).find_map(|commit| {
+            let reading = Fleet::read_at(global, commit.id.as_str()).ok()??;
+            Some(Self { fleet: reading.fleet?, commit: commit.id.to_string(), dirty: commit.dirty })
+        })?;
+        let nodes = found.fleet.topology.nodes.iter();
+        let mut hosts = nodes.filter(|node| matches!(node.kind, NodeKind::Host(_)));
+        let unread = hosts.any(|node| !survey.seen.contains_key(&node.name));
+        unread.then_some(found)
+    }
 }
 
 /// The flows that carrying out `plan` makes work or stop. Hosts that it does not change stay as
@@ -60,13 +87,15 @@ pub(super) fn reachability(
         let (inventory, after) = mix((&inventory, &runs), wanted, take);
         difference(before, State::new(&inventory, &after))
     };
+    let dirty = recorded.is_some_and(|recorded| recorded.dirty);
     let commit = recorded.map(|recorded| recorded.commit.clone());
     let unread = |why: Unread, hosts: Vec<HostName>| -> Vec<Assumed> {
         // A host that the commit does not have either is as the file says.
         let (then, now): (Vec<HostName>, Vec<HostName>) =
             hosts.into_iter().partition(|name| old.contains(name));
         let some = |hosts: Vec<HostName>, commit: Option<String>| {
-            (!hosts.is_empty()).then_some(Assumed { hosts, why, commit })
+            let dirty = dirty && commit.is_some();
+            (!hosts.is_empty()).then_some(Assumed { hosts, why, commit, dirty })
         };
         some(then, commit.clone()).into_iter().chain(some(now, None)).collect()
     };

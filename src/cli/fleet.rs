@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use super::load::{Loaded, load};
+use super::load::{Loaded, load, load_at};
+use super::opened::Opened;
 use super::provenance::{Counting, counts};
 use super::{CommandError, Exit, Format, Global};
 use crate::desired::{
@@ -16,7 +17,7 @@ use crate::inventory::Inventory;
 use crate::model::{HostName, NetworkName, PublicKey};
 use crate::plan::{Provenance, RenderedHost};
 use crate::topology::{self, Topology};
-use crate::vault::{Unlocked, Vault};
+use crate::vault::Vault;
 use crate::{check, report};
 
 /// An inventory that has been read and checked.
@@ -69,21 +70,33 @@ impl Fleet {
 
     /// Reads the inventory and gives all findings; no fleet where the file itself is wrong.
     pub(super) fn read(global: &Global) -> Result<Reading, CommandError> {
-        let loaded = load(global)?;
+        Ok(Self::of(load(global)?, |inventory| known_keys(global, inventory)))
+    }
+
+    /// The same of the inventory as a revision of git has it; `None` where that has none. Its keys
+    /// are not compared with those of the vault, which may be another by now.
+    pub(super) fn read_at(
+        global: &Global,
+        revision: &str,
+    ) -> Result<Option<Reading>, CommandError> {
+        Ok(load_at(global, revision)?.map(|loaded| Self::of(loaded, |_| Vec::new())))
+    }
+
+    fn of(loaded: Loaded, keys: impl Fn(&Inventory) -> Vec<Finding>) -> Reading {
         let mut findings = loaded.findings.clone();
         let Some(inventory) = &loaded.inventory else {
-            return Ok(Reading { fleet: None, findings, loaded: Some(loaded) });
+            return Reading { fleet: None, findings, loaded: Some(loaded) };
         };
         let lock = &loaded.lock;
         let addresses =
             |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
         let topology = topology::build(inventory, &addresses);
         findings.extend(check::check(inventory, &topology));
-        findings.extend(known_keys(global, inventory));
+        findings.extend(keys(inventory));
         finding::settle(&mut findings);
         let generation = AtomicU64::new(lock.generation().unwrap_or_default());
         let fleet = Self { loaded, topology, generation };
-        Ok(Reading { fleet: Some(fleet), findings, loaded: None })
+        Reading { fleet: Some(fleet), findings, loaded: None }
     }
 
     /// Writes newly allocated addresses to the lock file.
@@ -167,11 +180,20 @@ impl Fleet {
     }
 
     /// The vault beside the inventory, opened with the user's identity.
-    pub(super) fn unlock(global: &Global) -> Result<(Vault, Unlocked), CommandError> {
+    pub(super) fn unlock(global: &Global) -> Result<(Vault, Opened), CommandError> {
         let vault = Vault::open(&super::vault::folder(&global.file))?;
         let identities = super::vault::identities(global, &vault)?;
         let unlocked = vault.unlock(&identities);
-        Ok((vault, unlocked))
+        Ok((vault, unlocked.into()))
+    }
+
+    /// The same, but where the user has no identity at all, the vault stays closed.
+    pub(super) fn unlock_if_possible(global: &Global) -> Result<(Vault, Opened), CommandError> {
+        let vault = Vault::open(&super::vault::folder(&global.file))?;
+        if super::identity::is_none(global, vault.index().fleet()) {
+            return Ok((vault, Opened::without()?));
+        }
+        Self::unlock(global)
     }
 
     /// What the hosts are to have, with the keys that `keys` says.
@@ -193,31 +215,27 @@ impl Fleet {
     pub(super) fn render(
         &self,
         hosts: &[&DesiredHost],
-        secrets: &Unlocked,
+        secrets: &Opened,
     ) -> Result<BTreeMap<HostName, RenderedHost>, CommandError> {
         let renderer = self.renderer()?;
         let fleet = &self.inventory().fleet.value;
         let render = |host: &&DesiredHost| {
             let mut files = BTreeMap::new();
             for interface in &host.interfaces {
-                let file = renderer.render(host, interface, secrets).map_err(|error| {
-                    let exit = match &error {
-                        desired::RenderError::Secret { .. } => Exit::Vault,
-                        desired::RenderError::Template { .. }
-                        | desired::RenderError::Markers { .. }
-                        | desired::RenderError::Control { .. } => Exit::Findings,
-                    };
-                    CommandError::new(exit, &error)
-                })?;
+                let file = renderer
+                    .render(host, interface, secrets)
+                    .map_err(|error| CommandError::new(exit_of(&error), &error))?;
                 files.insert(interface.name.clone(), file);
             }
             let key = Secrets::fingerprint_key(secrets, &host.name)?;
-            Ok((host.name.clone(), RenderedHost { fleet: fleet.clone(), files, key }))
+            let fleet = fleet.clone();
+            let own = RenderedHost { fleet, files, key, secrets: secrets.state() };
+            Ok((host.name.clone(), own))
         };
         hosts.par_iter().map(render).collect()
     }
 
-    fn renderer(&self) -> Result<Renderer, CommandError> {
+    pub(super) fn renderer(&self) -> Result<Renderer, CommandError> {
         let path = self.loaded.template_path();
         let template = self.loaded.template();
         let template = template.map_err(|error| CommandError::new(Exit::Findings, &error))?;
@@ -230,6 +248,16 @@ impl Fleet {
         Renderer::new(self.inventory().fleet.value.clone(), text).map_err(|error| {
             CommandError::new(Exit::Findings, &error).hint(format!("correct {}", path.display()))
         })
+    }
+}
+
+/// How a command ends that cannot render a file.
+pub(super) const fn exit_of<E: std::error::Error>(error: &desired::RenderError<E>) -> Exit {
+    match error {
+        desired::RenderError::Secret { .. } => Exit::Vault,
+        desired::RenderError::Template { .. }
+        | desired::RenderError::Markers { .. }
+        | desired::RenderError::Control { .. } => Exit::Findings,
     }
 }
 
@@ -259,7 +287,7 @@ pub(super) fn names(state: &DesiredState, vault: &Vault) -> BTreeMap<PublicKey, 
 }
 
 /// Reports findings on stderr: warnings and errors unless quiet, where only errors.
-fn show(global: &Global, findings: &[Finding], loaded: &Loaded) {
+pub(super) fn show(global: &Global, findings: &[Finding], loaded: &Loaded) {
     let least = if global.quiet { finding::Severity::Error } else { finding::Severity::Warning };
     let shown: Vec<Finding> = findings.iter().filter(|f| f.severity >= least).cloned().collect();
     if shown.is_empty() {

@@ -74,6 +74,14 @@ fn source<'a>(global: &'a Global, fleet: &FleetName) -> Result<Source<'a>, Comma
     Ok(Source::File(identity::default_path(fleet)?))
 }
 
+/// Whether the user names no identity, and has none where `wgfleet init` puts it.
+pub(super) fn is_none(global: &Global, fleet: &FleetName) -> bool {
+    let named = global.identity.is_some()
+        || global.given.key.is_some()
+        || std::env::var_os(FILE_VARIABLE).is_some_and(|path| !path.is_empty());
+    !named && identity::default_path(fleet).map_or(true, |path| !path.exists())
+}
+
 /// The identities that the user has for the vault of a fleet. They are read, and a passphrase is
 /// asked for, once in each run.
 ///

@@ -5,6 +5,7 @@
 mod apply;
 mod before;
 mod check;
+mod compare;
 mod completions;
 mod error;
 mod exit;
@@ -21,6 +22,7 @@ pub mod load;
 mod lock;
 mod man;
 mod multicall;
+mod opened;
 mod passphrase;
 mod plan;
 mod provenance;

@@ -31,6 +31,10 @@ impl DetailArgs {
 /// A host that cannot be read is reported (exit 4), and nobody loses it as a peer. The plan also says
 /// which flows begin to work and which cease to, and what was assumed of hosts that were not read.
 /// Changes that are alike on many hosts or peers are told once.
+///
+/// With --offline --base REV two inventories are compared instead: that of a revision of git and the
+/// one that is there now. No host is asked and no identity is used, so it is safe for a pull request
+/// of a stranger.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   wgfleet plan
@@ -38,7 +42,8 @@ impl DetailArgs {
   wgfleet plan --verbose                               # each change of each host
   wgfleet plan --detailed-exitcode --out fleet.plan    # in CI
   wgfleet plan --format json | jq '.hosts[].changes'
-  wgfleet plan --format json | jq '.reachability.lost'")]
+  wgfleet plan --format json | jq '.reachability.lost'
+  wgfleet plan --offline --base origin/main            # what a pull request changes")]
 pub(super) struct PlanArgs {
     #[command(flatten)]
     limit: LimitArgs,
@@ -62,16 +67,37 @@ pub(super) struct PlanArgs {
     /// Save the plan; `wgfleet apply FILE` carries out this one or nothing
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+
+    /// Compare two inventories, without hosts, identity or login; --base says with which
+    #[arg(long, conflicts_with_all = ["parallel", "connect_timeout"])]
+    offline: bool,
+
+    /// With --offline: the commit, branch or tag whose inventory this one is compared with
+    #[arg(long, value_name = "REV")]
+    base: Option<String>,
 }
 
 impl PlanArgs {
     pub(super) fn run(self, global: &Global) -> CommandResult {
+        if let Some(base) = self.offline_base()? {
+            let limit = &self.limit.limit;
+            return super::compare::Compare {
+                base,
+                limit,
+                exit: self.detailed_exitcode,
+                verbose: self.detail.verbose,
+            }
+            .run(global);
+        }
         let out = self.out.as_deref().map(writable).transpose()?;
         let fleet = Fleet::load(global)?;
         runtime()?.block_on(async {
-            let scope = Scope::new(self.login, &self.limit, &self.binaries, &self.records);
+            let scope = Scope {
+                without_identity: true,
+                ..Scope::new(self.login, &self.limit, &self.binaries, &self.records)
+            };
             let survey = Survey::take(global, scope, &fleet, None).await?;
-            let plan = survey.whole_plan(&fleet)?;
+            let plan = survey.whole_plan(global, &fleet)?;
             let blocked = survey.blocked(&plan);
             survey.close().await;
             if let Some(path) = &out {
@@ -85,6 +111,30 @@ impl PlanArgs {
             show(global, &plan, self.detail)?;
             Ok(self.exit(&plan, blocked))
         })
+    }
+
+    /// The revision to compare with, where no host is to be asked.
+    fn offline_base(&self) -> Result<Option<&str>, CommandError> {
+        let refused = |why: &str, hint: &str| {
+            Err(CommandError::message(Exit::Usage, why.to_owned()).hint(hint))
+        };
+        match (&self.base, self.offline) {
+            (None, false) => Ok(None),
+            (None, true) => refused(
+                "--offline compares two inventories, and there is only one",
+                "name the revision of the other: `wgfleet plan --offline --base origin/main`",
+            ),
+            (Some(_), false) => refused(
+                "--base compares two inventories without hosts, which has to be asked for: without \
+                 --offline, a plan compares the inventory with what runs on the hosts",
+                "add --offline, or leave --base out",
+            ),
+            (Some(_), true) if self.out.is_some() => refused(
+                "--out saves what `wgfleet apply` can carry out, and no host was asked for this",
+                "leave --out out; `--format json > FILE` saves a comparison",
+            ),
+            (Some(base), true) => Ok(Some(base)),
+        }
     }
 
     fn exit(&self, plan: &Plan, blocked: Option<Exit>) -> Exit {

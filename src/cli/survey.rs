@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::before::Recorded;
 use super::fleet::{Fleet, count, names};
 use super::live_keys::LiveKeys;
+use super::opened::Opened;
 use super::provenance::{newer, provenance};
 use super::records::{RecordArgs, Records};
 use super::{CommandError, Exit, Global};
@@ -23,7 +25,7 @@ use crate::plan::{
 use crate::remote::{Connector, Host, Look, RemoteError, observe_all};
 use crate::report::progress::Progress;
 use crate::sys::read_elf;
-use crate::vault::{Identities, Unlocked, Vault};
+use crate::vault::{Identities, Vault};
 
 /// The most bytes that a binary may have.
 pub(super) const BINARY_LIMIT: u64 = 256 << 20;
@@ -64,6 +66,8 @@ pub(super) struct Scope<'a> {
     pub(super) limit: &'a [HostName],
     pub(super) binaries: Option<&'a Path>,
     pub(super) records: &'a RecordArgs,
+    /// Whether it goes on without an identity, with secrets that are not compared.
+    pub(super) without_identity: bool,
 }
 
 impl<'a> Scope<'a> {
@@ -73,14 +77,15 @@ impl<'a> Scope<'a> {
         binaries: &'a BinariesArgs,
         records: &'a RecordArgs,
     ) -> Self {
-        Self { login, limit: &limit.limit, binaries: binaries.binaries.as_deref(), records }
+        let binaries = binaries.binaries.as_deref();
+        Self { login, limit: &limit.limit, binaries, records, without_identity: false }
     }
 }
 
 /// The fleet as it is wanted and as it is, and the plan between the two.
 pub(super) struct Survey {
     pub(super) state: DesiredState,
-    pub(super) secrets: Unlocked,
+    pub(super) secrets: Opened,
     pub(super) rendered: BTreeMap<HostName, RenderedHost>,
     pub(super) looks: BTreeMap<HostName, Look>,
     pub(super) seen: BTreeMap<HostName, (ObservedHost, Host)>,
@@ -132,9 +137,14 @@ impl Survey {
     ) -> Result<Self, CommandError> {
         if let Some(Rotating { vault, identities, turn }) = rotating {
             let keys = LiveKeys::new(vault.index(), turn);
-            return Self::of(global, scope, fleet, vault, vault.unlock(identities), keys).await;
+            return Self::of(global, scope, fleet, vault, vault.unlock(identities).into(), keys)
+                .await;
         }
-        let (vault, secrets) = Fleet::unlock(global)?;
+        let (vault, secrets) = if scope.without_identity {
+            Fleet::unlock_if_possible(global)?
+        } else {
+            Fleet::unlock(global)?
+        };
         tell_torn(global, fleet, &vault, &[]);
         let keys = LiveKeys::current(vault.index());
         Self::of(global, scope, fleet, &vault, secrets, keys).await
@@ -145,7 +155,7 @@ impl Survey {
         scope: Scope<'_>,
         fleet: &Fleet,
         vault: &Vault,
-        secrets: Unlocked,
+        secrets: Opened,
         mut keys: LiveKeys<'_>,
     ) -> Result<Self, CommandError> {
         let mut state = fleet.desired(&keys)?;
@@ -276,7 +286,7 @@ impl Survey {
         plan.tell_drift(&target, rendered, seen, kept);
         let before = (kept, &plan.changes[..]);
         let wanted = record(fleet, &target, rendered, seen, made, String::new(), before);
-        plan.keep_record(kept, &wanted);
+        plan.keep_record(kept, &wanted, self.secrets.state());
         let another = clash(fleet, host, seen).filter(|_| !plan.changes.is_empty());
         if let Some(why) = self.strangers.get(name).cloned().or(another) {
             plan.refuse(why);
@@ -289,7 +299,8 @@ impl Survey {
     pub(super) fn plan(&self) -> Result<Plan, CommandError> {
         let hosts = self.hosts().map(|host| self.host_plan(host)).collect::<Result<_, _>>()?;
         let plan = Plan::new(self.state.fleet.clone(), hosts);
-        Ok(Plan { newer: self.newer.clone(), ..plan })
+        let secrets = self.secrets.state();
+        Ok(Plan { secrets, newer: self.newer.clone(), ..plan })
     }
 
     /// What is remembered of the fleet beside its inventory.
@@ -311,10 +322,11 @@ impl Survey {
     }
 
     /// The plan of the fleet, with the flows that it makes work or stop.
-    pub(super) fn whole_plan(&self, fleet: &Fleet) -> Result<Plan, CommandError> {
+    pub(super) fn whole_plan(&self, global: &Global, fleet: &Fleet) -> Result<Plan, CommandError> {
         let mut plan = self.plan()?;
         plan.orphans = orphans(fleet.inventory(), &self.state, &self.remembered(fleet), &plan);
-        let difference = super::before::reachability(self, fleet, &plan, None);
+        let recorded = Recorded::of(global, self);
+        let difference = super::before::reachability(self, fleet, &plan, recorded.as_ref());
         plan.reach(difference);
         Ok(plan)
     }

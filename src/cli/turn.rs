@@ -74,6 +74,7 @@ impl Turns<'_> {
             limit: &limit,
             binaries: self.binaries,
             records: self.records,
+            without_identity: false,
         };
         let turn = names.iter().cloned().collect();
         let rotating = Rotating { vault, identities: self.identities, turn: &turn };

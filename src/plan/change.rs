@@ -106,7 +106,8 @@ pub enum Change {
         path: String,
         /// What happens.
         action: FileAction,
-        /// Keyed digest of the content that is written; `None` where it is removed.
+        /// Keyed digest of the content that is written; `None` where it is removed, and where
+        /// secrets are not compared.
         fingerprint: Option<Fingerprint>,
         /// The difference, secrets hidden, without what other changes of the host say.
         diff: Vec<DiffLine>,

@@ -234,7 +234,7 @@ impl InterfaceDiff<'_> {
         }
         let path = self.path();
         let (want, seen) = (self.target.files.get(&path)?, self.observed.files.get(&path)?);
-        if !seen.public_text.contains(MANAGED) || seen.fingerprint == want.fingerprint {
+        if !seen.public_text.contains(MANAGED) || want.is_content_of(seen) {
             return None; // taken over as it runs: whoever wrote it started it
         }
         let (want, seen) = (mask(&want.public_text), mask(&seen.public_text));
@@ -332,7 +332,7 @@ impl InterfaceDiff<'_> {
         else {
             return false;
         };
-        if want.fingerprint == seen.fingerprint {
+        if want.is_content_of(seen) {
             return false;
         }
         // Nothing that can be seen differs, so a secret does; or the pairs or their epoch changed.

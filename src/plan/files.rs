@@ -27,7 +27,7 @@ pub(super) fn compare(target: &Target<'_>, observed: &ObservedHost, changes: &mu
         let seen = observed.files.get(path);
         let (action, (diff, said)) = match seen {
             None => (FileAction::Create, created(target, file)),
-            Some(seen) if seen.fingerprint != file.fingerprint => {
+            Some(seen) if !file.is_content_of(seen) => {
                 let told = file.conf.as_ref().map(|conf| Told::of(conf, changes));
                 (FileAction::Update, updated(seen, file, &told.unwrap_or_default()))
             }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::Fingerprint;
+use crate::plan::SecretState;
 
 fn seen(text: &str) -> ObservedFile {
     let fingerprint = Fingerprint::from_bytes([1; 32]);
@@ -10,7 +11,8 @@ fn seen(text: &str) -> ObservedFile {
 
 fn wanted(text: &str) -> TargetFile {
     let fingerprint = Fingerprint::from_bytes([2; 32]);
-    TargetFile { mode: 0o600, fingerprint, public_text: text.to_owned(), conf: None }
+    let secrets = SecretState::Compared;
+    TargetFile { mode: 0o600, fingerprint, public_text: text.to_owned(), conf: None, secrets }
 }
 
 fn shown(old: &str, new: &str) -> Vec<String> {

@@ -26,7 +26,7 @@ pub(super) fn compare(target: &Target<'_>, observed: &ObservedHost, changes: &mu
         let seen = observed.files.get(path);
         let wanted = of(&file.public_text);
         let seen = match seen {
-            Some(seen) if seen.fingerprint == file.fingerprint => wanted.clone(),
+            Some(seen) if file.is_content_of(seen) => wanted.clone(),
             seen => seen.map(|seen| of(&seen.public_text)).unwrap_or_default(),
         };
         let (is_seen, is_wanted) =

@@ -5,6 +5,7 @@
 mod agent;
 mod change;
 mod checkout;
+mod compare;
 mod compile;
 mod diff;
 mod disruption;
@@ -34,10 +35,15 @@ mod stale;
 mod target;
 mod told;
 mod unit;
+mod without;
 
 pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
 pub use change::{Change, DiffLine, FileAction, HookWhen, PeerRef};
 pub use checkout::{Because, Newer, older};
+pub use compare::{
+    Base, CompareError, Comparison, HostAction, HostComparison, Setting, Side, StandIns,
+    compare_hosts,
+};
 pub use compile::Payload;
 pub use diff::diff_host;
 pub use disruption::{Disruption, Felt};
@@ -56,6 +62,7 @@ pub use renames::Rename;
 pub use running::running;
 pub use stale::{leave_out, moved};
 pub use target::{RenderedHost, Target, TargetFile, TargetInterface, resolve};
+pub use without::WithoutSecrets;
 
 use std::collections::BTreeSet;
 
@@ -158,6 +165,8 @@ impl HostPlan {
 
     /// Binds the plan to what it leads to and to the bytes that carry it out.
     ///
+    /// Where secrets are not compared nothing can be bound: what stands for them is no secret.
+    ///
     /// # Errors
     /// Where the vault does not have a secret.
     pub fn bind<S: Secrets>(
@@ -167,8 +176,17 @@ impl HostPlan {
         observed: &ObservedHost,
         secrets: &S,
     ) -> Result<(), S::Error> {
-        self.target = Some(target.fingerprint(&rendered.key));
         self.payload = None;
+        if rendered.secrets == SecretState::NotCompared {
+            self.target = None;
+            for change in &mut self.changes {
+                if let Change::File { fingerprint, .. } = change {
+                    *fingerprint = None;
+                }
+            }
+            return Ok(());
+        }
+        self.target = Some(target.fingerprint(&rendered.key));
         if !self.can_apply() {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Change, FileAction, HostPlan, HostState, RenderedHost, Target};
+use super::{Change, FileAction, HostPlan, HostState, RenderedHost, SecretState, Target};
 use crate::desired::secret_digest;
 use crate::model::{FleetName, Untrusted};
 use crate::observed::{Commit, ObservedHost, Record};
@@ -68,13 +68,21 @@ impl HostPlan {
     /// Has a host that keeps no record yet write one, and one whose record alone is not what it is to
     /// be write it anew: a change of anything else renews the record by itself. `kept` is the record
     /// that it has.
-    pub fn keep_record(&mut self, kept: Option<&Record>, wanted: &Record) {
+    ///
+    /// Where `secrets` are not compared, fingerprints are not either.
+    pub fn keep_record(&mut self, kept: Option<&Record>, wanted: &Record, secrets: SecretState) {
+        let same = |kept: &Record| match secrets {
+            SecretState::Compared => says_the_same(kept, wanted),
+            SecretState::NotCompared => {
+                let fingerprint_key = kept.fingerprint_key;
+                let fingerprints = kept.fingerprints.clone();
+                says_the_same(kept, &Record { fingerprint_key, fingerprints, ..wanted.clone() })
+            }
+        };
         let action = match kept {
             None => FileAction::Create,
             Some(kept) if kept.host != wanted.host => FileAction::Update,
-            Some(kept) if self.changes.is_empty() && !says_the_same(kept, wanted) => {
-                FileAction::Update
-            }
+            Some(kept) if self.changes.is_empty() && !same(kept) => FileAction::Update,
             Some(_) => return,
         };
         if !matches!(self.state, HostState::Unreadable(_)) {

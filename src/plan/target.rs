@@ -7,10 +7,10 @@ use super::agent::AGENT_FOLDER;
 use super::firewall::Firewall;
 use super::names::Names;
 use super::renames::Renames;
-use super::{forwarding, unit};
+use super::{SecretState, forwarding, unit};
 use crate::desired::{DesiredHost, DesiredInterface, RenderedFile, secret_digest};
 use crate::model::{Backend, Fingerprint, FingerprintKey, FleetName, InterfaceName};
-use crate::observed::{Facts, LiveBackend, ObservedHost, UnitState};
+use crate::observed::{Facts, LiveBackend, ObservedFile, ObservedHost, UnitState};
 
 /// The rendered files of one host and the key of its fingerprints.
 pub struct RenderedHost {
@@ -20,6 +20,8 @@ pub struct RenderedHost {
     pub files: BTreeMap<InterfaceName, RenderedFile>,
     /// Key of the fingerprints of this host's files.
     pub key: FingerprintKey,
+    /// Whether the files have the secrets of the vault.
+    pub secrets: SecretState,
 }
 
 impl std::fmt::Debug for RenderedHost {
@@ -75,6 +77,19 @@ pub struct TargetFile {
     pub public_text: String,
     /// The interface whose rendered file it is; `None`: the public text is the content.
     pub conf: Option<InterfaceName>,
+    /// Whether the fingerprint is that of the secrets too; otherwise only the public text counts.
+    pub secrets: SecretState,
+}
+
+impl TargetFile {
+    /// Whether a file has this content, as far as it is known.
+    #[must_use]
+    pub fn is_content_of(&self, seen: &ObservedFile) -> bool {
+        match self.secrets {
+            SecretState::Compared => seen.fingerprint == self.fingerprint,
+            SecretState::NotCompared => seen.public_text == self.public_text,
+        }
+    }
 }
 
 /// Decides what a host is to have.
@@ -200,7 +215,9 @@ impl Target<'_> {
 
     fn add_public(&mut self, rendered: &RenderedHost, path: String, mode: u32, text: String) {
         let fingerprint = secret_digest(&rendered.key, text.as_bytes());
-        self.files.insert(path, TargetFile { mode, fingerprint, public_text: text, conf: None });
+        let secrets = SecretState::Compared;
+        let file = TargetFile { mode, fingerprint, public_text: text, conf: None, secrets };
+        self.files.insert(path, file);
     }
 }
 
@@ -213,6 +230,7 @@ fn files(target: &mut Target<'_>, rendered: &RenderedHost, observed: &ObservedHo
                 fingerprint: file.fingerprint,
                 public_text: file.public_text.clone(),
                 conf: Some(name.clone()),
+                secrets: rendered.secrets,
             },
         );
     }

@@ -2,6 +2,7 @@
 //!
 //! It returns text; the command line prints it.
 
+pub mod compare;
 pub mod explain;
 pub mod findings;
 pub mod html;

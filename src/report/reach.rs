@@ -109,7 +109,7 @@ fn matrix(out: &mut String, corner: &str, names: &[String], cells: &[Cell]) {
 
 /// Hosts whose state was not read, and where it is taken from, one line each.
 fn assumed(out: &mut String, difference: &Difference) {
-    for Assumed { hosts, why, commit } in &difference.assumed {
+    for Assumed { hosts, why, commit, dirty } in &difference.assumed {
         let several = hosts.len() > 1;
         let names: Vec<String> =
             hosts.iter().take(LISTED / 4).map(|host| format!("`{host}`")).collect();
@@ -125,15 +125,25 @@ fn assumed(out: &mut String, difference: &Difference) {
             (Unread::Removed, false) => "is not in the inventory any more and was not read",
             (Unread::Removed, true) => "are not in the inventory any more and were not read",
         };
-        let (verb, whose) = if several { ("states are", "their") } else { ("state is", "its") };
-        let taken = match (commit, why_not_read == Unread::Removed) {
-            (Some(commit), _) => {
-                format!("{whose} {verb} taken from the inventory at commit {commit}")
-            }
-            (None, true) => format!("{whose} {verb} taken from what other hosts have of it"),
-            (None, false) => format!("{whose} {verb} taken to be what the file says"),
+        let (whose, them) = if several { ("their", "them") } else { ("its", "it") };
+        let dirty =
+            if *dirty { ", but files that were not committed were applied then" } else { "" };
+        let _ = match (commit, why_not_read == Unread::Removed) {
+            (Some(commit), _) => writeln!(
+                out,
+                "{names} {why}: {whose} flows are counted from the inventory at commit {commit}, the \
+                 last that a host recorded{dirty}"
+            ),
+            (None, true) => writeln!(
+                out,
+                "{names} {why}: {whose} flows are counted from what other hosts have of {them}"
+            ),
+            (None, false) => writeln!(
+                out,
+                "{names} {why}, and no commit of {them} is known: {whose} flows are unknown, and \
+                 counted as if what the file says ran there"
+            ),
         };
-        let _ = writeln!(out, "{names} {why}: {taken}");
     }
 }
 

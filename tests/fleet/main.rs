@@ -6,6 +6,7 @@ mod twin;
 
 mod absent;
 mod checkouts;
+mod costs;
 mod drift;
 mod examples;
 mod first;

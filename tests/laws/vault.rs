@@ -74,6 +74,7 @@ pub(crate) fn render(state: &DesiredState, host: &DesiredHost, vault: &Vault) ->
         fleet: state.fleet.clone(),
         files: host.interfaces.iter().map(file).collect(),
         key: vault.fingerprint_key(&host.name).expect("a key"),
+        secrets: wgfleet::plan::SecretState::Compared,
     }
 }
 

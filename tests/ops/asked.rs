@@ -102,6 +102,7 @@ fn a_question_can_be_interrupted_or_answered_with_no() {
     let mut terminal = Terminal::run(&fleet, &["--format", "json", "apply"]);
     terminal.sees("[y/N]");
     assert!(terminal.shown.contains(", on 2 hosts"), "{}", terminal.shown);
+    assert!(terminal.shown.contains("2 flows begin to work"), "{}", terminal.shown);
     terminal.types("n\n");
     let shown = terminal.ends(0);
     assert!(shown.contains("\"outcomes\":[]"), "{shown}");

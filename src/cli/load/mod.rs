@@ -185,12 +185,15 @@ pub fn load<'a>(origin: impl Into<Origin<'a>>) -> Result<Loaded, CommandError> {
 }
 
 /// Loads an inventory as a revision of git has it: the fleet file, its includes and its lock file
-/// come from git's objects, and nothing from the disk.
+/// come from git's objects, and nothing from the disk; `None` where the revision has no such file.
 ///
 /// # Errors
-/// Where the inventory does not lie in git, there is no such revision, or it has no such file;
+/// Where the inventory does not lie in git, there is no such revision, or its file cannot be read;
 /// everything else is a finding.
-pub fn load_at<'a>(origin: impl Into<Origin<'a>>, revision: &str) -> Result<Loaded, CommandError> {
+pub fn load_at<'a>(
+    origin: impl Into<Origin<'a>>,
+    revision: &str,
+) -> Result<Option<Loaded>, CommandError> {
     let origin = origin.into();
     if origin.is_stdin() {
         let message = "an inventory on stdin has no revisions";
@@ -202,14 +205,21 @@ pub fn load_at<'a>(origin: impl Into<Origin<'a>>, revision: &str) -> Result<Load
         CommandError::new(Exit::Usage, &error)
             .hint("name a commit, a branch or a tag that this clone has; in CI, fetch it first")
     })?;
-    let bytes = files.read(&path, MAX_FILE_BYTES as u64).map_err(|error| no_inventory(&error))?;
+    let bytes = match files.read(&path, MAX_FILE_BYTES as u64) {
+        Err(ConfinedError::File(FileError::Read { source, .. }))
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            return Ok(None);
+        }
+        read => read.map_err(|error| no_inventory(&error))?,
+    };
     let lock_path = match origin.lock {
         Some(lock) => std::path::absolute(lock)?,
         None => path.with_extension("lock"),
     };
     let lock = files.read(&lock_path, MAX_LOCK_BYTES);
     let lock_shown = files.shown(&lock_path);
-    Read { path, folder, bytes, lock_shown, lock }.finish(Box::new(files))
+    Read { path, folder, bytes, lock_shown, lock }.finish(Box::new(files)).map(Some)
 }
 
 /// All of stdin, whatever it is.
