@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     let (state, missing) = desired::build(&fleet, &wanted, &MadeUp);
     assert!(missing.is_empty());
     lap("read, and derived", text.len());
-    let renderer =
+    let template =
         Renderer::new(state.fleet.clone(), DEFAULT_TEMPLATE.to_owned()).expect("a template");
     let tools = ["ip", "nft", "wg", "wg-quick"].map(str::to_owned).into();
     let facts = Facts {
@@ -99,7 +99,7 @@ fn main() -> ExitCode {
     let (mut plans, mut written) = (Vec::new(), 0);
     for host in &state.hosts {
         let files = host.interfaces.iter().map(|interface| {
-            let file = renderer.render(host, interface, &MadeUp).expect("it renders");
+            let file = template.render(host, interface, &MadeUp).expect("it renders");
             written += file.public_text.len();
             (interface.name.clone(), file)
         });
