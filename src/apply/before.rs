@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use crate::model::{Keepalive, PublicKey};
+use crate::model::{Family, Keepalive, PublicKey};
 use crate::observed::{LiveBackend, ObservedHost, ObservedInterface, ObservedPsk};
 
 /// Whether a host is as it was, in everything that an apply can change; traffic is not.
@@ -30,6 +30,11 @@ pub(super) fn differences(before: &ObservedHost, now: &ObservedHost) -> Vec<Stri
             found.push(path.clone());
         }
     }
+    for path in union(&before.odd, &now.odd) {
+        if before.odd.get(path) != now.odd.get(path) {
+            found.push(path.clone());
+        }
+    }
     if before.firewalls != now.firewalls {
         found.push("masquerading rules".to_owned());
     }
@@ -40,7 +45,9 @@ pub(super) fn differences(before: &ObservedHost, now: &ObservedHost) -> Vec<Stri
         found.push("forwarding of IPv6".to_owned());
     }
     // Whether a unit runs follows from its interface.
-    let enabled = |host: &ObservedHost, unit: &str| host.units.get(unit).is_some_and(|u| u.enabled);
+    let enabled = |host: &ObservedHost, unit: &str| {
+        host.units.get(unit).map_or((false, false), |unit| (unit.enabled, unit.masked))
+    };
     for unit in union(&before.units, &now.units) {
         if enabled(before, unit) != enabled(now, unit) {
             found.push(format!("unit {unit}"));
@@ -65,6 +72,8 @@ struct Settings {
     fwmark: u32,
     addresses: BTreeSet<IpNet>,
     routes: BTreeSet<(u32, IpNet)>,
+    unrouted: BTreeSet<IpNet>,
+    unruled: BTreeSet<Family>,
     peers: BTreeMap<PublicKey, (ObservedPsk, BTreeSet<IpNet>, Option<Keepalive>)>,
 }
 
@@ -79,7 +88,8 @@ impl Settings {
             ("listen port", self.listen_port != other.listen_port),
             ("fwmark", self.fwmark != other.fwmark),
             ("addresses", self.addresses != other.addresses),
-            ("routes", self.routes != other.routes),
+            ("routes", (&self.routes, &self.unrouted) != (&other.routes, &other.unrouted)),
+            ("policy routing", self.unruled != other.unruled),
             ("peers", self.peers != other.peers),
         ]
         .into_iter()
@@ -100,6 +110,8 @@ impl Settings {
             fwmark: live.fwmark,
             addresses: live.addresses.clone(),
             routes: live.routes.clone(),
+            unrouted: live.unrouted.clone(),
+            unruled: live.unruled.clone(),
             peers: peers.collect(),
         }
     }
@@ -108,7 +120,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observed::{ObservedPeer, UnitState, parse};
+    use crate::observed::{ObservedPeer, PathKind, UnitState, parse};
 
     const KEY: &str = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
 
@@ -156,7 +168,7 @@ mod tests {
         fn peer(host: &mut ObservedHost) -> &mut ObservedPeer {
             live(host).peers.values_mut().next().unwrap()
         }
-        let settings: [Change; 17] = [
+        let settings: [Change; 21] = [
             |host| host.interfaces.clear(),
             |host| host.files.clear(),
             |host| host.firewalls.clear(),
@@ -171,6 +183,10 @@ mod tests {
             |host| live(host).fwmark = 1,
             |host| live(host).addresses.clear(),
             |host| live(host).routes.clear(),
+            |host| live(host).unrouted.clear(),
+            |host| live(host).unruled = [Family::V4].into(),
+            |host| host.odd = [("/etc/x".to_owned(), PathKind::Folder)].into(),
+            |host| host.units.values_mut().for_each(|unit| unit.masked = true),
             |host| peer(host).psk = ObservedPsk::Other,
             |host| peer(host).allowed_ips.clear(),
             |host| peer(host).keepalive = None,
@@ -186,7 +202,7 @@ mod tests {
             |host| peer(host).received = 9,
             |host| host.now = 9,
             |host| {
-                let unit = UnitState { enabled: true, active: false };
+                let unit = UnitState { enabled: true, active: false, masked: false };
                 host.units.values_mut().for_each(|own| *own = unit);
             },
         ];

@@ -133,6 +133,8 @@ mod tests {
             fwmark: 0,
             addresses: BTreeSet::new(),
             routes: BTreeSet::new(),
+            unrouted: BTreeSet::new(),
+            unruled: BTreeSet::new(),
             peers: peers.iter().map(|byte| (key(*byte), peer.clone())).collect(),
         };
         let name: InterfaceName = "wg0".parse().unwrap();

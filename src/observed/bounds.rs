@@ -47,9 +47,9 @@ impl Kind {
         Some(match word {
             "interface" => Self::Interface,
             "peer" => Self::Peer,
-            "address" | "route" | "advertised" => Self::Net,
+            "address" | "route" | "connected" | "rule" | "advertised" => Self::Net,
             "dropped" => Self::Dropped,
-            "file" => Self::File,
+            "file" | "odd" => Self::File,
             "unit" => Self::Unit,
             "record" => Self::Record,
             "tool" | "lacks" => Self::Word,

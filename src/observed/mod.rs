@@ -6,11 +6,14 @@
 mod bounds;
 mod drops;
 mod lacking;
+mod odd;
 mod parse;
 mod record;
+mod routing;
 
 pub use drops::{DropCounts, ObservedDrops};
 pub use lacking::Lacking;
+pub use odd::PathKind;
 pub use parse::{ObserveError, parse};
 pub use record::{Commit, CommitId, Record, RecordError};
 
@@ -20,7 +23,7 @@ use std::net::SocketAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Fingerprint, InterfaceName, Keepalive, PublicKey};
+use crate::model::{Family, Fingerprint, InterfaceName, Keepalive, PublicKey};
 
 /// What one round trip to a host brought.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,6 +36,8 @@ pub struct ObservedHost {
     pub dropped: BTreeMap<InterfaceName, ObservedDrops>,
     /// The files that wgfleet looks at, by path; absent ones are not in the map.
     pub files: BTreeMap<String, ObservedFile>,
+    /// What is at the paths of such files and is none.
+    pub odd: BTreeMap<String, PathKind>,
     /// State of the units that wgfleet looks at, by name.
     pub units: BTreeMap<String, UnitState>,
     /// The nftables tables of wgfleet's fleets by name, and the digest that the live rules of each
@@ -118,6 +123,11 @@ pub struct ObservedInterface {
     pub addresses: BTreeSet<IpNet>,
     /// Routes that were added to the device, as (table, prefix); connected ones left out.
     pub routes: BTreeSet<(u32, IpNet)>,
+    /// Prefixes of its addresses that the kernel's own route is missing for.
+    pub unrouted: BTreeSet<IpNet>,
+    /// Families whose default route is in the table of its mark, while the rules are missing that
+    /// lead there.
+    pub unruled: BTreeSet<Family>,
     /// Peers by key.
     pub peers: BTreeMap<PublicKey, ObservedPeer>,
 }
@@ -177,4 +187,7 @@ pub struct UnitState {
     pub enabled: bool,
     /// Is active now.
     pub active: bool,
+    /// Is masked, itself or as all of its template: nothing starts it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub masked: bool,
 }

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::bounds::{Bounds, Kind};
 use super::lacking::Lacking;
+use super::routing::Routing;
 use super::{
     LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
     UnitState,
@@ -65,6 +66,7 @@ pub fn parse(text: &str) -> Result<ObservedHost, ObserveError> {
     if !reader.ended {
         return Err(ObserveError::Truncated { lines });
     }
+    reader.routing.tell(&mut reader.host);
     if reader.lacking.is_empty() {
         Ok(reader.host)
     } else {
@@ -80,6 +82,7 @@ struct Reader {
     host: ObservedHost,
     bounds: Bounds,
     lacking: Lacking,
+    routing: Routing,
     /// What the text lines that follow belong to.
     text: Option<TextOf>,
     ended: bool,
@@ -153,7 +156,11 @@ impl Reader {
             }
             "unit" => {
                 let name = printable(rest.next()?)?;
-                let state = UnitState { enabled: flag(rest.next()?)?, active: flag(rest.next()?)? };
+                let state = UnitState {
+                    enabled: flag(rest.next()?)?,
+                    active: flag(rest.next()?)?,
+                    masked: rest.next().is_some_and(|word| word == "yes"),
+                };
                 self.host.units.insert(name, state);
             }
             "file" => self.start_file(line)?,
@@ -161,6 +168,13 @@ impl Reader {
             "device" => self.device(rest)?,
             "address" => self.address(rest)?,
             "route" => self.route(rest)?,
+            "connected" => self.routing.connected(rest)?,
+            "rule" => self.routing.rule(rest)?,
+            "odd" => {
+                let kind = word(rest)?;
+                let path = printable(line.splitn(3, ' ').nth(2)?)?;
+                self.host.odd.insert(path, kind);
+            }
             "peer" => self.peer(line)?,
             "dropped" => self.host.read_dropped(rest)?,
             "end" => self.ended = true,
@@ -208,6 +222,8 @@ impl Reader {
             fwmark: 0,
             addresses: BTreeSet::new(),
             routes: BTreeSet::new(),
+            unrouted: BTreeSet::new(),
+            unruled: BTreeSet::new(),
             peers: BTreeMap::new(),
         };
         self.host.interfaces.insert(name, interface);

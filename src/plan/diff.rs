@@ -140,7 +140,7 @@ fn leftovers(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Cha
         if let Some(name) = conf.and_then(|name| name.parse::<InterfaceName>().ok()) {
             for unit in [format!("wg-quick@{name}.service"), format!("wgfleet-{name}.service")] {
                 if let Some(from) = observed.units.get(&unit).filter(|u| u.enabled || u.active) {
-                    let to = UnitState { enabled: false, active: false };
+                    let to = UnitState { enabled: false, active: false, masked: false };
                     changes.push(Change::Unit { unit, from: *from, to });
                 }
             }
@@ -157,7 +157,7 @@ fn leftovers(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Cha
             let Some(from) = enabled.filter(|_| !target.units.contains_key(&unit)) else {
                 continue;
             };
-            let to = UnitState { enabled: false, active: from.active };
+            let to = UnitState { enabled: false, active: from.active, masked: false };
             changes.push(Change::Unit { unit, from: *from, to });
         }
     }
@@ -201,9 +201,23 @@ impl InterfaceDiff<'_> {
         self.device(changes);
         self.peers(changes);
         self.addresses(changes);
+        self.connected(changes);
         if !self.interface.desired.full_tunnel() {
             self.routes(changes);
         }
+    }
+
+    /// Routes that the kernel makes for addresses, which somebody took away. With the address, or with
+    /// the link, the kernel brings them itself.
+    fn connected(&self, changes: &mut Vec<Change>) {
+        let wanted = self.interface.desired.addresses.iter();
+        let kept = wanted.filter(|addr| self.live.addresses.contains(addr)).map(IpNet::trunc);
+        let kept: BTreeSet<IpNet> = kept.filter(|net| self.live.unrouted.contains(net)).collect();
+        changes.extend(kept.into_iter().map(|prefix| Change::AddRoute {
+            interface: self.name(),
+            table: 254,
+            prefix,
+        }));
     }
 
     /// Families that wg-quick(8) is to route whole.
@@ -219,7 +233,9 @@ impl InterfaceDiff<'_> {
         let mark = self.live.fwmark;
         let routes = self.live.routes.iter();
         let whole = routes.filter(|(table, net)| *table == mark && net.prefix_len() == 0);
-        whole.map(|(_, net)| Family::of(net)).filter(|_| mark != 0).collect()
+        let families = whole.map(|(_, net)| Family::of(net)).filter(|_| mark != 0);
+        // Without its rules no packet gets there.
+        families.filter(|family| !self.live.unruled.contains(family)).collect()
     }
 
     /// Why wg-quick has to stop and start it: what it did is not what it would do by the new file.

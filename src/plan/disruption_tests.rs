@@ -38,6 +38,8 @@ fn observed() -> ObservedHost {
         fwmark: 0,
         addresses: ["10.9.0.2/24".parse().unwrap()].into(),
         routes: BTreeSet::new(),
+        unrouted: BTreeSet::new(),
+        unruled: BTreeSet::new(),
         peers: BTreeMap::from([(key(1), hub)]),
     };
     ObservedHost { interfaces: [(wg0(), live)].into(), ..ObservedHost::default() }

@@ -144,7 +144,7 @@ impl Then<'_> {
             }
             Change::Unit { unit, from, .. } => {
                 let on = self.record.units.contains(unit);
-                *from != UnitState { enabled: on, active: on }
+                *from != UnitState { enabled: on, active: on, masked: false }
             }
             Change::Forward { on, .. } => *on && self.unchanged(&self.target.names.sysctl_file),
             Change::Firewall { table, digest: None } => {

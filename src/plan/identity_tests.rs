@@ -43,6 +43,8 @@ fn machine(id: u8, keys: u8, runs: Option<u8>) -> ObservedHost {
         fwmark: 0,
         addresses: [].into(),
         routes: [].into(),
+        unrouted: [].into(),
+        unruled: [].into(),
         peers: BTreeMap::new(),
     };
     ObservedHost {

@@ -46,6 +46,8 @@ fn machine() -> ObservedHost {
         fwmark: 0,
         addresses: BTreeSet::new(),
         routes: BTreeSet::new(),
+        unrouted: [].into(),
+        unruled: [].into(),
         peers: BTreeMap::new(),
     };
     let file = ObservedFile {

@@ -47,6 +47,8 @@ fn machine(runs: Option<u8>, line: &str) -> ObservedHost {
         fwmark: 0,
         addresses: [].into(),
         routes: [].into(),
+        unrouted: [].into(),
+        unruled: [].into(),
         peers: [].into(),
     };
     let file = ObservedFile {

@@ -50,6 +50,8 @@ fn observed(topology: &Topology) -> BTreeMap<HostName, ObservedHost> {
             fwmark: 0,
             addresses: interface.addresses.iter().map(|addr| addr.value).collect(),
             routes: BTreeSet::new(),
+            unrouted: BTreeSet::new(),
+            unruled: BTreeSet::new(),
             peers: peers.collect(),
         }
     };
@@ -293,6 +295,8 @@ fn observed_by_node(topology: &Topology) -> BTreeMap<HostName, ObservedHost> {
                 fwmark: 0,
                 addresses: interface.addresses.iter().map(|addr| addr.value).collect(),
                 routes: BTreeSet::new(),
+                unrouted: BTreeSet::new(),
+                unruled: BTreeSet::new(),
                 peers: peers.collect(),
             };
             host.interfaces.insert(interface.name.clone(), live);

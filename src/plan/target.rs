@@ -10,7 +10,7 @@ use super::renames::Renames;
 use super::{SecretState, forwarding, unit};
 use crate::desired::{DesiredHost, DesiredInterface, RenderedFile, secret_digest};
 use crate::model::{Backend, Fingerprint, FingerprintKey, FleetName, InterfaceName};
-use crate::observed::{Facts, LiveBackend, ObservedFile, ObservedHost, UnitState};
+use crate::observed::{Facts, LiveBackend, ObservedFile, ObservedHost, PathKind, UnitState};
 
 /// The rendered files of one host and the key of its fingerprints.
 pub struct RenderedHost {
@@ -157,6 +157,7 @@ pub fn resolve<'a>(
         target.firewall = Some(firewall);
     }
     units(&mut target, rendered, facts);
+    odd(&mut target, observed);
     target.renames = Renames::of(&target, observed, &rendered.key);
     target.notes.extend(target.names.left_alone(observed));
     if !facts.has("ip") {
@@ -244,6 +245,25 @@ fn files(target: &mut Target<'_>, rendered: &RenderedHost, observed: &ObservedHo
     }
 }
 
+/// What stands where a file belongs: a link is replaced, all else is somebody's to look at.
+fn odd(target: &mut Target<'_>, observed: &ObservedHost) {
+    for (path, kind) in &observed.odd {
+        if !target.files.contains_key(path) {
+            continue;
+        }
+        if *kind == PathKind::Link {
+            target.notes.push(format!("{path} is a symbolic link there: the file takes its place"));
+        } else {
+            target.blocked.get_or_insert_with(|| {
+                format!(
+                    "{path} is {kind} there, where a file belongs: look at it, then run \
+                     `mv {path} {path}.moved` on the host"
+                )
+            });
+        }
+    }
+}
+
 fn units(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
     if !facts.systemd {
         if !target.interfaces.is_empty() {
@@ -286,7 +306,7 @@ fn units(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
             files.push((format!("/etc/systemd/system/wgfleet-{name}.service"), text));
             format!("wgfleet-{name}.service")
         };
-        target.units.insert(unit, UnitState { enabled: true, active: true });
+        target.units.insert(unit, UnitState { enabled: true, active: true, masked: false });
     }
     for (path, text) in files {
         target.add_public(rendered, path, 0o644, text);

@@ -60,8 +60,18 @@ kernel_has() { [ -d /sys/module/wireguard ] || modprobe -nq wireguard 2>/dev/nul
 # ------------------------------------------------------------------------------------- observe
 hash() { d=$(sha256sum) && d=${d%% *}; } # sets d
 
+show_odd() { # PATH: where something else is than a file
+	if [ -L "$1" ]; then d=link
+	elif [ -d "$1" ]; then d=folder
+	elif [ -p "$1" ]; then d=pipe
+	elif [ -S "$1" ]; then d=socket
+	elif [ -e "$1" ]; then d=device
+	else return 0; fi
+	say "odd $d $1"
+}
+
 show_file() { # PATH: head line, then the content without secrets
-	[ -f "$1" ] && [ ! -L "$1" ] || return 0
+	if [ ! -f "$1" ] || [ -L "$1" ]; then show_odd "$1"; return 0; fi
 	# shellcheck disable=SC2046 # three words are wanted
 	set -- "$1" $(stat -c '%a %u %s' "$1")
 	owner=no; [ "$3" = 0 ] && owner=yes
@@ -146,6 +156,35 @@ advertised() {
 	done
 }
 
+# The rules by which wg-quick routes a full tunnel; others are nobody's business here.
+policy_rules() {
+	for f in 4 6; do
+		ip "-$f" rule show 2>/dev/null | awk -v f="$f" -v names="$names" '
+			BEGIN { k = split(names, all, " "); for (n = 1; n <= k; n++) { split(all[n], one, "="); number[one[1]] = one[2] } }
+			/ suppress_prefixlength 0 *$/ { print "rule", f, "suppress"; next }
+			/not from all fwmark 0x[0-9a-f]+ lookup / {
+				for (n = 2; n < NF; n++) { if ($n == "fwmark") m = $(n + 1); if ($n == "lookup") t = $(n + 1) }
+				if (t in number) t = number[t]
+				if (t ~ /^[0-9]+$/) print "rule", f, m, t
+			}'
+	done
+}
+
+masks() { # UNIT: the files that mask it, or all of its template
+	for d in /etc/systemd/system /run/systemd/system; do
+		for n in "$1" "${1%%@*}@.service"; do
+			[ ! -L "$d/$n" ] || [ "$(readlink "$d/$n")" != /dev/null ] || say "$d/$n"
+		done
+	done | grep .
+}
+
+# Whether a live table is what its file makes of an empty one, in nft's own words.
+is_as_file() { # TABLE
+	[ -f "/etc/wireguard/$1.nft" ] || return 0
+	made=$(unshare -n sh -c 'nft -f "/etc/wireguard/$1.nft" && nft list table inet "$1"' sh "$1" 2>/dev/null) || return 0
+	[ "$(nft list table inet "$1")" = "$made" ]
+}
+
 show_link() { # IF
 	read_link "$1" || return 1
 	say "interface $1 $kind $up $mtu"
@@ -153,7 +192,8 @@ show_link() { # IF
 	for f in 4 6; do
 		ip "-$f" route show table all dev "$1" 2>/dev/null | awk -v i="$1" -v f="$f" -v names="$names" '
 			BEGIN { k = split(names, all, " "); for (n = 1; n <= k; n++) { split(all[n], one, "="); number[one[1]] = one[2] } }
-			/proto kernel/ || $1 !~ /^(default|[0-9a-f:.]+(\/[0-9]+)?)$/ { next }
+			/proto kernel/ { if ($1 ~ /^[0-9a-f:.]+\/[0-9]+$/) print "connected", i, $1; next }
+			$1 !~ /^(default|[0-9a-f:.]+(\/[0-9]+)?)$/ { next }
 			{ t = "main"; for (n = 2; n < NF; n++) if ($n == "table") t = $(n + 1); if (t in number) t = number[t]; print "route", i, f, t, $1 }'
 	done
 }
@@ -250,6 +290,7 @@ state() { # all that is observed
 		is_table "$name" || continue
 		d=$(nft list table inet "$name" 2>/dev/null | sed -n 's/.*comment "wgfleet-\([0-9a-f]*\)".*/\1/p' | sort -u | head -n 2 | tr '\n' ,)
 		d=${d%,}
+		[ -z "$d" ] || is_as_file "$name" || d=$d,altered
 		say "firewall $name ${d:-none}"
 	done
 	units=
@@ -258,6 +299,9 @@ state() { # all that is observed
 		i=${f##*/} i=${i%.conf}
 		case " $wanted " in *" $i "*) ;; *) grep -q 'Managed by wgfleet' "$f" || continue; wanted="$wanted $i" ;; esac
 		show_file "$f"
+	done
+	for i in $wanted; do # those that are no files
+		[ -f "/etc/wireguard/$i.conf" ] || show_odd "/etc/wireguard/$i.conf"
 	done
 	for f in /etc/wireguard/wgfleet.nft /etc/wireguard/wgfleet-*.nft /etc/sysctl.d/60-wgfleet.conf /etc/sysctl.d/60-wgfleet-*.conf \
 		/etc/systemd/system/wg-quick@*.service.d/wgfleet.conf /etc/systemd/system/wgfleet-*.service; do
@@ -271,7 +315,8 @@ state() { # all that is observed
 				read -r state || state=unknown
 				e=no; [ ! -L "/etc/systemd/system/multi-user.target.wants/$u" ] || e=yes
 				a=no; [ "$state" != active ] || a=yes
-				say "unit $u $e $a"
+				m=no; ! masks "$u" >/dev/null || m=yes
+				say "unit $u $e $a $m"
 			done
 		}
 	fi
@@ -289,6 +334,7 @@ state() { # all that is observed
 			[ -f "/etc/wireguard/$i.conf" ] && [ "$(stat -L -c %s "/etc/wireguard/$i.conf")" -le "$most" ] &&
 				confs="$confs /etc/wireguard/$i.conf"
 		done
+		[ "$shown" = ' ' ] || policy_rules
 		# Private keys end here; preshared keys are compared here.
 		# shellcheck disable=SC2086 # one word for each file
 		[ -z "$dump" ] || printf '%s\n' "$dump" | awk -F '\t' -v shown="$shown" '
@@ -473,6 +519,7 @@ op() { # one operation, its words already split
 	nft) nft -f "$stage/$1" ;; # all in one transaction, whichever tables it replaces
 	nft-delete) nft delete table inet "$1" ;;
 	reload) systemctl daemon-reload ;;
+	unmask) masks "$1" | while read -r f; do rm -f "$f"; done; systemctl daemon-reload ;;
 	enable) systemctl -q enable "$1" ;;
 	disable) systemctl -q disable "$1" ;;
 	start | restart) systemctl -q "$verb" "$1" || { unit_log "$1"; return 1; } ;;
@@ -600,7 +647,7 @@ show_net() { # IF: link, addresses and routes as lines that ip(8) takes back; li
 		{ a = $4; if ($5 == "peer") a = a " peer " $6; print "address add " a " dev " i }'
 	for f in 4 6; do
 		ip "-$f" route show table all dev "$1" 2>/dev/null | awk -v i="$1" -v f="$f" '
-			/proto kernel/ || /^(local|broadcast|multicast|anycast|unreachable|blackhole|prohibit|throw) / { next }
+			/^fe80::/ || /^(local|broadcast|multicast|anycast|unreachable|blackhole|prohibit|throw) / { next }
 			{
 				sub(/^default/, f == 4 ? "0.0.0.0/0" : "::/0")
 				gsub(/ (linkdown|dead|offload|trap|expires [^ ]*)/, ""); sub(/ +$/, "")
@@ -651,6 +698,7 @@ snapshot() {
 		sysctl) old=$(cat "/proc/sys/$a") && say "$a $old" >>"$stage/old/sysctls" ;; # read(1) stops after one byte there
 		nft) save_table "$b" && { [ -z "$c" ] || save_table "$c"; } || return 1 ;;
 		nft-delete) save_table "$a" || return 1 ;;
+		unmask) for f in $(masks "$a"); do old_file "$f" || return 1; done ;;
 		enable | disable | start | stop | restart)
 			grep -q "^$a " "$stage/old/units" || say "$a $(unit_state "$a")" >>"$stage/old/units"
 			;;
@@ -723,7 +771,7 @@ sync_names() {
 			$1 == "file" || $1 == "prepare" || $1 == "keep" { print $4 }
 			$1 == "remove" { print $2 }
 			$1 == "protect" { print $3 "/." }
-			$1 == "enable" || $1 == "disable" {
+			$1 == "enable" || $1 == "disable" || $1 == "unmask" {
 				print "/etc/systemd/system/" $2; print "/etc/systemd/system/multi-user.target.wants/" $2
 			}' "$stage/$f"
 	done | {

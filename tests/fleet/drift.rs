@@ -23,7 +23,7 @@ fn what_a_hand_changed_is_seen_and_mended() {
     let frankfurt = yard.key("frankfurt-gw");
     let stranger = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
     // Each hand of a group shows as a change of another kind.
-    let groups: [&[(&str, String)]; 8] = [
+    let groups: [&[(&str, String)]; 9] = [
         &[
             ("add-peer", format!("wg set wg0 peer {frankfurt} remove")),
             ("remove-peer", format!("wg set wg0 peer {stranger} allowed-ips 10.66.0.0/24")),
@@ -59,6 +59,16 @@ fn what_a_hand_changed_is_seen_and_mended() {
         &[
             ("remove-route", "ip route add 10.66.0.0/24 dev wg0".to_owned()),
             ("file", "rm /etc/wireguard/wg0.conf".to_owned()),
+        ],
+        &[
+            ("add-route", "ip route del 10.10.0.0/24 dev wg0".to_owned()),
+            ("add-route", "ip -6 route del fd10::/64 dev wg0".to_owned()),
+            ("firewall", "nft insert rule inet wgfleet-three postrouting accept".to_owned()),
+            (
+                "file",
+                "mv /etc/wireguard/wg0.conf /run/c; ln -s /run/c /etc/wireguard/wg0.conf"
+                    .to_owned(),
+            ),
         ],
         // Takes routes and IPv6 addresses along.
         &[("device", "ip link set wg0 down".to_owned())],

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use wgfleet::model::{Fingerprint, InterfaceName, PublicKey};
-use wgfleet::observed::{ObservedPeer, ObservedPsk, UnitState};
+use wgfleet::observed::{ObservedInterface, ObservedPeer, ObservedPsk, UnitState};
 
 use crate::vault::bytes;
 use crate::world::World;
@@ -22,6 +22,9 @@ pub(crate) enum Drift {
     LoseAddress,
     ForeignAddress,
     LoseRoutes,
+    LoseConnected,
+    LoseRules,
+    Mask,
     ForeignRoute,
     Mtu,
     Down,
@@ -51,6 +54,9 @@ pub(crate) fn drift() -> impl Strategy<Value = Drift> {
             Drift::LoseAddress,
             Drift::ForeignAddress,
             Drift::LoseRoutes,
+            Drift::LoseConnected,
+            Drift::LoseRules,
+            Drift::Mask,
             Drift::ForeignRoute,
             Drift::Mtu,
             Drift::Down,
@@ -78,7 +84,9 @@ impl World {
                 Some(rest) => format!("wgfleet-{rest}"),
                 None => unit.replacen("wgfleet-", "wg-quick@", 1),
             };
-            self.host.units.insert(other, UnitState { enabled: true, active: false });
+            self.host
+                .units
+                .insert(other, UnitState { enabled: true, active: false, masked: false });
         }
     }
 
@@ -107,6 +115,7 @@ impl World {
                 self.host.units.values_mut().for_each(|unit| *unit = UnitState::default());
             }
             Drift::OtherUnit => self.other_units(),
+            Drift::Mask => self.host.units.values_mut().for_each(|unit| unit.masked = true),
             Drift::Firewall => {
                 let stray = Some("0123".to_owned());
                 self.host.firewalls.values_mut().for_each(|live| live.clone_from(&stray));
@@ -128,15 +137,7 @@ impl World {
             }
             Drift::ForeignPeer(seed) => {
                 let key = PublicKey::from_bytes(bytes(&["foreign", &seed.to_string()]));
-                let peer = ObservedPeer {
-                    psk: ObservedPsk::None,
-                    endpoint: None,
-                    allowed_ips: BTreeSet::new(),
-                    latest_handshake: 0,
-                    received: 0,
-                    sent: 0,
-                    keepalive: None,
-                };
+                let peer = stranger();
                 live.peers.insert(key, peer);
                 self.set_allowed(&name, &key, &["10.1.0.2/32".parse().expect("a prefix")]);
             }
@@ -173,6 +174,8 @@ impl World {
                 live.addresses.insert("10.77.0.1/24".parse().expect("an address"));
             }
             Drift::LoseRoutes => live.routes.clear(),
+            Drift::LoseConnected => lose_connected(live),
+            Drift::LoseRules => lose_rules(live),
             Drift::ForeignRoute => {
                 live.routes.insert((254, "10.78.0.0/16".parse().expect("a prefix")));
             }
@@ -184,6 +187,34 @@ impl World {
             _ => {}
         }
     }
+}
+
+/// A peer that nobody wants.
+fn stranger() -> ObservedPeer {
+    ObservedPeer {
+        psk: ObservedPsk::None,
+        endpoint: None,
+        allowed_ips: BTreeSet::new(),
+        latest_handshake: 0,
+        received: 0,
+        sent: 0,
+        keepalive: None,
+    }
+}
+
+/// The kernel's own routes for addresses.
+fn lose_connected(live: &mut ObservedInterface) {
+    let nets = live.addresses.iter();
+    let nets = nets.filter(|net| net.prefix_len() < net.max_prefix_len());
+    live.unrouted = nets.map(ipnet::IpNet::trunc).collect();
+}
+
+/// The rules that lead to a full tunnel.
+fn lose_rules(live: &mut ObservedInterface) {
+    let mark = live.fwmark;
+    let whole = live.routes.iter();
+    let whole = whole.filter(|(table, net)| *table == mark && net.prefix_len() == 0);
+    live.unruled = whole.map(|(_, net)| wgfleet::model::Family::of(net)).collect();
 }
 
 /// Handshakes, traffic, and endpoints that roam: what running sessions do by themselves.

@@ -124,6 +124,8 @@ impl World {
             fwmark: mark,
             addresses: interface.addresses.iter().copied().collect(),
             routes,
+            unrouted: BTreeSet::new(),
+            unruled: BTreeSet::new(),
             peers: BTreeMap::new(),
         };
         self.host.interfaces.insert(interface.name.clone(), live);
@@ -301,12 +303,9 @@ impl World {
                     self.live.remove(&(interface.clone(), peer.key));
                 }
                 Change::AddAddress { interface, address } => {
-                    self.host
-                        .interfaces
-                        .get_mut(interface)
-                        .expect("it is there")
-                        .addresses
-                        .insert(*address);
+                    let live = self.host.interfaces.get_mut(interface).expect("it is there");
+                    live.addresses.insert(*address);
+                    live.unrouted.remove(&address.trunc());
                 }
                 Change::RemoveAddress { interface, address } => {
                     self.host
@@ -317,12 +316,11 @@ impl World {
                         .remove(address);
                 }
                 Change::AddRoute { interface, table, prefix } => {
-                    self.host
-                        .interfaces
-                        .get_mut(interface)
-                        .expect("it is there")
-                        .routes
-                        .insert((*table, *prefix));
+                    let live = self.host.interfaces.get_mut(interface).expect("it is there");
+                    // The kernel's own for an address.
+                    if *table != 254 || !live.unrouted.remove(prefix) {
+                        live.routes.insert((*table, *prefix));
+                    }
                 }
                 Change::RemoveRoute { interface, table, prefix } => {
                     self.host

@@ -106,6 +106,76 @@ fn an_interface_that_went_away_or_is_not_wanted_is_put_right_with_its_unit() {
     fleet.reaches("bare", "10.90.0.1");
 }
 
+#[test]
+fn what_hands_changed_under_systemd_is_seen_and_put_right() {
+    let fleet = up();
+    runs(&fleet);
+    let [tools, go, bare] = ["tools", "go", "bare"];
+    let folder = "mv /etc/wireguard/wg0.conf /run/kept; mkdir /etc/wireguard/wg0.conf";
+    let link = "mv /etc/wireguard/wg0.conf /run/kept; ln -s /run/kept /etc/wireguard/wg0.conf";
+    let pipe = "mv /etc/wireguard/wg0.conf /run/kept; mkfifo /etc/wireguard/wg0.conf";
+    // A hand on each host at a time, and the change that is to undo it.
+    let rounds: [[(&str, &str, &str); 3]; 4] = [
+        [
+            (tools, "systemctl -q mask wg-quick@wg0", "unit"),
+            (go, "systemctl -q mask --runtime wg-quick@wg0", "unit"),
+            (bare, "systemctl -q disable wgfleet-wg0", "unit"),
+        ],
+        [
+            (tools, "ip route del 10.90.0.0/24 dev wg0", "add-route"),
+            (go, "ip link set wg0 mtu 1300", "device"),
+            (bare, "ip addr del 10.90.0.2/24 dev wg0", "add-address"),
+        ],
+        [
+            (tools, "nft add rule inet wgfleet-ops postrouting oifname lo accept", "firewall"),
+            (go, link, "file"),
+            (bare, "ip -6 route del fd90::/64 dev wg0", "add-route"),
+        ],
+        [
+            (
+                tools,
+                "nft -a list table inet wgfleet-ops | sed -n 's/.*masquerade.*handle /delete rule inet wgfleet-ops postrouting handle /p' | head -n 1 | nft -f -",
+                "firewall",
+            ),
+            (
+                go,
+                "ip route del 10.90.0.0/24 dev wg0; ip route add 10.90.0.0/24 dev wg0",
+                "add-route",
+            ),
+            (bare, "systemctl -q mask wg-quick@wg0; ip link set wg0 down", "device"),
+        ],
+    ];
+    for round in rounds {
+        for (host, hand, _) in round {
+            fleet.sh(host, hand);
+        }
+        let changes = fleet.changes();
+        for (host, hand, change) in round {
+            assert!(changes[host].iter().any(|seen| seen == change), "{hand}: {changes:?}");
+        }
+        fleet.apply();
+        runs(&fleet);
+    }
+    let table = fleet.sh(tools, "nft list table inet wgfleet-ops");
+    assert!(!table.contains("accept\n\t\toifname lo") && table.contains("masquerade"), "{table}");
+    assert!(!fleet.sh(go, "stat -c %F /etc/wireguard/wg0.conf").contains("link"));
+
+    // What wgfleet does not remove is named, and stops no other host.
+    for (hand, kind) in [(folder, "a folder"), (pipe, "a named pipe")] {
+        fleet.sh(go, hand);
+        fleet.sh(bare, "ip link set wg0 mtu 1300");
+        let said = fleet.ends(3, &["plan"]);
+        assert!(said.contains(&format!("/etc/wireguard/wg0.conf is {kind} there")), "{said}");
+        let said = fleet.ends(7, &["apply", "--yes"]);
+        assert!(
+            said.contains("mv /etc/wireguard/wg0.conf /etc/wireguard/wg0.conf.moved"),
+            "{said}"
+        );
+        fleet.sh(go, "mv /etc/wireguard/wg0.conf /etc/wireguard/wg0.conf.moved; rm -r /etc/wireguard/wg0.conf.moved; mv /run/kept /etc/wireguard/wg0.conf");
+        fleet.in_order();
+    }
+}
+
 /// What a process of a host may still do.
 fn privileges(fleet: &Fleet, host: &str, interface: &str) -> String {
     let fields = "CapEff|CapPrm|CapBnd|NoNewPrivs|Seccomp";

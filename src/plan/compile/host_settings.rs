@@ -46,6 +46,18 @@ impl<S: Secrets> Compiler<'_, S> {
         self.op(format!("nft {file} {table}{old}"));
     }
 
+    /// Units that nothing could start or enable.
+    pub(super) fn unmask(&mut self) {
+        for change in &self.plan.changes {
+            if let Change::Unit { unit, from, to } = change
+                && from.masked
+                && !to.masked
+            {
+                self.op(format!("unmask {unit}"));
+            }
+        }
+    }
+
     /// Units that go down before everything else, or come up after everything else.
     pub(super) fn units(&mut self, up: bool) {
         for change in &self.plan.changes {

@@ -162,6 +162,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             self.op(format!("touch {name}"));
         }
         self.prepare_starts();
+        self.unmask();
         self.host_settings();
         self.units(false);
         // What goes frees its port and its addresses for what comes.

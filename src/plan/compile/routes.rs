@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use ipnet::IpNet;
+
 use super::payload::Compiler;
 use crate::desired::Secrets;
 use crate::model::InterfaceName;
@@ -67,6 +69,18 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             } else if removed {
                 let _ = writeln!(again, "{line}");
             }
+        }
+        // As the kernel makes it with an address.
+        for (_, prefix) in added.difference(&desired.routes()).filter(|(table, _)| *table == 254) {
+            let mut addresses = desired.addresses.iter();
+            let Some(own) = addresses.find(|address| address.trunc() == *prefix) else { continue };
+            let kind = match own {
+                IpNet::V4(own) => format!("scope link src {}", own.addr()),
+                IpNet::V6(_) => "metric 256".to_owned(),
+            };
+            // Where addresses go and come, the kernel may be first.
+            let lines = if removed { &mut again } else { &mut batch };
+            let _ = writeln!(lines, "route add {prefix} dev {name} proto kernel {kind}");
         }
         self.batch("drop", "again", again);
         self.batch("batch", "net", batch);

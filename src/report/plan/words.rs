@@ -183,6 +183,9 @@ pub(super) fn host(change: &Change) -> Option<Told> {
         }
         Change::Unit { unit, from, to } => {
             let mut words = Vec::new();
+            if from.masked && !to.masked {
+                words.push("no longer masked");
+            }
             if from.enabled != to.enabled {
                 words.push(if to.enabled { "at boot" } else { "not at boot" });
             }

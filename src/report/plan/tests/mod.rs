@@ -174,7 +174,7 @@ fn a_mesh_that_is_made_tells_each_peer_once() {
         let unit = Change::Unit {
             unit: "wg-quick@wg0.service".to_owned(),
             from: UnitState::default(),
-            to: UnitState { enabled: true, active: true },
+            to: UnitState { enabled: true, active: true, masked: false },
         };
         host(number, vec![create(number, &peers), file(FileAction::Create, &[]), unit])
     });
@@ -297,7 +297,7 @@ fn hostile_text_of_a_saved_plan_is_escaped() {
         Change::Unit {
             unit: evil.to_owned(),
             from: UnitState::default(),
-            to: UnitState { enabled: true, active: false },
+            to: UnitState { enabled: true, active: false, masked: false },
         },
     ];
     let mut host = host(1, changes);
