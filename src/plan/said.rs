@@ -90,8 +90,10 @@ impl<'a> Reader<'a> {
         let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
         match name.as_str() {
             "publickey" => return self.begins(value),
-            // Shown as changes of their own.
-            "preup" | "postup" | "predown" | "postdown" => return true,
+            // Shown as changes of their own, without what wg-quick(8) takes for a comment.
+            "preup" | "postup" | "predown" | "postdown" => {
+                return !value.is_empty() && !value.contains('#');
+            }
             _ => {}
         }
         if !LISTS.contains(&name.as_str()) {

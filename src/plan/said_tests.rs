@@ -66,6 +66,7 @@ fn what_a_template_adds_is_shown() {
     };
     assert_eq!(shown("MTU", "SaveConfig = true\nMTU"), ["SaveConfig = true"]);
     assert_eq!(shown("MTU", "# by us\nMTU"), ["# by us"]);
+    assert_eq!(shown("MTU", "PostUp = true # x\nMTU"), ["PostUp = true # x"]);
     assert_eq!(shown("MTU", "MTU = 1420\nMTU"), ["MTU = 1420"]);
     let more = "AllowedIPs = 0.0.0.0/0\nEndpoint";
     assert_eq!(shown("Endpoint", more), ["AllowedIPs = 0.0.0.0/0"]);

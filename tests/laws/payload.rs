@@ -6,12 +6,15 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
-use wgfleet::plan::{HostState, Payload, diff_host, resolve};
+use proptest::sample::Index;
+use wgfleet::desired::{DEFAULT_TEMPLATE, DesiredState};
+use wgfleet::model::{Become, Mtu, Port};
+use wgfleet::plan::{HostState, Payload, Plan, diff_host, moved, resolve};
 
 use crate::drift::{drift, live};
 use crate::fleet::{Spec, host_spec, spec};
 use crate::plan::config;
-use crate::vault::{leaks, render, secrets};
+use crate::vault::{Vault, leaks, render, render_by, secrets};
 use crate::world::{World, agents, facts, plan};
 
 /// The files of a payload by name, as this side reads them.
@@ -69,22 +72,62 @@ fn payloads(
     all
 }
 
-/// The plan of each host that leads from what runs to a fleet, as bytes, with its payload.
+/// The plan of each host that leads from what runs to a fleet, as bytes, and where what is sent.
 fn bound(worlds: &[World], to: &Spec) -> Vec<(String, Option<String>)> {
-    let state = to.desired();
+    bound_to(worlds, &to.desired(), DEFAULT_TEMPLATE, &to.vault)
+}
+
+fn bound_to(
+    worlds: &[World],
+    state: &DesiredState,
+    template: &str,
+    vault: &Vault,
+) -> Vec<(String, Option<String>)> {
     let each = state.hosts.iter().zip(worlds).map(|(host, world)| {
-        let rendered = render(&state, host, &to.vault);
+        let rendered = render_by(template, state, host, vault);
         let observed = world.observe();
         let target = resolve(host, &rendered, &observed);
         let mut plan = diff_host(&target, &observed, &agents(), &state.names);
-        plan.bind(&target, &rendered, &observed, &to.vault).expect("nothing is missing");
-        let payload = plan.can_apply().then(|| {
-            let payload = Payload::compile(&plan, &target, &rendered, &observed, &to.vault);
-            payload.expect("nothing is missing").encode().to_string()
+        plan.bind(&target, &rendered, &observed, vault).expect("nothing is missing");
+        let sent = plan.can_apply().then(|| {
+            let payload = Payload::compile(&plan, &target, &rendered, &observed, vault);
+            let payload = payload.expect("nothing is missing").encode();
+            format!("{} {:?} {}", host.ssh, host.r#become, payload.as_str())
         });
-        (serde_json::to_string(&plan).expect("a plan is JSON"), payload)
+        (serde_json::to_string(&plan).expect("a plan is JSON"), sent)
     });
     each.collect()
+}
+
+/// A change of one thing that a host is to have, by its number.
+fn tweak(state: &mut DesiredState, at: Index, what: u8, number: u16, word: &str) -> String {
+    let host = at.get_mut(&mut state.hosts);
+    let mut template = DEFAULT_TEMPLATE.to_owned();
+    let own = &mut host.interfaces[0];
+    let peer = own.peers.values_mut().next();
+    match (what, peer) {
+        (0, _) => host.ssh = format!("root@192.0.2.9:{number}").parse().expect("a target"),
+        (1, _) => host.r#become = Become::Doas,
+        (2, _) => own.listen_port = Port::new(number),
+        (3, _) => own.mtu = Mtu::new(1280 + u32::from(number % 200)).expect("an MTU"),
+        (4, _) => own.hooks.post_up.push(word.to_owned()),
+        (5, _) => own.hooks.pre_down.push(word.to_owned()),
+        (6, Some(peer)) => {
+            let net = format!("10.77.{}.0/24", number % 256).parse().expect("a prefix");
+            peer.allowed_ips = peer.allowed_ips.iter().copied().chain([net]).collect();
+        }
+        (7, Some(peer)) => {
+            peer.endpoint = format!("192.0.2.8:{number}").parse().ok();
+        }
+        (8, Some(peer)) => peer.keepalive = wgfleet::model::Keepalive::new(number),
+        (9, _) => own.dns.push("192.0.2.53".to_owned()),
+        (10, _) => host.forwarding.v6 = !host.forwarding.v6,
+        (11, _) => template = template.replace("MTU = ", &format!("PostUp = {word}\nMTU = ")),
+        (12, _) => template.push_str(&format!("# {word}\n")),
+        (13, _) => own.addresses.push("10.9.9.9/32".parse().expect("an address")),
+        _ => {}
+    }
+    template
 }
 
 proptest! {
@@ -92,7 +135,8 @@ proptest! {
 
     #[test]
     fn another_payload_is_another_plan(
-        old in spec(), new in spec(), host in host_spec(), at in any::<proptest::sample::Index>(), fresh in any::<bool>(), facts in facts(),
+        old in spec(), new in spec(), host in host_spec(), at in any::<Index>(), fresh in any::<bool>(), facts in facts(),
+        (what, number, word) in (0_u8..28, 1_u16..u16::MAX, "[a-z]{1,9}"),
     ) {
         let before = old.desired();
         let worlds: Vec<World> = (0..new.hosts.len())
@@ -107,11 +151,57 @@ proptest! {
             })
             .collect();
         let mut edited = new.clone();
-        *at.get_mut(&mut edited.hosts) = host;
-        for (one, other) in bound(&worlds, &new).into_iter().zip(bound(&worlds, &edited)) {
-            let both = one.1.is_some() && other.1.is_some();
-            prop_assert!(!both || one.1 == other.1 || one.0 != other.0, "{}\n{}", one.0, new.yaml());
+        if what >= 14 {
+            *at.get_mut(&mut edited.hosts) = host;
         }
+        let mut state = edited.desired();
+        let template = tweak(&mut state, at, what, number, &word);
+        let other = bound_to(&worlds, &state, &template, &edited.vault);
+        for (one, other) in bound(&worlds, &new).into_iter().zip(other) {
+            let both = one.1.is_some() && other.1.is_some();
+            prop_assert!(!both || one.1 == other.1 || one.0 != other.0, "{what} {}\n{}", one.0, new.yaml());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// By its types and its bytes: what is saved is what is compared.
+    #[test]
+    fn a_plan_that_is_carried_out_has_nothing_more_to_do(
+        old in spec(), new in spec(), fresh in any::<bool>(), facts in facts(),
+    ) {
+        let (before, after) = (old.desired(), new.desired());
+        let mut hosts = (Vec::new(), Vec::new());
+        for (index, host) in after.hosts.iter().enumerate() {
+            let mut world = World::new(facts.clone());
+            if !fresh && index < before.hosts.len() {
+                world = plan(&before, index, &old.vault, &world, &before.names).1;
+            }
+            let rendered = render(&after, host, &new.vault);
+            let of = |world: &World| {
+                let observed = world.observe();
+                let target = resolve(host, &rendered, &observed);
+                let mut plan = diff_host(&target, &observed, &agents(), &after.names);
+                plan.bind(&target, &rendered, &observed, &new.vault).expect("nothing is missing");
+                let mut later = world.clone();
+                if plan.state == HostState::Ready {
+                    later.apply(&plan, &target, &new.vault);
+                }
+                (plan, later)
+            };
+            let (first, later) = of(&world);
+            hosts.0.push(first);
+            hosts.1.push(of(&later).0);
+        }
+        let saved = Plan::new(after.fleet.clone(), hosts.0);
+        let now = Plan::new(after.fleet.clone(), hosts.1);
+        let bytes = saved.to_saved().expect("a plan is JSON");
+        let read = Plan::from_json(&bytes).expect("it is a plan");
+        prop_assert_eq!(read.to_saved().expect("a plan is JSON"), bytes);
+        prop_assert_eq!(moved(&read, &saved), Vec::<String>::new());
+        prop_assert_eq!(moved(&read, &now), Vec::<String>::new());
     }
 }
 

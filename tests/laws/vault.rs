@@ -64,8 +64,17 @@ impl Secrets for Vault {
 }
 
 pub(crate) fn render(state: &DesiredState, host: &DesiredHost, vault: &Vault) -> RenderedHost {
-    let renderer =
-        Renderer::new(state.fleet.clone(), DEFAULT_TEMPLATE.to_owned()).expect("a template");
+    render_by(DEFAULT_TEMPLATE, state, host, vault)
+}
+
+/// Renders by another template than the default one.
+pub(crate) fn render_by(
+    template: &str,
+    state: &DesiredState,
+    host: &DesiredHost,
+    vault: &Vault,
+) -> RenderedHost {
+    let renderer = Renderer::new(state.fleet.clone(), template.to_owned()).expect("a template");
     let file = |interface: &DesiredInterface| {
         let file = renderer.render(host, interface, vault).expect("it renders");
         (interface.name.clone(), file)
