@@ -17,7 +17,7 @@ pub enum Exit {
     Unreadable,
     /// Locked by another run.
     Locked,
-    /// The saved plan is stale, or a host changed meanwhile.
+    /// The saved plan is stale, a host changed meanwhile, or the files are older than a host's record.
     Stale,
     /// Partly failed; what is left was not started.
     Partial,

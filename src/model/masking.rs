@@ -344,11 +344,11 @@ mod tests {
         for piece in
             ["AGE-", "AGE-PLUGIN-1", "AKIA", "-----BEGIN ", "-----BEGIN X PRIVATE KEY", "=", "A"]
         {
-            let text = piece.repeat((4 << 20) / piece.len());
-            assert!(secrets_in(&text).len() < 2 << 20);
+            let text = piece.repeat((1 << 18) / piece.len());
+            assert!(secrets_in(&text).len() < 1 << 17);
         }
-        let text = format!("{KEY} ").repeat(50_000);
-        assert_eq!(mask(&text), "(hidden) ".repeat(50_000));
+        let text = format!("{KEY} ").repeat(5_000);
+        assert_eq!(mask(&text), "(hidden) ".repeat(5_000));
     }
 
     proptest! {

@@ -4,10 +4,11 @@
 //! stays hidden, and what wgfleet derives beside them. A host is its name, whatever its key.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use ipnet::IpNet;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::check::Difference;
@@ -15,7 +16,7 @@ use crate::desired::{DesiredHost, DesiredInterface, DesiredState, PublicKeys};
 use crate::model::{FleetName, HostName, InterfaceName, PublicKey, Untrusted};
 
 /// What changes from one inventory to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Comparison {
     /// Version of the JSON form: [`Comparison::VERSION`].
     pub version: u32,
@@ -30,7 +31,7 @@ pub struct Comparison {
 }
 
 /// The inventory that another is compared with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Base {
     /// The revision, as the operator wrote it.
     pub revision: Untrusted,
@@ -39,7 +40,7 @@ pub struct Base {
 }
 
 /// What changes about one host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HostComparison {
     /// The host, or the unmanaged peer that a config is issued to.
     pub host: HostName,
@@ -54,7 +55,7 @@ pub struct HostComparison {
 }
 
 /// What becomes of a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HostAction {
     /// The base does not have it.
@@ -66,7 +67,7 @@ pub enum HostAction {
 }
 
 /// One setting that changes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Setting {
     /// The interface that it is of; `None`: the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,13 +80,48 @@ pub struct Setting {
     pub setting: Untrusted,
     /// What it is; `None` where it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<Untrusted>,
+    pub from: Option<Value>,
     /// What it is to be; `None` where it is to be unset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<Untrusted>,
+    pub to: Option<Value>,
     /// Whether it is a command that runs as root.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub as_root: bool,
+}
+
+/// What a setting is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// A public key in its own field, which is no secret.
+    Key(PublicKey),
+    /// Anything else.
+    Text(Untrusted),
+}
+
+impl Value {
+    fn new(setting: &str, text: String) -> Self {
+        match text.parse() {
+            Ok(key) if setting == "public key" => Self::Key(key),
+            _ => Self::Text(Untrusted::new(text)),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Key(_) => 44,
+            Self::Text(text) => text.raw().len(),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => key.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
 }
 
 impl Comparison {
@@ -224,8 +260,8 @@ pub fn compare_hosts<E: std::error::Error + Send + 'static>(
 impl Setting {
     /// Bytes of its texts.
     fn bytes(&self) -> usize {
-        let texts = [Some(&self.setting), self.from.as_ref(), self.to.as_ref()];
-        texts.into_iter().flatten().map(|text| text.raw().len()).sum()
+        let values = self.from.iter().chain(&self.to).map(Value::bytes);
+        self.setting.raw().len() + values.sum::<usize>()
     }
 }
 
@@ -300,8 +336,8 @@ fn row(place: &Place, setting: &str, from: Option<String>, to: Option<String>) -
         interface: place.0.clone(),
         peer: place.1.clone(),
         setting: Untrusted::new(setting),
-        from: from.map(Untrusted::new),
-        to: to.map(Untrusted::new),
+        from: from.map(|text| Value::new(setting, text)),
+        to: to.map(|text| Value::new(setting, text)),
         as_root: is_hook(setting),
     }
 }

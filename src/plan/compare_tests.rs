@@ -40,9 +40,8 @@ fn compare(old: &str, new: &str) -> Vec<HostComparison> {
 
 /// `host interface/peer setting: from -> to` of each row.
 fn rows(hosts: &[HostComparison]) -> Vec<String> {
-    let text = |value: &Option<Untrusted>| {
-        value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)
-    };
+    let text =
+        |value: &Option<Value>| value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
     let row = |host: &HostComparison, row: &Setting| {
         let interface = row.interface.as_ref().map(|own| format!(" {own}")).unwrap_or_default();
         let peer = row.peer.as_ref().map(|peer| format!("/{peer}")).unwrap_or_default();

@@ -41,7 +41,7 @@ pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
 pub use change::{Change, DiffLine, FileAction, HookWhen, PeerRef};
 pub use checkout::{Because, Newer, older};
 pub use compare::{
-    Base, CompareError, Comparison, HostAction, HostComparison, Setting, Side, StandIns,
+    Base, CompareError, Comparison, HostAction, HostComparison, Setting, Side, StandIns, Value,
     compare_hosts,
 };
 pub use compile::Payload;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::reach;
 use crate::model::{InterfaceName, Untrusted};
-use crate::plan::{Comparison, HostAction, HostComparison, Setting};
+use crate::plan::{Comparison, HostAction, HostComparison, Setting, Value};
 
 /// Hosts that a row is told of one by one.
 const ALIKE: usize = 8;
@@ -16,7 +16,7 @@ const SHOWN: usize = 8;
 
 /// What is alike of several hosts: the interface, the peer where a whole one comes or goes, the
 /// setting, and what it becomes. Otherwise only whether it is of a peer counts, not of which.
-type Alike<'a> = (&'a str, bool, &'a str, &'a str, Option<&'a str>, Option<&'a str>);
+type Alike<'a> = (&'a str, bool, &'a str, &'a str, Option<&'a Value>, Option<&'a Value>);
 
 /// The comparison as text. Changes that many hosts have alike are told once, unless `verbose`;
 /// what runs as root is always told with all of its text.
@@ -61,7 +61,7 @@ fn hosts<'a>(rows: &[(&'a HostComparison, &Setting)]) -> Vec<&'a HostComparison>
 fn key(row: &Setting) -> Alike<'_> {
     let interface = row.interface.as_ref().map_or("", |name| name.as_str());
     let peer = row.peer.as_deref().filter(|_| row.setting.raw() == "peer").unwrap_or_default();
-    let (from, to) = (row.from.as_ref().map(Untrusted::raw), row.to.as_ref().map(Untrusted::raw));
+    let (from, to) = (row.from.as_ref(), row.to.as_ref());
     (interface, row.peer.is_some(), peer, row.setting.raw(), from, to)
 }
 
