@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use wgfleet::desired::{self, DEFAULT_TEMPLATE, PublicKeys, Renderer, Secrets};
 use wgfleet::model::{FingerprintKey, HostName, PresharedKey, PrivateKey, PublicKey};
 use wgfleet::observed::{Facts, ObservedHost};
-use wgfleet::plan::{AgentSource, Plan, RenderedHost, diff_host, resolve};
+use wgfleet::plan::{AgentSource, Plan, RenderedHost, SecretState, diff_host, resolve};
 use wgfleet::report::plan::{Detail, human};
 use wgfleet::{inventory, topology};
 use zeroize::Zeroizing;
@@ -105,7 +105,8 @@ fn main() -> ExitCode {
         });
         let files = files.collect();
         let Ok(key) = MadeUp.fingerprint_key(&host.name);
-        let rendered = RenderedHost { fleet: state.fleet.clone(), files, key };
+        let rendered =
+            RenderedHost { fleet: state.fleet.clone(), files, key, secrets: SecretState::Compared };
         let target = resolve(host, &rendered, &observed);
         let mut plan = diff_host(&target, &observed, &AgentSource::default(), &state.names);
         let Ok(()) = plan.bind(&target, &rendered, &observed, &MadeUp);
