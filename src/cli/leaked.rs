@@ -22,10 +22,15 @@ pub(super) fn refuse(
     arguments: &[OsString],
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<(), CommandError> {
-    let mut words = arguments.iter().skip(1).map(|word| word.to_string_lossy());
-    let wg = words.find(|word| !word.starts_with('-')).is_some_and(|word| word == WG);
+    let words = arguments.iter().skip(1).map(|word| word.to_string_lossy());
+    let mut words = words.filter(|word| !word.starts_with('-'));
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let wg = first == WG;
+    // What `lab exec` runs in the lab is its own words.
+    let end = arguments.iter().position(|word| word == "--");
+    let end = end.filter(|_| first == "lab" && second == "exec").unwrap_or(arguments.len());
     let mut before = String::new();
-    for (number, argument) in arguments.iter().enumerate().skip(1) {
+    for (number, argument) in arguments.iter().enumerate().take(end).skip(1) {
         let text = argument.to_string_lossy();
         let public = wg && !before.ends_with("-key") && text.parse::<PublicKey>().is_ok();
         if !public && !secrets_in(&text).is_empty() {
@@ -121,6 +126,11 @@ mod tests {
         }
         assert!(find(&["wgfleet", "plan"], &[("WGFLEET_IDENTITY", KEY)]).is_err());
         assert!(find(&["wgfleet", "wg", "set", "wg0", "peer", KEY], &[]).is_ok());
+        let exec = ["wgfleet", "lab", "exec", "--name", "x", "h1", "--", "wg", "set", KEY];
+        assert!(find(&exec, &[]).is_ok());
+        assert!(
+            find(&exec[..5], &[]).is_ok() && find(&["wgfleet", "plan", "--", KEY], &[]).is_err()
+        );
         for name in ["private-key", "preshared-key"] {
             assert!(find(&["wgfleet", "wg", "set", "wg0", name, KEY], &[]).is_err());
         }
