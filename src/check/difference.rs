@@ -326,14 +326,21 @@ impl<'a> Comparison<'a> {
         if was {
             let lost_at = &mut self.lost_at;
             joint::by_host(old, new, from, to, |name, flows| {
-                *lost_at.entry(name.clone()).or_default() += flows;
+                if flows > 0 {
+                    *lost_at.entry(name.clone()).or_default() += flows;
+                }
             });
             // A host that drops what it passed on before loses these flows too.
             if let Some((node, _)) = told {
-                let ends = from.ends.iter().chain(&to.ends);
-                let mut ends = ends.filter_map(|end| end.new);
-                if ends.all(|end| end.node != node) {
-                    *lost_at.entry(new.node(node).name.clone()).or_default() += flows;
+                let dropping = &new.node(node).name;
+                let is_there = |both: &Both<'_>| {
+                    let was = both.old.map(|end| &old.node(end.node).name);
+                    let is = both.new.map(|end| &new.node(end.node).name);
+                    was == Some(dropping) || is == Some(dropping)
+                };
+                // Where one of them ends there, those are counted already.
+                if !from.ends.iter().chain(&to.ends).any(is_there) {
+                    *lost_at.entry(dropping.clone()).or_default() += flows;
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Global;
 use super::fleet::Fleet;
 use super::survey::Survey;
-use crate::check::{Assumed, Difference, State, Unread, difference};
+use crate::check::{Assumed, State, Unread, difference};
 use crate::model::HostName;
 use crate::observed::Commit;
 use crate::plan::{HostState, Plan, running};
@@ -45,15 +45,15 @@ impl Recorded {
     }
 }
 
-/// The flows that carrying out `plan` makes work or stop. Hosts that it does not change stay as
+/// Tells `plan` the flows that carrying it out makes work or stop. Hosts that it does not change stay as
 /// they are; those that were not read are as the inventory was at the recorded commit, or else as
 /// the file says.
 pub(super) fn reachability(
     survey: &Survey,
     fleet: &Fleet,
-    plan: &Plan,
+    plan: &mut Plan,
     recorded: Option<&Recorded>,
-) -> Difference {
+) {
     let wanted = (fleet.inventory(), &fleet.topology);
     let old: BTreeSet<&HostName> = recorded
         .iter()
@@ -109,5 +109,5 @@ pub(super) fn reachability(
     let former = runs.nodes.iter().filter(|node| matches!(node.kind, NodeKind::Host(_)));
     let former = former.map(|node| &node.name).filter(|name| !wanted.contains(name));
     moved.assumed.extend(unread(Unread::Removed, former.cloned().collect()));
-    moved
+    plan.reach(moved, &runs);
 }

@@ -326,8 +326,7 @@ impl Survey {
         let mut plan = self.plan()?;
         plan.orphans = orphans(fleet.inventory(), &self.state, &self.remembered(fleet), &plan);
         let recorded = Recorded::of(global, self);
-        let difference = super::before::reachability(self, fleet, &plan, recorded.as_ref());
-        plan.reach(difference);
+        super::before::reachability(self, fleet, &mut plan, recorded.as_ref());
         Ok(plan)
     }
 

@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, DeviceField, FieldChange, NewPeer, PeerField, PeerRef};
+use super::{Change, DeviceField, Elsewhere, FieldChange, PeerField, PeerRef};
 use crate::model::{InterfaceName, PublicKey, covers};
-use crate::observed::{ObservedHost, ObservedInterface};
+use crate::observed::{ObservedHost, ObservedPeer};
 
 /// The worst that traffic feels, mildest first.
 #[derive(
@@ -55,6 +55,9 @@ pub struct Felt {
     /// Whether addresses or routes that are in use change.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub routes: bool,
+    /// What it feels of changes to others, where its own disrupt nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Elsewhere>,
     /// How many flows cease to work that begin, end or are dropped there.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub flows: u64,
@@ -95,7 +98,7 @@ impl Felt {
             (self.flows > 0, Disruption::Flows),
         ];
         let felt = all.into_iter().filter(|(is, _)| *is).map(|(_, worst)| worst);
-        felt.max().unwrap_or_default()
+        felt.chain(self.elsewhere.iter().map(|felt| felt.how)).max().unwrap_or_default()
     }
 
     fn add(&mut self, change: &Change, observed: &ObservedHost, replaced: &BTreeSet<PublicKey>) {
@@ -111,17 +114,27 @@ impl Felt {
                 if fields.iter().any(renews) {
                     self.renewals.push(interface.clone());
                 }
+                // The mark may choose another route for what is encrypted.
+                self.routes |= fields.iter().any(|change| change.field == DeviceField::FwMark);
             }
-            Change::ChangePeer { peer, fields, .. }
-                if fields.iter().any(|change| change.field == PeerField::PresharedKey) =>
-            {
-                self.handshakes.push(peer.clone());
-            }
-            Change::AddPeer { interface, peer, replaces } => {
-                let live = observed.interfaces.get(interface);
-                if replaces.is_some() || live.is_some_and(|live| takes(live, peer)) {
-                    self.handshakes.push(peer.reference());
+            Change::ChangePeer { interface, peer, fields } => {
+                let before = observed.interfaces.get(interface);
+                let before = before.and_then(|own| own.peers.get(&peer.key));
+                for change in fields {
+                    self.change_peer((interface, peer), change, before, observed);
                 }
+            }
+            Change::AddPeer { interface, peer, replaces }
+                if replaces.is_some()
+                    || takes(observed, interface, &peer.key, &peer.allowed_ips) =>
+            {
+                self.handshakes.push(peer.reference());
+            }
+            Change::Create(new) => {
+                let taking = new.peers.iter();
+                let taking = taking
+                    .filter(|peer| takes(observed, &new.interface, &peer.key, &peer.allowed_ips));
+                self.handshakes.extend(taking.map(|peer| peer.reference()));
             }
             Change::RemovePeer { peer, .. } if !replaced.contains(&peer.key) => {
                 self.ends.push(peer.clone());
@@ -132,13 +145,52 @@ impl Felt {
             _ => {}
         }
     }
+
+    fn change_peer(
+        &mut self,
+        (interface, peer): (&InterfaceName, &PeerRef),
+        change: &FieldChange<PeerField>,
+        before: Option<&ObservedPeer>,
+        observed: &ObservedHost,
+    ) {
+        let heard = before.is_some_and(|peer| peer.latest_handshake > 0);
+        match change.field {
+            PeerField::PresharedKey => self.handshakes.push(peer.clone()),
+            PeerField::AllowedIps => {
+                let (from, to) = (nets(change.from.as_deref()), nets(change.to.as_deref()));
+                let come: Vec<IpNet> = to.difference(&from).copied().collect();
+                let takes = takes(observed, interface, &peer.key, &come);
+                if takes && !heard && !self.handshakes.contains(peer) {
+                    self.handshakes.push(peer.clone());
+                }
+                self.routes |= (takes && heard) || !from.is_subset(&to);
+            }
+            // Packets go to another place from one moment to the next.
+            PeerField::Endpoint => self.routes |= heard && change.from.is_some(),
+            PeerField::Keepalive => {}
+        }
+    }
 }
 
-/// Whether a new peer takes over what a peer that is there carries now.
-fn takes(live: &ObservedInterface, peer: &NewPeer) -> bool {
-    let carried: Vec<&IpNet> =
-        live.peers.values().flat_map(|peer| peer.allowed_ips.iter()).collect();
-    peer.allowed_ips.iter().any(|net| carried.iter().any(|known| covers(known, net)))
+/// The prefixes of a list, as a change of AllowedIPs has them.
+fn nets(list: Option<&str>) -> BTreeSet<IpNet> {
+    list.into_iter().flat_map(|list| list.split(", ")).filter_map(|net| net.parse().ok()).collect()
+}
+
+/// Whether a peer that gets these prefixes takes over what another peer of the host carries now.
+fn takes(
+    observed: &ObservedHost,
+    interface: &InterfaceName,
+    key: &PublicKey,
+    nets: &[IpNet],
+) -> bool {
+    // A host has one key in all of its networks.
+    let own = |name: &InterfaceName, other: &PublicKey| name == interface && other == key;
+    let interfaces = observed.interfaces.iter();
+    let peers = interfaces.flat_map(|(name, live)| live.peers.iter().map(move |peer| (name, peer)));
+    let others = peers.filter(|(name, (other, _))| !own(name, other));
+    let mut carried = others.flat_map(|(_, (_, peer))| &peer.allowed_ips);
+    carried.any(|known| nets.iter().any(|net| covers(known, net)))
 }
 
 #[cfg(test)]

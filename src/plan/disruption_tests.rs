@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::model::Family;
-use crate::observed::{LiveBackend, ObservedPeer, ObservedPsk};
+use crate::observed::{LiveBackend, ObservedInterface, ObservedPsk};
+use crate::plan::NewPeer;
 
 fn key(number: u8) -> PublicKey {
     PublicKey::from_bytes([number; 32])
@@ -72,6 +73,15 @@ fn each_change_is_felt_as_what_it_is() {
     let device = |field| Change::Device { interface: interface(), fields: fields(field) };
     let change =
         |field| Change::ChangePeer { interface: interface(), peer: peer(1), fields: fields(field) };
+    let moves = |from: Option<&str>, to: &str| Change::ChangePeer {
+        interface: interface(),
+        peer: peer(2),
+        fields: vec![FieldChange {
+            field: PeerField::AllowedIps,
+            from: from.map(str::to_owned),
+            to: Some(to.to_owned()),
+        }],
+    };
     let restart = Change::Restart {
         interface: interface(),
         backend: LiveBackend::Kernel,
@@ -88,6 +98,11 @@ fn each_change_is_felt_as_what_it_is() {
         // From a hub to a mesh: what the hub carried waits for the new session.
         (add(2, "10.50.0.0/24, 10.9.0.3/32", None), Disruption::Handshake),
         (add(2, "10.50.0.0/24", Some(key(3))), Disruption::Handshake),
+        (device(DeviceField::FwMark), Disruption::Routes),
+        (moves(None, "10.50.0.0/24"), Disruption::None),
+        // What the hub carried, to a peer that was not heard yet, and to the hub from nowhere.
+        (moves(None, "10.9.0.3/32"), Disruption::Handshake),
+        (moves(Some("10.9.0.3/32, 10.9.0.4/32"), "10.9.0.4/32"), Disruption::Routes),
         (Change::RemovePeer { interface: interface(), peer: peer(1) }, Disruption::Session),
         (Change::AddAddress { interface: interface(), address }, Disruption::None),
         (Change::RemoveAddress { interface: interface(), address }, Disruption::Routes),

@@ -11,6 +11,7 @@ mod diff;
 mod disruption;
 mod doing;
 mod drift;
+mod elsewhere;
 mod field;
 mod files;
 mod firewall;
@@ -48,6 +49,7 @@ pub use compile::Payload;
 pub use diff::diff_host;
 pub use disruption::{Disruption, Felt};
 pub use drift::Drifted;
+pub use elsewhere::Elsewhere;
 pub use field::{DeviceField, FieldChange, PeerField};
 pub use firewall::Firewall;
 pub use form::FormError;
@@ -72,6 +74,7 @@ use crate::check::Difference;
 use crate::desired::{DesiredHost, Secrets, secret_digest};
 use crate::model::{Become, Fingerprint, FleetName, HostName, SshTarget};
 use crate::observed::ObservedHost;
+use crate::topology::Topology;
 
 /// What is to be done to a fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,12 +227,14 @@ impl Plan {
         }
     }
 
-    /// Takes what the plan changes about who reaches whom, and tells each host what it loses.
-    pub fn reach(&mut self, difference: Difference) {
+    /// Takes what the plan changes about who reaches whom, and tells each host what it loses, and what
+    /// it feels of the changes to others. `runs` is the fleet as it runs before.
+    pub fn reach(&mut self, difference: Difference, runs: &Topology) {
         for host in &mut self.hosts {
             host.feels.flows = difference.lost_at.get(&host.host).copied().unwrap_or_default();
             host.disruption = host.feels.worst();
         }
+        elsewhere::spread(&mut self.hosts, runs);
         self.reachability = Some(difference);
     }
 

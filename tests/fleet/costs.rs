@@ -98,7 +98,7 @@ fn what_goes_is_told_with_the_flows_that_it_costs() {
     assert_eq!((lost(&plan), disruptions(&plan)), (0, felt), "{plan}");
     assert_eq!(of(&plan, "left-gw")["feels"]["handshakes"][0]["name"], "right-gw", "{plan}");
     let human = yard.done(&["plan"]).stdout;
-    assert!(human.contains("left-gw  up to 3 s: new handshake with right-gw\n"), "{human}");
+    assert!(human.contains("left-gw  up to 3 s: new handshake with right-gw"), "{human}");
     yard.settle();
 }
 

@@ -201,6 +201,9 @@ proptest! {
         };
         let [gained, lost] = slow(&states);
         prop_assert_eq!((inside(&found.gained), inside(&found.lost)), (gained, lost), "{:#?}", found);
+        // Every flow that is lost is counted at some host, and no host is blamed for none.
+        prop_assert_eq!(found.losses() > 0, !found.lost_at.is_empty(), "{:#?}", found);
+        prop_assert!(found.lost_at.values().all(|flows| *flows > 0), "{:#?}", found);
         // The other way round it is the other way round.
         let [before, after] = states;
         let back = fast(&[after, before]);

@@ -1,7 +1,7 @@
 //! What traffic feels of the changes to a host, as its header says it.
 
 use super::hosts::{count, number};
-use crate::plan::{Felt, PeerRef};
+use crate::plan::{Disruption, Elsewhere, Felt, PeerRef};
 
 /// Peers that a header names.
 const NAMED: usize = 4;
@@ -34,7 +34,27 @@ pub(super) fn felt(feels: &Felt, whole: bool) -> String {
     if feels.routes {
         words.push("addresses or routes change: packets on their way may be lost".to_owned());
     }
+    if let Some(elsewhere) = &feels.elsewhere {
+        words.push(of_others(elsewhere));
+    }
     if words.is_empty() { "disrupts nothing".to_owned() } else { words.join("; ") }
+}
+
+/// What is felt of changes to others.
+fn of_others(Elsewhere { how, hosts, such_as }: &Elsewhere) -> String {
+    let whom = match usize::try_from(*hosts).unwrap_or(usize::MAX) {
+        1 => such_as.to_string(),
+        hosts => format!("{such_as} and {} more", number(hosts - 1)),
+    };
+    match how {
+        Disruption::Restart => {
+            format!("up to 10 s without traffic to {whom}, for the changes there")
+        }
+        Disruption::Handshake => {
+            format!("up to 3 s without traffic to {whom}, for the changes there")
+        }
+        _ => format!("packets to {whom} may be lost, for the changes there"),
+    }
 }
 
 fn peers(peers: &[PeerRef], whole: bool) -> String {
