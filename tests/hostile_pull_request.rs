@@ -73,6 +73,9 @@ impl Repository {
         git(&["init", "-q"]);
         git(&["config", "http.extraheader", SECRETS[2]]);
         git(&["add", "fleet"]);
+        // Hostile on both sides: what a base has may be a stranger's too.
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
+        git(&[&identity[..], &["commit", "-q", "-m", "first"]].concat());
         // What a careless operator's git would run.
         let canary = format!("touch {}", fleet.join("canary").display());
         for name in
@@ -80,9 +83,6 @@ impl Repository {
         {
             git(&["config", name, &canary]);
         }
-        // Hostile on both sides: what a base has may be a stranger's too.
-        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
-        git(&[&identity[..], &["commit", "-q", "-m", "first"]].concat());
         // What git cannot keep.
         let node = |name: &str, kind, device| {
             let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
