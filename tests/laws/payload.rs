@@ -123,7 +123,7 @@ fn tweak(state: &mut DesiredState, at: Index, what: u8, number: u16, word: &str)
         (9, _) => own.dns.push("192.0.2.53".to_owned()),
         (10, _) => host.forwarding.v6 = !host.forwarding.v6,
         (11, _) => template = template.replace("MTU = ", &format!("PostUp = {word}\nMTU = ")),
-        (12, _) => template.push_str(&format!("# {word}\n")),
+        (12, _) => template.extend(["# ", word, "\n"]),
         (13, _) => own.addresses.push("10.9.9.9/32".parse().expect("an address")),
         _ => {}
     }
