@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::sandbox::{Sandbox, assert_same};
 use crate::{encode, files, ops};
 
-/// Has mv(1) wait for five seconds, once, before it moves the token of a change.
+/// Has mv(1) wait for some seconds, once, before it moves the token of a change.
 const SLOW: &str = r#"mount -t tmpfs none /usr/local/sbin
 cat >/usr/local/sbin/mv <<'END'
 #!/bin/sh
-case $1 in */armed.c1 | */armed) rm /usr/local/sbin/mv; sleep 5 ;; esac
+case $1 in */armed.c1 | */armed) rm /usr/local/sbin/mv; sleep 15 ;; esac
 exec /usr/bin/mv "$@"
 END
 chmod 755 /usr/local/sbin/mv"#;
@@ -20,7 +20,7 @@ fn a_late_confirmation_takes_nothing_of_the_next_change() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
     let payload = encode(&files(), &ops());
-    assert_eq!(sandbox.host("apply", &["c1", "2"], &payload), "done\n");
+    assert_eq!(sandbox.host("apply", &["c1", "7"], &payload), "done\n");
     assert!(sandbox.sh(SLOW).status.success());
     let late = sandbox.start("confirm", &["c1"], "");
     // Meanwhile its timer rolls it back, and another change is armed.
