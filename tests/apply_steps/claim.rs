@@ -24,7 +24,7 @@ fn a_late_confirmation_takes_nothing_of_the_next_change() {
     assert!(sandbox.sh(SLOW).status.success());
     let late = sandbox.start("confirm", &["c1"], "");
     // Meanwhile its timer rolls it back, and another change is armed.
-    sandbox.wait_for_files(&before, 4);
+    sandbox.wait_for_files(&before, 12);
     assert_eq!(sandbox.host("apply", &["c2", "60"], &payload), "done\n");
     let said = late.wait_with_output().expect("it ends").stdout;
     assert_eq!(String::from_utf8_lossy(&said), "gone\n");

@@ -27,7 +27,7 @@ pub(crate) const KEYS: [&str; 5] = [
 
 const SETUP: &str = r##"
 set -e
-for dir in /run /etc/wireguard /etc/sysctl.d /etc/systemd/system /usr/local/lib; do
+for dir in /run /etc/wireguard /etc/sysctl.d /etc/systemd/system /usr/local/lib /var/lib; do
     mkdir -p $dir; mount -t tmpfs -o mode=755 none $dir
 done
 mkdir -p /run/wireguard /etc/systemd/system/kept.service.d
