@@ -61,7 +61,7 @@ kernel_has() { [ -d /sys/module/wireguard ] || modprobe -nq wireguard 2>/dev/nul
 hash() { d=$(sha256sum) && d=${d%% *}; } # sets d
 
 show_odd() { # PATH: where something else is than a file
-	if [ -L "$1" ]; then d=link
+	if [ -L "$1" ]; then d="link"
 	elif [ -d "$1" ]; then d=folder
 	elif [ -p "$1" ]; then d=pipe
 	elif [ -S "$1" ]; then d=socket
@@ -181,6 +181,7 @@ masks() { # UNIT: the files that mask it, or all of its template
 # Whether a live table is what its file makes of an empty one, in nft's own words.
 is_as_file() { # TABLE
 	[ -f "/etc/wireguard/$1.nft" ] || return 0
+	# shellcheck disable=SC2016 # the inner shell expands its own word
 	made=$(unshare -n sh -c 'nft -f "/etc/wireguard/$1.nft" && nft list table inet "$1"' sh "$1" 2>/dev/null) || return 0
 	[ "$(nft list table inet "$1")" = "$made" ]
 }
