@@ -216,7 +216,7 @@ fn peers(
     let missing = desired.iter().filter(|(key, _)| !live.contains_key(key));
     let missing: Vec<String> = missing.map(|(_, peer)| peer.name.to_string()).collect();
     let unwanted = live.keys().filter(|key| !desired.contains_key(key));
-    let unwanted: Vec<String> = unwanted.map(ToString::to_string).collect();
+    let unwanted: Vec<String> = unwanted.map(|key| format!("public key {key}")).collect();
     let list = |names: &[String]| {
         let more = if names.len() > NAMED { ", …" } else { "" };
         format!("{}{more}", names[..names.len().min(NAMED)].join(", "))
@@ -278,7 +278,7 @@ mod tests {
         let live = |keys: &[u8]| keys.iter().map(|byte| (key(*byte), seen())).collect();
         assert_eq!(peers(&desired, &live(&[1, 2])), Ok(()));
         assert_eq!(peers(&desired, &live(&[1])), Err("lacks b7".to_owned()));
-        let unwanted = format!("has peers that are not wanted: {}", key(3));
+        let unwanted = format!("has peers that are not wanted: public key {}", key(3));
         assert_eq!(peers(&desired, &live(&[1, 2, 3])), Err(unwanted.clone()));
         assert_eq!(peers(&desired, &live(&[1, 3])), Err(format!("lacks b7, and {unwanted}")));
     }

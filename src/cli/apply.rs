@@ -18,7 +18,7 @@ use super::survey::{BinariesArgs, LimitArgs, LoginArgs, Scope, Survey};
 use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
 use crate::apply::{Job, Outcome, apply_all};
 use crate::event::Event;
-use crate::model::{HostName, Untrusted};
+use crate::model::HostName;
 use crate::plan::{
     Change, HostPlan, HostState, Plan, SecretState, leave_out, moved, record, resolve,
 };
@@ -91,7 +91,7 @@ impl ApplyArgs {
         if let Some(saved) = &saved {
             leave_out(saved, &mut plan);
         }
-        // A saved plan was reviewed, and is the same byte for byte.
+        // A saved plan was reviewed, and nothing is done that is not in it.
         let reviewed = self.yes && self.plan.is_some();
         if global.format == Format::Human && !reviewed {
             super::plan::show(global, &plan, self.detail)?;
@@ -187,8 +187,7 @@ fn fresh(path: &std::path::Path, saved: &Plan, plan: &Plan) -> Result<(), Comman
     if moved.is_empty() {
         return Ok(());
     }
-    let some = moved.iter().take(TOLD).map(|line| Untrusted::new(line.as_str()).to_string());
-    let mut lines: Vec<String> = some.collect();
+    let mut lines: Vec<String> = moved.iter().take(TOLD).cloned().collect();
     if moved.len() > TOLD {
         lines.push(format!("and {} more", moved.len() - TOLD));
     }

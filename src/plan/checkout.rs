@@ -11,6 +11,7 @@ use crate::observed::{CommitId, Record};
 
 /// A host that was changed from newer files than those of this run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Newer {
     /// The host.
     pub host: HostName,

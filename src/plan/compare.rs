@@ -74,7 +74,7 @@ pub struct Setting {
     pub interface: Option<InterfaceName>,
     /// The name of the peer that it is of, or its key where it has no name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peer: Option<String>,
+    pub peer: Option<Value>,
     /// wg(8)'s or wg-quick(8)'s name of it, in lower case; `peer` or `interface` where a whole one
     /// comes or goes.
     pub setting: Untrusted,
@@ -89,6 +89,9 @@ pub struct Setting {
     pub as_root: bool,
 }
 
+/// The name of the setting that no value of is a secret.
+const PUBLIC_KEY: &str = "public key";
+
 /// What a setting is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(untagged)]
@@ -102,7 +105,7 @@ pub enum Value {
 impl Value {
     fn new(setting: &str, text: String) -> Self {
         match text.parse() {
-            Ok(key) if setting == "public key" => Self::Key(key),
+            Ok(key) if setting == PUBLIC_KEY => Self::Key(key),
             _ => Self::Text(Untrusted::new(text)),
         }
     }
@@ -334,7 +337,7 @@ fn change(
 fn row(place: &Place, setting: &str, from: Option<String>, to: Option<String>) -> Setting {
     Setting {
         interface: place.0.clone(),
-        peer: place.1.clone(),
+        peer: place.1.clone().map(|peer| Value::new(PUBLIC_KEY, peer)),
         setting: Untrusted::new(setting),
         from: from.map(|text| Value::new(setting, text)),
         to: to.map(|text| Value::new(setting, text)),
@@ -432,22 +435,21 @@ fn file(all: &mut Settings, interface: &InterfaceName, names: Names<'_>, text: &
         sections
     });
     for section in sections {
-        let key = section.iter().find(|(key, _)| key == "public key").map(|(_, value)| *value);
+        let key = section.iter().find(|(key, _)| key == PUBLIC_KEY).map(|(_, value)| *value);
         let name = key.and_then(|key| names.of.get(&key.parse::<PublicKey>().ok()?));
         let peer = key.map(|key| name.map_or(key, |name| name.as_str()).to_owned());
         let place = all.entry((Some(interface.clone()), peer)).or_default();
         for (setting, value) in section {
             // A host's key is the vault's affair; that of a peer which has its own is the file's.
             let own = name.and_then(|name| names.keys.of(name)).map(|key| key.to_string());
-            if setting == "private key"
-                || (setting == "public key" && own.as_deref() == Some(value))
+            if setting == "private key" || (setting == PUBLIC_KEY && own.as_deref() == Some(value))
             {
                 continue;
             }
             let value = if setting == "preshared key" { "set" } else { value };
             let list = ["address", "allowed ips", "dns"].contains(&setting.as_str());
             let value = match setting.as_str() {
-                "public key" => value.to_owned(),
+                PUBLIC_KEY => value.to_owned(),
                 _ => without_keys(value, names.of),
             };
             let values = place.entry(setting).or_default();
@@ -478,7 +480,7 @@ fn named(key: &str) -> String {
     let lower = key.to_ascii_lowercase();
     let known = match lower.as_str() {
         "privatekey" => "private key",
-        "publickey" => "public key",
+        "publickey" => PUBLIC_KEY,
         "presharedkey" => "preshared key",
         "allowedips" => "allowed ips",
         "persistentkeepalive" => "persistent keepalive",

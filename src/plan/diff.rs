@@ -9,6 +9,7 @@ use super::firewall;
 use super::forwarding;
 use super::hooks;
 use super::mask::mask;
+use super::paths;
 use super::quick::QuickDuties;
 use super::{
     AgentSource, Change, DeviceField, Felt, FieldChange, HostPlan, HostState, NewInterface,
@@ -130,14 +131,10 @@ fn peer_ref(key: &PublicKey, names: &BTreeMap<PublicKey, HostName>) -> PeerRef {
 /// Interfaces, files and units of wgfleet that the file does not have any more.
 fn leftovers(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {
     for (path, file) in &observed.files {
-        if target.files.contains_key(path)
-            || !file.public_text.contains(MANAGED)
-            || !target.names.may_own(path, observed)
-        {
+        if target.files.contains_key(path) || !files::ours(path, file, target, observed) {
             continue;
         }
-        let conf = path.strip_prefix("/etc/wireguard/").and_then(|p| p.strip_suffix(".conf"));
-        if let Some(name) = conf.and_then(|name| name.parse::<InterfaceName>().ok()) {
+        if let Some(name) = paths::interface_of(path) {
             for unit in [format!("wg-quick@{name}.service"), format!("wgfleet-{name}.service")] {
                 if let Some(from) = observed.units.get(&unit).filter(|u| u.enabled || u.active) {
                     let to = UnitState { enabled: false, active: false, masked: false };
@@ -178,7 +175,7 @@ impl InterfaceDiff<'_> {
     }
 
     fn path(&self) -> String {
-        format!("/etc/wireguard/{}.conf", self.interface.desired.name)
+        paths::conf(&self.interface.desired.name)
     }
 
     fn push(&self, changes: &mut Vec<Change>) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::paths::conf;
 use super::{Change, FileAction, HostPlan, NewInterface, RenderedHost, Target};
 use crate::desired::secret_digest;
 use crate::model::{Family, InterfaceName, PublicKey};
@@ -11,7 +12,7 @@ use crate::observed::{ObservedHost, Record, UnitState};
 
 /// Something on a host that differs from what was confirmed there last.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "thing")]
+#[serde(rename_all = "kebab-case", tag = "thing", deny_unknown_fields)]
 pub enum Drifted {
     /// A file: its content, its owner or its mode.
     File {
@@ -213,8 +214,4 @@ impl Then<'_> {
             had == gone
         })
     }
-}
-
-fn conf(name: &InterfaceName) -> String {
-    format!("/etc/wireguard/{name}.conf")
 }

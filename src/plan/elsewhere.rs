@@ -14,6 +14,7 @@ const MOST_HOPS: usize = 16;
 
 /// What a host feels of changes to others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Elsewhere {
     /// The worst of it.
     pub how: Disruption,

@@ -4,6 +4,28 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::{PublicKey, Untrusted};
+
+/// A setting, and how its values may be shown.
+pub trait Field: Copy + PartialEq + fmt::Display {
+    /// A value as it may be shown.
+    fn shown(self, value: &str) -> String {
+        Untrusted::new(value).to_string()
+    }
+}
+
+impl Field for PeerField {}
+
+impl Field for DeviceField {
+    fn shown(self, value: &str) -> String {
+        match (self, value.parse::<PublicKey>()) {
+            // In its own field it is no secret.
+            (Self::PublicKey, Ok(key)) => key.to_string(),
+            _ => Untrusted::new(value).to_string(),
+        }
+    }
+}
+
 /// A setting of a peer, by wg(8)'s name of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum PeerField {
@@ -95,6 +117,15 @@ pub struct FieldChange<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_public_key_is_shown_in_its_own_field_and_nowhere_else() {
+        let key = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
+        assert_eq!(DeviceField::PublicKey.shown(key), key);
+        assert_eq!(DeviceField::Mtu.shown(key), "(hidden)");
+        assert_eq!(PeerField::Endpoint.shown(key), "(hidden)");
+        assert_eq!(DeviceField::PublicKey.shown("a\u{1b}b"), "a\\u{1b}b");
+    }
 
     #[test]
     fn json_has_the_words_that_people_read() {

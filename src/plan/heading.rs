@@ -23,3 +23,16 @@ impl Heading {
         })
     }
 }
+
+/// Lines at the top of an interface's file that may name its fleet.
+const TOP: usize = 4;
+
+/// The fleet that the top of an interface's file names, also where a template words it in its own way:
+/// in a comment, behind ` of fleet `.
+pub(super) fn fleet_named(text: &str) -> Option<FleetName> {
+    let mut top = text.lines().take(TOP).filter(|line| line.starts_with('#'));
+    top.find_map(|line| {
+        let (_, fleet) = line.split_once(" of fleet ")?;
+        fleet.split([' ', ',', ':']).next()?.trim_end_matches('.').parse().ok()
+    })
+}

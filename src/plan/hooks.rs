@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::files;
 use super::mask::mask;
+use super::paths;
 use super::{Change, HookWhen, Target};
 use crate::model::{InterfaceName, Untrusted};
 use crate::observed::ObservedHost;
@@ -42,9 +43,7 @@ pub(super) fn compare(target: &Target<'_>, observed: &ObservedHost, changes: &mu
         }
     }
     for (path, file) in &observed.files {
-        let name = path.strip_prefix("/etc/wireguard/").and_then(|name| name.strip_suffix(".conf"));
-        let interface = name.and_then(|name| name.parse::<InterfaceName>().ok());
-        if let Some(interface) = interface
+        if let Some(interface) = paths::interface_of(path)
             && files::ours(path, file, target, observed)
             && !target.files.contains_key(path)
         {

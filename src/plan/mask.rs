@@ -1,117 +1,31 @@
 //! Keys in the text of files, wherever they stand: in a hook, in a comment, in a word of a template.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
-use crate::model::secrets_in as keys_in;
+use crate::model::secrets_in;
 use crate::observed::HIDDEN;
 
 /// What stands for a key in a comment, as the host's script writes it.
 const HIDDEN_IN_COMMENT: &str = "(key)";
 
-/// A configuration file's text with everything hidden that has the form of a secret. Public keys are
-/// told where they stand as such, behind `PublicKey =`.
-///
-/// No secret has two lines, and none has blanks: whatever stands around one, or only pretends to be
-/// the inside of a key in PEM, is shown.
+/// A configuration file's text with everything hidden that has the form of a secret, in the words that
+/// the host's script has for it. Public keys are told where they stand as such, behind `PublicKey =`.
 pub(super) fn mask(text: &str) -> Cow<'_, str> {
-    // The shortest secret has twenty characters.
-    let suspects = |line: &str| line.len() >= 20 && !is_plain(line) && !keys_in(line).is_empty();
-    if !text.contains(BEGIN) && !text.lines().any(suspects) {
+    let found = secrets_in(text);
+    if found.is_empty() {
         return Cow::Borrowed(text);
     }
     let mut masked = String::with_capacity(text.len());
-    let mut inside = false;
-    for line in text.split_inclusive('\n') {
-        if inside && line.contains(END) {
-            inside = false;
-        }
-        let word = line.trim_matches(|c: char| c.is_whitespace() || c == '#');
-        let key = inside && word.len() >= 4 && word.trim_end_matches('=').bytes().all(is_base64);
-        if key {
-            masked.push_str(&line.replace(word, hidden(line)));
-        } else if is_plain(line) {
-            masked.push_str(line);
-        } else {
-            mask_line(line, &mut masked);
-        }
-        if line.rfind(BEGIN) > line.rfind(END) {
-            inside = true;
-        }
-    }
-    Cow::Owned(masked)
-}
-
-/// How a key in PEM begins, and how it ends.
-const BEGIN: &str = "-----BEGIN ";
-const END: &str = "-----END ";
-
-/// The least characters in a row of a key in PEM that stands in one line.
-const ROW: usize = 40;
-
-const fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
-}
-
-fn hidden(before: &str) -> &'static str {
-    if before.contains('#') { HIDDEN_IN_COMMENT } else { HIDDEN }
-}
-
-/// A line without the secrets that begin and end in it. Of a key in PEM the long words are hidden;
-/// whatever else stands behind its beginning is shown.
-fn mask_line(line: &str, masked: &mut String) {
-    let pem = line.contains(BEGIN);
     let mut from = 0;
-    // Without its beginning nothing is taken for a key in PEM, to the end of the line.
-    for piece in line.split_inclusive(BEGIN) {
-        let keys = if pem { [keys_in(strip(piece)), rows(piece)].concat() } else { keys_in(piece) };
-        let mut shown = 0;
-        let mut keys = keys;
-        keys.sort_by_key(|key| key.start);
-        for key in keys {
-            if key.start >= shown {
-                masked.push_str(&piece[shown..key.start]);
-                masked.push_str(hidden(&line[..from + key.start]));
-                shown = key.end;
-            }
-        }
-        masked.push_str(&piece[shown..]);
-        from += piece.len();
+    for range in found {
+        masked.push_str(&text[from..range.start]);
+        let line = text[..range.start].rfind('\n').map_or(0, |end| end + 1);
+        let comment = text[line..range.start].contains('#');
+        masked.push_str(if comment { HIDDEN_IN_COMMENT } else { HIDDEN });
+        from = range.end;
     }
-}
-
-fn strip(piece: &str) -> &str {
-    piece.strip_suffix(BEGIN).unwrap_or(piece)
-}
-
-/// The long words of base64.
-fn rows(text: &str) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    for word in text.split(|c: char| !u8::try_from(c).is_ok_and(is_base64)) {
-        let start = text[at..].find(word).map_or(at, |found| at + found);
-        at = start + word.len();
-        if word.len() >= ROW {
-            found.push(start..at);
-        }
-    }
-    found
-}
-
-/// Whether a line, or its beginning, is a setting that holds no secret by its nature.
-fn is_plain(line: &str) -> bool {
-    const PLAIN: [&str; 8] = [
-        "publickey",
-        "allowedips",
-        "endpoint",
-        "persistentkeepalive",
-        "address",
-        "listenport",
-        "mtu",
-        "fwmark",
-    ];
-    let Some((name, value)) = line.split_once('=') else { return false };
-    !value.contains('#') && PLAIN.contains(&name.trim().to_ascii_lowercase().as_str())
+    masked.push_str(&text[from..]);
+    Cow::Owned(masked)
 }
 
 #[cfg(test)]

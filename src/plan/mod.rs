@@ -27,6 +27,7 @@ mod names;
 mod new;
 mod orphan;
 mod ownership;
+mod paths;
 mod quick;
 mod record;
 mod renames;
@@ -50,7 +51,7 @@ pub use diff::diff_host;
 pub use disruption::{Disruption, Felt};
 pub use drift::Drifted;
 pub use elsewhere::Elsewhere;
-pub use field::{DeviceField, FieldChange, PeerField};
+pub use field::{DeviceField, Field, FieldChange, PeerField};
 pub use firewall::Firewall;
 pub use form::FormError;
 pub use forwarding::HEARS_AS_A_ROUTER;
@@ -107,7 +108,7 @@ pub enum SecretState {
 }
 
 /// What is to be done to one host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPlan {
     /// The host.
     pub host: HostName,

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
+use super::heading::fleet_named;
 use super::ownership::Others;
+use super::paths;
 use crate::model::{FleetName, InterfaceName};
 use crate::observed::{ObservedFile, ObservedHost};
 
@@ -17,9 +19,6 @@ pub(super) const LEGACY_FIREWALL_FILE: &str = "/etc/wireguard/wgfleet.nft";
 
 /// The file of sysctls that every fleet had.
 pub(super) const LEGACY_SYSCTL_FILE: &str = "/etc/sysctl.d/60-wgfleet.conf";
-
-/// Lines at the top of an interface's file that may name its fleet.
-const TOP: usize = 4;
 
 /// The names of one fleet. No two fleets have one in common: a fleet's name is part of each as it is.
 ///
@@ -131,7 +130,7 @@ impl Names {
     pub(super) fn legacy_sysctls(&self, observed: &ObservedHost) -> Owner {
         let named: BTreeSet<FleetName> =
             observed.files.keys().filter_map(|path| fleet_of_path(path)).collect();
-        let fleets = observed.files.keys().filter_map(|path| conf_of_path(path));
+        let fleets = observed.files.keys().filter_map(|path| paths::interface_of(path));
         let mut fleets = fleets.filter_map(|name| fleet_of_interface(&name, observed));
         let waiting = fleets.find(|fleet| {
             // One that a later version has set up has names of its own, or a record.
@@ -175,14 +174,11 @@ pub(super) fn fleet_of_path(path: &str) -> Option<FleetName> {
     fleet.parse().ok()
 }
 
-/// The interface of a file of wg-quick(8).
-fn conf_of_path(path: &str) -> Option<InterfaceName> {
-    path.strip_prefix("/etc/wireguard/")?.strip_suffix(".conf")?.parse().ok()
-}
-
 /// The interface of a file of wg-quick(8), of a unit, or of a drop-in for one.
 fn interface_of_path(path: &str) -> Option<InterfaceName> {
-    let Some(unit) = path.strip_prefix("/etc/systemd/system/") else { return conf_of_path(path) };
+    let Some(unit) = path.strip_prefix("/etc/systemd/system/") else {
+        return paths::interface_of(path);
+    };
     let drop_in = unit.strip_prefix("wg-quick@").and_then(|name| name.split_once(".service.d/"));
     let name = match drop_in {
         Some((name, _)) => name,
@@ -191,14 +187,10 @@ fn interface_of_path(path: &str) -> Option<InterfaceName> {
     name.parse().ok()
 }
 
-/// The fleet that the file of an interface names: `# wg0 on b7, network office of fleet acme.`
+/// The fleet that the file of an interface names.
 fn fleet_of_interface(name: &InterfaceName, observed: &ObservedHost) -> Option<FleetName> {
-    let file = observed.files.get(&format!("/etc/wireguard/{name}.conf"))?;
-    let mut top = file.public_text.lines().take(TOP).filter(|line| line.starts_with('#'));
-    top.find_map(|line| {
-        let (_, fleet) = line.split_once(" of fleet ")?;
-        fleet.split([' ', ',', ':']).next()?.trim_end_matches('.').parse().ok()
-    })
+    let file = observed.files.get(&paths::conf(name))?;
+    fleet_named(&file.public_text)
 }
 
 /// The interfaces that rules of masquerading name.

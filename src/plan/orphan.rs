@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Plan;
 use super::heading::Heading;
+use super::paths;
 use crate::desired::DesiredState;
 use crate::inventory::Inventory;
 use crate::model::{HostName, InterfaceName, NetworkName};
@@ -128,7 +129,7 @@ fn of_network(
 ) -> Vec<InterfaceName> {
     let fleet = &inventory.fleet.value;
     let own = observed.interfaces.keys().filter(|name| {
-        let file = observed.files.get(&format!("/etc/wireguard/{name}.conf"));
+        let file = observed.files.get(&paths::conf(name));
         let heading = file.and_then(|file| Heading::of(&file.public_text));
         heading.is_some_and(|heading| heading.network == *network && heading.fleet == *fleet)
     });

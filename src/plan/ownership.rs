@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::heading::Heading;
+use super::paths;
 use crate::desired::DesiredHost;
 use crate::model::{FleetName, HostName, InterfaceName};
 use crate::observed::{ObservedHost, Record};
@@ -53,7 +54,7 @@ impl<'a> Others<'a> {
     /// Who has an interface: a record counts while the interface runs with the key that it says, so
     /// that one which outlived its fleet claims nothing.
     pub(super) fn has_interface(&self, name: &InterfaceName) -> Option<Owner> {
-        let path = format!("/etc/wireguard/{name}.conf");
+        let path = paths::conf(name);
         let Some(live) = self.observed.interfaces.get(name) else { return self.written_for(&path) };
         let owner = self.records.iter().find(|record| {
             let key = record.interfaces.get(name);

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Change, FieldChange, HostPlan, HostState, NewInterface, PeerField, Plan};
+use super::{Change, Field, FieldChange, HostPlan, HostState, NewInterface, PeerField, Plan};
 use crate::model::{HostName, PublicKey, Untrusted};
 
 /// What of a saved plan differs from the plan of now: each line names a host and what moved there.
-/// Empty: the saved plan is what would be done now, or what of it is left to do. A host that has
+/// Each may be shown. Empty: the saved plan is what would be done now, or what of it is left to do. A host that has
 /// everything that the saved plan leads to counts as done.
 ///
 /// These count for nothing: why a host could not be read, which is ssh's affair; where a peer was last
@@ -156,12 +156,9 @@ fn differs(saved: &Change, now: &Change) -> Option<String> {
     }
 }
 
-fn fields_differ<F: std::fmt::Display + PartialEq>(
-    saved: &[FieldChange<F>],
-    now: &[FieldChange<F>],
-) -> Option<String> {
+fn fields_differ<F: Field>(saved: &[FieldChange<F>], now: &[FieldChange<F>]) -> Option<String> {
     let to = |change: &FieldChange<F>| match &change.to {
-        Some(to) => Untrusted::new(to.as_str()).to_string(),
+        Some(to) => change.field.shown(to),
         None => "none".to_owned(),
     };
     for new in now {

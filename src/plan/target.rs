@@ -7,7 +7,7 @@ use super::agent::AGENT_FOLDER;
 use super::firewall::Firewall;
 use super::names::Names;
 use super::renames::Renames;
-use super::{SecretState, forwarding, unit};
+use super::{SecretState, forwarding, paths, unit};
 use crate::desired::{DesiredHost, DesiredInterface, RenderedFile, secret_digest};
 use crate::model::{Backend, Fingerprint, FingerprintKey, FleetName, InterfaceName};
 use crate::observed::{Facts, LiveBackend, ObservedFile, ObservedHost, PathKind, UnitState};
@@ -225,7 +225,7 @@ impl Target<'_> {
 fn files(target: &mut Target<'_>, rendered: &RenderedHost, observed: &ObservedHost) {
     for (name, file) in &rendered.files {
         target.files.insert(
-            format!("/etc/wireguard/{name}.conf"),
+            paths::conf(name),
             TargetFile {
                 mode: 0o600,
                 fingerprint: file.fingerprint,

@@ -167,18 +167,12 @@ impl Host {
         stdin: &[u8],
         most: u64,
     ) -> Result<Reply, RemoteError> {
-        let r#become = match self.r#become {
-            Become::Auto => "auto",
-            Become::None => "none",
-            Become::Sudo => "sudo",
-            Become::Doas => "doas",
-        };
         let script = shell::script();
         let size = script.len().to_string();
         let mut child = self
             .session
             .command("sh")
-            .args(["-c", shell::LOADER, "wgfleet", r#become, &size, verb])
+            .args(["-c", shell::LOADER, "wgfleet", self.r#become.as_str(), &size, verb])
             .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

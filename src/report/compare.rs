@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::reach;
-use crate::model::{InterfaceName, Untrusted};
+use crate::model::InterfaceName;
 use crate::plan::{Comparison, HostAction, HostComparison, Setting, Value};
 
 /// Hosts that a row is told of one by one.
@@ -16,7 +16,7 @@ const SHOWN: usize = 8;
 
 /// What is alike of several hosts: the interface, the peer where a whole one comes or goes, the
 /// setting, and what it becomes. Otherwise only whether it is of a peer counts, not of which.
-type Alike<'a> = (&'a str, bool, &'a str, &'a str, Option<&'a Value>, Option<&'a Value>);
+type Alike<'a> = (&'a str, bool, Option<&'a Value>, &'a str, Option<&'a Value>, Option<&'a Value>);
 
 /// The comparison as text. Changes that many hosts have alike are told once, unless `verbose`;
 /// what runs as root is always told with all of its text.
@@ -60,7 +60,7 @@ fn hosts<'a>(rows: &[(&'a HostComparison, &Setting)]) -> Vec<&'a HostComparison>
 
 fn key(row: &Setting) -> Alike<'_> {
     let interface = row.interface.as_ref().map_or("", |name| name.as_str());
-    let peer = row.peer.as_deref().filter(|_| row.setting.raw() == "peer").unwrap_or_default();
+    let peer = row.peer.as_ref().filter(|_| row.setting.raw() == "peer");
     let (from, to) = (row.from.as_ref(), row.to.as_ref());
     (interface, row.peer.is_some(), peer, row.setting.raw(), from, to)
 }
@@ -73,7 +73,7 @@ fn several(out: &mut String, rows: &[(&HostComparison, &Setting)]) {
     let more = hosts.len() - names.len();
     let _ = writeln!(out, "{}: {} and {more} more", count(hosts.len(), "host"), names.join(", "));
     if row.peer.is_none() || row.setting.raw() == "peer" {
-        line(out, row, row.peer.as_deref());
+        line(out, row, row.peer.as_ref());
         return;
     }
     line(out, row, None);
@@ -109,7 +109,7 @@ fn one(
                 continue;
             }
         }
-        line(out, row, row.peer.as_deref());
+        line(out, row, row.peer.as_ref());
     }
     for (interface, number) in peers.into_iter().filter(|(_, number)| *number > SHOWN) {
         let _ = writeln!(
@@ -122,7 +122,7 @@ fn one(
     out.push('\n');
 }
 
-fn line(out: &mut String, row: &Setting, peer: Option<&str>) {
+fn line(out: &mut String, row: &Setting, peer: Option<&Value>) {
     let sign = match (&row.from, &row.to) {
         (None, _) => '+',
         (_, None) => '-',
@@ -134,7 +134,7 @@ fn line(out: &mut String, row: &Setting, peer: Option<&str>) {
     }
     let whole = row.setting.raw() == "peer" || row.setting.raw() == "interface";
     if let Some(peer) = peer {
-        let _ = write!(place, "peer {} ", Untrusted::new(peer));
+        let _ = write!(place, "peer {peer} ");
     }
     let becomes = becomes(row);
     let _ = if row.as_root {

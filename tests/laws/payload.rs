@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use wgfleet::desired::{DEFAULT_TEMPLATE, DesiredState};
 use wgfleet::model::{Become, Mtu, Port};
-use wgfleet::plan::{HostState, Payload, Plan, diff_host, moved, resolve};
+use wgfleet::plan::{HostPlan, HostState, Payload, Plan, diff_host, moved, resolve};
 
 use crate::drift::{drift, live};
 use crate::fleet::{Spec, host_spec, spec};
@@ -72,6 +72,12 @@ fn payloads(
     all
 }
 
+/// A host's plan as the file has it that somebody reviews.
+fn saved(state: &DesiredState, plan: HostPlan) -> String {
+    let bytes = Plan::new(state.fleet.clone(), vec![plan]).to_saved().expect("a plan is JSON");
+    String::from_utf8(bytes).expect("JSON is text")
+}
+
 /// The plan of each host that leads from what runs to a fleet, as bytes, and where what is sent.
 fn bound(worlds: &[World], to: &Spec) -> Vec<(String, Option<String>)> {
     bound_to(worlds, &to.desired(), DEFAULT_TEMPLATE, &to.vault)
@@ -94,7 +100,7 @@ fn bound_to(
             let payload = payload.expect("nothing is missing").encode();
             format!("{} {:?} {}", host.ssh, host.r#become, payload.as_str())
         });
-        (serde_json::to_string(&plan).expect("a plan is JSON"), sent)
+        (saved(state, plan), sent)
     });
     each.collect()
 }
@@ -240,7 +246,7 @@ fn what_is_changed_after_the_review_is_another_plan() {
     let plan = |host: &wgfleet::desired::DesiredHost| {
         let target = resolve(host, &rendered, &observed);
         let plan = diff_host(&target, &observed, &agents(), &state.names);
-        serde_json::to_string(&plan).expect("a plan is JSON")
+        saved(&state, plan)
     };
     let mut moved = state.hosts[0].clone();
     moved.ssh = "root@203.0.113.9".parse().expect("a target");

@@ -105,7 +105,8 @@ proptest! {
                 hosts.push(plan(&after, index, &new.vault, &world, &after.names).0);
             }
             let plan = Plan::new(after.fleet.clone(), hosts);
-            texts.push((serde_json::to_string(&plan).expect("it is JSON"), format!("{plan:?}")));
+            let saved = plan.to_saved().expect("it is JSON");
+            texts.push((String::from_utf8(saved).expect("text"), format!("{plan:?}")));
         }
         prop_assert_eq!(&texts[0], &texts[1]);
         let mut all = secrets(&before, &old.vault);

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::payload::Compiler;
 use crate::desired::Secrets;
+use crate::plan::paths;
 use crate::plan::{Change, FileAction, NewInterface, Rename, TargetFile};
 
 /// Where units and their drop-ins are.
@@ -28,7 +29,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             if !self.wanted(interface).is_some_and(|wanted| wanted.quick) {
                 continue;
             }
-            let conf = format!("/etc/wireguard/{interface}.conf");
+            let conf = paths::conf(interface);
             let mut files = self.files().into_iter();
             let written =
                 files.find(|(path, action)| *path == conf && *action != FileAction::Remove);
@@ -125,7 +126,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
                 | Change::Restart { interface, .. } => {
                     runs_unit = true;
                     if self.wanted(interface).is_some_and(|wanted| wanted.quick) {
-                        started.insert(format!("/etc/wireguard/{interface}.conf"));
+                        started.insert(paths::conf(interface));
                     }
                 }
                 Change::Unit { to, .. } => runs_unit |= to.active,

@@ -9,6 +9,7 @@ use super::payload::Compiler;
 use crate::desired::Secrets;
 use crate::model::InterfaceName;
 use crate::observed::LiveBackend;
+use crate::plan::paths;
 use crate::plan::{Change, DeviceField, FieldChange, NewInterface};
 
 impl<S: Secrets> Compiler<'_, S> {
@@ -17,7 +18,7 @@ impl<S: Secrets> Compiler<'_, S> {
     pub(super) fn stop(&mut self, name: &InterfaceName) {
         if let Some(unit) = self.running_unit(name) {
             self.op(format!("stop {unit}"));
-        } else if self.observed.files.contains_key(&format!("/etc/wireguard/{name}.conf")) {
+        } else if self.observed.files.contains_key(&paths::conf(name)) {
             self.op(format!("quick-down {name}"));
         }
         self.op(format!("delete {name}"));
@@ -47,7 +48,7 @@ impl<S: Secrets> Compiler<'_, S> {
         let (desired, quick) = (wanted.desired, wanted.quick);
         if quick {
             // wg-quick reads its own file, so that goes first; under systemd its unit starts it.
-            let file = format!("/etc/wireguard/{name}.conf");
+            let file = paths::conf(name);
             self.install(|path| path == file);
             if self.observed.facts.systemd {
                 return Ok(());

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::desired::Secrets;
 use crate::model::{Fingerprint, FleetName, InterfaceName};
-use crate::observed::ObservedHost;
+use crate::observed::{ObservedHost, Record};
 use crate::plan::{Change, HostPlan, RenderedHost, Target, TargetInterface};
 
 /// What is sent to a host: staged files, operations, and the way back.
@@ -68,7 +68,7 @@ impl Payload {
 
     /// Has the host keep a record of this change: true with the confirmation, and not before.
     pub fn recording(&mut self, fleet: &FleetName, text: String) {
-        let path = format!("/var/lib/wgfleet/{fleet}.json");
+        let path = Record::path(fleet);
         let name = self.file("record", Zeroizing::new(text));
         self.ops.push(format!("prepare {name} 600 {path}"));
         self.keep.push(format!("keep {name} 600 {path}"));

@@ -7,8 +7,8 @@ use super::{DIM, Sign};
 use crate::model::{Family, InterfaceName, Untrusted};
 use crate::observed::LiveBackend;
 use crate::plan::{
-    Change, DeviceField, DiffLine, FieldChange, FileAction, NewInterface, NewPeer, PeerField,
-    Rename,
+    Change, DeviceField, DiffLine, Field, FieldChange, FileAction, NewInterface, NewPeer,
+    PeerField, Rename,
 };
 
 /// What a change to a host says. Changes that say the same are alike.
@@ -113,7 +113,8 @@ pub(super) fn create(new: &NewInterface) -> (Told, String) {
 /// A setting of an interface.
 pub(super) fn device(interface: &InterfaceName, change: &FieldChange<DeviceField>) -> Told {
     let FieldChange { field, from, to } = change;
-    let text = format!("{interface} {field} {}", values(from.as_deref(), to.as_deref(), "none"));
+    let text =
+        format!("{interface} {field} {}", values(*field, from.as_deref(), to.as_deref(), "none"));
     Told::new(Sign::Change, Thing::Interface, text)
 }
 
@@ -291,15 +292,15 @@ fn settings(peer: &NewPeer) -> String {
 }
 
 fn field_values(field: PeerField, from: Option<&str>, to: Option<&str>) -> String {
-    values(from, to, if field == PeerField::Keepalive { "off" } else { "none" })
+    values(field, from, to, if field == PeerField::Keepalive { "off" } else { "none" })
 }
 
 /// A value and what it becomes. `none`: the word where there is none.
-fn values(from: Option<&str>, to: Option<&str>, none: &str) -> String {
+fn values(field: impl Field, from: Option<&str>, to: Option<&str>, none: &str) -> String {
     match (from, to) {
         (Some(from), Some(to)) if from.contains(", ") || to.contains(", ") => list_change(from, to),
         _ => {
-            let word = |value: Option<&str>| Untrusted::new(value.unwrap_or(none));
+            let word = |value: Option<&str>| value.map_or(none.to_owned(), |it| field.shown(it));
             format!("{} → {}", word(from), word(to))
         }
     }
