@@ -483,6 +483,25 @@ unit_log() { # UNIT: systemctl(1) says only where to read why it did not start
 	journalctl -q --no-pager -o cat -n 6 -u "$1" "_SYSTEMD_INVOCATION_ID=$(systemctl show -p InvocationID "$1" | cut -d = -f 2)"
 } 2>/dev/null
 
+# Whom an interface spoke with hears from it at once, at its new port or with its new key: until then
+# they answer to where it was, and one that it reaches through NAT could not even ask.
+greet() { # IF
+	{ wg show "$1" persistent-keepalive; wg show "$1" latest-handshakes; } | awk '
+		!($1 in keep) { keep[$1] = $2; next }
+		$2 > 0 {
+			# It is sent whenever a keepalive is switched on.
+			printf "peer %s persistent-keepalive %s ", $1, keep[$1] == "off" ? 5 : "off"
+			printf "peer %s persistent-keepalive %s ", $1, keep[$1]
+			if (++n % 50 == 0) print ""
+		}
+		END { print "" }' | while read -r words; do
+		# shellcheck disable=SC2086 # words
+		[ -z "$words" ] || wg set "$1" $words
+	done
+}
+
+self_of() { wg show "$1" listen-port; wg show "$1" public-key; } # IF
+
 op() { # one operation, its words already split
 	verb=$1
 	shift
@@ -499,8 +518,8 @@ op() { # one operation, its words already split
 	setconf) wg setconf "$1" "$stage/$2" ;;
 	addconf) wg addconf "$1" "$stage/$2" ;;
 	forget) i=$1; shift; n=$#; while [ "$n" -gt 0 ]; do set -- "$@" peer "$1" remove; shift; n=$((n - 1)); done; wg set "$i" "$@" ;;
-	private) wg set "$1" private-key "$stage/$2" ;;
-	port) wg set "$1" listen-port "$2" ;;
+	private) wg set "$1" private-key "$stage/$2" && greet "$1" ;;
+	port) wg set "$1" listen-port "$2" && greet "$1" ;;
 	fwmark) wg set "$1" fwmark "$2" ;;
 	keepalive) wg set "$1" peer "$2" persistent-keepalive "$3" ;;
 	endpoint) wg set "$1" peer "$2" endpoint "$3" ;;
@@ -865,7 +884,9 @@ old_link() { # IF, which was there
 		/^PersistentKeepalive/ { has = 1 }
 		NF { print }
 		END { flush() }' "$stage/old/$1.live" >"$stage/$1.back"
+	known=$(self_of "$1")
 	wg syncconf "$1" "$stage/$1.back"
+	[ "$known" = "$(self_of "$1")" ] || greet "$1"
 	settle_net "$1" && [ "$(conf_sum <"$stage/old/$1.live")" = "$(wg showconf "$1" | conf_sum)" ]
 }
 

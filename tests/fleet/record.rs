@@ -29,6 +29,9 @@ fn a_host_keeps_a_record_of_what_was_confirmed_and_of_nothing_else() {
     let ran = yard.run(&["apply", "--yes"]);
     assert_eq!(ran.code, 8, "{}{}", ran.stdout, ran.stderr);
     assert_eq!(yard.sh("branch-gw", &format!("cat {PATH}")), text);
+    // Its interface was made anew twice, and was reached through NAT at another port meanwhile.
+    let ping = yard.lab.ping("frankfurt-gw", "10.10.0.3", 3, 0.2);
+    assert_eq!(ping.received, 3, "{ping:?}");
     yard.write(THREE);
     yard.settled();
 
