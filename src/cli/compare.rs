@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fleet::{Fleet, count, exit_of, show};
+use super::watchdog::Watchdog;
 use super::{CommandError, CommandResult, Exit, Format, Global};
 use crate::check::{State, difference};
 use crate::desired::{DesiredHost, DesiredInterface, DesiredState, RenderError, Renderer};
@@ -40,8 +41,8 @@ struct Wanted<'a> {
 type Failed = RenderError<std::convert::Infallible>;
 
 impl<'a> Wanted<'a> {
-    fn new(fleet: &'a Fleet, keys: &StandIns) -> Result<Self, CommandError> {
-        Ok(Self { fleet, state: fleet.desired(keys)?, renderer: fleet.renderer()? })
+    fn new(fleet: &'a Fleet, state: DesiredState) -> Result<Self, CommandError> {
+        Ok(Self { fleet, state, renderer: fleet.renderer()? })
     }
 
     fn render(&self, host: &DesiredHost, own: &DesiredInterface) -> Result<String, Failed> {
@@ -108,8 +109,12 @@ impl Compare<'_> {
         getrandom::fill(&mut random)
             .map_err(|error| CommandError::message(Exit::Failed, error.to_string()))?;
         let keys = StandIns::new(public_keys(global), random);
-        let new = Wanted::new(fleet, &keys)?;
-        let old = base.map(|base| Wanted::new(base, &keys)).transpose()?;
+        let state = fleet.desired(&keys)?;
+        let old = base.map(|base| base.desired(&keys)).transpose()?;
+        let hosts = old.iter().chain([&state]).flat_map(|state| &state.hosts);
+        let watching = Watchdog::over(hosts);
+        let new = Wanted::new(fleet, state)?;
+        let old = base.zip(old).map(|(base, state)| Wanted::new(base, state)).transpose()?;
         self.all_known(&new.state, old.as_ref().map(|old| &old.state))?;
         let of_new = |host: &DesiredHost, own: &DesiredInterface| new.render(host, own);
         let of_old = |host: &DesiredHost, own: &DesiredInterface| match &old {
@@ -125,6 +130,7 @@ impl Compare<'_> {
             };
             CommandError::new(exit, &error)
         })?;
+        drop(watching);
         let limit: BTreeSet<&HostName> = self.limit.iter().collect();
         hosts.retain(|host| limit.is_empty() || limit.contains(&host.host));
         let empty = nothing(fleet.inventory());

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::load::{Loaded, load, load_at};
 use super::opened::Opened;
 use super::provenance::{Counting, counts};
+use super::watchdog::Watchdog;
 use super::{CommandError, Exit, Format, Global};
 use crate::desired::{
     self, DEFAULT_TEMPLATE, DesiredHost, DesiredState, PublicKeys, Renderer, Secrets,
@@ -217,6 +218,7 @@ impl Fleet {
         hosts: &[&DesiredHost],
         secrets: &Opened,
     ) -> Result<BTreeMap<HostName, RenderedHost>, CommandError> {
+        let _watchdog = Watchdog::over(hosts.iter().copied());
         let renderer = self.renderer()?;
         let fleet = &self.inventory().fleet.value;
         let render = |host: &&DesiredHost| {
@@ -235,6 +237,11 @@ impl Fleet {
         hosts.par_iter().map(render).collect()
     }
 
+    /// How many files the fleet's hosts have.
+    fn files(&self) -> usize {
+        self.inventory().hosts.iter().map(|host| host.interfaces.len()).sum()
+    }
+
     pub(super) fn renderer(&self) -> Result<Renderer, CommandError> {
         let path = self.loaded.template_path();
         let template = self.loaded.template();
@@ -245,8 +252,9 @@ impl Fleet {
             })?,
             None => DEFAULT_TEMPLATE.to_owned(),
         };
-        Renderer::new(self.inventory().fleet.value.clone(), text).map_err(|error| {
-            CommandError::new(Exit::Findings, &error).hint(format!("correct {}", path.display()))
+        let renderer = Renderer::new(self.inventory().fleet.value.clone(), text);
+        renderer.map(|renderer| renderer.for_files(self.files())).map_err(|error| {
+            CommandError::new(Exit::Findings, &error).hint(format!("fix {}", path.display()))
         })
     }
 }
@@ -256,6 +264,8 @@ pub(super) const fn exit_of<E: std::error::Error>(error: &desired::RenderError<E
     match error {
         desired::RenderError::Secret { .. } => Exit::Vault,
         desired::RenderError::Template { .. }
+        | desired::RenderError::Endless { .. }
+        | desired::RenderError::TooLong { .. }
         | desired::RenderError::Markers { .. }
         | desired::RenderError::Control { .. } => Exit::Findings,
     }

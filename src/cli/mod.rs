@@ -38,6 +38,7 @@ mod survey;
 mod tunnel;
 mod turn;
 mod vault;
+mod watchdog;
 mod wg;
 mod why;
 

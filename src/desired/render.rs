@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior, Value, context};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
@@ -23,17 +23,45 @@ use crate::observed::HIDDEN;
 /// The template that is used unless the inventory has its own `templates/wg0.conf.j2`.
 pub const DEFAULT_TEMPLATE: &str = include_str!("../../templates/wg0.conf.j2");
 
-/// What a template may compute for one file, in minijinja's steps; it may come from a stranger.
-const FUEL: u64 = 1_000_000;
+/// What errors call the template, as minijinja does.
+const NAME: &str = "wg0.conf.j2";
 
-/// Steps on top of that for each peer; the default template takes some thirty.
-const FUEL_OF_A_PEER: u64 = 200;
+/// Steps that all files of a fleet may take beyond what their peers account for: some seconds.
+const STEPS_OF_A_FLEET: u64 = 100_000_000;
 
-/// The most bytes that a template may write for one file.
-const MOST_BYTES: usize = 1 << 20;
+/// Bytes that all files of a fleet may have beyond what their peers account for.
+const BYTES_OF_A_FLEET: usize = 256 << 20;
 
-/// Bytes on top of that for each peer.
-const MOST_BYTES_OF_A_PEER: usize = 1 << 10;
+/// What one file may cost: a template may come from a stranger, and a large fleet is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Budget {
+    /// minijinja's fuel: about a unit for each step, and one for 64 bytes that it makes.
+    fuel: u64,
+    /// Bytes of output.
+    bytes: usize,
+}
+
+impl Budget {
+    /// For each of so many files, before their peers count: so the sum has a limit too.
+    fn each_of(files: usize) -> Self {
+        let files = files.max(1);
+        Self {
+            fuel: (STEPS_OF_A_FLEET / files as u64).clamp(10_000, 1_000_000),
+            bytes: (BYTES_OF_A_FLEET / files).clamp(1 << 14, 1 << 20),
+        }
+    }
+
+    /// The default template takes some 30 units and 300 bytes for a peer, 3 units and 40 bytes for a
+    /// prefix; one of an operator's own may take several times that.
+    fn of(self, interface: &DesiredInterface) -> Self {
+        let peers = interface.peers.len();
+        let prefixes: usize = interface.peers.values().map(|peer| peer.allowed_ips.len()).sum();
+        Self {
+            fuel: self.fuel + 200 * peers as u64 + 20 * prefixes as u64,
+            bytes: self.bytes + (1 << 10) * peers + (1 << 7) * prefixes,
+        }
+    }
+}
 
 /// What the marker of a secret begins and ends with; no name or address can hold it.
 const MARK: char = '\u{1}';
@@ -78,6 +106,34 @@ pub enum RenderError<E: std::error::Error + 'static> {
         #[source]
         source: minijinja::Error,
     },
+    /// The template computes more than any file needs.
+    #[error(
+        "the template {NAME} takes more than {steps} steps for host {host}{}; look for a loop that is \
+         long or does not end, or a text that grows",
+        at(*line)
+    )]
+    Endless {
+        /// The host.
+        host: HostName,
+        /// The line of the template that was reached, where it is known.
+        line: Option<usize>,
+        /// The steps that it may take.
+        steps: u64,
+    },
+    /// The template writes more than any file needs.
+    #[error(
+        "the template {NAME} writes more than {bytes} bytes for host {host}{}; look for a loop that is \
+         long or does not end, or a text that grows",
+        at(*line)
+    )]
+    TooLong {
+        /// The host.
+        host: HostName,
+        /// The line of the template that was reached, where it is known.
+        line: Option<usize>,
+        /// The bytes that it may write.
+        bytes: usize,
+    },
     /// The template lost a secret, wrote one twice, changed one, or put one where it is not hidden.
     #[error(
         "the template of host {host} must write `PrivateKey = {{{{ private_key }}}}` once, and \
@@ -109,11 +165,17 @@ pub enum RenderError<E: std::error::Error + 'static> {
     },
 }
 
+/// Where in the template, as a part of an error.
+fn at(line: Option<usize>) -> String {
+    line.map(|line| format!(" (at line {line})")).unwrap_or_default()
+}
+
 /// Renders files from one template.
 #[derive(Debug)]
 pub struct Renderer {
     environment: Environment<'static>,
     fleet: FleetName,
+    budget: Budget,
 }
 
 #[derive(Serialize)]
@@ -136,8 +198,15 @@ impl Renderer {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build()?);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.add_template_owned("wg0.conf.j2", template)?;
-        Ok(Self { environment, fleet })
+        environment.add_template_owned(NAME, template)?;
+        Ok(Self { environment, fleet, budget: Budget::each_of(1) })
+    }
+
+    /// Says how many files the fleet has, so that they have a limit together, however many are
+    /// rendered now.
+    #[must_use]
+    pub fn for_files(self, files: usize) -> Self {
+        Self { budget: Budget::each_of(files), ..self }
     }
 
     /// Renders one interface of one host.
@@ -150,11 +219,7 @@ impl Renderer {
         interface: &DesiredInterface,
         secrets: &S,
     ) -> Result<RenderedFile, RenderError<S::Error>> {
-        let marked = self.marked(host, interface).map_err(|source| RenderError::Template {
-            file: "wg0.conf.j2".to_owned(),
-            host: host.name.clone(),
-            source,
-        })?;
+        let marked = self.marked(host, interface)?;
         let marked = settled(marked, epoch_of(interface));
         let unfit = |c: &char| is_deceptive(*c) && !matches!(*c, '\n' | '\t' | MARK);
         if let Some(found) = marked.chars().find(unfit) {
@@ -211,11 +276,12 @@ impl Renderer {
         Ok(RenderedFile { public_text, content: content.into(), fingerprint })
     }
 
-    fn marked(
+    /// The file with markers in the places of its secrets.
+    fn marked<E: std::error::Error>(
         &self,
         host: &DesiredHost,
         interface: &DesiredInterface,
-    ) -> Result<String, minijinja::Error> {
+    ) -> Result<String, RenderError<E>> {
         let mut peers: Vec<PeerContext<'_>> = interface
             .peers
             .iter()
@@ -231,9 +297,9 @@ impl Renderer {
         peers.sort_by_key(|peer| peer.name);
         let addresses: Vec<String> = interface.addresses.iter().map(ToString::to_string).collect();
         let mut environment = self.environment.clone();
-        environment.set_fuel(Some(FUEL + FUEL_OF_A_PEER * peers.len() as u64));
-        let limit = MOST_BYTES + MOST_BYTES_OF_A_PEER * peers.len();
-        let mut text = Limited { bytes: Vec::new(), limit };
+        let budget = self.budget.of(interface);
+        environment.set_fuel(Some(budget.fuel));
+        let mut text = Limited { bytes: Vec::new(), limit: budget.bytes, spent: false };
         let context = context! {
             fleet => self.fleet.as_str(),
             host => host.name.as_str(),
@@ -249,23 +315,60 @@ impl Renderer {
             hooks => Value::from(Serde(&interface.hooks)),
             peers => Value::from(Serde(&peers)),
         };
-        environment.get_template("wg0.conf.j2")?.render_captured_to(context, &mut text)?;
-        String::from_utf8(text.bytes)
-            .map_err(|_| minijinja::Error::new(minijinja::ErrorKind::WriteFailure, "not UTF-8"))
+        let rendered = environment
+            .get_template(NAME)
+            .and_then(|template| template.render_captured_to(context.clone(), &mut text).map(drop))
+            .and_then(|()| {
+                let not_text = |_| minijinja::Error::new(ErrorKind::WriteFailure, "not UTF-8");
+                String::from_utf8(std::mem::take(&mut text.bytes)).map_err(not_text)
+            });
+        let host = host.name.clone();
+        rendered.map_err(|source| match source.kind() {
+            ErrorKind::OutOfFuel => {
+                RenderError::Endless { host, line: source.line(), steps: budget.fuel }
+            }
+            _ if text.spent => {
+                let line = line_of_excess(&environment, &context, budget);
+                RenderError::TooLong { host, line, bytes: budget.bytes }
+            }
+            _ => RenderError::Template { file: NAME.to_owned(), host, source },
+        })
     }
+}
+
+/// The line of the template that wrote more than it may. The error of a writer has none, that of
+/// fuel has: so the most fuel is searched that does not get as far.
+fn line_of_excess(environment: &Environment<'_>, context: &Value, budget: Budget) -> Option<usize> {
+    let mut environment = environment.clone();
+    let (mut low, mut high, mut line) = (0, budget.fuel, None);
+    while low < high {
+        let fuel = low.midpoint(high);
+        environment.set_fuel(Some(fuel));
+        let mut text = Limited { bytes: Vec::new(), limit: budget.bytes, spent: false };
+        let template = environment.get_template(NAME).ok()?;
+        match template.render_captured_to(context.clone(), &mut text) {
+            Err(error) if error.kind() == ErrorKind::OutOfFuel && !text.spent => {
+                (low, line) = (fuel + 1, error.line());
+            }
+            _ => high = fuel,
+        }
+    }
+    line
 }
 
 /// What a template writes, up to a limit.
 struct Limited {
     bytes: Vec<u8>,
     limit: usize,
+    /// Whether it would have written more.
+    spent: bool,
 }
 
 impl std::io::Write for Limited {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         if self.bytes.len() + bytes.len() > self.limit {
-            let what = format!("the template writes more than {} bytes", self.limit);
-            return Err(std::io::Error::other(what));
+            self.spent = true;
+            return Err(std::io::ErrorKind::FileTooLarge.into());
         }
         self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())

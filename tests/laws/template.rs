@@ -122,3 +122,131 @@ fn an_error_of_a_template_has_no_secret() {
         assert!(!leaks(&text, &all), "{text}");
     }
 }
+
+/// A template of a stranger's does not run for ever, nor fill the memory, nor the stack.
+#[test]
+fn a_template_that_does_not_end_is_refused() {
+    let begun = std::time::Instant::now();
+    let grow = |what: &str| {
+        format!(
+            "{{% set ns = namespace(a='xx') %}}{{% for i in range(99) %}}{{% set ns.a = {what} %}}{{% endfor %}}"
+        )
+    };
+    let macros = |body: &str| format!("{{% macro f(n) %}}{body}{{% endmacro %}}{{{{ f(99) }}}}");
+    let templates = [
+        "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}".to_owned(),
+        macros("{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}"),
+        macros("{{ f(n + 1) }}"),
+        "{% for a in [[]] recursive %}{{ loop([[]]) }}{% endfor %}".to_owned(),
+        grow("ns.a ~ ns.a"),
+        grow("ns.a + ns.a"),
+        grow("ns.a * 2"),
+        grow("ns.a | replace('x', 'xx')"),
+        grow("ns.a | replace('', ns.a)"),
+        grow("[ns.a, ns.a] | join"),
+        grow("[ns.a, ns.a] | string"),
+        grow("ns.a | indent(ns.a | length, true)"),
+        "{{ 'x' * 4000000000 }}".to_owned(),
+        "{{ 'x' * 90000000 }}".to_owned(),
+        "{{ ([1] * 90000000) | length }}{{ ([1] * 90000000) | list | length }}".to_owned(),
+        "{{ (range(99999) | list | string) * 999 }}".to_owned(),
+        "{{ '%999999999d' | format(1) }}".to_owned(),
+        "{{ '%*d' | format(999999999, 1) }}".to_owned(),
+        "{{ '%.999999999f' | format(1.5) }}".to_owned(),
+        "{{ 'x' | indent(4000000000, true) }}".to_owned(),
+        "{{ [1] | batch(4000000000, 'x') }}".to_owned(),
+        "{{ [1] | slice(4000000000, 'x') }}".to_owned(),
+        "{% for a in range(100000) %}{{ range(100000) | list | sort | unique | length }}{% endfor %}".to_owned(),
+        "{% for a in range(100000) %}{% set _ = range(100000) | sum %}{% endfor %}".to_owned(),
+        "{% for a in range(100000) %}{% if -1 in range(100000) %}{% endif %}{% endfor %}".to_owned(),
+        format!("{{% for a in range(99999) %}}# {}\n{{% endfor %}}", "x".repeat(200)),
+        // Nothing is read from anywhere either.
+        "{% include '/proc/self/environ' %}".to_owned(),
+        "{% include 'wg0.conf.j2' %}".to_owned(),
+        "{% extends '/etc/passwd' %}".to_owned(),
+        "{% import '/etc/passwd' as x %}".to_owned(),
+    ];
+    let mut fine = Vec::new();
+    for template in &templates {
+        let whole = format!("{DEFAULT_TEMPLATE}{template}");
+        let last = whole.lines().count();
+        // Many end at once, at their first line, as syntax that there is not.
+        let error = match Renderer::new("acme".parse().unwrap(), whole.clone()) {
+            Err(error) => error.to_string(),
+            Ok(_) => match render(FULL, &whole).map(drop) {
+                Err(error) => words(&error),
+                Ok(()) => {
+                    fine.push(template);
+                    continue;
+                }
+            },
+        };
+        assert!(error.contains("wg0.conf.j2"), "{template}: {error}");
+        let line = error
+            .split(&[':', ' ', ')'][..])
+            .any(|word| word.parse().is_ok_and(|line: usize| line + 1 >= last && line <= last + 1));
+        assert!(line, "{template}: {error}");
+    }
+    assert!(fine.is_empty(), "these end: {fine:#?}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+    let peak = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = peak.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 1 << 20, "{peak} KiB");
+}
+
+/// An error with its causes.
+fn words(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[test]
+fn an_error_of_a_limit_says_it_and_names_the_line() {
+    let long = |times| {
+        let text = "x".repeat(200);
+        format!("{DEFAULT_TEMPLATE}\n{{% for i in range({times}) %}}# {text}\n{{% endfor %}}")
+    };
+    let line = DEFAULT_TEMPLATE.lines().count() + 2;
+    let error = render(FULL, &long(9000)).map(drop).unwrap_err();
+    let expected = "the template wg0.conf.j2 writes more than 1051136 bytes";
+    assert!(error.to_string().starts_with(expected), "{error}");
+    assert!(matches!(error, RenderError::TooLong { line: Some(at), .. } if at == line), "{error}");
+    let endless = DEFAULT_TEMPLATE.to_owned()
+        + "\n{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
+    let error = render(FULL, &endless).map(drop).unwrap_err();
+    assert!(error.to_string().contains("takes more than 1000"), "{error}");
+    assert!(matches!(error, RenderError::Endless { line: Some(at), .. } if at == line), "{error}");
+    // What one file may cost, ten thousand may not.
+    let fine = long(1000);
+    let state = state(FULL);
+    let of = |files| {
+        let renderer = Renderer::new(state.fleet.clone(), fine.clone()).unwrap().for_files(files);
+        renderer.render(&state.hosts[0], &state.hosts[0].interfaces[0], &VAULT).map(drop)
+    };
+    of(1).unwrap();
+    of(100).unwrap();
+    let error = of(10_000).unwrap_err();
+    assert!(matches!(error, RenderError::TooLong { .. }), "{error}");
+}
+
+/// The hub of two thousand spokes, each with eight prefixes, in a fleet of ten thousand is no template that does not end.
+#[test]
+fn a_large_fleet_is_within_the_budget() {
+    let mut text = "fleet: acme\nnetworks:\n  n: { prefixes: [10.0.0.0/16, 'fd10::/64'], links: { hub: h }, psk: pairwise }\n\
+                    hosts:\n  h: { endpoint: 'h.example.com:51820' }\n"
+        .to_owned();
+    for spoke in 0..2000_u32 {
+        let lan = |net: u32| format!("'fd{:02x}:{:x}:{net:x}::/48'", spoke / 256 + 32, spoke % 256);
+        let lans: Vec<String> = (0..8).map(lan).collect();
+        let lans = lans.join(", ");
+        text += &format!("  s{spoke}: {{ nat: true, gateway: true, subnets: [{lans}] }}\n");
+    }
+    let state = state(&text);
+    let template = DEFAULT_TEMPLATE.to_owned();
+    let renderer = Renderer::new(state.fleet.clone(), template).unwrap().for_files(10_001);
+    let hub = &state.hosts[0];
+    let file = renderer.render(hub, &hub.interfaces[0], &VAULT).unwrap();
+    assert_eq!(file.public_text.matches("[Peer]").count(), 2000);
+    assert_eq!(file.public_text.matches("::/48").count(), 16_000);
+}
