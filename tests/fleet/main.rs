@@ -19,6 +19,7 @@ mod mixed;
 mod neighbours;
 mod reach;
 mod record;
+mod saved;
 mod stream;
 mod upgrade;
 mod yard;
