@@ -156,8 +156,8 @@ impl Fleet {
         PathBuf::from(format!("/proc/{}/root", self.pid(host)))
     }
 
-    /// What a host's tunnels, routes, rules, files, packet filter, units and processes are: for
-    /// comparing.
+    /// What a host's tunnels, routes, rules, files, packet filter, sysctls, units and processes are:
+    /// for comparing. (The kernel makes a new `stable_secret` for every interface.)
     pub(crate) fn state(&self, host: &str) -> String {
         let script = "exec 2>/dev/null
             for i in $(wg show interfaces); do echo \"$i\"
@@ -168,11 +168,12 @@ impl Fleet {
             ip route show table all | grep -v 'proto kernel' | sort
             ip -6 route show table all | grep -v 'proto kernel\\|fe80\\|multicast' | sort
             ip rule; ip -6 rule
-            find /etc/wireguard /etc/systemd/system /etc/sysctl.d -type f -exec stat -c '%a %u %n' {} + | sort
+            find /etc/wireguard /etc/systemd/system /etc/sysctl.d /var/lib/wgfleet -printf '%m %U:%G %y %p %l\\n' | sort
+            find /run/wireguard -mindepth 1 -printf '%m %y %p\\n' | sort
+            sha256sum /var/lib/wgfleet/* /etc/resolv.conf /etc/iproute2/*
             find /etc/wireguard /etc/systemd/system /etc/sysctl.d -type f -exec sha256sum {} + | sort
             nft list ruleset | grep -v fe80:
-            cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding
-            cat /proc/sys/net/ipv4/conf/all/src_valid_mark
+            grep -r --exclude=stable_secret . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf | sort
             find /etc -name '*.wgfleet' -o -name '*.wgfleet-old'
             systemctl list-units --all --plain --no-legend 'wg*' | sed 's/ WireGuard.*//; s/  */ /g' | sort
             systemctl list-jobs --no-legend
