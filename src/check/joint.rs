@@ -185,7 +185,7 @@ impl Count {
     }
 }
 
-/// The ends of a joint class by place.
+/// Some ends of a joint class by place.
 struct Places<'a> {
     at: BTreeMap<Spots, (Both<'a>, u64)>,
     all: Count,
@@ -194,9 +194,9 @@ struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    fn new(joint: &Joint<'a>, spots: impl Fn(&Both<'a>) -> Spots) -> Self {
+    fn new(ends: &[Both<'a>], spots: impl Fn(&Both<'a>) -> Spots) -> Self {
         let mut at: BTreeMap<Spots, (Both<'a>, u64)> = BTreeMap::new();
-        for end in &joint.ends {
+        for end in ends {
             at.entry(spots(end)).or_insert((*end, 0)).1 += 1;
         }
         let mut places =
@@ -237,7 +237,7 @@ pub(super) fn examples<'a>(
 ) -> Vec<Example<'a>> {
     let with_lan = [from, to].iter().any(|joint| joint.ends.first().is_some_and(Both::is_lan));
     let spots = |end: &Both<'a>| end.spots(old, new, with_lan);
-    let (from, to) = (Places::new(from, spots), Places::new(to, spots));
+    let (from, to) = (Places::new(&from.ends, spots), Places::new(&to.ends, spots));
     let each = from.at.len() * to.at.len() <= EACH;
     let mut examples: Vec<Example<'a>> = Vec::new();
     for (near, (a, leaving)) in &from.at {
@@ -262,25 +262,38 @@ pub(super) fn examples<'a>(
     examples
 }
 
-/// How many flows of two joint classes begin or end at each end's node, by its name.
+/// How many flows of two joint classes begin or end at each host, by its name: each flow once, also
+/// where both of its ends are at one host, in one state or the other.
 pub(super) fn by_host<'a>(
     old: &'a Topology,
     new: &'a Topology,
-    from: &Joint<'_>,
-    to: &Joint<'_>,
+    from: &Joint<'a>,
+    to: &Joint<'a>,
     mut add: impl FnMut(&'a HostName, u64),
 ) {
     let with_lan = [from, to].iter().any(|joint| joint.ends.first().is_some_and(Both::is_lan));
-    for (near, far) in [(from, to), (to, from)] {
-        let places = Places::new(far, |end| end.spots(old, new, with_lan));
-        for end in &near.ends {
-            let flows = places.far(end.spots(old, new, with_lan)).ends;
-            let names =
-                [end.old.map(|end| old.node(end.node)), end.new.map(|end| new.node(end.node))];
-            let [was, is] = names.map(|node| node.map(|node| &node.name));
+    let spots = |end: &Both<'a>| end.spots(old, new, with_lan);
+    let at_hosts = |joint: &Joint<'a>| {
+        let mut at: BTreeMap<&'a HostName, Vec<Both<'a>>> = BTreeMap::new();
+        for end in &joint.ends {
+            let was = end.old.map(|end| &old.node(end.node).name);
+            let is = end.new.map(|end| &new.node(end.node).name);
             for name in was.into_iter().chain(is.filter(|is| Some(*is) != was)) {
-                add(name, flows);
+                at.entry(name).or_default().push(*end);
             }
         }
+        at
+    };
+    let flows = |near: &[Both<'a>], far: &Places<'a>| -> u64 {
+        near.iter().map(|end| far.far(spots(end)).ends).sum()
+    };
+    let (leaving, entering) = (at_hosts(from), at_hosts(to));
+    let (all_from, all_to) = (Places::new(&from.ends, spots), Places::new(&to.ends, spots));
+    for (name, near) in &leaving {
+        let both = entering.get(name).map_or(0, |far| flows(near, &Places::new(far, spots)));
+        add(name, flows(near, &all_to) - both);
+    }
+    for (name, near) in &entering {
+        add(name, flows(near, &all_from));
     }
 }

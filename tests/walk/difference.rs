@@ -204,6 +204,8 @@ proptest! {
         // Every flow that is lost is counted at some host, and no host is blamed for none.
         prop_assert_eq!(found.losses() > 0, !found.lost_at.is_empty(), "{:#?}", found);
         prop_assert!(found.lost_at.values().all(|flows| *flows > 0), "{:#?}", found);
+        // Each host counts a flow once.
+        prop_assert!(found.lost_at.values().all(|flows| *flows <= found.losses()), "{:#?}", found);
         // The other way round it is the other way round.
         let [before, after] = states;
         let back = fast(&[after, before]);

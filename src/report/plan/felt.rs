@@ -11,8 +11,9 @@ pub(super) fn felt(feels: &Felt, whole: bool) -> String {
     let mut words = Vec::new();
     match usize::try_from(feels.flows).unwrap_or(usize::MAX) {
         0 => {}
-        1 => words.push("1 flow ceases to work".to_owned()),
-        flows => words.push(format!("{} flows cease to work", number(flows))),
+        // Of several hosts in one header each has as many.
+        1 => words.push("1 flow of the host ceases to work".to_owned()),
+        flows => words.push(format!("{} flows of the host cease to work", number(flows))),
     }
     let interfaces = feels.restarts.iter();
     words.extend(interfaces.map(|name| format!("{name} restarts: up to 10 s without traffic")));
