@@ -55,7 +55,7 @@ pub struct Felt {
     /// Whether addresses or routes that are in use change.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub routes: bool,
-    /// What it feels of changes to others, where its own disrupt nothing.
+    /// What it feels of changes to others, beyond what its own do to the same traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<Elsewhere>,
     /// How many flows cease to work that begin, end or are dropped there.

@@ -1,12 +1,13 @@
 //! What a host feels of changes to others: its traffic goes to them, or through them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Disruption, Felt, HostPlan, PeerRef};
-use crate::model::HostName;
+use crate::model::{HostName, InterfaceName};
 use crate::topology::{InterfaceId, NodeId, Topology};
 
 /// Hosts that a packet may pass before it is given up.
@@ -24,54 +25,123 @@ pub struct Elsewhere {
     pub such_as: HostName,
 }
 
-/// Tells each host whose own changes disrupt nothing what it feels of those to others. `runs` is the
-/// fleet as it runs before.
+/// Tells each host what it feels of the changes to others, beyond what its own do to the same
+/// traffic. `runs` is the fleet as it runs before.
 pub(super) fn spread(hosts: &mut [HostPlan], runs: &Topology) {
     let felt: BTreeMap<HostName, Felt> = hosts
         .iter()
         .filter(|host| host.can_apply() && host.feels.worst() > Disruption::None)
         .map(|host| (host.host.clone(), host.feels.clone()))
         .collect();
-    if felt.is_empty() {
-        return;
-    }
-    let paths = Paths { runs, felt: &felt, disturbed: disturbed(runs, &felt) };
+    let ends: HashMap<NodeId, Ends<'_>> = felt
+        .iter()
+        .filter_map(|(name, felt)| Some((runs.find(name)?, Ends::new(felt, runs))))
+        .collect();
+    let Some(worst) = ends.values().filter_map(Ends::worst).max() else { return };
+    let disturbed = disturbed(runs, &ends);
+    let paths = Paths { runs, ends, disturbed, worst, known: RefCell::default() };
     for host in hosts {
-        if host.can_apply() && host.feels.worst() == Disruption::None {
+        if host.can_apply() {
             host.feels.elsewhere = runs.find(&host.host).and_then(|node| paths.elsewhere(node));
             host.disruption = host.feels.worst();
         }
     }
 }
 
+/// What the changes to a host do to its ends of sessions.
+struct Ends<'a> {
+    routes: bool,
+    renewals: BTreeSet<&'a InterfaceName>,
+    restarts: BTreeSet<&'a InterfaceName>,
+    handshakes: BTreeSet<NodeId>,
+    ends: BTreeSet<NodeId>,
+}
+
+impl<'a> Ends<'a> {
+    fn new(felt: &'a Felt, runs: &Topology) -> Self {
+        let nodes = |peers: &[PeerRef]| {
+            peers.iter().filter_map(|peer| runs.find(peer.name.as_ref()?)).collect()
+        };
+        Self {
+            routes: felt.routes,
+            renewals: felt.renewals.iter().collect(),
+            restarts: felt.restarts.iter().chain(&felt.removals).collect(),
+            handshakes: nodes(&felt.handshakes),
+            ends: nodes(&felt.ends),
+        }
+    }
+
+    /// The worst that any of them feels.
+    fn worst(&self) -> Option<Disruption> {
+        worst([
+            (self.routes, Disruption::Routes),
+            (!self.renewals.is_empty() || !self.handshakes.is_empty(), Disruption::Handshake),
+            (!self.ends.is_empty(), Disruption::Session),
+            (!self.restarts.is_empty(), Disruption::Restart),
+        ])
+    }
+
+    /// What the session of an interface with a node feels.
+    fn of(&self, interface: &InterfaceName, other: NodeId) -> Option<Disruption> {
+        let renews = self.renewals.contains(interface) || self.handshakes.contains(&other);
+        worst([
+            (self.routes, Disruption::Routes),
+            (renews, Disruption::Handshake),
+            (self.ends.contains(&other), Disruption::Session),
+            (self.restarts.contains(interface), Disruption::Restart),
+        ])
+    }
+}
+
+fn worst(all: [(bool, Disruption); 4]) -> Option<Disruption> {
+    all.into_iter().filter(|(is, _)| *is).map(|(_, how)| how).max()
+}
+
 /// Every node whose sessions change, with one of its tunnel addresses.
-fn disturbed(runs: &Topology, felt: &BTreeMap<HostName, Felt>) -> Vec<(NodeId, IpAddr)> {
-    let peers = felt.values().flat_map(|felt| felt.handshakes.iter().chain(&felt.ends));
-    let names: BTreeSet<&HostName> =
-        felt.keys().chain(peers.filter_map(|peer| peer.name.as_ref())).collect();
-    let nodes = names.into_iter().filter_map(|name| runs.find(name));
+fn disturbed(runs: &Topology, ends: &HashMap<NodeId, Ends<'_>>) -> Vec<(NodeId, IpAddr)> {
+    let peers = ends.values().flat_map(|ends| ends.handshakes.iter().chain(&ends.ends));
+    let nodes: BTreeSet<NodeId> = ends.keys().chain(peers).copied().collect();
     let address = |node: NodeId| {
         let own = runs.node(node).interfaces.iter();
         let mut addresses = own.flat_map(|id| &runs.interface(*id).addresses);
         Some((node, addresses.next()?.value.addr()))
     };
-    nodes.filter_map(address).collect()
+    nodes.into_iter().filter_map(address).collect()
 }
+
+/// A session: the interface at this end, and that at the other.
+type Session = (InterfaceId, InterfaceId);
+
+/// Peers of a host from which on the sessions that it sends packets into are kept: each of a thousand
+/// spokes asks their hub for all the others.
+const MANY: usize = 16;
 
 struct Paths<'a> {
     runs: &'a Topology,
-    felt: &'a BTreeMap<HostName, Felt>,
+    ends: HashMap<NodeId, Ends<'a>>,
     disturbed: Vec<(NodeId, IpAddr)>,
+    /// The worst that any session feels.
+    worst: Disruption,
+    /// Sessions that hosts with many peers send packets for an address into.
+    known: RefCell<HashMap<(NodeId, IpAddr), Option<Session>>>,
 }
 
 impl Paths<'_> {
     fn elsewhere(&self, node: NodeId) -> Option<Elsewhere> {
-        let mut found: Vec<(Disruption, NodeId)> = self.neighbours(node).collect();
-        if found.is_empty() {
-            // Those that it only reaches through others.
-            let far = self.disturbed.iter().filter(|(other, _)| *other != node);
-            found.extend(far.filter_map(|(_, addr)| self.on_the_way(node, *addr)));
+        let mut found: Vec<(Disruption, NodeId)> = Vec::new();
+        let mut near = BTreeSet::new();
+        for session in self.sessions(node) {
+            let there = self.node(session.1);
+            near.insert(there);
+            let (here, other) = (self.end(session), self.end((session.1, session.0)));
+            found.extend(
+                other.filter(|other| here.is_none_or(|here| *other > here)).zip(Some(there)),
+            );
         }
+        // Those that it only reaches through others.
+        let far =
+            self.disturbed.iter().filter(|(other, _)| *other != node && !near.contains(other));
+        found.extend(far.filter_map(|(_, addr)| self.on_the_way(node, *addr)));
         let how = found.iter().map(|(how, _)| *how).max()?;
         let hosts: BTreeSet<NodeId> =
             found.iter().filter(|(worst, _)| *worst == how).map(|(_, node)| *node).collect();
@@ -79,37 +149,53 @@ impl Paths<'_> {
         Some(Elsewhere { how, hosts: hosts.len() as u64, such_as })
     }
 
-    /// Sessions of a node that change at their other end.
-    fn neighbours(&self, node: NodeId) -> impl Iterator<Item = (Disruption, NodeId)> {
-        let own = self.runs.node(node).interfaces.iter();
-        let sessions =
-            own.flat_map(|id| self.runs.interface(*id).peers.iter().map(|peer| (*id, peer.remote)));
-        sessions.filter_map(|(own, remote)| {
-            Some((self.session(own, remote)?, self.runs.interface(remote).node))
-        })
+    fn node(&self, id: InterfaceId) -> NodeId {
+        self.runs.interface(id).node
     }
 
-    /// What the first session on the way to an address feels, of those that feel something.
+    fn sessions(&self, node: NodeId) -> impl Iterator<Item = Session> {
+        let own = self.runs.node(node).interfaces.iter();
+        own.flat_map(|id| self.runs.interface(*id).peers.iter().map(|peer| (*id, peer.remote)))
+    }
+
+    /// The worst that a session on the way to an address feels, where that is more than what the
+    /// changes of the sender itself do to the first one; of several the first.
     fn on_the_way(&self, from: NodeId, addr: IpAddr) -> Option<(Disruption, NodeId)> {
         let mut here = from;
+        let mut found: Option<(Disruption, NodeId)> = None;
+        let mut least = None;
         for _ in 0..MOST_HOPS {
-            let (own, remote) = self.next(here, addr)?;
-            let there = self.runs.interface(remote).node;
-            if let Some(how) = self.session(own, remote) {
-                return Some((how, there));
+            let Some(session) = self.next(here, addr) else { break };
+            let there = self.node(session.1);
+            let (near, far) = (self.end(session), self.end((session.1, session.0)));
+            let how = if here == from { far } else { near.max(far) };
+            if here == from {
+                least = near;
+            }
+            if let Some(how) = how.filter(|how| Some(*how) > least) {
+                found = Some((how, there));
+                least = Some(how);
+            }
+            if least == Some(self.worst) {
+                break;
             }
             let node = self.runs.node(there);
             let forwards = if addr.is_ipv4() { node.forwards.v4 } else { node.forwards.v6 };
             if !forwards || there == from {
-                return None;
+                break;
             }
             here = there;
         }
-        None
+        found
     }
 
     /// The session that a node sends packets for an address into.
-    fn next(&self, node: NodeId, addr: IpAddr) -> Option<(InterfaceId, InterfaceId)> {
+    fn next(&self, node: NodeId, addr: IpAddr) -> Option<Session> {
+        let own = self.runs.node(node).interfaces.iter();
+        let many = own.map(|id| self.runs.interface(*id).peers.len()).sum::<usize>() > MANY;
+        if many && let Some(known) = self.known.borrow().get(&(node, addr)) {
+            return *known;
+        }
         let own = self.runs.node(node).interfaces.iter();
         let peers =
             own.flat_map(|id| self.runs.interface(*id).peers.iter().map(|peer| (*id, peer)));
@@ -117,30 +203,17 @@ impl Paths<'_> {
             let nets = peer.allowed_ips.iter().filter(|net| net.contains(&addr));
             Some((nets.map(ipnet::IpNet::prefix_len).max()?, own, peer.remote))
         });
-        matching.max_by_key(|(length, ..)| *length).map(|(_, own, remote)| (own, remote))
+        let session = matching.max_by_key(|(length, ..)| *length).map(|(_, own, peer)| (own, peer));
+        if many {
+            self.known.borrow_mut().insert((node, addr), session);
+        }
+        session
     }
 
-    /// What a session feels of the changes at its two ends.
-    fn session(&self, a: InterfaceId, b: InterfaceId) -> Option<Disruption> {
-        [(a, b), (b, a)].into_iter().filter_map(|(own, other)| self.end(own, other)).max()
-    }
-
-    fn end(&self, own: InterfaceId, other: InterfaceId) -> Option<Disruption> {
-        let name = |id: InterfaceId| &self.runs.node(self.runs.interface(id).node).name;
-        let felt = self.felt.get(name(own))?;
+    /// What a session feels of the changes at its first end.
+    fn end(&self, (own, other): Session) -> Option<Disruption> {
         let interface = &self.runs.interface(own).name;
-        let of =
-            |peers: &[PeerRef]| peers.iter().any(|peer| peer.name.as_ref() == Some(name(other)));
-        let all = [
-            (felt.routes, Disruption::Routes),
-            (felt.renewals.contains(interface) || of(&felt.handshakes), Disruption::Handshake),
-            (of(&felt.ends), Disruption::Session),
-            (
-                felt.restarts.contains(interface) || felt.removals.contains(interface),
-                Disruption::Restart,
-            ),
-        ];
-        all.into_iter().filter(|(is, _)| *is).map(|(_, how)| how).max()
+        self.ends.get(&self.node(own))?.of(interface, self.node(other))
     }
 }
 

@@ -32,15 +32,25 @@ fn host(name: &str, feels: Felt) -> HostPlan {
 
 /// What `b` feels, who only writes a record, of what the others do.
 fn felt(text: &str, others: &[(&str, Felt)]) -> Option<(Disruption, u64, String)> {
+    felt_beside(Felt::default(), text, others)
+}
+
+/// What `b` feels of what the others do, beside what its own changes do.
+fn felt_beside(
+    own: Felt,
+    text: &str,
+    others: &[(&str, Felt)],
+) -> Option<(Disruption, u64, String)> {
+    let own_worst = own.worst();
     let parsed = crate::inventory::parse(PathBuf::from("fleet.yaml"), text.to_owned());
     let inventory = parsed.inventory.unwrap_or_else(|| panic!("{:#?}", parsed.findings));
     let runs = crate::topology::build(&inventory, &|_: &_, _: &_| -> Vec<IpAddr> { Vec::new() });
-    let mut hosts = vec![host("b", Felt::default())];
+    let mut hosts = vec![host("b", own)];
     hosts.extend(others.iter().map(|(name, felt)| host(name, felt.clone())));
     spread(&mut hosts, &runs);
-    assert!(hosts[1..].iter().all(|host| host.feels.elsewhere.is_none()));
     let felt = hosts[0].feels.elsewhere.clone();
-    assert_eq!(hosts[0].disruption, felt.as_ref().map_or(Disruption::None, |felt| felt.how));
+    let worst = felt.as_ref().map_or(Disruption::None, |felt| felt.how).max(own_worst);
+    assert_eq!(hosts[0].disruption, worst);
     felt.map(|felt| (felt.how, felt.hosts, felt.such_as.to_string()))
 }
 
@@ -62,7 +72,7 @@ fn what_happens_to_a_hub_is_felt_behind_it() {
         (vec![("a", restart.clone())], some(Disruption::Restart, "a")),
         (vec![("a", renewal)], some(Disruption::Handshake, "a")),
         (vec![("hub", with("a"))], some(Disruption::Handshake, "a")),
-        (vec![("hub", with("b")), ("a", restart)], some(Disruption::Handshake, "hub")),
+        (vec![("hub", with("b")), ("a", restart)], some(Disruption::Restart, "a")),
         (vec![("hub", ends("a"))], some(Disruption::Session, "a")),
         (vec![("hub", Felt { routes: true, ..Felt::default() })], some(Disruption::Routes, "hub")),
         (vec![("a", Felt::default())], None),
@@ -73,4 +83,32 @@ fn what_happens_to_a_hub_is_felt_behind_it() {
     let mesh = HUB.replace("{ hub: hub }", "mesh");
     assert_eq!(felt(&mesh, &[("hub", with("a"))]), None);
     assert_eq!(felt(&mesh, &[("hub", with("b"))]), some(Disruption::Handshake, "hub"));
+}
+
+#[test]
+fn a_host_with_changes_of_its_own_is_told_what_others_do_beyond_them() {
+    let wg0 = || vec!["wg0".parse().unwrap()];
+    let restart = || Felt { restarts: wg0(), ..Felt::default() };
+    let with = |name| Felt { handshakes: vec![peer(name)], ..Felt::default() };
+    let flows = || Felt { flows: 4, ..Felt::default() };
+    let some = |how, name: &str| Some((how, 1, name.to_owned()));
+    let renewal = || Felt { renewals: wg0(), ..Felt::default() };
+    for (own, others, expected) in [
+        (with("hub"), vec![("hub", restart())], some(Disruption::Restart, "hub")),
+        // Behind the hub, too.
+        (with("hub"), vec![("a", restart())], some(Disruption::Restart, "a")),
+        (flows(), vec![("hub", restart())], some(Disruption::Restart, "hub")),
+        // The same session, told by its own end.
+        (with("hub"), vec![("hub", with("b"))], None),
+        (renewal(), vec![("hub", renewal())], None),
+        (renewal(), vec![("a", renewal())], None),
+        (restart(), vec![("hub", restart())], None),
+        (restart(), vec![("a", with("hub"))], None),
+    ] {
+        assert_eq!(felt_beside(own.clone(), HUB, &others), expected, "{own:?} {others:?}");
+    }
+    // In a mesh the session with one host says nothing of that with another.
+    let mesh = HUB.replace("{ hub: hub }", "mesh");
+    let other = felt_beside(with("a"), &mesh, &[("hub", with("b"))]);
+    assert_eq!(other, some(Disruption::Handshake, "hub"));
 }
