@@ -151,7 +151,9 @@ impl RotateArgs {
             deadline: Duration::from_secs(self.deadline),
         };
         let runtime = runtime()?;
-        let begun = vault.begin_rotation(names, SystemClock.now())?;
+        let before = vault.index().clone();
+        let begun = vault.begin_rotation(names, &identities, SystemClock.now())?;
+        super::vault::tell_upgrade(global, &before, vault);
         if let Err(error) = runtime.block_on(before_anything(self.begin(turns, vault, names))) {
             // Nothing was touched: the keys that this run made are not needed.
             vault.cancel_rotation(&begun)?;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 
+use super::confirmed_tests::make_older;
 use super::store::{Disk, Store};
 use super::{
     Identities, Index, KeyState, Oddities, Recipient, Unattended, Vault, VaultError, identity,
@@ -119,7 +120,7 @@ type Operation = fn(&mut Vault, &Identities) -> Result<(), VaultError>;
 
 /// Runs `operation` on copies of the vault that `prepare` makes, dying at every step.
 fn survives(
-    prepare: impl FnOnce(&mut Vault),
+    prepare: impl FnOnce(&mut Vault, &Identities),
     operation: Operation,
     recipients_after: Option<&dyn Fn(&Path)>,
     steps: usize,
@@ -128,7 +129,7 @@ fn survives(
     let (recipient, identities) = identity(folder.path(), "identity");
     let master = folder.path().join("master");
     let mut vault = Vault::create(&master, &fleet(), &[recipient], now()).unwrap();
-    prepare(&mut vault);
+    prepare(&mut vault, &identities);
     if let Some(change) = recipients_after {
         change(&master);
     }
@@ -175,47 +176,48 @@ fn survives(
     assert_eq!(crashes, steps, "the number of write steps");
 }
 
-fn with_keys(vault: &mut Vault) {
-    vault.ensure_keys(&names(), now()).unwrap();
+fn with_keys(vault: &mut Vault, ids: &Identities) {
+    vault.ensure_keys(&names(), ids, now()).unwrap();
 }
 
-fn with_next(vault: &mut Vault) {
-    with_keys(vault);
-    vault.begin_rotation(&names(), now()).unwrap();
+fn with_next(vault: &mut Vault, ids: &Identities) {
+    with_keys(vault, ids);
+    vault.begin_rotation(&names(), ids, now()).unwrap();
 }
 
-fn with_retired(vault: &mut Vault) {
-    with_next(vault);
+fn with_retired(vault: &mut Vault, ids: &Identities) {
+    with_next(vault, ids);
     vault.promote(&names()).unwrap();
 }
 
 /// Makes the vault one of version 0.1.0, whose fingerprints were keyed by the PSK material.
-fn without_fingerprint(vault: &mut Vault) {
-    with_keys(vault);
+fn without_fingerprint(vault: &mut Vault, ids: &Identities) {
+    with_keys(vault, ids);
     vault.index.fingerprint = None;
     fs::remove_file(vault.folder().join("fingerprint.age")).unwrap();
     fs::write(vault.folder().join("index.json"), vault.index.to_bytes()).unwrap();
+    make_older(vault, ids);
     assert!(vault.index.to_bytes().starts_with(b"{\n  \"version\": 1,"));
 }
 
 // Three names: each key is written, the index is replaced, each key gets its own name.
 #[test]
 fn making_keys_survives_a_crash_at_every_step() {
-    survives(|_| {}, |vault, _| vault.ensure_keys(&names(), now()).map(drop), None, 7);
+    survives(|_, _| {}, |vault, ids| vault.ensure_keys(&names(), ids, now()).map(drop), None, 7);
 }
 
 #[test]
 fn importing_survives_a_crash_at_every_step() {
-    let import: Operation = |vault, _| {
+    let import: Operation = |vault, ids| {
         let key = PrivateKey::from_random([9; 32].into());
-        vault.import(&names()[0], &key, now()).map(drop)
+        vault.import(&names()[0], &key, ids, now()).map(drop)
     };
-    survives(|_| {}, import, None, 3);
+    survives(|_, _| {}, import, None, 3);
 }
 
 #[test]
 fn rotating_survives_a_crash_at_every_step() {
-    survives(with_keys, |vault, _| vault.begin_rotation(&names(), now()).map(drop), None, 7);
+    survives(with_keys, |vault, ids| vault.begin_rotation(&names(), ids, now()).map(drop), None, 7);
     survives(with_next, |vault, _| vault.promote(&names()).map(drop), None, 1);
     survives(with_retired, |vault, _| vault.retire(&names()).map(drop), None, 7);
     survives(with_next, |vault, _| vault.cancel_rotation(&names()).map(drop), None, 7);
@@ -241,7 +243,7 @@ fn an_old_vault_gets_its_fingerprint_secret_and_survives_a_crash_at_every_step()
     let (recipient, identities) = identity(folder.path(), "identity");
     let mut vault =
         Vault::create(&folder.path().join("vault"), &fleet(), &[recipient], now()).unwrap();
-    without_fingerprint(&mut vault);
+    without_fingerprint(&mut vault, &identities);
     let a = &names()[0];
     let key = |vault: &Vault| {
         let unlocked = vault.unlock(&identities);
@@ -257,23 +259,28 @@ fn an_old_vault_gets_its_fingerprint_secret_and_survives_a_crash_at_every_step()
         old,
         "what writes nothing adds nothing"
     );
-    vault.ensure_keys([a], now()).unwrap();
+    vault.ensure_keys([a], &identities, now()).unwrap();
     let vault = Vault::open(vault.folder()).unwrap();
     let (new, new_id) = key(&vault);
     assert!(new != old && new_id != old_id && new_id == vault.index().fingerprint().unwrap().check);
     assert!(vault.unlock(&identities).verify().is_empty());
 
-    // The secret, the index, the secret's own name; and what each command does besides.
-    survives(without_fingerprint, |vault, _| vault.ensure_keys(&names(), now()).map(drop), None, 3);
-    let rotate: Operation = |vault, _| vault.begin_rotation(&names(), now()).map(drop);
-    survives(without_fingerprint, rotate, None, 9);
+    // Who is confirmed, the secret, the index, the secret's own name; and what each command does besides.
+    survives(
+        without_fingerprint,
+        |vault, ids| vault.ensure_keys(&names(), ids, now()).map(drop),
+        None,
+        4,
+    );
+    let rotate: Operation = |vault, ids| vault.begin_rotation(&names(), ids, now()).map(drop);
+    survives(without_fingerprint, rotate, None, 10);
     let rekey: Operation = |vault, mine| vault.rekey(mine, now()).map(drop);
     survives(without_fingerprint, rekey, None, 7);
-    let import: Operation = |vault, _| {
+    let import: Operation = |vault, ids| {
         let key = PrivateKey::from_random([9; 32].into());
-        vault.import(&"d".parse().unwrap(), &key, now()).map(drop)
+        vault.import(&"d".parse().unwrap(), &key, ids, now()).map(drop)
     };
-    survives(without_fingerprint, import, None, 5);
+    survives(without_fingerprint, import, None, 6);
 }
 
 #[test]
@@ -313,13 +320,13 @@ fn making_a_vault_survives_a_crash_at_every_step() {
 #[test]
 fn the_second_of_two_runs_is_told_to_wait() {
     let folder = tempfile::tempdir().unwrap();
-    let (recipient, _) = identity(folder.path(), "identity");
+    let (recipient, ids) = identity(folder.path(), "identity");
     let path = folder.path().join("vault");
     let mut vault = Vault::create(&path, &fleet(), &[recipient], now()).unwrap();
     let lock = super::Lock::take(&path).unwrap();
-    let error = vault.ensure_keys(&names(), now()).unwrap_err();
+    let error = vault.ensure_keys(&names(), &ids, now()).unwrap_err();
     assert!(matches!(error, VaultError::Locked { .. }), "{error}");
     drop(lock);
-    assert_eq!(vault.ensure_keys(&names(), now()).unwrap().len(), 3);
-    assert!(vault.ensure_keys(&names(), now()).unwrap().is_empty());
+    assert_eq!(vault.ensure_keys(&names(), &ids, now()).unwrap().len(), 3);
+    assert!(vault.ensure_keys(&names(), &ids, now()).unwrap().is_empty());
 }

@@ -106,6 +106,33 @@ pub enum VaultError {
         /// The recipients, with what the file says of them.
         added: Vec<String>,
     },
+    /// The lists that anyone can write name somebody whom no rekey has confirmed.
+    #[error(
+        "{path} and recipients.txt name recipients that no `wgfleet vault rekey` has confirmed; nothing \
+         was encrypted{}\n  somebody changed both by hand, or a merge took the older side of a rekey: \
+         find the commit with `git log -p -- vault/index.json` and revert it, or run `wgfleet vault \
+         rekey`, which shows the difference and asks",
+        lines(.difference)
+    )]
+    RecipientsForged {
+        /// The index file.
+        path: PathBuf,
+        /// Whom they add (`+`) and leave out (`-`).
+        difference: Vec<String>,
+    },
+    /// The file that says who was confirmed was exchanged for an older one.
+    #[error(
+        "{path} does not say which recipients were confirmed, although {made} was made in a vault that \
+         did; nothing was encrypted: an older file was put in its place, so that everybody in \
+         recipients.txt would be taken for confirmed; restore the newest one (`git log -- {path}`), or \
+         run `wgfleet vault rekey`, which shows all recipients and asks"
+    )]
+    ConfirmationLost {
+        /// The file of the first epoch.
+        path: PathBuf,
+        /// A file that is newer.
+        made: PathBuf,
+    },
     /// The recipients file is no longer the one that was shown.
     #[error("{path} was changed meanwhile; nothing was encrypted: run the command again")]
     RecipientsMoved {
@@ -346,6 +373,13 @@ fn list(lines: &[String]) -> String {
 fn would_read(added: &[String]) -> String {
     added.iter().fold(String::new(), |mut text, one| {
         let _ = write!(text, "\n  + {one} would be able to read these keys");
+        text
+    })
+}
+
+fn lines(lines: &[String]) -> String {
+    lines.iter().fold(String::new(), |mut text, line| {
+        let _ = write!(text, "\n  {line}");
         text
     })
 }

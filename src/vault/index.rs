@@ -292,6 +292,11 @@ impl Index {
         self.epochs.last_key_value().map(|(epoch, _)| *epoch)
     }
 
+    /// The oldest epoch of PSK material.
+    pub(super) fn first_epoch(&self) -> Option<u32> {
+        self.epochs.first_key_value().map(|(epoch, _)| *epoch)
+    }
+
     /// All epochs of PSK material, oldest first.
     #[must_use]
     pub fn epochs(&self) -> &BTreeMap<u32, PskEpoch> {

@@ -11,10 +11,11 @@ use zeroize::Zeroizing;
 
 use super::age_file::SealProblem;
 use super::index::whole_seconds;
+use super::recipients::{Confirmed, RecipientChange};
 use super::secret::FingerprintSecret;
 use super::{
-    FingerprintEntry, Generation, Identities, KeyState, Layout, PskEpoch, Vault, VaultError,
-    age_file, derive, pending, recipients, secret,
+    FingerprintEntry, Generation, Identities, KeyState, Layout, PskEpoch, Unlocked, Vault,
+    VaultError, age_file, derive, pending, recipients, secret,
 };
 use crate::model::{HostName, PresharedKey, PrivateKey};
 use crate::sys::{FileError, Mode};
@@ -27,36 +28,38 @@ fn random() -> Result<Zeroizing<[u8; 32]>, VaultError> {
 }
 
 impl Vault {
-    /// Makes a key for every name that has none, and says for which. Needs no identity.
+    /// Makes a key for every name that has none, and says for which. The identities open what says who
+    /// was confirmed, where there is something to make.
     ///
     /// # Errors
     /// [`VaultError`]; no key that was there is touched, and the index names only whole files.
     pub fn ensure_keys<'a>(
         &mut self,
         names: impl IntoIterator<Item = &'a HostName>,
+        identities: &Identities,
         now: Timestamp,
     ) -> Result<Vec<HostName>, VaultError> {
         let names: BTreeSet<&HostName> = names.into_iter().collect();
         self.change(|vault| {
-            vault.ensure_fingerprint(now)?;
             let missing: Vec<HostName> = names
                 .into_iter()
                 .filter(|name| vault.index.current(name).is_none())
                 .cloned()
                 .collect();
-            vault.make_keys(&missing, KeyState::Current, now)?;
+            vault.make_keys(&missing, KeyState::Current, identities, now)?;
             Ok(missing)
         })
     }
 
     /// Makes a next key for every name that has none under way, and says for which; the current
-    /// keys stay. Needs no identity.
+    /// keys stay. The identities are used as in [`Self::ensure_keys`].
     ///
     /// # Errors
     /// [`VaultError::NoKey`] for a name without a current key, or what writing failed of.
     pub fn begin_rotation<'a>(
         &mut self,
         names: impl IntoIterator<Item = &'a HostName>,
+        identities: &Identities,
         now: Timestamp,
     ) -> Result<Vec<HostName>, VaultError> {
         let names: BTreeSet<&HostName> = names.into_iter().collect();
@@ -64,13 +67,12 @@ impl Vault {
             if let Some(name) = names.iter().find(|name| vault.index.current(name).is_none()) {
                 return Err(VaultError::NoKey { name: (*name).clone() });
             }
-            vault.ensure_fingerprint(now)?;
             let missing: Vec<HostName> = names
                 .into_iter()
                 .filter(|name| vault.index.next(name).is_none())
                 .cloned()
                 .collect();
-            vault.make_keys(&missing, KeyState::Next, now)?;
+            vault.make_keys(&missing, KeyState::Next, identities, now)?;
             Ok(missing)
         })
     }
@@ -128,8 +130,8 @@ impl Vault {
         self.drop_keys(names, KeyState::Next)
     }
 
-    /// Takes over the key that a host already has; says whether the vault did not have it yet.
-    /// Needs no identity.
+    /// Takes over the key that a host already has; says whether the vault did not have it yet. The
+    /// identities are used as in [`Self::ensure_keys`].
     ///
     /// # Errors
     /// [`VaultError::HasKey`] where the host has another, [`VaultError::KeyTaken`] where another
@@ -138,6 +140,7 @@ impl Vault {
         &mut self,
         name: &HostName,
         key: &PrivateKey,
+        identities: &Identities,
         now: Timestamp,
     ) -> Result<bool, VaultError> {
         let public_key = key.public();
@@ -152,8 +155,9 @@ impl Vault {
             if vault.index.current(name).is_some() {
                 return Err(VaultError::HasKey { name: name.clone() });
             }
-            vault.ensure_fingerprint(now)?;
-            let (path, sealed) = vault.seal_key(name, key)?;
+            let confirmed = vault.confirmed(identities)?;
+            vault.ensure_fingerprint(&confirmed, now)?;
+            let (path, sealed) = vault.seal_key(&confirmed, name, key)?;
             if super::exists(&path)? {
                 // A file of that name without an entry, from another branch, should hold this very
                 // key of this very host; it cannot be read here, so it is written again.
@@ -169,7 +173,7 @@ impl Vault {
     }
 
     /// Encrypts every file again, to the recipients of `recipients.txt`, and so confirms those whom
-    /// [`Vault::recipient_change`] adds; says how many. Every file
+    /// [`Vault::change_to_confirm`] adds; says how many. Every file
     /// is decrypted and checked before the first is replaced, and each is replaced as a whole: an
     /// interrupted rekey leaves a vault that opens, and is run again.
     ///
@@ -187,24 +191,39 @@ impl Vault {
             if !identities.may_open(&vault.recipients) {
                 return Err(VaultError::LockedOut { tried: identities.names() });
             }
-            let plain = vault.unlock(identities).plaintexts()?;
-            vault.index.recipients = recipients::texts(&vault.recipients);
-            plain.par_iter().try_for_each(|(path, plain)| {
-                let sealed = vault.seal(path, plain)?;
+            // This is what confirms: whoever runs it has seen them.
+            let confirmed = Confirmed::of(&vault.recipients);
+            let texts = recipients::texts(&vault.recipients);
+            let plain = vault.unlock(identities).plaintexts(&texts)?;
+            vault.index.recipients = texts;
+            let write = |(path, plain): &(PathBuf, Zeroizing<String>)| {
+                let sealed = vault.seal(&confirmed, path, plain.as_bytes())?;
                 vault.store.replace(path, &sealed, Mode::Private).map_err(VaultError::from)
-            })?;
+            };
+            // First what says who is confirmed: nothing else that is newer lies beside an older one.
+            let first = vault.index.first_epoch().map(|epoch| Layout(&vault.folder).epoch(epoch));
+            let (first, others): (Vec<_>, Vec<_>) =
+                plain.iter().partition(|(path, _)| Some(path) == first.as_ref());
+            first.into_iter().try_for_each(write)?;
+            others.into_par_iter().try_for_each(write)?;
             // Only now: until the index names it, its file has no name of its own.
-            vault.ensure_fingerprint(now)?;
+            vault.ensure_fingerprint(&confirmed, now)?;
             Ok(plain.len())
         })
     }
 
     /// Makes the PSK material of epoch 1, for a vault that has none.
-    pub(super) fn make_first_epoch(&mut self, now: Timestamp) -> Result<(), VaultError> {
+    pub(super) fn make_first_epoch(
+        &mut self,
+        confirmed: &Confirmed,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
         let epoch = 1;
         let path = Layout(&self.folder).epoch(epoch);
         let master = PresharedKey::from_bytes(random()?);
-        let sealed = self.seal(&path, secret::encode_psk(epoch, &master).as_bytes())?;
+        let texts = recipients::texts(confirmed.recipients());
+        let plain = secret::encode_psk(epoch, &master, &texts);
+        let sealed = self.seal(confirmed, &path, plain.as_bytes())?;
         self.store.create(&pending(&path), &sealed, Mode::Private)?;
         let check = derive::check(master.expose());
         let made = PskEpoch { created: whole_seconds(now), check, mac: None };
@@ -212,9 +231,63 @@ impl Vault {
         Ok(())
     }
 
+    /// Whom to encrypt to: the recipients of `recipients.txt`, where the vault's own secrets say that
+    /// a rekey has confirmed each of them. A vault of a version that did not say takes those whom its
+    /// index names for confirmed, once.
+    fn confirmed(&mut self, identities: &Identities) -> Result<Confirmed, VaultError> {
+        self.refuse_unconfirmed()?;
+        let recipients = Confirmed::of(&self.recipients);
+        let unlocked = self.unlock(identities);
+        let Some(confirmed) = unlocked.confirmed()? else {
+            if let Some(made) = unlocked.made_since_confirmed()? {
+                return Err(unlocked.stripped(made));
+            }
+            self.take_as_confirmed(&recipients, &unlocked)?;
+            return Ok(recipients);
+        };
+        let change = RecipientChange::between(&confirmed, &self.recipients);
+        if !change.added.is_empty() {
+            let (path, difference) = (Layout(&self.folder).index(), change.lines());
+            return Err(VaultError::RecipientsForged { path, difference });
+        }
+        Ok(recipients)
+    }
+
+    /// Refuses recipients whom not even the index names. Needs no identity: what encrypts asks for one
+    /// only afterwards.
+    ///
+    /// # Errors
+    /// [`VaultError::Unconfirmed`].
+    pub fn refuse_unconfirmed(&self) -> Result<(), VaultError> {
+        let added = self.recipient_change().added;
+        if added.is_empty() {
+            return Ok(());
+        }
+        let path = Layout(&self.folder).recipients();
+        let added = added.iter().map(recipients::described).collect();
+        Err(VaultError::Unconfirmed { path, added })
+    }
+
+    /// Writes into the vault who is confirmed.
+    fn take_as_confirmed(
+        &mut self,
+        recipients: &Confirmed,
+        unlocked: &Unlocked,
+    ) -> Result<(), VaultError> {
+        let texts = recipients::texts(recipients.recipients());
+        let (path, plain) = unlocked.confirming(&texts)?;
+        let sealed = self.seal(recipients, &path, plain.as_bytes())?;
+        self.store.replace(&path, &sealed, Mode::Private)?;
+        self.newly_confirmed = true;
+        Ok(())
+    }
+
     /// Makes the fingerprint secret where the vault has none, as one of version 0.1.0 has not.
-    /// Needs no identity.
-    pub(super) fn ensure_fingerprint(&mut self, now: Timestamp) -> Result<(), VaultError> {
+    pub(super) fn ensure_fingerprint(
+        &mut self,
+        confirmed: &Confirmed,
+        now: Timestamp,
+    ) -> Result<(), VaultError> {
         if self.index.fingerprint.is_some() {
             return Ok(());
         }
@@ -224,7 +297,7 @@ impl Vault {
         }
         let secret = FingerprintSecret::from_bytes(random()?);
         let plain = secret::encode_fingerprint(&self.index.fleet, &secret);
-        let sealed = self.seal(&path, plain.as_bytes())?;
+        let sealed = self.seal(confirmed, &path, plain.as_bytes())?;
         self.store.create(&pending(&path), &sealed, Mode::Private)?;
         let check = derive::check(secret.expose());
         self.index.fingerprint = Some(FingerprintEntry { created: whole_seconds(now), check });
@@ -235,13 +308,19 @@ impl Vault {
         &mut self,
         names: &[HostName],
         state: KeyState,
+        identities: &Identities,
         now: Timestamp,
     ) -> Result<(), VaultError> {
+        if names.is_empty() && self.index.fingerprint.is_some() {
+            return Ok(());
+        }
+        let confirmed = self.confirmed(identities)?;
+        self.ensure_fingerprint(&confirmed, now)?;
         let made: Vec<Generation> = names
             .par_iter()
             .map(|name| {
                 let key = PrivateKey::from_random(random()?);
-                self.write_key(name, &key)?;
+                self.write_key(&confirmed, name, &key)?;
                 Ok(Generation { public_key: key.public(), created: whole_seconds(now), state })
             })
             .collect::<Result<_, VaultError>>()?;
@@ -251,19 +330,25 @@ impl Vault {
         Ok(())
     }
 
-    fn write_key(&self, name: &HostName, key: &PrivateKey) -> Result<(), VaultError> {
-        let (path, sealed) = self.seal_key(name, key)?;
+    fn write_key(
+        &self,
+        confirmed: &Confirmed,
+        name: &HostName,
+        key: &PrivateKey,
+    ) -> Result<(), VaultError> {
+        let (path, sealed) = self.seal_key(confirmed, name, key)?;
         Ok(self.store.create(&pending(&path), &sealed, Mode::Private)?)
     }
 
     fn seal_key(
         &self,
+        confirmed: &Confirmed,
         name: &HostName,
         key: &PrivateKey,
     ) -> Result<(PathBuf, Vec<u8>), VaultError> {
         let path = Layout(&self.folder).key(name, &key.public());
         let plain = secret::encode_key(name, key);
-        let sealed = self.seal(&path, plain.as_bytes())?;
+        let sealed = self.seal(confirmed, &path, plain.as_bytes())?;
         Ok((path, sealed))
     }
 
@@ -296,16 +381,16 @@ impl Vault {
         })
     }
 
-    /// Encrypts to the recipients. The only place that does: nothing is ever encrypted to somebody
-    /// whom no rekey has confirmed, and no plugin that only such a recipient names is ever run.
-    fn seal(&self, path: &Path, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
-        let added = self.recipient_change().added;
-        if !added.is_empty() {
-            let path = Layout(&self.folder).recipients();
-            let added = added.iter().map(recipients::described).collect();
-            return Err(VaultError::Unconfirmed { path, added });
-        }
-        age_file::seal(&self.recipients, plain, &self.prompts).map_err(|problem| match problem {
+    /// Encrypts to recipients. The only place that does: nothing is ever encrypted to somebody whom no
+    /// rekey has confirmed, and no plugin that only such a recipient names is ever run.
+    fn seal(
+        &self,
+        confirmed: &Confirmed,
+        path: &Path,
+        plain: &[u8],
+    ) -> Result<Vec<u8>, VaultError> {
+        let sealed = age_file::seal(confirmed.recipients(), plain, &self.prompts);
+        sealed.map_err(|problem| match problem {
             SealProblem::Plugin { program, fault } => {
                 VaultError::Plugin { path: path.to_owned(), program, fault }
             }

@@ -8,12 +8,12 @@
 //! vault/fingerprint.age                    the secret that keys the fingerprints in plans
 //! ```
 //!
-//! A file of `keys` or `psk` is written once and never over another: adding a key needs the
-//! recipients only, no identity. Whatever changes together changes in the index, whose replacement
+//! A file of `keys` or `psk` is written once and never over another. Adding a key reads one secret,
+//! that of the first epoch, which says to whom the vault may be encrypted. Whatever changes together changes in the index, whose replacement
 //! is atomic: new files are first written under a pending name, then the index names them, then
 //! they get their own name. A crash leaves the old index or the new one; pending files are read
 //! where the index names them, and the next run renames or removes them. Only [`Vault::rekey`]
-//! replaces files, by the same contents for other recipients. `docs/vault.md` has the formats.
+//! replaces files, by the same secrets for other recipients. `docs/vault.md` has the formats.
 
 mod age_file;
 mod derive;
@@ -27,6 +27,8 @@ mod secrets;
 mod store;
 mod unlocked;
 
+#[cfg(test)]
+mod confirmed_tests;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
@@ -51,6 +53,7 @@ use jiff::Timestamp;
 
 use crate::model::{FleetName, HostName, PublicKey};
 use crate::sys::{ConfinedError, Confinement, FileError, Mode};
+use recipients::Confirmed;
 use store::{Disk, Store};
 
 /// The most bytes the index may have: a million keys need less.
@@ -67,6 +70,7 @@ pub struct Vault {
     store: Arc<dyn Store>,
     /// How plugins that encrypt reach the user.
     prompts: Arc<dyn PluginPrompts>,
+    newly_confirmed: bool,
 }
 
 /// What does not fit between the index and the files.
@@ -231,11 +235,18 @@ impl Vault {
             return Err(VaultError::Strangers { path, strangers });
         }
         let index = Index::new(fleet.clone(), recipients::texts(&recipients));
-        let mut vault = Self { folder: folder.to_owned(), index, recipients, store, prompts };
+        // Whoever makes the vault has named each of them.
+        let confirmed = Confirmed::of(&recipients);
+        let folder = folder.to_owned();
+        let mut vault = Self { folder, index, recipients, store, prompts, newly_confirmed: false };
         vault.settle()?;
-        vault.make_first_epoch(now)?;
-        vault.ensure_fingerprint(now)?;
-        vault.store.create(&layout.index(), &vault.index.to_bytes(), Mode::Public)?;
+        vault.make_first_epoch(&confirmed, now)?;
+        vault.ensure_fingerprint(&confirmed, now)?;
+        vault.store.create(
+            &Layout(&vault.folder).index(),
+            &vault.index.to_bytes(),
+            Mode::Public,
+        )?;
         vault.settle_if_possible();
         Ok(vault)
     }
@@ -261,7 +272,8 @@ impl Vault {
         let index = read_index(folder)?;
         let recipients = read_recipients(folder)?;
         let prompts = Arc::new(Unattended);
-        Ok(Self { folder: folder.to_owned(), index, recipients, store, prompts })
+        let folder = folder.to_owned();
+        Ok(Self { folder, index, recipients, store, prompts, newly_confirmed: false })
     }
 
     /// Lets age plugins that encrypt ask somebody.
@@ -288,10 +300,36 @@ impl Vault {
         &self.recipients
     }
 
-    /// What a rekey would change about who can open the vault.
+    /// What a rekey would change about who can open the vault, as far as the index says who can. Anyone
+    /// can write that: [`Self::change_to_confirm`] asks the vault's own secrets.
     #[must_use]
     pub fn recipient_change(&self) -> RecipientChange {
         RecipientChange::between(&self.index.recipients, &self.recipients)
+    }
+
+    /// What a rekey would change: whom of `recipients.txt` no rekey has confirmed, and who is there no
+    /// more. Where the vault does not say who was confirmed, nobody was.
+    ///
+    /// # Errors
+    /// Why the file of the first epoch does not open; [`VaultError::NoEpoch`].
+    pub fn change_to_confirm(
+        &self,
+        identities: &Identities,
+    ) -> Result<RecipientChange, VaultError> {
+        Ok(match self.unlock(identities).confirmed()? {
+            Some(confirmed) => RecipientChange::between(&confirmed, &self.recipients),
+            None => RecipientChange {
+                added: self.recipients.clone(),
+                removed: self.recipient_change().removed,
+            },
+        })
+    }
+
+    /// Whether this run took the recipients of a vault that did not say who was confirmed, as vaults of
+    /// version 0.1.0 do not, for confirmed.
+    #[must_use]
+    pub fn newly_confirmed(&self) -> bool {
+        self.newly_confirmed
     }
 
     /// Whether `recipients.txt` was changed since the last rekey.

@@ -97,6 +97,21 @@ pub(super) fn described(recipient: &Recipient) -> String {
     format!("{recipient}{name}{runs}")
 }
 
+/// Who may be encrypted to. Only [`super::Vault`] makes one: of a vault that it creates, of what a
+/// rekey is to confirm, or of recipients whom the vault's own secrets name as confirmed.
+#[derive(Debug)]
+pub(super) struct Confirmed(Vec<Recipient>);
+
+impl Confirmed {
+    pub(super) fn of(recipients: &[Recipient]) -> Self {
+        Self(recipients.to_vec())
+    }
+
+    pub(super) fn recipients(&self) -> &[Recipient] {
+        &self.0
+    }
+}
+
 /// The bytes of a new recipients file.
 pub(super) fn render(recipients: &[Recipient]) -> Vec<u8> {
     let mut text = HEADER.to_owned();

@@ -1,10 +1,14 @@
 //! The plaintexts of the vault's files: a few lines that name what they belong to.
 //!
 //! ```text
-//! wgfleet-key 1          wgfleet-psk 1          wgfleet-fingerprint 1
+//! wgfleet-key 2          wgfleet-psk 2          wgfleet-fingerprint 2
 //! host paris-gw          epoch 1                fleet acme
 //! private 6Gx…=          master 9fb…=           secret c0D…=
+//!                        recipient age1…
 //! ```
+//!
+//! The file of the first epoch ends with the recipients that were confirmed. Version 1 is the same
+//! without them: whatever has version 2 was made in a vault that has them.
 
 use std::fmt;
 use std::path::Path;
@@ -15,9 +19,14 @@ use super::error::VaultError;
 use crate::model::{FleetName, HostName, PresharedKey, PrivateKey, PublicKey};
 
 /// The newest version of each format.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The version of vaults that do not say who was confirmed.
+const UNCONFIRMED: u32 = 1;
 
-/// The longest plaintext that is written; the buffers never grow and so leave no copies.
+const PSK: &str = "wgfleet-psk";
+const RECIPIENT: &str = "recipient";
+
+/// The longest plaintext without recipients; the buffers never grow and so leave no copies.
 const CAPACITY: usize = 256;
 
 /// The secret that the keys of all fingerprints are derived from. It never prints itself and is
@@ -40,9 +49,9 @@ impl fmt::Debug for FingerprintSecret {
     }
 }
 
-fn three_lines(lines: [(&str, &str); 3]) -> Zeroizing<String> {
+fn lines(kind: &str, owner: (&str, &str), secret: (&str, &str)) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(CAPACITY));
-    for (word, value) in lines {
+    for (word, value) in [(kind, VERSION.to_string().as_str()), owner, secret] {
         text.push_str(word);
         text.push(' ');
         text.push_str(value);
@@ -54,13 +63,27 @@ fn three_lines(lines: [(&str, &str); 3]) -> Zeroizing<String> {
 /// The plaintext of a host's key.
 pub(super) fn encode_key(name: &HostName, key: &PrivateKey) -> Zeroizing<String> {
     let private = key.expose_base64();
-    three_lines([("wgfleet-key", "1"), ("host", name.as_str()), ("private", &private)])
+    lines("wgfleet-key", ("host", name.as_str()), ("private", &private))
 }
 
-/// The plaintext of an epoch's PSK material.
-pub(super) fn encode_psk(epoch: u32, master: &PresharedKey) -> Zeroizing<String> {
+/// The plaintext of an epoch's PSK material. `recipients`: those that were confirmed, for the first
+/// epoch; none for the others.
+pub(super) fn encode_psk(
+    epoch: u32,
+    master: &PresharedKey,
+    recipients: &[String],
+) -> Zeroizing<String> {
     let secret = master.expose_base64();
-    three_lines([("wgfleet-psk", "1"), ("epoch", &epoch.to_string()), ("master", &secret)])
+    let head = lines(PSK, ("epoch", &epoch.to_string()), ("master", &secret));
+    let more: usize = recipients.iter().map(|one| RECIPIENT.len() + one.len() + 2).sum();
+    let mut text = Zeroizing::new(String::with_capacity(head.len() + more));
+    text.push_str(&head);
+    for recipient in recipients {
+        for part in [RECIPIENT, " ", recipient, "\n"] {
+            text.push_str(part);
+        }
+    }
+    text
 }
 
 /// The plaintext of a fleet's fingerprint secret.
@@ -69,22 +92,26 @@ pub(super) fn encode_fingerprint(
     secret: &FingerprintSecret,
 ) -> Zeroizing<String> {
     let text = secret.0.expose_base64();
-    three_lines([("wgfleet-fingerprint", "1"), ("fleet", fleet.as_str()), ("secret", &text)])
+    lines("wgfleet-fingerprint", ("fleet", fleet.as_str()), ("secret", &text))
 }
 
-/// Splits a plaintext into its three values and checks kind and version.
-fn fields<'a>(
-    path: &Path,
-    plain: &'a [u8],
-    words: [&str; 3],
-) -> Result<(&'a str, &'a str), VaultError> {
+/// The values of a plaintext.
+struct Fields<'a> {
+    version: u32,
+    owner: &'a str,
+    secret: &'a str,
+    recipients: Vec<&'a str>,
+}
+
+/// Splits a plaintext into its values and checks kind and version.
+fn fields<'a>(path: &Path, plain: &'a [u8], words: [&str; 3]) -> Result<Fields<'a>, VaultError> {
     let damaged = |why| VaultError::Damaged { path: path.to_owned(), why };
     let text = std::str::from_utf8(plain).map_err(|_| damaged("its plaintext is no text"))?;
     let mut lines = text.lines();
     let mut value = |word: &str| lines.next()?.strip_prefix(word)?.strip_prefix(' ');
     let version = value(words[0]).ok_or_else(|| damaged("its plaintext is of another kind"))?;
-    match version.parse::<u32>() {
-        Ok(VERSION) => {}
+    let version = match version.parse::<u32>() {
+        Ok(known @ UNCONFIRMED..=VERSION) => known,
         Ok(newer) if newer > VERSION => {
             return Err(VaultError::Newer {
                 path: path.to_owned(),
@@ -93,13 +120,24 @@ fn fields<'a>(
             });
         }
         _ => return Err(damaged("its plaintext has no version")),
-    }
+    };
     let owner = value(words[1]).ok_or_else(|| damaged("its plaintext names nobody"))?;
     let secret = value(words[2]).ok_or_else(|| damaged("its plaintext holds no secret"))?;
-    if lines.next().is_some() {
-        return Err(damaged("its plaintext has lines too many"));
+    let mut recipients = Vec::new();
+    for line in lines {
+        let recipient = line.strip_prefix(RECIPIENT).and_then(|rest| rest.strip_prefix(' '));
+        match recipient.filter(|_| version > UNCONFIRMED && words[0] == PSK) {
+            Some(recipient) => recipients.push(recipient),
+            None => return Err(damaged("its plaintext has lines too many")),
+        }
     }
-    Ok((owner, secret))
+    Ok(Fields { version, owner, secret, recipients })
+}
+
+/// Whether a plaintext, which was decoded before, was made in a vault that says who was confirmed.
+pub(super) fn of_confirmed(plain: &[u8]) -> bool {
+    let line = plain.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    line.ends_with(b" 2")
 }
 
 /// Reads the plaintext of a host's key and checks whose it is.
@@ -109,7 +147,7 @@ pub(super) fn decode_key(
     name: &HostName,
     public: &PublicKey,
 ) -> Result<PrivateKey, VaultError> {
-    let (owner, secret) = fields(path, plain, ["wgfleet-key", "host", "private"])?;
+    let Fields { owner, secret, .. } = fields(path, plain, ["wgfleet-key", "host", "private"])?;
     if owner != name.as_str() {
         // Only a real name is shown: whatever else is there may be anything.
         let found = owner.parse::<HostName>().map_or_else(|_| "another".to_owned(), String::from);
@@ -129,20 +167,28 @@ pub(super) fn decode_key(
     Ok(key)
 }
 
+/// PSK material, as its file has it.
+pub(super) struct Epoch {
+    pub(super) master: PresharedKey,
+    /// The recipients that were confirmed, in the file of the first epoch; none where its vault is of
+    /// a version that did not say.
+    pub(super) recipients: Option<Vec<String>>,
+}
+
 /// Reads the plaintext of an epoch's PSK material.
-pub(super) fn decode_psk(
-    path: &Path,
-    plain: &[u8],
-    epoch: u32,
-) -> Result<PresharedKey, VaultError> {
-    let (owner, secret) = fields(path, plain, ["wgfleet-psk", "epoch", "master"])?;
+pub(super) fn decode_psk(path: &Path, plain: &[u8], epoch: u32) -> Result<Epoch, VaultError> {
+    let Fields { version, owner, secret, recipients } =
+        fields(path, plain, [PSK, "epoch", "master"])?;
     if owner.parse() != Ok(epoch) {
         return Err(VaultError::Mismatch { path: path.to_owned(), what: "epoch" });
     }
-    PresharedKey::parse(secret).map_err(|_| VaultError::Damaged {
+    let master = PresharedKey::parse(secret).map_err(|_| VaultError::Damaged {
         path: path.to_owned(),
         why: "its plaintext holds no secret",
-    })
+    })?;
+    let recipients =
+        (version > UNCONFIRMED).then(|| recipients.into_iter().map(ToOwned::to_owned).collect());
+    Ok(Epoch { master, recipients })
 }
 
 /// Reads the plaintext of a fleet's fingerprint secret and checks whose it is.
@@ -151,7 +197,8 @@ pub(super) fn decode_fingerprint(
     plain: &[u8],
     fleet: &FleetName,
 ) -> Result<FingerprintSecret, VaultError> {
-    let (owner, secret) = fields(path, plain, ["wgfleet-fingerprint", "fleet", "secret"])?;
+    let Fields { owner, secret, .. } =
+        fields(path, plain, ["wgfleet-fingerprint", "fleet", "secret"])?;
     if owner != fleet.as_str() {
         return Err(VaultError::Mismatch { path: path.to_owned(), what: "fleet" });
     }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::age_file::{self, OpenProblem};
-use super::secret::FingerprintSecret;
+use super::secret::{Epoch, FingerprintSecret};
 use super::{Identities, Index, Layout, PskEpoch, VaultError, derive, pending, read, secret};
 use crate::model::{FingerprintKey, HostName, PresharedKey, PrivateKey, PublicKey};
 use crate::sys::{ConfinedError, FileError};
@@ -19,7 +19,7 @@ use crate::sys::{ConfinedError, FileError};
 const FILE_LIMIT: u64 = 1 << 20;
 
 /// A file with what it holds, zeroed on drop.
-type Plaintext = (PathBuf, Zeroizing<Vec<u8>>);
+type Plaintext = (PathBuf, Zeroizing<String>);
 
 /// A vault's index together with identities that open its files, one file at a time.
 ///
@@ -30,7 +30,7 @@ pub struct Unlocked {
     recipients: Vec<String>,
     identities: Identities,
     /// A thousand-host mesh asks half a million times for the same master.
-    masters: RwLock<BTreeMap<u32, Arc<PresharedKey>>>,
+    epochs: RwLock<BTreeMap<u32, Arc<Epoch>>>,
     fingerprint: RwLock<Option<Arc<FingerprintSecret>>>,
 }
 
@@ -55,7 +55,7 @@ impl Unlocked {
             index,
             recipients,
             identities,
-            masters: RwLock::default(),
+            epochs: RwLock::default(),
             fingerprint: RwLock::default(),
         }
     }
@@ -96,7 +96,7 @@ impl Unlocked {
         other: &PublicKey,
         epoch: u32,
     ) -> Result<PresharedKey, VaultError> {
-        Ok(derive::pairwise(&*self.master(epoch)?, one, other, epoch))
+        Ok(derive::pairwise(&self.epoch(epoch)?.master, one, other, epoch))
     }
 
     /// The key for digests of the host's files.
@@ -123,37 +123,97 @@ impl Unlocked {
             .par_iter()
             .filter_map(|(name, public)| self.read_key(name, public).err())
             .collect::<Vec<_>>();
-        let epochs = self.index.epochs().keys().filter_map(|epoch| self.master(*epoch).err());
+        let epochs = self.index.epochs().keys().filter_map(|epoch| self.epoch(*epoch).err());
         let fingerprint = self.index.fingerprint().and_then(|_| self.fingerprint_secret().err());
-        keys.into_iter().chain(epochs).chain(fingerprint).collect()
+        let wrong: Vec<VaultError> = keys.into_iter().chain(epochs).chain(fingerprint).collect();
+        if wrong.is_empty() { self.check_recipients().err().into_iter().collect() } else { wrong }
     }
 
-    /// Every file with its plaintext, checked against the index.
-    pub(super) fn plaintexts(&self) -> Result<Vec<Plaintext>, VaultError> {
+    /// Every file with the plaintext that it is to have once these recipients are confirmed. What is
+    /// there is checked against the index.
+    pub(super) fn plaintexts(&self, recipients: &[String]) -> Result<Vec<Plaintext>, VaultError> {
         let layout = Layout(&self.folder);
         let mut all = self
             .keys()
             .par_iter()
             .map(|(name, public)| {
                 let path = layout.key(name, public);
-                let plain = self.open(&path)?;
-                secret::decode_key(&path, &plain, name, public)?;
-                Ok((path, plain))
+                let key = secret::decode_key(&path, &self.open(&path)?, name, public)?;
+                Ok((path, secret::encode_key(name, &key)))
             })
             .collect::<Result<Vec<_>, VaultError>>()?;
         for epoch in self.index.epochs().keys() {
-            self.master(*epoch)?;
-            let path = layout.epoch(*epoch);
-            let plain = self.open(&path)?;
-            all.push((path, plain));
+            let recipients =
+                if Some(*epoch) == self.index.first_epoch() { recipients } else { &[] };
+            let plain = secret::encode_psk(*epoch, &self.epoch(*epoch)?.master, recipients);
+            all.push((layout.epoch(*epoch), plain));
         }
         if self.index.fingerprint().is_some() {
-            self.fingerprint_secret()?;
-            let path = layout.fingerprint();
-            let plain = self.open(&path)?;
-            all.push((path, plain));
+            let plain =
+                secret::encode_fingerprint(self.index.fleet(), &*self.fingerprint_secret()?);
+            all.push((layout.fingerprint(), plain));
         }
         Ok(all)
+    }
+
+    /// The recipients that the last rekey confirmed, as the vault's own secrets have them, and not a
+    /// file that anyone can write; none in a vault of a version that did not say.
+    pub(super) fn confirmed(&self) -> Result<Option<Vec<String>>, VaultError> {
+        let epoch = self.index.first_epoch().ok_or(VaultError::NoEpoch { epoch: 1 })?;
+        let recipients = self.epoch(epoch)?.recipients.clone();
+        if recipients.as_ref().is_some_and(Vec::is_empty) {
+            let path = Layout(&self.folder).epoch(epoch);
+            return Err(VaultError::Damaged { path, why: "it names no confirmed recipient" });
+        }
+        Ok(recipients)
+    }
+
+    /// A file that was made in a vault that says who was confirmed. Where the vault does not say so,
+    /// an older file was put in the place of the one that did.
+    pub(super) fn made_since_confirmed(&self) -> Result<Option<PathBuf>, VaultError> {
+        let layout = Layout(&self.folder);
+        let fingerprint = self.index.fingerprint().map(|_| layout.fingerprint());
+        let epochs = self.index.epochs().keys().map(|epoch| layout.epoch(*epoch));
+        let keys = self.keys().into_iter().map(|(name, public)| layout.key(name, &public));
+        let files: Vec<PathBuf> = fingerprint.into_iter().chain(epochs).chain(keys).collect();
+        let made = |path: PathBuf| -> Result<Option<PathBuf>, VaultError> {
+            let since = secret::of_confirmed(&self.open(&path)?);
+            Ok(since.then_some(path))
+        };
+        let made = files.into_par_iter().map(made).collect::<Result<Vec<_>, VaultError>>()?;
+        Ok(made.into_iter().flatten().next())
+    }
+
+    /// Whether both lists that anyone can write name somebody whom no rekey has confirmed.
+    fn check_recipients(&self) -> Result<(), VaultError> {
+        let Some(confirmed) = self.confirmed()? else {
+            return match self.made_since_confirmed()? {
+                Some(made) => Err(self.stripped(made)),
+                None => Ok(()),
+            };
+        };
+        let forged: Vec<String> = self
+            .recipients
+            .iter()
+            .filter(|one| self.index.recipients().contains(one) && !confirmed.contains(one))
+            .map(|one| format!("+ {one}"))
+            .collect();
+        if forged.is_empty() {
+            return Ok(());
+        }
+        Err(VaultError::RecipientsForged { path: Layout(&self.folder).index(), difference: forged })
+    }
+
+    /// The file of the first epoch, and the plaintext that confirms these recipients.
+    pub(super) fn confirming(&self, recipients: &[String]) -> Result<Plaintext, VaultError> {
+        let epoch = self.index.first_epoch().ok_or(VaultError::NoEpoch { epoch: 1 })?;
+        let plain = secret::encode_psk(epoch, &self.epoch(epoch)?.master, recipients);
+        Ok((Layout(&self.folder).epoch(epoch), plain))
+    }
+
+    pub(super) fn stripped(&self, made: PathBuf) -> VaultError {
+        let path = Layout(&self.folder).epoch(self.index.first_epoch().unwrap_or(1));
+        VaultError::ConfirmationLost { path, made }
     }
 
     /// All keys of the index.
@@ -172,27 +232,27 @@ impl Unlocked {
         secret::decode_key(&path, &plain, name, public)
     }
 
-    /// The master of an epoch. Each epoch is opened once, and believed only where the one before it
+    /// The secrets of an epoch. Each epoch is opened once, and believed only where the one before it
     /// vouches for it.
-    fn master(&self, epoch: u32) -> Result<Arc<PresharedKey>, VaultError> {
-        let masters = self.masters.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(master) = masters.get(&epoch) {
-            return Ok(Arc::clone(master));
+    fn epoch(&self, epoch: u32) -> Result<Arc<Epoch>, VaultError> {
+        let known = self.epochs.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = known.get(&epoch) {
+            return Ok(Arc::clone(opened));
         }
-        drop(masters);
+        drop(known);
         if !self.index.epochs().contains_key(&epoch) {
             return Err(VaultError::NoEpoch { epoch });
         }
         // Whoever comes second waits here, and finds what the first has opened.
-        let mut masters = self.masters.write().unwrap_or_else(PoisonError::into_inner);
-        let mut before: Option<Arc<PresharedKey>> = None;
-        for (number, known) in self.index.epochs().range(..=epoch) {
-            let master = match masters.get(number) {
-                Some(master) => Arc::clone(master),
-                None => Arc::new(self.open_epoch(*number, known, before.as_deref())?),
+        let mut known = self.epochs.write().unwrap_or_else(PoisonError::into_inner);
+        let mut before: Option<Arc<Epoch>> = None;
+        for (number, entry) in self.index.epochs().range(..=epoch) {
+            let opened = match known.get(number) {
+                Some(opened) => Arc::clone(opened),
+                None => Arc::new(self.open_epoch(*number, entry, before.as_deref())?),
             };
-            masters.insert(*number, Arc::clone(&master));
-            before = Some(master);
+            known.insert(*number, Arc::clone(&opened));
+            before = Some(opened);
         }
         before.ok_or(VaultError::NoEpoch { epoch })
     }
@@ -201,18 +261,19 @@ impl Unlocked {
         &self,
         epoch: u32,
         known: &PskEpoch,
-        before: Option<&PresharedKey>,
-    ) -> Result<PresharedKey, VaultError> {
+        before: Option<&Epoch>,
+    ) -> Result<Epoch, VaultError> {
         let path = Layout(&self.folder).epoch(epoch);
-        let master = secret::decode_psk(&path, &self.open(&path)?, epoch)?;
-        if derive::check(master.expose()) != known.check {
+        let opened = secret::decode_psk(&path, &self.open(&path)?, epoch)?;
+        if derive::check(opened.master.expose()) != known.check {
             return Err(VaultError::Mismatch { path, what: "PSK material" });
         }
-        let mac = before.map(|before| derive::epoch_mac(before, epoch, known.created, &master));
+        let mac = before
+            .map(|before| derive::epoch_mac(&before.master, epoch, known.created, &opened.master));
         if mac != known.mac {
             return Err(VaultError::EpochForged { path, epoch });
         }
-        Ok(master)
+        Ok(opened)
     }
 
     fn fingerprint_secret(&self) -> Result<Arc<FingerprintSecret>, VaultError> {
@@ -228,7 +289,7 @@ impl Unlocked {
         let secret = match self.index.fingerprint() {
             None => {
                 let epoch = self.index.epoch().ok_or(VaultError::NoEpoch { epoch: 1 })?;
-                derive::of_epoch(&*self.master(epoch)?)
+                derive::of_epoch(&self.epoch(epoch)?.master)
             }
             Some(known) => {
                 let path = Layout(&self.folder).fingerprint();

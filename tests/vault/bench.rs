@@ -33,8 +33,8 @@ impl Bench {
         let folder = root.path().join("vault");
         let mut vault =
             Vault::create(&folder, &"acme".parse().unwrap(), &[recipient], now()).unwrap();
-        vault.ensure_keys(&[host("a"), host("b")], now()).unwrap();
         let identities = Identities::load(&[path], &Unattended).unwrap();
+        vault.ensure_keys(&[host("a"), host("b")], &identities, now()).unwrap();
         Self { root, identities }
     }
 

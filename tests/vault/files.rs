@@ -28,7 +28,7 @@ fn files_that_are_moved_swapped_cut_or_missing_are_each_a_clear_error() {
         now(),
     )
     .unwrap();
-    other.ensure_keys(&[host("a")], now()).unwrap();
+    other.ensure_keys(&[host("a")], &bench.identities, now()).unwrap();
     let file = fs::read_dir(bench.path("other/keys")).unwrap().next().unwrap().unwrap().path();
     fs::copy(file, &a).unwrap();
     assert!(matches!(open(), VaultError::Mismatch { .. }));
@@ -52,7 +52,7 @@ fn files_that_are_moved_swapped_cut_or_missing_are_each_a_clear_error() {
     fs::remove_file(&a).unwrap();
     assert!(matches!(open(), VaultError::Missing { .. }));
     assert_eq!(bench.vault().oddities().unwrap().missing, std::slice::from_ref(&a));
-    assert!(bench.vault().ensure_keys(&[host("a")], now()).unwrap().is_empty());
+    assert!(bench.vault().ensure_keys(&[host("a")], &bench.identities, now()).unwrap().is_empty());
 
     fs::write(&a, &of_a).unwrap();
     assert!(bench.unlock().private_key(&host("a")).is_ok());
@@ -168,8 +168,8 @@ proptest! {
             let _ = unlocked.private_key(&host("a"));
             let _ = unlocked.fingerprint_key(&host("a"));
             let _ = opened.oddities();
-            let _ = opened.ensure_keys(&[host("a"), host("c")], now());
-            let _ = opened.begin_rotation(&[host("a")], now());
+            let _ = opened.ensure_keys(&[host("a"), host("c")], &bench.identities, now());
+            let _ = opened.begin_rotation(&[host("a")], &bench.identities, now());
         }
         let after = files(&vault);
         for (path, bytes) in before {

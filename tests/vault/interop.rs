@@ -37,20 +37,23 @@ fn age_opens_what_wgfleet_writes() {
         .arg(bench.path("identity.txt"))
         .arg(bench.key_file("a")));
     let key = bench.unlock().private_key(&host("a")).unwrap();
-    let expected = format!("wgfleet-key 1\nhost a\nprivate {}\n", *key.expose_base64());
+    let expected = format!("wgfleet-key 2\nhost a\nprivate {}\n", *key.expose_base64());
     assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
     let output = run(Command::new("age")
         .arg("-d")
         .arg("-i")
         .arg(bench.path("identity.txt"))
         .arg(bench.path("vault/psk/1.age")));
-    assert!(output.stdout.starts_with(b"wgfleet-psk 1\nepoch 1\nmaster "));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("wgfleet-psk 2\nepoch 1\nmaster "));
+    let recipient = &bench.identities.recipients()[0];
+    assert!(text.ends_with(&format!("=\nrecipient {recipient}\n")));
     let output = run(Command::new("age")
         .arg("-d")
         .arg("-i")
         .arg(bench.path("identity.txt"))
         .arg(bench.path("vault/fingerprint.age")));
-    assert!(output.stdout.starts_with(b"wgfleet-fingerprint 1\nfleet acme\nsecret "));
+    assert!(output.stdout.starts_with(b"wgfleet-fingerprint 2\nfleet acme\nsecret "));
 }
 
 #[test]

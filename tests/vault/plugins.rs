@@ -98,7 +98,7 @@ fn a_plugin_opens_the_vault_and_encrypts_to_it() {
     }
     // Whoever has nothing but the plugin goes on, rekeys, and loses nothing.
     let path = identity(&bench, "plugin.txt", &yubikey);
-    let output = wgfleet(&bench, &["vault", "keygen", "c"]);
+    let output = wgfleet(&bench, &["vault", "keygen", "c", "--identity", &path]);
     assert!(output.status.success(), "{}", errors(&output));
     let recipients = bench.path("vault/recipients.txt");
     fs::write(&recipients, format!("{RECIPIENT}\n")).unwrap();
@@ -174,7 +174,7 @@ fn a_plugin_that_fails_is_named_with_what_to_do() {
         let output = wgfleet(&bench, &verify(&path));
         assert_eq!(output.status.code(), Some(10), "{how}");
         assert!(errors(&output).contains(said), "{how}: {}", errors(&output));
-        let output = wgfleet(&bench, &["vault", "keygen", "c"]);
+        let output = wgfleet(&bench, &["vault", "keygen", "c", "--identity", "identity.txt"]);
         assert_eq!(output.status.code(), Some(10), "{how}");
         assert!(errors(&output).contains(said), "{how}: {}", errors(&output));
         assert!(bench.vault().index().current(&host("c")).is_none());

@@ -1,8 +1,9 @@
 //! Nothing is encrypted to somebody whom no rekey has confirmed.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use wgfleet::vault::{Identities, Recipient, Unattended, Vault, VaultError, identity};
 
@@ -83,6 +84,98 @@ hosts:
     let (code, _, errors) = run(&bench, &["vault", "keygen", "gamma"], Stdio::null());
     assert_eq!(code, Some(0), "{errors}");
     assert!(bench.vault().unlock(&theirs).private_key(&host("gamma")).is_ok());
+}
+
+/// Every file of the vault with other text in it, as anyone can write it who reads the old one.
+fn rewrite(bench: &Bench, file: &std::path::Path, text: impl Fn(String) -> String) {
+    let mut open = Command::new("age");
+    open.arg("-d").arg("-i").arg(bench.path("identity.txt")).arg(file);
+    let output = open.output().expect("apt-get install age");
+    let plain = text(String::from_utf8(output.stdout).unwrap());
+    let mut seal = Command::new("age");
+    seal.arg("-a").arg("-R").arg(bench.path("vault/recipients.txt")).arg("-o").arg(file);
+    let mut child = seal.stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(plain.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+/// Makes a file as version 0.1.0 wrote it.
+fn older(bench: &Bench, file: &std::path::Path) {
+    rewrite(bench, file, |text| {
+        let text = text.replacen(" 2\n", " 1\n", 1);
+        text.lines()
+            .filter(|line| !line.starts_with("recipient "))
+            .map(|line| format!("{line}\n"))
+            .collect()
+    });
+}
+
+/// The next attack: the index and recipients.txt are changed together, and agree.
+#[test]
+fn lists_that_agree_confirm_nobody() {
+    let bench = Bench::new();
+    let (_, recipient) = stranger(&bench);
+    let index = bench.path("vault/index.json");
+    let root = bench.path("vault/psk/1.age");
+    let good = fs::read_to_string(&index).unwrap();
+    let newest = fs::read(&root).unwrap();
+    bench.add_recipient(&format!("# the new colleague\n{recipient}"));
+    let mine = &bench.identities.recipients()[0];
+    let forged = good.replace(&format!("\"{mine}\""), &format!("\"{mine}\",\n    \"{recipient}\""));
+    fs::write(&index, &forged).unwrap();
+    let key = bench.path("key");
+    fs::write(&key, "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=\n").unwrap();
+    let refused = |words: &str| {
+        for args in [
+            &["vault", "keygen", "gamma"][..],
+            &["vault", "import", "gamma"],
+            &["vault", "status", "--verify"],
+        ] {
+            let (code, _, errors) = run(&bench, args, fs::File::open(&key).unwrap().into());
+            assert_eq!(code, Some(10), "{args:?}: {errors}");
+            assert!(errors.contains(words), "{args:?}: {errors}");
+            assert_eq!(fs::read_to_string(&index).unwrap(), forged, "{args:?}");
+        }
+    };
+    refused(&format!("nothing was encrypted\n  + {recipient}"));
+    // Without an identity nobody can tell, so nothing is made.
+    let mut alone = Command::new(env!("CARGO_BIN_EXE_wgfleet"));
+    alone.env_clear().env("HOME", bench.path("nobody")).current_dir(bench.root.path());
+    let output = alone.args(["vault", "keygen", "gamma"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(10), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no identity"), "{output:?}");
+    // What says who was confirmed is exchanged for what stood there before.
+    older(&bench, &root);
+    refused("an older file was put in its place");
+    fs::write(&root, newest).unwrap();
+
+    // The operator sees it, and decides.
+    let (code, _, errors) = run(&bench, &["vault", "rekey"], Stdio::null());
+    assert_eq!(code, Some(64), "{errors}");
+    assert!(errors.contains(&format!("+ {recipient} (the new colleague)")), "{errors}");
+    let (code, _, errors) = run(&bench, &["vault", "rekey", "--yes"], Stdio::null());
+    assert_eq!(code, Some(0), "{errors}");
+    let (code, _, errors) = run(&bench, &["vault", "keygen", "gamma"], Stdio::null());
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn an_older_vault_says_once_that_it_confirms() {
+    let bench = Bench::new();
+    let mut files = vec![bench.path("vault/psk/1.age"), bench.path("vault/fingerprint.age")];
+    files.extend(["a", "b"].map(|name| bench.key_file(name)));
+    for file in &files {
+        older(&bench, file);
+    }
+    assert_eq!(run(&bench, &["vault", "status", "--verify"], Stdio::null()).0, Some(0));
+    let (code, _, errors) = run(&bench, &["vault", "keygen", "c"], Stdio::null());
+    assert_eq!(code, Some(0), "{errors}");
+    let mine = &bench.identities.recipients()[0];
+    assert!(errors.contains("did not say who was confirmed"), "{errors}");
+    assert!(errors.contains(&format!("rekey`:\n  {mine}\n")), "{errors}");
+    let (code, _, errors) = run(&bench, &["vault", "keygen", "d"], Stdio::null());
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert!(bench.unlock().verify().is_empty());
 }
 
 #[test]

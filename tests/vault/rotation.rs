@@ -15,10 +15,12 @@ fn a_rotation_keeps_the_old_key_until_the_new_one_is_proven() {
     let name = host("a");
     let old = vault.index().current(&name).unwrap();
     assert_eq!(
-        vault.begin_rotation(slice::from_ref(&name), now()).unwrap(),
+        vault.begin_rotation(slice::from_ref(&name), &bench.identities, now()).unwrap(),
         slice::from_ref(&name)
     );
-    assert!(vault.begin_rotation(slice::from_ref(&name), now()).unwrap().is_empty());
+    assert!(
+        vault.begin_rotation(slice::from_ref(&name), &bench.identities, now()).unwrap().is_empty()
+    );
     let new = vault.index().next(&name).unwrap();
     assert_eq!(vault.index().current(&name), Some(old));
     let unlocked = vault.unlock(&bench.identities);
@@ -36,9 +38,9 @@ fn a_rotation_keeps_the_old_key_until_the_new_one_is_proven() {
     assert!(vault.index().owner(&old).is_none());
     assert_eq!(fs::read_dir(bench.path("vault/keys")).unwrap().count(), 2);
 
-    let error = vault.begin_rotation(&[host("unknown")], now()).unwrap_err();
+    let error = vault.begin_rotation(&[host("unknown")], &bench.identities, now()).unwrap_err();
     assert!(matches!(error, VaultError::NoKey { .. }));
-    vault.begin_rotation(slice::from_ref(&name), now()).unwrap();
+    vault.begin_rotation(slice::from_ref(&name), &bench.identities, now()).unwrap();
     assert_eq!(vault.cancel_rotation(slice::from_ref(&name)).unwrap(), slice::from_ref(&name));
     assert_eq!(vault.index().current(&name), Some(new));
     assert_eq!(fs::read_dir(bench.path("vault/keys")).unwrap().count(), 2);
@@ -49,11 +51,16 @@ fn an_import_overwrites_nothing() {
     let bench = Bench::new();
     let mut vault = bench.vault();
     let key = || PrivateKey::parse("dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=").unwrap();
-    assert!(vault.import(&host("c"), &key(), now()).unwrap());
-    assert!(!vault.import(&host("c"), &key(), now()).unwrap());
-    let error = vault.import(&host("d"), &key(), now()).unwrap_err();
+    assert!(vault.import(&host("c"), &key(), &bench.identities, now()).unwrap());
+    assert!(!vault.import(&host("c"), &key(), &bench.identities, now()).unwrap());
+    let error = vault.import(&host("d"), &key(), &bench.identities, now()).unwrap_err();
     assert!(matches!(error, VaultError::KeyTaken { .. }));
-    let error = vault.import(&host("a"), &PrivateKey::from_random([5; 32].into()), now());
+    let error = vault.import(
+        &host("a"),
+        &PrivateKey::from_random([5; 32].into()),
+        &bench.identities,
+        now(),
+    );
     assert!(matches!(error.unwrap_err(), VaultError::HasKey { .. }));
     let opened = vault.unlock(&bench.identities).private_key(&host("c")).unwrap();
     assert_eq!(*opened.expose_base64(), *key().expose_base64());
@@ -78,7 +85,7 @@ fn every_key_of_a_thousand_hosts_opens() {
     let bench = Bench::new();
     let names: Vec<HostName> = (0..1000).map(|number| host(&format!("h{number}"))).collect();
     let mut vault = bench.vault();
-    assert_eq!(vault.ensure_keys(&names, now()).unwrap().len(), 1000);
+    assert_eq!(vault.ensure_keys(&names, &bench.identities, now()).unwrap().len(), 1000);
     let wrong = vault.unlock(&bench.identities).verify();
     assert!(wrong.is_empty(), "{wrong:?}");
 }

@@ -80,7 +80,10 @@ pub(super) struct Access {
     passphrase: bool,
 }
 
-/// Make keys for the hosts that have none. Needs no identity.
+/// Make keys for the hosts that have none.
+///
+/// They are encrypted to the recipients whom the last rekey confirmed. Who that is stands in the vault,
+/// encrypted, so an identity is needed where there is a key to make.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   wgfleet vault keygen
@@ -185,8 +188,21 @@ fn say(global: &Global, text: &str) {
     }
 }
 
-/// Says that a vault of version 0.1.0 has got its own fingerprint secret.
-fn tell_new_secret(global: &Global, before: &Index, vault: &Vault) {
+/// Says what a vault of an older version has got: a fingerprint secret of its own, and who was
+/// confirmed.
+pub(super) fn tell_upgrade(global: &Global, before: &Index, vault: &Vault) {
+    if vault.newly_confirmed() {
+        let all: Vec<&str> = vault.recipients().iter().map(Recipient::as_str).collect();
+        say(
+            global,
+            &format!(
+                "this vault did not say who was confirmed as a recipient, as those of version 0.1.0 do \
+                 not; from now on it does, in its psk folder, and whoever is added needs `wgfleet vault \
+                 rekey`:\n  {}",
+                all.join("\n  ")
+            ),
+        );
+    }
     if before.fingerprint().is_none() && vault.index().fingerprint().is_some() {
         let path = vault.folder().join("fingerprint.age");
         say(
@@ -258,8 +274,15 @@ impl KeygenArgs {
         let hosts =
             if self.hosts.is_empty() { Fleet::load(global)?.key_holders() } else { self.hosts };
         let before = vault.index().clone();
-        let made = vault.ensure_keys(&hosts, now)?;
-        tell_new_secret(global, &before, &vault);
+        let idle = before.fingerprint().is_some()
+            && hosts.iter().all(|name| before.current(name).is_some());
+        let made = if idle {
+            Vec::new()
+        } else {
+            vault.refuse_unconfirmed()?;
+            vault.ensure_keys(&hosts, &identities(global, &vault)?, now)?
+        };
+        tell_upgrade(global, &before, &vault);
         let mut text = String::new();
         for name in &made {
             if let Some(key) = vault.index().current(name) {
@@ -298,8 +321,9 @@ impl ImportArgs {
             .map_err(|error| CommandError::new(Exit::Vault, &error))?;
         let public = key.public();
         let before = vault.index().clone();
-        let imported = vault.import(&self.host, &key, now)?;
-        tell_new_secret(global, &before, &vault);
+        vault.refuse_unconfirmed()?;
+        let imported = vault.import(&self.host, &key, &identities(global, &vault)?, now)?;
+        tell_upgrade(global, &before, &vault);
         if imported {
             say(global, &format!("{} has the key {public} now", self.host));
         } else {

@@ -8,7 +8,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{identities, open_to_write, print, say, tell_new_secret};
+use super::{identities, open_to_write, print, say, tell_upgrade};
 use crate::cli::apply::can_ask;
 use crate::cli::fleet::count;
 use crate::cli::{CommandError, CommandResult, Exit, Format, Global};
@@ -22,7 +22,8 @@ pub(super) struct RecipientsArgs {}
 
 /// Encrypt every file anew, to the recipients of vault/recipients.txt.
 ///
-/// It shows whom that adds and takes away, and asks. Until then nothing is encrypted to whoever was
+/// It shows whom that adds to those that the last rekey confirmed, and takes away, and asks. Who was
+/// confirmed stands in the vault, encrypted: not in a file that anyone can write. Until then nothing is encrypted to whoever was
 /// added: `keygen`, `import` and `rotate` refuse.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -68,7 +69,8 @@ impl RecipientsArgs {
 impl RekeyArgs {
     pub(super) fn run(&self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
         let mut vault = open_to_write(folder)?;
-        let change = vault.recipient_change();
+        let identities = identities(global, &vault)?;
+        let change = vault.change_to_confirm(&identities)?;
         let asks = !change.is_empty() && !self.yes;
         let shown = format!("who can open the vault:\n  {}", change.lines().join("\n  "));
         if asks {
@@ -77,14 +79,13 @@ impl RekeyArgs {
         } else if !change.is_empty() {
             say(global, &shown);
         }
-        let identities = identities(global, &vault)?;
         let recipients = count(vault.recipients().len(), "recipient");
         if asks && !confirmed(&format!("Encrypt every file to {recipients}?"))? {
             return Err(CommandError::message(Exit::Done, "cancelled; nothing was encrypted"));
         }
         let before = vault.index().clone();
         let files = vault.rekey(&identities, now)?;
-        tell_new_secret(global, &before, &vault);
+        tell_upgrade(global, &before, &vault);
         let mut text = format!("encrypted {} to {recipients}", count(files, "file"));
         if !change.removed.is_empty() {
             text.push_str(
