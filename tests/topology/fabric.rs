@@ -64,6 +64,19 @@ impl<'a> Fabric<'a> {
         best.map(|(_, remote)| remote)
     }
 
+    /// Whether several peers of an interface have the longest prefix of an address. Then the one that
+    /// is set last gets it, which in a file depends on the keys: no law says where packets go, and
+    /// the checker refuses the file (WG0301).
+    pub(crate) fn disputed(&self, id: InterfaceId, addr: IpAddr) -> bool {
+        let longest = |nets: &[IpNet]| {
+            nets.iter().filter(|net| holds(net, addr)).map(IpNet::prefix_len).max()
+        };
+        let peers = self.topology.interface(id).peers.iter();
+        let mut lengths: Vec<u8> = peers.filter_map(|peer| longest(&peer.allowed_ips)).collect();
+        lengths.sort_unstable_by_key(|length| std::cmp::Reverse(*length));
+        lengths.len() > 1 && lengths[0] == lengths[1]
+    }
+
     /// Addresses worth asking about: first and last of every prefix.
     pub(crate) fn probes(&self, id: InterfaceId) -> Vec<IpAddr> {
         self.own(id).iter().flat_map(|net| [net.addr(), net.broadcast()]).collect()

@@ -15,6 +15,8 @@ use fabric::{Fabric, holds, reachable};
 use ipnet::IpNet;
 use proptest::prelude::*;
 use spec::spec;
+use wgfleet::check;
+use wgfleet::finding::{Code, Severity};
 use wgfleet::inventory::{Inventory, parse};
 use wgfleet::model::{HostName, NetworkName};
 use wgfleet::topology::{self, InterfaceId, NodeKind, Topology};
@@ -24,8 +26,12 @@ fn inventory(text: &str) -> Inventory {
     parsed.inventory.unwrap_or_else(|| panic!("{text}\n{:?}", parsed.findings))
 }
 
+fn no_addresses(_: &NetworkName, _: &HostName) -> Vec<IpAddr> {
+    Vec::new()
+}
+
 fn topology(text: &str) -> Topology {
-    topology::build(&inventory(text), &|_: &NetworkName, _: &HostName| Vec::new())
+    topology::build(&inventory(text), &no_addresses)
 }
 
 fn config() -> ProptestConfig {
@@ -76,11 +82,13 @@ proptest! {
     #[test]
     fn no_packet_goes_in_circles(spec in spec()) {
         let order: Vec<usize> = (0..spec.hosts.len()).collect();
-        let topology = topology(&spec.yaml(&order));
+        let inventory = inventory(&spec.yaml(&order));
+        let topology = topology::build(&inventory, &no_addresses);
         for network in 0..spec.networks.len() {
             let fabric = Fabric::new(&topology, network);
             let mut targets: BTreeSet<IpAddr> = fabric.members.iter().flat_map(|id| fabric.probes(*id)).collect();
             targets.extend(["10.1.0.200", "10.1.0.70", "10.2.0.200", "fd10::99", "203.0.113.9"].map(|a| a.parse::<IpAddr>().unwrap()));
+            let mut disputed = None;
             for from in &fabric.members {
                 let sources = topology.tunnel_addresses(*from);
                 let packets: Vec<_> = sources.flat_map(|s| targets.iter().map(move |t| (s, t))).collect();
@@ -88,6 +96,10 @@ proptest! {
                     let (mut at, mut steps) = (*from, 0);
                     while !fabric.own(at).iter().any(|net| holds(net, *target)) {
                         let Some(next) = fabric.lookup(at, *target) else { break };
+                        if fabric.disputed(at, *target) {
+                            disputed = Some((at, *target));
+                            break;
+                        }
                         if fabric.lookup(next, source) != Some(at) {
                             break;
                         }
@@ -100,6 +112,14 @@ proptest! {
                         }
                     }
                 }
+            }
+            if let Some((at, target)) = disputed {
+                let told = check::check(&inventory, &topology);
+                let told = told.iter().any(|finding| {
+                    finding.severity == Severity::Error
+                        && matches!(finding.code, Code::DuplicateAllowedIp | Code::EqualLans)
+                });
+                prop_assert!(told, "{} on {}\n{}", target, fabric.name(at), spec.yaml(&order));
             }
         }
     }
