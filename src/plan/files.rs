@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use similar::{Algorithm, ChangeTag, TextDiff};
-
+use super::lines::{MOST_STEPS, in_common};
 use super::mask::mask;
 use super::said;
 use super::told::{Side, Told};
@@ -13,8 +12,8 @@ use crate::observed::{ObservedFile, ObservedHost};
 /// The line by which wgfleet knows its own files.
 pub(super) const MANAGED: &str = "Managed by wgfleet";
 
-/// Lines of a host's file up to which it is compared in order, and bytes of it: both the host's to
-/// choose, and comparing takes their square.
+/// Lines of a host's file up to which it is compared in order, and bytes of it: both are the host's to
+/// choose.
 const COMPARED_LINES: usize = 20_000;
 const COMPARED_BYTES: usize = 1 << 20;
 
@@ -89,13 +88,10 @@ fn updated(seen: &ObservedFile, file: &TargetFile, told: &Told<'_>) -> (Vec<Diff
     old = old[head..old.len() - tail].to_vec();
     new = new[head..new.len() - tail].to_vec();
     let bytes: usize = old.iter().map(|line| line.len()).sum();
-    let lines = if old.len() > COMPARED_LINES.max(new.len())
-        || bytes > COMPARED_BYTES.max(file.public_text.len())
-    {
-        only_in_one(&old, &new)
-    } else {
-        in_order(&old, &new)
-    };
+    let is_large = old.len() > COMPARED_LINES.max(new.len())
+        || bytes > COMPARED_BYTES.max(file.public_text.len());
+    let lines = if is_large { None } else { in_order(&old, &new) };
+    let lines = lines.unwrap_or_else(|| only_in_one(&old, &new));
     let is_told = |line: &Differs<'_>| match *line {
         Differs::Old(number, _) => old_told[head + number],
         Differs::New(number, _) => new_told[head + number],
@@ -134,22 +130,30 @@ fn untold(lines: &[Differs<'_>], is_told: impl Fn(&Differs<'_>) -> bool) -> Vec<
     kept
 }
 
-fn in_order<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<Differs<'a>> {
-    let diff = TextDiff::configure().algorithm(Algorithm::Myers).diff_slices(old, new);
+/// What differs in order, with the lines beside it; `None` where that takes too many steps.
+fn in_order<'a>(old: &[&'a str], new: &[&'a str]) -> Option<Vec<Differs<'a>>> {
+    let mut steps = MOST_STEPS;
+    let pairs = in_common(old, new, &mut steps)?;
     let mut lines = Vec::new();
-    for group in diff.grouped_ops(1) {
-        for op in group {
-            for change in diff.iter_changes(&op) {
-                lines.push(match (change.tag(), change.old_index(), change.new_index()) {
-                    (ChangeTag::Delete, Some(number), _) => Differs::Old(number, old[number]),
-                    (ChangeTag::Insert, _, Some(number)) => Differs::New(number, new[number]),
-                    (_, Some(number), _) => Differs::Around(old[number]),
-                    _ => continue,
-                });
-            }
+    let (mut from_old, mut from_new) = (0, 0);
+    let mut around: Option<&str> = None;
+    for (to_old, to_new) in pairs.into_iter().chain([(old.len(), new.len())]) {
+        let differs = from_old < to_old || from_new < to_new;
+        if differs {
+            lines.extend(around.take().map(Differs::Around));
+            lines.extend((from_old..to_old).map(|number| Differs::Old(number, old[number])));
+            lines.extend((from_new..to_new).map(|number| Differs::New(number, new[number])));
         }
+        let line = old.get(to_old).copied();
+        if differs {
+            lines.extend(line.map(Differs::Around));
+            around = None;
+        } else {
+            around = line;
+        }
+        (from_old, from_new) = (to_old + 1, to_new + 1);
     }
-    lines
+    Some(lines)
 }
 
 /// The lines that only one of two texts has, in whatever order: for texts beyond any limit.
