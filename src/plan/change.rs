@@ -11,7 +11,7 @@ use crate::model::{Family, Fingerprint, HostName, InterfaceName, PublicKey, Untr
 use crate::observed::{LiveBackend, UnitState};
 
 /// A peer as people know it and as machines do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerRef {
     /// Its name in the inventory; `None` where no name belongs to the key.

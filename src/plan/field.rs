@@ -103,7 +103,7 @@ impl fmt::Display for DeviceField {
 }
 
 /// A setting that changes in place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FieldChange<F> {
     /// The setting.

@@ -1,23 +1,17 @@
-//! The JSON form of a plan, printed and saved: each peer's settings once, in a table that the
-//! interfaces refer to by number. docs/json.md has it for readers.
+//! The JSON form of a plan, printed and saved: each peer's settings, and each change of them, once, in
+//! tables that the changes of hosts refer to by number. docs/json.md has it for readers.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::HashMap;
 
-use serde::de::{Deserializer, Error as _};
-use serde::ser::{Error as _, SerializeStruct as _, Serializer};
+use ipnet::IpNet;
+use serde::ser::{SerializeStruct as _, Serializer};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{
-    Change, Disruption, Drifted, Felt, HostPlan, HostState, NewInterface, NewPeer, Newer, Orphan,
-    Plan, SecretState,
+    Change, FieldChange, HostPlan, HostState, NewInterface, NewPeer, PeerField, PeerRef, Plan,
 };
-use crate::check::Difference;
-use crate::model::{Become, Fingerprint, FleetName, HostName, SshTarget};
-
-/// The most references to peers that a plan is read with.
-const MOST_REFERENCES: usize = 50_000_000;
+use crate::model::{FwMark, InterfaceName, Mtu, Port, PublicKey};
+use crate::observed::LiveBackend;
 
 /// Why a text is not a plan that can be used. Nothing of the text is repeated, it may be any file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,7 +101,7 @@ fn said(error: &serde_json::Error) -> FormError {
         serde_json::error::Category::Data => {
             let text = error.to_string();
             // The only ones that name no more than we do.
-            let ours = ["missing field `", "duplicate field `", NO_SUCH_PEER, TOO_MANY];
+            let ours = ["missing field `", "duplicate field `", NO_SUCH_PEER, NO_TABLE, TOO_MANY];
             let known = ours.iter().any(|begin| text.starts_with(begin));
             let what = text.split(" at line ").next().filter(|_| known);
             let what = what.unwrap_or(if text.starts_with("unknown field `") {
@@ -121,8 +115,9 @@ fn said(error: &serde_json::Error) -> FormError {
     }
 }
 
-const NO_SUCH_PEER: &str = "an interface refers to a peer that the table does not have";
-const TOO_MANY: &str = "interfaces refer to more peers than any fleet has";
+pub(super) const NO_SUCH_PEER: &str = "a change refers to a peer that the table does not have";
+pub(super) const NO_TABLE: &str = "a change of a peer that is not in the table of them";
+pub(super) const TOO_MANY: &str = "changes refer to more peers than any fleet has";
 
 /// A plan as it is written.
 struct Form<'a> {
@@ -131,27 +126,86 @@ struct Form<'a> {
     reasons: bool,
 }
 
-/// The settings of new interfaces' peers, each once, and the number of each.
+/// What many changes have in common, each once, and the number of each.
 #[derive(Default)]
 struct Table<'a> {
+    /// The settings of new interfaces' peers.
     peers: Vec<&'a NewPeer>,
     numbers: HashMap<&'a NewPeer, usize>,
+    /// What changes of peers.
+    peer_changes: Vec<PeerChange<'a>>,
+    change_numbers: HashMap<PeerChange<'a>, usize>,
+}
+
+/// A peer and the settings of it that change: in a mesh the same on every other host.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+struct PeerChange<'a> {
+    peer: &'a PeerRef,
+    fields: &'a [FieldChange<PeerField>],
 }
 
 impl<'a> Table<'a> {
     fn of(plan: &'a Plan) -> Self {
         let mut table = Self::default();
         for change in plan.hosts.iter().flat_map(|host| &host.changes) {
-            let Change::Create(new) = change else { continue };
-            for peer in &new.peers {
-                table.numbers.entry(peer).or_insert_with(|| {
-                    table.peers.push(peer);
-                    table.peers.len() - 1
-                });
+            match change {
+                Change::Create(new) => {
+                    for peer in &new.peers {
+                        number(&**peer, &mut table.peers, &mut table.numbers);
+                    }
+                }
+                Change::ChangePeer { peer, fields, .. } => {
+                    let change = PeerChange { peer, fields };
+                    number(change, &mut table.peer_changes, &mut table.change_numbers);
+                }
+                _ => {}
             }
         }
         table
     }
+
+    /// The changes of a host as they are written: those to peers of one interface that follow each
+    /// other are one.
+    fn forms(&self, changes: &'a [Change]) -> Vec<ChangeForm<'a>> {
+        let mut forms: Vec<ChangeForm<'a>> = Vec::new();
+        for change in changes {
+            match change {
+                Change::Create(new) => {
+                    let numbers = new.peers.iter().filter_map(|peer| self.numbers.get(&**peer));
+                    forms.push(ChangeForm::Create(CreateForm::of(new, numbers.copied().collect())));
+                }
+                Change::ChangePeer { interface, peer, fields } => {
+                    let number = self.change_numbers.get(&PeerChange { peer, fields }).copied();
+                    match forms.last_mut() {
+                        Some(ChangeForm::Peers { interface: last, peer_changes, .. })
+                            if *last == interface =>
+                        {
+                            peer_changes.extend(number);
+                        }
+                        _ => forms.push(ChangeForm::Peers {
+                            change: CHANGE_PEERS,
+                            interface,
+                            peer_changes: number.into_iter().collect(),
+                        }),
+                    }
+                }
+                other => forms.push(ChangeForm::Other(other)),
+            }
+        }
+        forms
+    }
+}
+
+/// Adds a value to a table that does not have it yet.
+fn number<T: Copy + Eq + std::hash::Hash>(
+    value: T,
+    values: &mut Vec<T>,
+    numbers: &mut HashMap<T, usize>,
+) {
+    numbers.entry(value).or_insert_with(|| {
+        values.push(value);
+        values.len() - 1
+    });
 }
 
 impl Serialize for Form<'_> {
@@ -162,12 +216,13 @@ impl Serialize for Form<'_> {
             .iter()
             .map(|host| HostForm { host, table: &table, reasons: self.reasons })
             .collect();
-        let mut form = serializer.serialize_struct("Plan", 8)?;
+        let mut form = serializer.serialize_struct("Plan", 9)?;
         form.serialize_field("version", version)?;
         form.serialize_field("fleet", fleet)?;
         form.serialize_field("secrets", secrets)?;
         form.serialize_field("hosts", &hosts)?;
         form.serialize_field("peers", &table.peers)?;
+        form.serialize_field("peer_changes", &table.peer_changes)?;
         form.serialize_field("orphans", orphans)?;
         form.serialize_field("newer", newer)?;
         form.serialize_field("reachability", reachability)?;
@@ -204,8 +259,7 @@ impl Serialize for HostForm<'_> {
         } = self.host;
         let silent = HostState::Unreadable(String::new());
         let unread = matches!(state, HostState::Unreadable(_));
-        let changes: Vec<ChangeForm<'_>> =
-            changes.iter().map(|change| ChangeForm { change, table: self.table }).collect();
+        let changes = self.table.forms(changes);
         let mut form = serializer.serialize_struct("HostPlan", 11)?;
         form.serialize_field("host", host)?;
         form.serialize_field("ssh", ssh)?;
@@ -222,130 +276,62 @@ impl Serialize for HostForm<'_> {
     }
 }
 
-struct ChangeForm<'a> {
-    change: &'a Change,
-    table: &'a Table<'a>,
+/// The words of the changes that refer to tables.
+pub(super) const CREATE: &str = "create";
+pub(super) const CHANGE_PEERS: &str = "change-peers";
+
+/// A change as it is written.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ChangeForm<'a> {
+    Create(CreateForm<'a>),
+    Peers { change: &'static str, interface: &'a InterfaceName, peer_changes: Vec<usize> },
+    Other(&'a Change),
 }
 
-impl Serialize for ChangeForm<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Change::Create(new) = self.change else { return self.change.serialize(serializer) };
-        let numbers: Option<Vec<usize>> =
-            new.peers.iter().map(|peer| self.table.numbers.get(&**peer).copied()).collect();
-        let bare = Change::Create(NewInterface { peers: Vec::new(), ..new.clone() });
-        let mut value = serde_json::to_value(bare).map_err(S::Error::custom)?;
-        value["peers"] = serde_json::to_value(numbers).map_err(S::Error::custom)?;
-        value.serialize(serializer)
-    }
-}
-
-/// A plan as it is read.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Read {
-    version: u32,
-    fleet: FleetName,
-    secrets: SecretState,
-    hosts: Vec<ReadHost>,
-    peers: Vec<NewPeer>,
-    orphans: Vec<Orphan>,
-    newer: Vec<Newer>,
-    reachability: Option<Difference>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ReadHost {
-    host: HostName,
-    ssh: SshTarget,
-    r#become: Become,
-    payload: Option<Fingerprint>,
-    target: Option<Fingerprint>,
-    state: HostState,
-    disruption: Disruption,
-    feels: Felt,
-    changes: Vec<ReadChange>,
-    drift: Option<BTreeSet<Drifted>>,
-    notes: Vec<String>,
-}
-
-/// A change, and the numbers of the peers of a new interface.
-struct ReadChange {
-    change: Change,
+/// A new interface with the numbers of its peers.
+#[derive(Serialize)]
+struct CreateForm<'a> {
+    change: &'static str,
+    interface: &'a InterfaceName,
+    backend: LiveBackend,
+    public_key: PublicKey,
+    addresses: &'a [IpNet],
+    listen_port: Option<Port>,
+    mtu: Mtu,
+    table: String,
+    fwmark: Option<FwMark>,
+    dns: &'a [String],
     peers: Vec<usize>,
 }
 
-impl<'a> Deserialize<'a> for ReadChange {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut value = Value::deserialize(deserializer)?;
-        let mut peers = Vec::new();
-        if value["change"] == "create"
-            && let Some(numbers) = value.get_mut("peers")
-        {
-            let numbers = std::mem::replace(numbers, Value::Array(Vec::new()));
-            peers = Vec::deserialize(numbers).map_err(D::Error::custom)?;
+impl<'a> CreateForm<'a> {
+    fn of(new: &'a NewInterface, numbers: Vec<usize>) -> Self {
+        let NewInterface {
+            interface,
+            backend,
+            public_key,
+            addresses,
+            listen_port,
+            mtu,
+            table,
+            fwmark,
+            dns,
+            peers: _,
+        } = new;
+        Self {
+            change: CREATE,
+            interface,
+            backend: *backend,
+            public_key: *public_key,
+            addresses,
+            listen_port: *listen_port,
+            mtu: *mtu,
+            table: table.to_string(),
+            fwmark: *fwmark,
+            dns,
+            peers: numbers,
         }
-        let change = Change::deserialize(value).map_err(D::Error::custom)?;
-        Ok(Self { change, peers })
-    }
-}
-
-impl<'a> Deserialize<'a> for Plan {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        let read = Read::deserialize(deserializer)?;
-        let table: Vec<Arc<NewPeer>> = read.peers.into_iter().map(Arc::new).collect();
-        let mut references = 0;
-        let mut change = |ReadChange { mut change, peers }: ReadChange| {
-            references += peers.len();
-            if references > MOST_REFERENCES {
-                return Err(D::Error::custom(TOO_MANY));
-            }
-            if let Change::Create(new) = &mut change {
-                let peers = peers.into_iter().map(|number| table.get(number).cloned());
-                let peers: Option<Vec<Arc<NewPeer>>> = peers.collect();
-                new.peers = peers.ok_or_else(|| D::Error::custom(NO_SUCH_PEER))?;
-            }
-            Ok(change)
-        };
-        let mut hosts = Vec::new();
-        for host in read.hosts {
-            let ReadHost {
-                host,
-                ssh,
-                r#become,
-                payload,
-                target,
-                state,
-                disruption,
-                feels,
-                changes,
-                drift,
-                notes,
-            } = host;
-            let changes = changes.into_iter().map(&mut change).collect::<Result<_, _>>()?;
-            hosts.push(HostPlan {
-                host,
-                ssh,
-                r#become,
-                payload,
-                target,
-                state,
-                disruption,
-                feels,
-                changes,
-                drift,
-                notes,
-            });
-        }
-        Ok(Self {
-            version: read.version,
-            fleet: read.fleet,
-            secrets: read.secrets,
-            hosts,
-            orphans: read.orphans,
-            newer: read.newer,
-            reachability: read.reachability,
-        })
     }
 }
 

@@ -1,7 +1,12 @@
 //! A plan as JSON and back, and what is no plan.
 
+use std::sync::Arc;
+
+use serde_json::Value;
+
 use super::*;
-use crate::plan::{DiffLine, FileAction, HookWhen, PeerField, PeerRef};
+use crate::model::{Become, Fingerprint};
+use crate::plan::{DiffLine, Disruption, Felt, FileAction, HookWhen, NewInterface};
 
 fn peer(name: &str) -> Arc<NewPeer> {
     Arc::new(NewPeer {
@@ -100,6 +105,40 @@ fn the_words_of_a_failed_login_are_not_saved() {
     assert!(String::from_utf8(plan().to_json().unwrap()).unwrap().contains("Connection refused"));
 }
 
+/// The same change in a mesh, on every host for every other: it is written once for each peer.
+#[test]
+fn a_change_of_a_whole_mesh_is_small() {
+    let field = |field, from: &str| crate::plan::FieldChange {
+        field,
+        from: Some(from.to_owned()),
+        to: Some("the vault's".to_owned()),
+    };
+    let change = |peer: u8, from| Change::ChangePeer {
+        interface: "wg0".parse().unwrap(),
+        peer: PeerRef { name: None, key: PublicKey::from_bytes([peer; 32]) },
+        fields: vec![field(PeerField::PresharedKey, from)],
+    };
+    let changes = |from: u8| (from..from + 100).map(|peer| change(peer, "another")).collect();
+    let mut hosts: Vec<_> = (0..100)
+        .map(|number| host(&format!("h{number}"), HostState::Ready, changes(number)))
+        .collect();
+    // Other interfaces and other values stand between them, in their order.
+    let other = Change::Delete { interface: "wg1".parse().unwrap() };
+    let restart = Change::ChangePeer {
+        interface: "wg2".parse().unwrap(),
+        peer: PeerRef { name: None, key: PublicKey::from_bytes([1; 32]) },
+        fields: Vec::new(),
+    };
+    hosts[7].changes.insert(50, other);
+    hosts[8].changes.insert(50, restart);
+    hosts[9].changes.insert(50, change(3, "none that is known"));
+    let plan = Plan::new("f".parse().unwrap(), hosts);
+    let bytes = plan.to_saved().unwrap();
+    assert!(bytes.len() < 150_000, "{}", bytes.len());
+    assert_eq!(Plan::from_json(&bytes).unwrap(), plan);
+    assert_eq!(Plan::from_json(&bytes).unwrap().to_saved().unwrap(), bytes);
+}
+
 #[test]
 fn what_is_no_plan_is_said_and_never_quoted() {
     let said = |text: &str| Plan::from_json(text.as_bytes()).unwrap_err().to_string();
@@ -138,8 +177,13 @@ fn what_is_no_plan_is_said_and_never_quoted() {
 fn a_damaged_plan_never_panics() {
     let bytes = plan().to_json().unwrap();
     let text = String::from_utf8(bytes).unwrap();
-    for (from, to) in [("\"peers\":[0,1]", "\"peers\":[0,2]"), ("\"peers\":[1]", "\"peers\":[-1]")]
-    {
+    let changes = "\"peer_changes\":[0]";
+    for (from, to) in [
+        ("\"peers\":[0,1]", "\"peers\":[0,2]"),
+        ("\"peers\":[1]", "\"peers\":[-1]"),
+        (changes, "\"peer_changes\":[1]"),
+        (changes, "\"peer_changes\":[0],\"more\":1"),
+    ] {
         let damaged = text.replace(from, to);
         assert_ne!(damaged, text);
         let error = Plan::from_json(damaged.as_bytes()).unwrap_err();

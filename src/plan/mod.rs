@@ -30,6 +30,7 @@ mod orphan;
 mod ownership;
 mod paths;
 mod quick;
+mod read;
 mod record;
 mod renames;
 mod running;

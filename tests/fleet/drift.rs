@@ -35,7 +35,7 @@ fn what_a_hand_changed_is_seen_and_mended() {
             ("forward", "echo 0 >/proc/sys/net/ipv4/ip_forward".to_owned()),
         ],
         &[
-            ("change-peer", format!("wg set wg0 peer {frankfurt} allowed-ips 10.10.0.2/32")),
+            ("change-peers", format!("wg set wg0 peer {frankfurt} allowed-ips 10.10.0.2/32")),
             ("device", "wg set wg0 listen-port 5555".to_owned()),
             ("add-address", "ip address del 10.10.0.1/24 dev wg0".to_owned()),
             ("file", "chmod 644 /etc/wireguard/wg0.conf".to_owned()),
@@ -43,14 +43,14 @@ fn what_a_hand_changed_is_seen_and_mended() {
             ("forward", "echo 0 >/proc/sys/net/ipv6/conf/all/forwarding".to_owned()),
         ],
         &[
-            ("change-peer", format!("wg set wg0 peer {frankfurt} preshared-key /dev/null")),
+            ("change-peers", format!("wg set wg0 peer {frankfurt} preshared-key /dev/null")),
             ("device", "wg genkey >/run/k; wg set wg0 private-key /run/k; rm /run/k".to_owned()),
             ("add-address", "ip -6 address del fd10::1/64 dev wg0".to_owned()),
             ("file", "rm /etc/sysctl.d/60-wgfleet-three.conf".to_owned()),
             ("firewall", "nft flush ruleset".to_owned()),
         ],
         &[
-            ("change-peer", format!("wg set wg0 peer {frankfurt} persistent-keepalive 3")),
+            ("change-peers", format!("wg set wg0 peer {frankfurt} persistent-keepalive 3")),
             ("device", "wg set wg0 fwmark 7".to_owned()),
             ("add-route", "ip route del 192.168.2.0/24 dev wg0".to_owned()),
             ("remove-route", "ip route add 10.66.0.0/24 dev wg0 metric 77".to_owned()),
