@@ -1,14 +1,16 @@
 //! Drift: what a host has that is not what wgfleet left there, as opposed to what the inventory changes.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::left::Left;
 use super::paths::conf;
 use super::{Change, FileAction, HostPlan, NewInterface, RenderedHost, Target};
 use crate::desired::secret_digest;
 use crate::model::{Family, InterfaceName, PublicKey};
-use crate::observed::{ObservedHost, Record, UnitState};
+use crate::observed::{ObservedHost, ObservedInterface, Record, UnitState};
 
 /// Something on a host that differs from what was confirmed there last.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -96,7 +98,7 @@ impl HostPlan {
             record.host == self.host && record.fingerprint_key == secret_digest(&rendered.key, b"")
         };
         let Some(record) = kept.filter(comparable) else { return };
-        let then = Then { target, observed, record };
+        let then = Then { target, observed, record, left: RefCell::default() };
         let drift: BTreeSet<Drifted> = self
             .changes
             .iter()
@@ -134,6 +136,8 @@ struct Then<'a> {
     target: &'a Target<'a>,
     observed: &'a ObservedHost,
     record: &'a Record,
+    /// What was read of the files of interfaces that were left there.
+    left: RefCell<BTreeMap<InterfaceName, Option<Left>>>,
 }
 
 impl Then<'_> {
@@ -156,26 +160,42 @@ impl Then<'_> {
                 self.record.interfaces.contains_key(interface)
             }
             Change::Delete { interface } => !self.record.interfaces.contains_key(interface),
-            Change::Device { interface, .. } => {
+            Change::Device { interface, fields } => {
                 let live = self.observed.interfaces.get(interface);
                 let left = self.record.interfaces.get(interface).copied();
-                left != live.and_then(|live| live.public_key) || self.unchanged(&conf(interface))
+                left != live.and_then(|live| live.public_key)
+                    || self.drifted(interface, |left, live| {
+                        fields.iter().any(|change| left.device_drifted(live, change))
+                    })
             }
             Change::Restart { interface, backend, .. } => {
                 // Another backend is as well the inventory's wish.
                 let live = self.observed.interfaces.get(interface).map(|live| live.backend);
                 live == Some(*backend) && self.unchanged(&conf(interface))
             }
-            Change::AddAddress { interface, .. }
-            | Change::RemoveAddress { interface, .. }
-            | Change::AddRoute { interface, .. }
-            | Change::RemoveRoute { interface, .. }
-            | Change::ChangePeer { interface, .. } => self.unchanged(&conf(interface)),
+            Change::AddAddress { interface, address } => {
+                self.drifted(interface, |left, _| left.has_address(address))
+            }
+            Change::RemoveAddress { interface, address } => {
+                self.drifted(interface, |left, _| !left.has_address(address))
+            }
+            Change::AddRoute { interface, table, prefix } => {
+                // The kernel makes that of an address itself.
+                self.drifted(interface, |left, live| {
+                    live.unrouted.contains(prefix) || left.had_route(*table, prefix)
+                })
+            }
+            Change::RemoveRoute { interface, prefix, .. } => {
+                self.drifted(interface, |left, _| !left.leads_to(prefix))
+            }
+            Change::ChangePeer { interface, peer, fields } => {
+                self.drifted(interface, |left, live| left.peer_drifted(live, &peer.key, fields))
+            }
             Change::AddPeer { interface, peer, .. } => {
-                self.peer_drifted(interface, &peer.key, true)
+                self.drifted(interface, |left, _| left.has(&peer.key))
             }
             Change::RemovePeer { interface, peer } => {
-                self.peer_drifted(interface, &peer.key, false)
+                self.drifted(interface, |left, _| !left.has(&peer.key))
             }
             Change::PushAgent { .. }
             | Change::Rename(_)
@@ -197,21 +217,24 @@ impl Then<'_> {
         wanted.is_some() && wanted == self.record.fingerprints.get(path).copied()
     }
 
-    /// Whether a peer came or went by another hand: the file that was left there tells.
-    fn peer_drifted(&self, name: &InterfaceName, key: &PublicKey, gone: bool) -> bool {
+    /// Whether another hand changed something of an interface. Where the inventory changes nothing in
+    /// its file, it did; otherwise `differs` compares what runs with the file that was left there.
+    /// Where that is gone nobody can tell.
+    fn drifted(
+        &self,
+        name: &InterfaceName,
+        differs: impl FnOnce(&Left, &ObservedInterface) -> bool,
+    ) -> bool {
         let path = conf(name);
         if self.unchanged(&path) {
             return true;
         }
-        let file = self.observed.files.get(&path).filter(|_| !self.file_drifted(&path));
-        file.is_some_and(|file| {
-            let key = key.to_string();
-            let had = file.public_text.lines().any(|line| {
-                line.split_once('=').is_some_and(|(word, value)| {
-                    word.trim().eq_ignore_ascii_case("PublicKey") && value.trim() == key
-                })
-            });
-            had == gone
-        })
+        let mut known = self.left.borrow_mut();
+        let left = known.entry(name.clone()).or_insert_with(|| {
+            let file = self.observed.files.get(&path).filter(|_| !self.file_drifted(&path));
+            file.map(|file| Left::of(&file.public_text))
+        });
+        let live = self.observed.interfaces.get(name);
+        left.as_ref().zip(live).is_some_and(|(left, live)| differs(left, live))
     }
 }

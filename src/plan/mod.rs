@@ -22,6 +22,7 @@ mod heading;
 mod hooks;
 mod identity;
 mod lans;
+mod left;
 mod lines;
 mod mask;
 mod names;

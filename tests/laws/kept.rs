@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use wgfleet::desired::DesiredState;
 use wgfleet::model::Untrusted;
 use wgfleet::observed::Record;
-use wgfleet::plan::{Change, HostPlan, HostState, Provenance, diff_host, record, resolve};
+use wgfleet::plan::{
+    Change, DeviceField, HostPlan, HostState, PeerField, Provenance, diff_host, record, resolve,
+};
 
 use crate::drift::{drift, live};
 use crate::fleet::spec;
@@ -40,6 +42,26 @@ fn told(
     let mut plan = diff_host(&target, &observed, &agents(), &state.names);
     plan.tell_drift(&target, &rendered, &observed, Some(kept));
     plan
+}
+
+/// Whether a change sets something of wg0 that its file has a word for.
+fn by_hand(change: &Change) -> bool {
+    let wg0 = change.interface().is_some_and(|name| name.as_str() == "wg0");
+    let known = match change {
+        Change::Device { fields, .. } => fields
+            .iter()
+            .all(|field| !matches!(field.field, DeviceField::FwMark | DeviceField::ListenPort)),
+        Change::ChangePeer { fields, .. } => {
+            fields.iter().any(|field| field.field != PeerField::Endpoint)
+        }
+        Change::AddAddress { .. }
+        | Change::RemoveAddress { .. }
+        | Change::AddRoute { .. }
+        | Change::AddPeer { .. }
+        | Change::RemovePeer { .. } => true,
+        _ => false,
+    };
+    wg0 && known
 }
 
 proptest! {
@@ -81,6 +103,17 @@ proptest! {
                 let changed = told(&after, index, &new.vault, &world, &kept);
                 let drift = changed.drift.expect("they can be compared");
                 prop_assert!(drift.is_empty(), "{drift:#?}\nof {:#?}\n{}\n{}", changed.changes, old.yaml(), new.yaml());
+                // Of both, what another hand did is told from the file that was left there.
+                let both = told(&after, index, &new.vault, &other, &kept);
+                let left = "/etc/wireguard/wg0.conf";
+                let same = |host: &World| host.host.files.get(left).map(|file| file.fingerprint);
+                let undone = |change: &&Change| same(&other) == same(&world) && by_hand(change);
+                for change in drifted.changes.iter().filter(undone) {
+                    prop_assert!(
+                        !both.changes.contains(change) || both.is_drift(change),
+                        "{change:#?}\nof {:#?}\nafter {drifts:?}\n{}\n{}", both.changes, old.yaml(), new.yaml()
+                    );
+                }
             }
         }
     }

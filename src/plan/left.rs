@@ -1,0 +1,160 @@
+//! What the file of an interface says that wgfleet left on a host: whatever runs there and is not so
+//! was changed by another hand, whatever the inventory changes besides.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+
+use super::{DeviceField, FieldChange, PeerField};
+use crate::model::{PublicKey, covers};
+use crate::observed::{ObservedInterface, ObservedPsk};
+
+/// The settings of a file, as wg-quick(8) reads it. What it does not say is not known.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    mtu: Option<u32>,
+    listen_port: Option<u32>,
+    fwmark: Option<u32>,
+    addresses: BTreeSet<IpNet>,
+    /// The routing table, in the file's word.
+    table: Option<String>,
+    peers: BTreeMap<PublicKey, LeftPeer>,
+}
+
+/// A peer of a file.
+#[derive(Debug, Default)]
+struct LeftPeer {
+    allowed_ips: BTreeSet<IpNet>,
+    keepalive: u32,
+    has_psk: bool,
+}
+
+impl Left {
+    /// Reads a file.
+    pub(super) fn of(text: &str) -> Self {
+        let mut left = Self::default();
+        let mut peer: Option<(Option<PublicKey>, LeftPeer)> = None;
+        for line in text.lines() {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            if line.starts_with('[') {
+                left.end(peer.take());
+                peer = line.eq_ignore_ascii_case("[peer]").then(Default::default);
+                continue;
+            }
+            let Some((name, value)) = line.split_once('=') else { continue };
+            let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
+            match &mut peer {
+                Some((key, peer)) => match name.as_str() {
+                    "publickey" => *key = value.parse().ok(),
+                    "allowedips" => peer.allowed_ips.extend(nets(value)),
+                    "persistentkeepalive" => peer.keepalive = number(value).unwrap_or_default(),
+                    "presharedkey" => peer.has_psk = true,
+                    _ => {}
+                },
+                None => match name.as_str() {
+                    "mtu" => left.mtu = number(value),
+                    "listenport" => left.listen_port = number(value),
+                    "fwmark" => left.fwmark = number(value),
+                    "address" => left.addresses.extend(nets(value)),
+                    "table" => left.table = Some(value.to_owned()),
+                    _ => {}
+                },
+            }
+        }
+        left.end(peer);
+        left
+    }
+
+    fn end(&mut self, peer: Option<(Option<PublicKey>, LeftPeer)>) {
+        if let Some((Some(key), peer)) = peer {
+            self.peers.insert(key, peer);
+        }
+    }
+
+    /// Whether it has a peer.
+    pub(super) fn has(&self, key: &PublicKey) -> bool {
+        self.peers.contains_key(key)
+    }
+
+    /// Whether it has an address.
+    pub(super) fn has_address(&self, address: &IpNet) -> bool {
+        self.addresses.contains(address)
+    }
+
+    /// Whether another hand changed a setting of the interface itself.
+    pub(super) fn device_drifted(
+        &self,
+        live: &ObservedInterface,
+        change: &FieldChange<DeviceField>,
+    ) -> bool {
+        match change.field {
+            DeviceField::Mtu => self.mtu.is_some_and(|mtu| mtu != live.mtu),
+            DeviceField::ListenPort => {
+                self.listen_port.is_some_and(|port| port != u32::from(live.listen_port))
+            }
+            // Without a mark in the file wg-quick(8) may choose one.
+            DeviceField::FwMark => self.fwmark.is_some_and(|mark| mark != live.fwmark),
+            // No inventory takes a link down.
+            DeviceField::Link => true,
+            // The record has the key.
+            DeviceField::PublicKey => false,
+        }
+    }
+
+    /// Whether another hand changed settings of a peer. Where it is found is the peer's affair.
+    pub(super) fn peer_drifted(
+        &self,
+        live: &ObservedInterface,
+        key: &PublicKey,
+        fields: &[FieldChange<PeerField>],
+    ) -> bool {
+        let (Some(left), Some(live)) = (self.peers.get(key), live.peers.get(key)) else {
+            return false;
+        };
+        fields.iter().any(|change| match change.field {
+            PeerField::AllowedIps => left.allowed_ips != live.allowed_ips,
+            PeerField::Keepalive => {
+                left.keepalive != live.keepalive.map_or(0, |keepalive| u32::from(keepalive.get()))
+            }
+            PeerField::PresharedKey if left.has_psk => live.psk != ObservedPsk::AsFile,
+            PeerField::PresharedKey => live.psk != ObservedPsk::None,
+            PeerField::Endpoint => false,
+        })
+    }
+
+    /// Whether a route that is missing was there: wg-quick(8) adds one for each prefix of a peer.
+    pub(super) fn had_route(&self, table: u32, prefix: &IpNet) -> bool {
+        let right = match self.table.as_deref() {
+            None | Some("auto" | "main") => table == MAIN,
+            Some(word) => number(word) == Some(table),
+        };
+        // It adds none where the kernel's own for an address leads there already.
+        let connected = self.addresses.iter().any(|addr| covers(&addr.trunc(), prefix));
+        right && !connected && self.leads_to(prefix)
+    }
+
+    /// Whether a prefix is one of a peer.
+    pub(super) fn leads_to(&self, prefix: &IpNet) -> bool {
+        self.peers.values().any(|peer| peer.allowed_ips.contains(prefix))
+    }
+}
+
+/// Number of the routing table `main`.
+const MAIN: u32 = 254;
+
+/// A list of prefixes; a bare address is one of its own.
+fn nets(list: &str) -> impl Iterator<Item = IpNet> {
+    list.split(',').filter_map(|item| {
+        let item = item.trim();
+        item.parse().ok().or_else(|| item.parse().map(|addr: std::net::IpAddr| addr.into()).ok())
+    })
+}
+
+/// A number, also in hexadecimal; what is off is 0.
+fn number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None if text.eq_ignore_ascii_case("off") => Some(0),
+        None => text.parse().ok(),
+    }
+}
