@@ -3,14 +3,15 @@
 //! How long each takes was measured on labs with a hundred packets a second: see
 //! docs/architecture.md.
 
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::{Change, DeviceField, Elsewhere, FieldChange, PeerField, PeerRef};
-use crate::model::{InterfaceName, PublicKey, covers};
-use crate::observed::{ObservedHost, ObservedPeer};
+use crate::model::{Family, InterfaceName, PublicKey};
+use crate::observed::ObservedHost;
 
 /// The worst that traffic feels, mildest first.
 #[derive(
@@ -81,10 +82,32 @@ impl Felt {
                 _ => None,
             })
             .collect();
+        let before = Before { observed, carried: OnceCell::new() };
         for change in changes {
-            felt.add(change, observed, &replaced);
+            felt.add(change, &before, &replaced);
         }
+        felt.gather(observed);
         felt
+    }
+
+    /// Names an interface instead of its peers, where each of many needs a new handshake.
+    fn gather(&mut self, observed: &ObservedHost) {
+        for (name, live) in &observed.interfaces {
+            if live.peers.len() <= NAMED || self.handshakes.len() < live.peers.len() {
+                continue;
+            }
+            let keys: BTreeSet<&PublicKey> = self.handshakes.iter().map(|peer| &peer.key).collect();
+            // A host has one key in all of its networks, so a peer may be that of another interface.
+            let others = observed.interfaces.iter().filter(|(other, _)| *other != name);
+            let elsewhere =
+                |key: &PublicKey| others.clone().any(|(_, o)| o.peers.contains_key(key));
+            if live.peers.keys().all(|key| keys.contains(key) && !elsewhere(key)) {
+                self.handshakes.retain(|peer| !live.peers.contains_key(&peer.key));
+                if !self.renewals.contains(name) {
+                    self.renewals.push(name.clone());
+                }
+            }
+        }
     }
 
     /// The worst of it.
@@ -101,7 +124,7 @@ impl Felt {
         felt.chain(self.elsewhere.iter().map(|felt| felt.how)).max().unwrap_or_default()
     }
 
-    fn add(&mut self, change: &Change, observed: &ObservedHost, replaced: &BTreeSet<PublicKey>) {
+    fn add(&mut self, change: &Change, before: &Before<'_>, replaced: &BTreeSet<PublicKey>) {
         match change {
             Change::Restart { interface, .. } => self.restarts.push(interface.clone()),
             Change::Delete { interface } => self.removals.push(interface.clone()),
@@ -118,22 +141,21 @@ impl Felt {
                 self.routes |= fields.iter().any(|change| change.field == DeviceField::FwMark);
             }
             Change::ChangePeer { interface, peer, fields } => {
-                let before = observed.interfaces.get(interface);
-                let before = before.and_then(|own| own.peers.get(&peer.key));
                 for change in fields {
-                    self.change_peer((interface, peer), change, before, observed);
+                    self.change_peer((interface, peer), change, before);
                 }
             }
             Change::AddPeer { interface, peer, replaces }
                 if replaces.is_some()
-                    || takes(observed, interface, &peer.key, &peer.allowed_ips) =>
+                    || before.gives_up(interface, &peer.key, &peer.allowed_ips) =>
             {
                 self.handshakes.push(peer.reference());
             }
             Change::Create(new) => {
-                let taking = new.peers.iter();
-                let taking = taking
-                    .filter(|peer| takes(observed, &new.interface, &peer.key, &peer.allowed_ips));
+                let taking = new
+                    .peers
+                    .iter()
+                    .filter(|peer| before.gives_up(&new.interface, &peer.key, &peer.allowed_ips));
                 self.handshakes.extend(taking.map(|peer| peer.reference()));
             }
             Change::RemovePeer { peer, .. } if !replaced.contains(&peer.key) => {
@@ -150,18 +172,19 @@ impl Felt {
         &mut self,
         (interface, peer): (&InterfaceName, &PeerRef),
         change: &FieldChange<PeerField>,
-        before: Option<&ObservedPeer>,
-        observed: &ObservedHost,
+        before: &Before<'_>,
     ) {
-        let heard = before.is_some_and(|peer| peer.latest_handshake > 0);
+        let live = before.observed.interfaces.get(interface);
+        let live = live.and_then(|own| own.peers.get(&peer.key));
+        let heard = live.is_some_and(|peer| peer.latest_handshake > 0);
         match change.field {
-            PeerField::PresharedKey => self.handshakes.push(peer.clone()),
+            PeerField::PresharedKey => self.shakes(peer),
             PeerField::AllowedIps => {
                 let (from, to) = (nets(change.from.as_deref()), nets(change.to.as_deref()));
                 let come: Vec<IpNet> = to.difference(&from).copied().collect();
-                let takes = takes(observed, interface, &peer.key, &come);
-                if takes && !heard && !self.handshakes.contains(peer) {
-                    self.handshakes.push(peer.clone());
+                let takes = before.gives_up(interface, &peer.key, &come);
+                if takes && !heard {
+                    self.shakes(peer);
                 }
                 self.routes |= (takes && heard) || !from.is_subset(&to);
             }
@@ -170,27 +193,68 @@ impl Felt {
             PeerField::Keepalive => {}
         }
     }
+
+    /// A new handshake with a peer; its changes come one after the other.
+    fn shakes(&mut self, peer: &PeerRef) {
+        if self.handshakes.last() != Some(peer) {
+            self.handshakes.push(peer.clone());
+        }
+    }
 }
+
+/// Peers of an interface up to which each is named.
+const NAMED: usize = 8;
 
 /// The prefixes of a list, as a change of AllowedIPs has them.
 fn nets(list: Option<&str>) -> BTreeSet<IpNet> {
     list.into_iter().flat_map(|list| list.split(", ")).filter_map(|net| net.parse().ok()).collect()
 }
 
-/// Whether a peer that gets these prefixes takes over what another peer of the host carries now.
-fn takes(
-    observed: &ObservedHost,
-    interface: &InterfaceName,
-    key: &PublicKey,
-    nets: &[IpNet],
-) -> bool {
-    // A host has one key in all of its networks.
-    let own = |name: &InterfaceName, other: &PublicKey| name == interface && other == key;
-    let interfaces = observed.interfaces.iter();
-    let peers = interfaces.flat_map(|(name, live)| live.peers.iter().map(move |peer| (name, peer)));
-    let others = peers.filter(|(name, (other, _))| !own(name, other));
-    let mut carried = others.flat_map(|(_, (_, peer))| &peer.allowed_ips);
-    carried.any(|known| nets.iter().any(|net| covers(known, net)))
+/// What a host has before its changes.
+struct Before<'a> {
+    observed: &'a ObservedHost,
+    carried: OnceCell<Carried<'a>>,
+}
+
+/// The peers that carry each prefix, and which lengths prefixes have: a host may have a thousand
+/// peers that each get another prefix.
+#[derive(Default)]
+struct Carried<'a> {
+    by: HashMap<IpNet, Vec<(&'a InterfaceName, &'a PublicKey)>>,
+    lengths: BTreeSet<(Family, u8)>,
+}
+
+impl<'a> Carried<'a> {
+    fn of(observed: &'a ObservedHost) -> Self {
+        let mut carried = Self::default();
+        for (name, live) in &observed.interfaces {
+            for (key, peer) in &live.peers {
+                for net in &peer.allowed_ips {
+                    carried.by.entry(net.trunc()).or_default().push((name, key));
+                    carried.lengths.insert((Family::of(net), net.prefix_len()));
+                }
+            }
+        }
+        carried
+    }
+}
+
+impl Before<'_> {
+    /// Whether another peer of the host carries what a peer gets with these prefixes.
+    fn gives_up(&self, interface: &InterfaceName, key: &PublicKey, nets: &[IpNet]) -> bool {
+        let carried = self.carried.get_or_init(|| Carried::of(self.observed));
+        // A host has one key in all of its networks.
+        let others = |net: &IpNet| {
+            let by = carried.by.get(net);
+            by.is_some_and(|by| by.iter().any(|(name, other)| (*name, *other) != (interface, key)))
+        };
+        nets.iter().any(|net| {
+            let lengths = carried.lengths.range(..=(Family::of(net), net.prefix_len()));
+            let lengths = lengths.filter(|(family, _)| *family == Family::of(net));
+            let mut outer = lengths.filter_map(|(_, length)| IpNet::new(net.addr(), *length).ok());
+            outer.any(|outer| others(&outer.trunc()))
+        })
+    }
 }
 
 #[cfg(test)]

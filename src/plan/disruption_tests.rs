@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::model::Family;
-use crate::observed::{LiveBackend, ObservedInterface, ObservedPsk};
+use crate::observed::{LiveBackend, ObservedInterface, ObservedPeer, ObservedPsk};
 use crate::plan::NewPeer;
 
 fn key(number: u8) -> PublicKey {

@@ -100,7 +100,13 @@ fn worst(all: [(bool, Disruption); 4]) -> Option<Disruption> {
 /// Every node whose sessions change, with one of its tunnel addresses.
 fn disturbed(runs: &Topology, ends: &HashMap<NodeId, Ends<'_>>) -> Vec<(NodeId, IpAddr)> {
     let peers = ends.values().flat_map(|ends| ends.handshakes.iter().chain(&ends.ends));
-    let nodes: BTreeSet<NodeId> = ends.keys().chain(peers).copied().collect();
+    let mut nodes: BTreeSet<NodeId> = ends.keys().chain(peers).copied().collect();
+    for (node, ends) in ends.iter().filter(|(_, ends)| !ends.renewals.is_empty()) {
+        let own = runs.node(*node).interfaces.iter().map(|id| runs.interface(*id));
+        let own = own.filter(|own| ends.renewals.contains(&own.name));
+        let peers = own.flat_map(|own| &own.peers);
+        nodes.extend(peers.map(|peer| runs.interface(peer.remote).node));
+    }
     let address = |node: NodeId| {
         let own = runs.node(node).interfaces.iter();
         let mut addresses = own.flat_map(|id| &runs.interface(*id).addresses);
