@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::before::Recorded;
 use super::fleet::{Fleet, count, names};
@@ -297,7 +298,9 @@ impl Survey {
 
     /// The plan of the fleet.
     pub(super) fn plan(&self) -> Result<Plan, CommandError> {
-        let hosts = self.hosts().map(|host| self.host_plan(host)).collect::<Result<_, _>>()?;
+        let hosts: Vec<&DesiredHost> = self.hosts().collect();
+        let hosts: Result<_, _> = hosts.into_par_iter().map(|host| self.host_plan(host)).collect();
+        let hosts = hosts?;
         let plan = Plan::new(self.state.fleet.clone(), hosts);
         let secrets = self.secrets.state();
         Ok(Plan { secrets, newer: self.newer.clone(), ..plan })
