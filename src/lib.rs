@@ -36,6 +36,9 @@ pub mod lab;
 #[expect(clippy::disallowed_methods, reason = "devices and sockets are its trade")]
 pub mod tunnel;
 
+#[expect(clippy::disallowed_methods, reason = "it reads the fleet's files and asks git")]
+pub mod fleet;
+
 #[expect(clippy::disallowed_methods, reason = "progress is drawn on stderr")]
 pub mod report;
 

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wgfleet::cli::load::load;
 use wgfleet::finding::{Code, Severity};
+use wgfleet::fleet::load::load;
 use wgfleet::inventory::keys::SECTIONS;
 use wgfleet::inventory::{LinkShape, Lock, PskMode, allocate, schema};
 use wgfleet::model::{HostName, NetworkName};

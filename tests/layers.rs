@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["event"],
     &["remote", "vault", "journal", "sys"],
     &["apply", "tunnel", "lab"],
+    &["fleet"],
     &["report"],
     &["cli"],
 ];
@@ -33,6 +34,9 @@ const NEVER: &[(&str, &str)] = &[
     ("report", "lab"),
     ("report", "remote"),
     ("report", "vault"),
+    ("report", "fleet"),
+    ("fleet", "tunnel"),
+    ("fleet", "lab"),
 ];
 
 /// Libraries, and the only place that may name each.

@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use wgfleet::cli::load::load;
+use wgfleet::fleet::load::load;
 use wgfleet::model::{HostName, NetworkName};
 use wgfleet::{desired, topology};
 

@@ -1,27 +1,21 @@
 //! `wgfleet apply`: make the hosts what the file says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
-use super::fleet::{Fleet, count};
 use super::interrupt::unless_interrupted;
-use super::lock::FleetLock;
+use super::login::{BinariesArgs, LimitArgs, LoginArgs, RecordArgs, scope};
 use super::plan::DetailArgs;
-use super::records::RecordArgs;
-use super::survey::{BinariesArgs, LimitArgs, LoginArgs, Scope, Survey};
-use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
-use crate::apply::{Job, Outcome, apply_all};
-use crate::event::Event;
-use crate::model::HostName;
-use crate::plan::{
-    Change, HostPlan, HostState, Plan, SecretState, leave_out, moved, record, resolve,
-};
+use super::{CommandError, CommandResult, Context, Exit, Format, runtime};
+use crate::apply::Outcome;
+use crate::fleet::{Fleet, FleetLock, Survey, carry_out};
+use crate::model::{HostName, count};
+use crate::plan::{Plan, SecretState, leave_out, moved};
 
 /// Make the hosts what the file says, with the smallest operations.
 ///
@@ -64,37 +58,38 @@ pub(super) struct ApplyArgs {
 }
 
 impl ApplyArgs {
-    pub(super) fn run(self, global: &Global) -> CommandResult {
+    pub(super) fn run(self, context: &Context) -> CommandResult {
         can_ask(self.yes)?;
-        let _lock = FleetLock::take(global)?;
-        let fleet = Fleet::load(global)?;
+        let _lock = FleetLock::take(context.fleet.folder())?;
+        let fleet = context.load()?;
         let hint = format!(
             "run `wgfleet apply` again to go on, in {} s where a change was armed",
             self.deadline
         );
-        runtime()?.block_on(unless_interrupted(self.apply(global, &fleet), &hint))
+        runtime()?.block_on(unless_interrupted(self.apply(context, &fleet), &hint))
     }
 
-    async fn apply(&self, global: &Global, fleet: &Fleet) -> CommandResult {
+    async fn apply(&self, context: &Context, fleet: &Fleet) -> CommandResult {
         // Before anybody logs in anywhere.
         let saved = self.plan.as_ref().map(|path| super::plan::read(path)).transpose()?;
         if let Some((path, saved)) = self.plan.as_ref().zip(saved.as_ref()) {
             refuse_without_secrets(path, saved)?;
         }
-        let scope = Scope::new(self.login, &self.limit, &self.binaries, &self.records);
-        let mut survey = Survey::take(global, scope, fleet, None).await?;
-        let mut plan = survey.whole_plan(global, fleet)?;
+        let overrides = self.records.overrides();
+        let scope = scope(self.login, &self.limit, &self.binaries, &overrides);
+        let mut survey = Survey::take(&context.fleet, scope, fleet, None).await?;
+        let mut plan = survey.whole_plan(&context.fleet, fleet)?;
         if let Some((path, saved)) = self.plan.as_ref().zip(saved.as_ref()) {
             fresh(path, saved, &plan)?;
         }
-        let blocked = survey.blocked(&plan);
+        let blocked = survey.blocked(&plan).map(Exit::of);
         if let Some(saved) = &saved {
             leave_out(saved, &mut plan);
         }
         // A saved plan was reviewed, and nothing is done that is not in it.
         let reviewed = self.yes && self.plan.is_some();
-        if global.format == Format::Human && !reviewed {
-            super::plan::show(global, &plan, self.detail)?;
+        if context.format == Format::Human && !reviewed {
+            super::plan::show(context, &plan, self.detail)?;
         }
         let changing = plan.hosts.iter().filter(|host| host.can_apply()).count();
         // A host that is blocked stops nobody else: it is left out, and the exit code says so.
@@ -102,7 +97,7 @@ impl ApplyArgs {
             && let Some(exit) = blocked
         {
             survey.close().await;
-            if global.format == Format::Json {
+            if context.format == Format::Json {
                 show_json(&plan, &[])?;
             }
             let hint = match exit {
@@ -113,34 +108,34 @@ impl ApplyArgs {
                 .hint(hint));
         }
         if changing > 0
-            && let Err(older) = self.records.refuse_older(&plan)
+            && let Err(older) = overrides.refuse_older(&plan)
         {
             survey.close().await;
-            if global.format == Format::Json {
+            if context.format == Format::Json {
                 show_json(&plan, &[])?;
             }
-            return Err(older);
+            return Err(older.into());
         }
-        if changing > 0 && !self.yes && global.format == Format::Json {
+        if changing > 0 && !self.yes && context.format == Format::Json {
             let text = crate::report::plan::human(&plan, self.detail.detail());
             anstream::eprint!("{text}");
         }
         if changing > 0 && !self.yes && !ask(changing).await? {
             survey.close().await;
-            if global.format == Format::Json {
+            if context.format == Format::Json {
                 show_json(&plan, &[])?;
             }
             anstream::eprintln!("cancelled; no host was changed");
             return Ok(Exit::Done);
         }
         if changing > 0 {
-            survey.begin(global, fleet)?;
+            survey.begin(&context.fleet, fleet)?;
         }
         let deadline = Duration::from_secs(self.deadline);
         let outcomes = carry_out(survey, &plan, deadline, self.login.parallel).await?;
-        if global.format == Format::Json {
+        if context.format == Format::Json {
             show_json(&plan, &outcomes)?;
-        } else if !global.quiet {
+        } else if !context.quiet {
             summarise(&outcomes);
         }
         Ok(exit(&outcomes))
@@ -225,114 +220,6 @@ pub(super) async fn ask(changing: usize) -> Result<bool, CommandError> {
     let answer =
         told.await.map_err(|_| CommandError::message(Exit::Failed, "nobody answered"))??;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-/// Carries out a plan that was just made; gives the outcome of every host of it.
-pub(super) async fn carry_out(
-    mut survey: Survey,
-    plan: &Plan,
-    deadline: Duration,
-    parallel: usize,
-) -> Result<Vec<(HostName, Outcome)>, CommandError> {
-    let mut outcomes = Vec::new();
-    let mut hosts = BTreeMap::new();
-    let mut observed = BTreeMap::new();
-    for (name, (seen, host)) in std::mem::take(&mut survey.seen) {
-        hosts.insert(name.clone(), host);
-        observed.insert(name, seen);
-    }
-    let agents = Arc::new(read_agents(&survey, plan)?);
-    let mut jobs = Vec::new();
-    for host_plan in &plan.hosts {
-        let name = &host_plan.host;
-        match &host_plan.state {
-            HostState::Unreadable(reason) | HostState::Blocked(reason) => {
-                // Why a host cannot be read was said when that was tried.
-                if matches!(host_plan.state, HostState::Blocked(_)) {
-                    let reason = format!("skipped: {reason}");
-                    survey.sink.event(Event::Failed { host: name.clone(), reason });
-                }
-                outcomes.push((name.clone(), Outcome::Skipped(reason.clone())));
-                continue;
-            }
-            HostState::Ready if host_plan.changes.is_empty() => {
-                outcomes.push((name.clone(), Outcome::Unchanged));
-                continue;
-            }
-            HostState::Ready => {}
-        }
-        let Some(job) = job(&survey, &observed, host_plan, &agents)? else { continue };
-        let Some(host) = hosts.remove(name) else { continue };
-        jobs.push((job, host));
-    }
-    futures_util::future::join_all(hosts.into_values().map(crate::remote::Host::close)).await;
-    if !jobs.is_empty() {
-        let (connector, secrets, sink) = (&survey.connector, &survey.secrets, &survey.sink);
-        outcomes.extend(apply_all(connector, jobs, secrets, deadline, parallel, sink).await);
-    }
-    let place = |name: &HostName| plan.hosts.iter().position(|host| host.host == *name);
-    outcomes.sort_by_key(|(name, _)| place(name));
-    Ok(outcomes)
-}
-
-/// One host's share of a plan; `None` where the survey did not bring what it needs.
-pub(super) fn job<'a>(
-    survey: &'a Survey,
-    observed: &'a BTreeMap<HostName, crate::observed::ObservedHost>,
-    plan: &'a HostPlan,
-    agents: &Arc<BTreeMap<String, Vec<u8>>>,
-) -> Result<Option<Job<'a>>, CommandError> {
-    let name = &plan.host;
-    let desired = survey.state.hosts.iter().find(|host| host.name == *name);
-    let parts = (desired, survey.rendered.get(name), observed.get(name), survey.looks.get(name));
-    let (Some(desired), Some(rendered), Some(observed), Some(look)) = parts else {
-        return Ok(None);
-    };
-    let id = change_id()?;
-    let target = resolve(desired, rendered, observed);
-    let (fleet, made) = (&survey.state.fleet, &survey.provenance);
-    let before = (survey.records.kept(name), &plan.changes[..]);
-    Ok(Some(Job {
-        record: record(fleet, &target, rendered, observed, made, id.clone(), before),
-        id,
-        plan,
-        target,
-        rendered,
-        observed,
-        look: look.clone(),
-        agents: Arc::clone(agents),
-    }))
-}
-
-/// The binaries that a plan pushes, by machine; none are read where it pushes none.
-pub(super) fn read_agents(
-    survey: &Survey,
-    plan: &Plan,
-) -> Result<BTreeMap<String, Vec<u8>>, CommandError> {
-    let changes = plan.hosts.iter().flat_map(|host| &host.changes);
-    let machines: BTreeSet<&String> = changes
-        .filter_map(|change| match change {
-            Change::PushAgent { machine, .. } => Some(machine),
-            _ => None,
-        })
-        .collect();
-    machines
-        .into_iter()
-        .filter_map(|machine| Some((machine, survey.binaries.get(machine)?)))
-        .map(|(machine, path)| {
-            let bytes = crate::sys::read_limited(path, super::survey::BINARY_LIMIT)
-                .map_err(|error| CommandError::new(Exit::Failed, &error))?;
-            Ok((machine.clone(), bytes))
-        })
-        .collect()
-}
-
-/// A name for a change on a host.
-pub(super) fn change_id() -> Result<String, CommandError> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| CommandError::message(Exit::Failed, error.to_string()))?;
-    Ok(format!("c{:016x}", u64::from_le_bytes(bytes)))
 }
 
 pub(super) fn words(outcome: &Outcome) -> (&'static str, Option<&str>) {

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::fleet::{Fleet, Reading};
 use super::global::Asked;
-use super::{CommandError, CommandResult, Exit, Global};
+use super::{CommandError, CommandResult, Context, Exit};
 use crate::finding::{self, Finding, Severity};
+use crate::fleet::{Fleet, Reading};
 use crate::model::SourceMap;
 use crate::{check, report};
 
@@ -35,11 +35,11 @@ pub(super) struct CheckArgs {
     html: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &CheckArgs, global: &Global, format: Asked) -> CommandResult {
+pub(super) fn run(args: &CheckArgs, context: &Context, format: Asked) -> CommandResult {
     if let Some(code) = &args.explain {
         return explain(code);
     }
-    let reading = Fleet::read(global)?;
+    let reading = Fleet::read(&context.fleet)?;
     let findings = &reading.findings;
     if let (true, Some(fleet)) = (args.reachability, &reading.fleet) {
         let reach = check::reachability(fleet.inventory(), &fleet.topology);
@@ -77,7 +77,7 @@ pub(super) fn run(args: &CheckArgs, global: &Global, format: Asked) -> CommandRe
     if let Some(fleet) = &reading.fleet
         && fleet.loaded.lock_path.is_some()
     {
-        fleet.pin(global)?;
+        fleet.pin(&context.fleet)?;
     }
     Ok(Exit::Done)
 }

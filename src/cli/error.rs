@@ -3,7 +3,9 @@
 use std::fmt;
 
 use super::Exit;
+use crate::fleet;
 use crate::model::Untrusted;
+use crate::vault::VaultError;
 
 /// An error on its way to the terminal.
 #[derive(Debug)]
@@ -44,6 +46,19 @@ impl fmt::Display for CommandError {
         let shown = |text: &str| Untrusted::new(text).lines();
         write!(f, "{}", shown(&self.chain.join(": ")))?;
         self.hints.iter().try_for_each(|hint| write!(f, "\n  hint: {}", shown(hint)))
+    }
+}
+
+impl From<fleet::Error> for CommandError {
+    fn from(error: fleet::Error) -> Self {
+        let exit = Exit::of(error.kind());
+        Self { hints: error.hints().to_vec(), ..Self::new(exit, &error) }
+    }
+}
+
+impl From<VaultError> for CommandError {
+    fn from(error: VaultError) -> Self {
+        fleet::Error::from(error).into()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::fleet::Kind;
+
 /// How a command ended. Documented in `docs/exit-codes.md`; the numbers are permanent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
@@ -50,6 +52,21 @@ impl Exit {
         Self::Usage,
         Self::Interrupted,
     ];
+
+    /// How a command ends whose work failed.
+    #[must_use]
+    pub const fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Failed => Self::Failed,
+            Kind::Findings => Self::Findings,
+            Kind::Unreadable => Self::Unreadable,
+            Kind::Locked => Self::Locked,
+            Kind::Stale => Self::Stale,
+            Kind::Vault => Self::Vault,
+            Kind::Usage => Self::Usage,
+            Kind::Interrupted => Self::Interrupted,
+        }
+    }
 
     /// The process exit code.
     #[must_use]

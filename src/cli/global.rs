@@ -4,18 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::identity::Given;
-
 /// Arguments that every command takes.
 #[derive(Debug, Args)]
-pub struct Global {
+pub(super) struct Global {
     /// The inventory: a fleet file, a folder that holds fleet.yaml, or - for stdin
     #[arg(short, long, global = true, default_value = "fleet.yaml", value_name = "PATH")]
-    pub file: PathBuf,
+    pub(super) file: PathBuf,
 
     /// Lock file of the inventory [default: beside it; none for stdin]
     #[arg(long, global = true, value_name = "FILE")]
-    pub lock: Option<PathBuf>,
+    pub(super) lock: Option<PathBuf>,
 
     /// Further folder that `include` may read from, beside the fleet's own and what git tracks
     #[arg(
@@ -25,11 +23,7 @@ pub struct Global {
         value_delimiter = ':',
         value_name = "DIR"
     )]
-    pub include_from: Vec<PathBuf>,
-
-    /// What to print on stdout: what `--format` asked for.
-    #[arg(skip = Format::Human)]
-    pub format: Format,
+    pub(super) include_from: Vec<PathBuf>,
 
     #[arg(
         long,
@@ -39,28 +33,24 @@ pub struct Global {
                 WGFLEET_IDENTITY_KEY for the identity itself] [default: where `wgfleet init` put it]"
     )]
     /// The identity file that the operator names.
-    pub identity: Option<PathBuf>,
-
-    /// What the environment gives of identities.
-    #[arg(skip)]
-    pub given: Given,
+    pub(super) identity: Option<PathBuf>,
 
     /// Configuration file for ssh(1) instead of ~/.ssh/config
     #[arg(long, global = true, env = "WGFLEET_SSH_CONFIG", value_name = "FILE")]
-    pub ssh_config: Option<PathBuf>,
+    pub(super) ssh_config: Option<PathBuf>,
 
     /// Fail instead of pinning new addresses in the lock file
     #[arg(long, global = true)]
-    pub locked: bool,
+    pub(super) locked: bool,
 
     /// Only errors on stderr
     #[arg(short, long, global = true)]
-    pub quiet: bool,
+    pub(super) quiet: bool,
 }
 
 /// What a command prints on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(super) enum Format {
     /// For people.
     Human,
     /// For machines.

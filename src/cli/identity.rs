@@ -6,14 +6,15 @@
 
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use zeroize::Zeroizing;
 
 use super::passphrase::Terminal;
-use super::{CommandError, Exit, Global};
+use super::{CommandError, Exit};
+use crate::fleet::{Error, Keyring, Kind};
 use crate::model::{FleetName, SecretText};
-use crate::vault::{Identities, VaultError, identity};
+use crate::vault::{Identities, Passphrase as _, PluginPrompts, VaultError, identity};
 
 /// The variable that holds the name of an identity file.
 pub(super) const FILE_VARIABLE: &str = "WGFLEET_IDENTITY";
@@ -24,10 +25,20 @@ const STDIN: &str = "-";
 /// The most bytes that are read from stdin.
 const LIMIT: usize = 64 << 10;
 
-/// What the environment gave, and the identities once they were read.
+/// What the environment gave.
 #[derive(Debug, Default)]
-pub struct Given {
+pub(super) struct Given {
     key: Option<SecretText>,
+}
+
+/// Where the identity comes from, and the identities once they were read.
+#[derive(Debug)]
+pub(super) struct Identity {
+    /// What the operator names.
+    named: Option<PathBuf>,
+    given: Given,
+    /// Whether the inventory takes stdin.
+    stdin_taken: bool,
     opened: OnceLock<Identities>,
 }
 
@@ -54,106 +65,115 @@ impl Given {
             CommandError::message(Exit::Vault, format!("{KEY_VARIABLE} is no text"))
         })?;
         let key = (!text.trim().is_empty()).then(|| Zeroizing::new(text.to_owned()).into());
-        Ok(Self { key, opened: OnceLock::new() })
+        Ok(Self { key })
     }
 }
 
-fn source<'a>(global: &'a Global, fleet: &FleetName) -> Result<Source<'a>, CommandError> {
-    if let Some(path) = &global.identity {
-        if path == Path::new(STDIN) {
-            return Ok(Source::Stdin);
+impl Identity {
+    /// Of the file that the operator names, what the environment gave, and where the inventory is.
+    pub(super) fn new(named: Option<PathBuf>, given: Given, inventory: &Path) -> Self {
+        let stdin_taken = inventory == Path::new(STDIN);
+        Self { named, given, stdin_taken, opened: OnceLock::new() }
+    }
+
+    fn source(&self, fleet: &FleetName) -> Result<Source<'_>, VaultError> {
+        if let Some(path) = &self.named {
+            if path == Path::new(STDIN) {
+                return Ok(Source::Stdin);
+            }
+            return Ok(Source::File(path.clone()));
         }
-        return Ok(Source::File(path.clone()));
-    }
-    if let Some(key) = &global.given.key {
-        return Ok(Source::Variable(key));
-    }
-    if let Some(path) = std::env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty()) {
-        return Ok(Source::File(path.into()));
-    }
-    Ok(Source::File(identity::default_path(fleet)?))
-}
-
-/// Whether the user names no identity, and has none where `wgfleet init` puts it.
-pub(super) fn is_none(global: &Global, fleet: &FleetName) -> bool {
-    let named = global.identity.is_some()
-        || global.given.key.is_some()
-        || std::env::var_os(FILE_VARIABLE).is_some_and(|path| !path.is_empty());
-    !named && identity::default_path(fleet).map_or(true, |path| !path.exists())
-}
-
-/// The identities that the user has for the vault of a fleet. They are read, and a passphrase is
-/// asked for, once in each run.
-///
-/// # Errors
-/// Where there is none, or it cannot be used.
-pub(super) fn identities(global: &Global, fleet: &FleetName) -> Result<Identities, CommandError> {
-    if let Some(identities) = global.given.opened.get() {
-        return Ok(identities.clone());
-    }
-    let identities = match source(global, fleet)? {
-        Source::File(path) => Identities::load(&[path], &Terminal)?,
-        Source::Stdin => {
-            let text = read_stdin(global)?;
-            Identities::parse("- (stdin)", &text, &Terminal)?
+        if let Some(key) = &self.given.key {
+            return Ok(Source::Variable(key));
         }
-        Source::Variable(key) => Identities::parse(KEY_VARIABLE, key.as_bytes(), &Terminal)
-            .map_err(|error| {
-                CommandError::from(error).hint(format!(
-                    "{KEY_VARIABLE} takes an identity itself, {FILE_VARIABLE} the name of its file"
-                ))
-            })?,
-    };
-    Ok(global.given.opened.get_or_init(|| identities).clone())
-}
-
-/// The file in which a new identity is to be made; none where the user has an identity.
-///
-/// # Errors
-/// [`VaultError::NoHome`].
-pub(super) fn to_make(global: &Global, fleet: &FleetName) -> Result<Option<PathBuf>, CommandError> {
-    match source(global, fleet)? {
-        Source::File(path) if !path.exists() => Ok(Some(path)),
-        _ => Ok(None),
+        if let Some(path) = std::env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty()) {
+            return Ok(Source::File(path.into()));
+        }
+        Ok(Source::File(identity::default_path(fleet)?))
     }
-}
 
-/// What the identity is called in messages.
-pub(super) fn described(global: &Global, fleet: &FleetName) -> Result<String, CommandError> {
-    Ok(match source(global, fleet)? {
-        Source::File(path) => path.display().to_string(),
-        Source::Stdin => "from stdin".to_owned(),
-        Source::Variable(_) => format!("of {KEY_VARIABLE}"),
-    })
-}
-
-fn read_stdin(global: &Global) -> Result<Zeroizing<Vec<u8>>, CommandError> {
-    let refused = |why: &str| CommandError::message(Exit::Usage, why.to_owned());
-    if global.file == Path::new(STDIN) {
-        return Err(refused("the inventory and the identity cannot both come from stdin")
-            .hint(format!("give the identity in a file, or its content in {KEY_VARIABLE}")));
-    }
-    let mut stdin = std::io::stdin().lock();
-    if stdin.is_terminal() {
-        return Err(refused("--identity - reads an identity from stdin, which is a terminal")
-            .hint("pipe it in: `secret-tool lookup wgfleet acme | wgfleet plan --identity -`"));
-    }
-    // One buffer that never grows leaves no copies of the key behind.
-    let mut text = Zeroizing::new(vec![0; LIMIT]);
-    let mut length = 0;
-    while length < LIMIT {
-        match stdin.read(&mut text[length..])? {
-            0 => break,
-            read => length += read,
+    /// The file in which a new identity is to be made; none where the user has an identity.
+    ///
+    /// # Errors
+    /// [`VaultError::NoHome`].
+    pub(super) fn to_make(&self, fleet: &FleetName) -> Result<Option<PathBuf>, VaultError> {
+        match self.source(fleet)? {
+            Source::File(path) if !path.exists() => Ok(Some(path)),
+            _ => Ok(None),
         }
     }
-    text.truncate(length);
-    if text.trim_ascii().is_empty() {
-        let error = VaultError::IdentityMalformed {
-            path: "- (stdin)".into(),
-            why: "stdin is empty".to_owned(),
+
+    /// What the identity is called in messages.
+    pub(super) fn described(&self, fleet: &FleetName) -> Result<String, VaultError> {
+        Ok(match self.source(fleet)? {
+            Source::File(path) => path.display().to_string(),
+            Source::Stdin => "from stdin".to_owned(),
+            Source::Variable(_) => format!("of {KEY_VARIABLE}"),
+        })
+    }
+
+    fn read_stdin(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let refused = |why: &str| Error::message(Kind::Usage, why.to_owned());
+        if self.stdin_taken {
+            return Err(refused("the inventory and the identity cannot both come from stdin")
+                .hint(format!("give the identity in a file, or its content in {KEY_VARIABLE}")));
+        }
+        let mut stdin = std::io::stdin().lock();
+        if stdin.is_terminal() {
+            return Err(refused("--identity - reads an identity from stdin, which is a terminal")
+                .hint(
+                    "pipe it in: `secret-tool lookup wgfleet acme | wgfleet plan --identity -`",
+                ));
+        }
+        // One buffer that never grows leaves no copies of the key behind.
+        let mut text = Zeroizing::new(vec![0; LIMIT]);
+        let mut length = 0;
+        while length < LIMIT {
+            match stdin.read(&mut text[length..])? {
+                0 => break,
+                read => length += read,
+            }
+        }
+        text.truncate(length);
+        if text.trim_ascii().is_empty() {
+            let error = VaultError::IdentityMalformed {
+                path: "- (stdin)".into(),
+                why: "stdin is empty".to_owned(),
+            };
+            return Err(error.into());
+        }
+        Ok(text)
+    }
+}
+
+impl Keyring for Identity {
+    /// They are read, and a passphrase is asked for, once in each run.
+    fn identities(&self, fleet: &FleetName) -> Result<Identities, Error> {
+        if let Some(identities) = self.opened.get() {
+            return Ok(identities.clone());
+        }
+        let identities = match self.source(fleet)? {
+            Source::File(path) => Identities::load(&[path], &Terminal)?,
+            Source::Stdin => Identities::parse("- (stdin)", &self.read_stdin()?, &Terminal)?,
+            Source::Variable(key) => Identities::parse(KEY_VARIABLE, key.as_bytes(), &Terminal)
+                .map_err(|error| {
+                    Error::from(error).hint(format!(
+                        "{KEY_VARIABLE} takes an identity itself, {FILE_VARIABLE} the name of its file"
+                    ))
+                })?,
         };
-        return Err(error.into());
+        Ok(self.opened.get_or_init(|| identities).clone())
     }
-    Ok(text)
+
+    /// Whether the user names no identity, and has none where `wgfleet init` puts it.
+    fn is_empty(&self, fleet: &FleetName) -> bool {
+        let named = self.named.is_some()
+            || self.given.key.is_some()
+            || std::env::var_os(FILE_VARIABLE).is_some_and(|path| !path.is_empty());
+        !named && identity::default_path(fleet).map_or(true, |path| !path.exists())
+    }
+
+    fn prompts(&self) -> Arc<dyn PluginPrompts> {
+        Terminal.plugin_prompts()
+    }
 }

@@ -9,9 +9,9 @@ use crate::desired::DEFAULT_TEMPLATE;
 use crate::model::FleetName;
 use crate::sys;
 
-use super::load::FLEET_FILE;
 use super::vault::{self, Access};
-use super::{CommandError, CommandResult, Exit, Global};
+use super::{CommandError, CommandResult, Context, Exit};
+use crate::fleet::load::FLEET_FILE;
 
 /// Begin a fleet: an inventory with comments, a vault, and what to do next
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ const FILES: &[(&str, &str)] = &[
 /// The fleet's name within the scaffold.
 const NAME: &str = "my-fleet";
 
-pub(super) fn run(args: &Args, global: &Global) -> CommandResult {
+pub(super) fn run(args: &Args, context: &Context) -> CommandResult {
     let dir = &args.dir;
     let fleet = dir.join(FLEET_FILE);
     if fleet.symlink_metadata().is_ok() {
@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args, global: &Global) -> CommandResult {
         }
     }
     if !dir.join("vault").exists() {
-        vault::make(global, dir, &name, &args.access)?;
+        vault::make(context, dir, &name, &args.access)?;
     }
     let mut text = String::new();
     for path in &written {
@@ -114,7 +114,7 @@ fn next_steps(dir: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::load::load;
+    use crate::fleet::load::load;
 
     #[test]
     fn a_new_fleet_has_no_findings_and_is_never_overwritten() {

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{CommandError, CommandResult, Exit, Format, Global};
+use super::{CommandError, CommandResult, Context, Exit, Format};
+use crate::fleet::load::load;
 use crate::lab::{self, Cable, Init, Lab, LabError, Spec};
 use crate::model::{FleetName, HostName};
 
@@ -202,18 +203,18 @@ impl From<LabError> for CommandError {
 ///
 /// # Errors
 /// [`CommandError`] where the lab, or the machine, refuses.
-pub(super) fn run(global: &Global, args: LabArgs) -> CommandResult {
+pub(super) fn run(context: &Context, args: LabArgs) -> CommandResult {
     match args.command {
-        LabCommand::Up(args) => up(global, args),
-        LabCommand::Exec(args) => exec(global, &args),
-        LabCommand::Down(args) => down(global, &args),
-        LabCommand::Status(name) => status(global, &name),
+        LabCommand::Up(args) => up(context, args),
+        LabCommand::Exec(args) => exec(context, &args),
+        LabCommand::Down(args) => down(context, &args),
+        LabCommand::Status(name) => status(context, &name),
         LabCommand::Stop(args) => {
-            open(global, &args.lab)?.stop(&args.host)?;
+            open(context, &args.lab)?.stop(&args.host)?;
             Ok(Exit::Done)
         }
         LabCommand::Start(args) => {
-            open(global, &args.lab)?.start(&args.host)?;
+            open(context, &args.lab)?.start(&args.host)?;
             Ok(Exit::Done)
         }
         LabCommand::Cable(args) => {
@@ -221,7 +222,7 @@ pub(super) fn run(global: &Global, args: LabArgs) -> CommandResult {
                 CableState::Up => Cable::Up,
                 CableState::Down => Cable::Down,
             };
-            open(global, &args.lab)?.cable(&args.node, to)?;
+            open(context, &args.lab)?.cable(&args.node, to)?;
             Ok(Exit::Done)
         }
         LabCommand::Connect(args) => {
@@ -239,13 +240,13 @@ pub(super) fn run(global: &Global, args: LabArgs) -> CommandResult {
 }
 
 /// The lab that is meant: the named one, the only one, or the fleet's.
-fn chosen(global: &Global, name: &Name) -> Result<FleetName, CommandError> {
+fn chosen(context: &Context, name: &Name) -> Result<FleetName, CommandError> {
     if let Some(name) = &name.name {
         return Ok(name.clone());
     }
     let mut labs = Lab::list();
     if labs.len() > 1
-        && let Ok(loaded) = super::load::load(global)
+        && let Ok(loaded) = load(&context.fleet)
         && let Some(inventory) = loaded.inventory
         && labs.contains(&inventory.fleet.value)
     {
@@ -263,14 +264,14 @@ fn chosen(global: &Global, name: &Name) -> Result<FleetName, CommandError> {
     }
 }
 
-fn open(global: &Global, name: &Name) -> Result<Lab, CommandError> {
-    Ok(Lab::open(&chosen(global, name)?)?)
+fn open(context: &Context, name: &Name) -> Result<Lab, CommandError> {
+    Ok(Lab::open(&chosen(context, name)?)?)
 }
 
 /// What is to be raised.
-fn spec(global: &Global, args: &UpArgs) -> Result<Spec, CommandError> {
+fn spec(context: &Context, args: &UpArgs) -> Result<Spec, CommandError> {
     let Some(path) = &args.spec else {
-        let loaded = super::load::load(global)?;
+        let loaded = load(&context.fleet)?;
         if let Some(inventory) = &loaded.inventory {
             return Spec::from_inventory(inventory)
                 .map_err(|error| CommandError::new(Exit::Findings, &error));
@@ -287,8 +288,8 @@ fn spec(global: &Global, args: &UpArgs) -> Result<Spec, CommandError> {
     serde_json::from_slice(&bytes).map_err(|error| CommandError::new(Exit::Usage, &error))
 }
 
-fn up(global: &Global, args: UpArgs) -> CommandResult {
-    let mut spec = spec(global, &args)?;
+fn up(context: &Context, args: UpArgs) -> CommandResult {
+    let mut spec = spec(context, &args)?;
     if let Some(name) = args.name {
         spec = spec.named(name);
     }
@@ -306,16 +307,16 @@ fn up(global: &Global, args: UpArgs) -> CommandResult {
     let lab = Lab::up(spec, &program)?;
     let name = lab.spec().name.to_string();
     let config = lab.ssh_config();
-    match global.format {
+    match context.format {
         Format::Json => print_json(&serde_json::json!({
             "lab": name,
             "ssh_config": config,
             "nodes": lab.status(),
         }))?,
         Format::Human => {
-            let file = global.file.display();
+            let file = context.fleet.file.display();
             super::write_stdout(format!("{}\n", config.display()).as_bytes())?;
-            if !global.quiet {
+            if !context.quiet {
                 let hosts = lab.spec().hosts.len();
                 anstream::eprintln!("the lab {name} is up: {hosts} hosts");
                 anstream::eprintln!(
@@ -330,28 +331,28 @@ fn up(global: &Global, args: UpArgs) -> CommandResult {
     Ok(Exit::Done)
 }
 
-fn exec(global: &Global, args: &ExecArgs) -> CommandResult {
-    let lab = open(global, &args.lab)?;
+fn exec(context: &Context, args: &ExecArgs) -> CommandResult {
+    let lab = open(context, &args.lab)?;
     let node = lab.node(&args.node)?;
     let mut command = lab.command(node, &args.command)?;
     // Its exit code is this process's.
     Err(CommandError::new(Exit::Failed, &command.exec()))
 }
 
-fn down(global: &Global, args: &DownArgs) -> CommandResult {
-    let labs = if args.all { Lab::list() } else { vec![chosen(global, &args.lab)?] };
+fn down(context: &Context, args: &DownArgs) -> CommandResult {
+    let labs = if args.all { Lab::list() } else { vec![chosen(context, &args.lab)?] };
     for name in labs {
-        if Lab::down(&name)? && !global.quiet {
+        if Lab::down(&name)? && !context.quiet {
             anstream::eprintln!("the lab {name} is gone");
         }
     }
     Ok(Exit::Done)
 }
 
-fn status(global: &Global, name: &Name) -> CommandResult {
-    let lab = open(global, name)?;
+fn status(context: &Context, name: &Name) -> CommandResult {
+    let lab = open(context, name)?;
     let nodes = lab.status();
-    match global.format {
+    match context.format {
         Format::Json => print_json(&serde_json::json!({
             "lab": lab.spec().name,
             "ssh_config": lab.ssh_config(),

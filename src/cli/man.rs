@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap_mangen::Man;
 
-use super::{CommandError, CommandResult, Exit, Global, arguments};
+use super::{CommandError, CommandResult, Context, Exit, arguments};
 use crate::sys::{Mode, write_atomic};
 
 /// Write the manual pages into a folder: wgfleet.1, wgfleet-plan.1, …
@@ -18,14 +18,14 @@ pub(super) struct ManArgs {
 }
 
 impl ManArgs {
-    pub(super) fn run(&self, global: &Global) -> CommandResult {
+    pub(super) fn run(&self, context: &Context) -> CommandResult {
         std::fs::create_dir_all(&self.dir)?;
         let mut root = arguments();
         root.build();
         let pages = pages(&root, &self.dir)?;
-        if !global.quiet {
+        if !context.quiet {
             let dir = self.dir.display();
-            anstream::eprintln!("wrote {} into {dir}", super::fleet::count(pages, "manual page"));
+            anstream::eprintln!("wrote {} into {dir}", crate::model::count(pages, "manual page"));
         }
         Ok(Exit::Done)
     }

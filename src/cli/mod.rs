@@ -3,49 +3,39 @@
 //! Data goes to stdout, everything else to stderr.
 
 mod apply;
-mod before;
 mod check;
 mod compare;
 mod completions;
+mod context;
 mod error;
 mod exit;
-mod fleet;
-mod git;
 mod global;
 mod identity;
 mod init;
 mod interrupt;
 mod lab;
 mod leaked;
-mod live_keys;
-pub mod load;
-mod lock;
+mod login;
 mod man;
 mod multicall;
-mod opened;
 mod passphrase;
 mod plan;
-mod provenance;
 mod quick;
-mod records;
 mod render;
 mod rotate;
 mod rotated;
 mod schema;
 mod show;
 mod status;
-mod survey;
 mod tunnel;
-mod turn;
 mod vault;
-mod watchdog;
 mod wg;
 mod why;
 
+use context::Context;
 pub use error::{CommandError, CommandResult};
 pub use exit::Exit;
-use global::Asked;
-pub use global::{Format, Global};
+use global::{Asked, Format, Global};
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -87,11 +77,11 @@ enum Command {
 }
 
 impl Cli {
-    fn run(self) -> CommandResult {
-        let Self { mut global, format, command } = self;
-        match (format.of_all(), &command) {
-            (Some(format), _) => global.format = format,
-            (None, Command::Check(_)) => {}
+    fn run(self, given: identity::Given) -> CommandResult {
+        let Self { global, format, command } = self;
+        let context = match (format.of_all(), &command) {
+            (Some(format), _) => Context::new(global, given, format),
+            (None, Command::Check(_)) => Context::new(global, given, Format::Human),
             (None, _) => {
                 return Err(CommandError::message(
                     Exit::Usage,
@@ -99,24 +89,24 @@ impl Cli {
                 )
                 .hint("use --format human or json"));
             }
-        }
+        };
         match command {
-            Command::Init(args) => init::run(&args, &global),
-            Command::Check(args) => check::run(&args, &global, format),
-            Command::Why(args) => args.run(&global),
-            Command::Plan(args) => args.run(&global),
-            Command::Show(args) => args.run(&global),
-            Command::Apply(args) => args.run(&global),
-            Command::Status(args) => args.run(&global),
-            Command::Rotate(args) => args.run(&global),
-            Command::Render(args) => args.run(&global),
-            Command::Vault(args) => args.run(&global),
-            Command::Lab(args) => lab::run(&global, args),
+            Command::Init(args) => init::run(&args, &context),
+            Command::Check(args) => check::run(&args, &context, format),
+            Command::Why(args) => args.run(&context),
+            Command::Plan(args) => args.run(&context),
+            Command::Show(args) => args.run(&context),
+            Command::Apply(args) => args.run(&context),
+            Command::Status(args) => args.run(&context),
+            Command::Rotate(args) => args.run(&context),
+            Command::Render(args) => args.run(&context),
+            Command::Vault(args) => args.run(&context),
+            Command::Lab(args) => lab::run(&context, args),
             Command::Tunnel(args) => tunnel::cmd_tunnel(&args),
             Command::Wg(args) => wg::cmd_wg(args),
             Command::Quick(args) => quick::cmd_quick(&args),
             Command::Schema(args) => schema::run(&args),
-            Command::Man(args) => args.run(&global),
+            Command::Man(args) => args.run(&context),
             Command::Completions(args) => args.run(),
         }
     }
@@ -150,15 +140,11 @@ pub fn main() -> ExitCode {
     if let Err(error) = leaked::refuse(&arguments, std::env::vars_os()) {
         return fail(&error);
     }
-    let mut cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    cli.global.given = match given {
-        Ok(given) => given,
-        Err(error) => return fail(&error),
-    };
-    match cli.run() {
+    match given.and_then(|given| cli.run(given)) {
         Ok(exit) => exit.into(),
         Err(error) => fail(&error),
     }

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::fleet::Fleet;
-use super::records::RecordArgs;
-use super::survey::{BinariesArgs, LimitArgs, LoginArgs, Scope, Survey};
-use super::{CommandError, CommandResult, Exit, Format, Global, runtime};
+use super::login::{BinariesArgs, LimitArgs, LoginArgs, RecordArgs, scope};
+use super::{CommandError, CommandResult, Context, Exit, Format, runtime};
+use crate::fleet::{Scope, Survey};
 use crate::plan::{FormError, Plan};
 use crate::report;
 use crate::report::plan::Detail;
@@ -78,7 +77,7 @@ pub(super) struct PlanArgs {
 }
 
 impl PlanArgs {
-    pub(super) fn run(self, global: &Global) -> CommandResult {
+    pub(super) fn run(self, context: &Context) -> CommandResult {
         if let Some(base) = self.offline_base()? {
             let limit = &self.limit.limit;
             return super::compare::Compare {
@@ -87,18 +86,19 @@ impl PlanArgs {
                 exit: self.detailed_exitcode,
                 verbose: self.detail.verbose,
             }
-            .run(global);
+            .run(context);
         }
         let out = self.out.as_deref().map(writable).transpose()?;
-        let fleet = Fleet::load(global)?;
+        let fleet = context.load()?;
         runtime()?.block_on(async {
+            let overrides = self.records.overrides();
             let scope = Scope {
                 without_identity: true,
-                ..Scope::new(self.login, &self.limit, &self.binaries, &self.records)
+                ..scope(self.login, &self.limit, &self.binaries, &overrides)
             };
-            let survey = Survey::take(global, scope, &fleet, None).await?;
-            let plan = survey.whole_plan(global, &fleet)?;
-            let blocked = survey.blocked(&plan);
+            let survey = Survey::take(&context.fleet, scope, &fleet, None).await?;
+            let plan = survey.whole_plan(&context.fleet, &fleet)?;
+            let blocked = survey.blocked(&plan).map(Exit::of);
             survey.close().await;
             if let Some(path) = &out {
                 // Once more: hosts took their time to answer.
@@ -108,7 +108,7 @@ impl PlanArgs {
                 crate::sys::write_atomic(path, &bytes, crate::sys::Mode::Public)
                     .map_err(|error| CommandError::new(Exit::Failed, &error))?;
             }
-            show(global, &plan, self.detail)?;
+            show(context, &plan, self.detail)?;
             Ok(self.exit(&plan, blocked))
         })
     }
@@ -140,7 +140,7 @@ impl PlanArgs {
     fn exit(&self, plan: &Plan, blocked: Option<Exit>) -> Exit {
         if let Some(exit) = blocked {
             exit
-        } else if self.records.refuse_older(plan).is_err() {
+        } else if self.records.overrides().refuse_older(plan).is_err() {
             Exit::Stale
         } else if plan.unreadable().next().is_some() {
             Exit::Unreadable
@@ -198,8 +198,8 @@ pub(super) fn read(path: &Path) -> Result<Plan, CommandError> {
 }
 
 /// Shows a plan on stdout.
-pub(super) fn show(global: &Global, plan: &Plan, detail: DetailArgs) -> Result<(), CommandError> {
-    let bytes = match global.format {
+pub(super) fn show(context: &Context, plan: &Plan, detail: DetailArgs) -> Result<(), CommandError> {
+    let bytes = match context.format {
         Format::Human => report::plan::human(plan, detail.detail()).into_bytes(),
         Format::Json => plan.to_json().map_err(|error| CommandError::new(Exit::Failed, &error))?,
     };

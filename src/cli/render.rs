@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rayon::prelude::*;
 
-use super::fleet::{Fleet, count};
-use super::git::WorkTree;
-use super::live_keys::LiveKeys;
-use super::{CommandError, CommandResult, Exit, Global};
+use super::{CommandError, CommandResult, Context, Exit};
 use crate::desired::DesiredHost;
+use crate::fleet::{Fleet, LiveKeys, WorkTree};
+use crate::model::count;
 use crate::sys::{Mode, write_atomic};
 use crate::vault::{VaultError, identity};
 
@@ -51,9 +50,9 @@ impl RenderArgs {
         host.interfaces.iter().map(move |one| folder.join(format!("{}.conf", one.name)))
     }
 
-    pub(super) fn run(self, global: &Global) -> CommandResult {
-        let fleet = Fleet::load(global)?;
-        let (vault, secrets) = Fleet::unlock(global)?;
+    pub(super) fn run(self, context: &Context) -> CommandResult {
+        let fleet = context.load()?;
+        let (vault, secrets) = Fleet::unlock(&context.fleet)?;
         let state = fleet.desired(&LiveKeys::current(vault.index()))?;
         let hosts: Vec<&DesiredHost> = state.hosts.iter().chain(&state.issued).collect();
         let folder = |path: &std::path::Path| {
@@ -77,9 +76,7 @@ impl RenderArgs {
             })?;
             written += rendered.values().map(|host| host.files.len()).sum::<usize>();
         }
-        if !global.quiet {
-            anstream::eprintln!("wrote {} into {}", count(written, "file"), self.output.display());
-        }
+        context.say(&format!("wrote {} into {}", count(written, "file"), self.output.display()));
         Ok(Exit::Done)
     }
 }

@@ -2,79 +2,40 @@
 
 use serde_json::json;
 
-use super::apply::words;
-use super::{CommandError, Format, Global};
+use super::apply::{summarise, words};
+use super::{CommandError, Context, Format};
 use crate::apply::Outcome;
+use crate::fleet::Ledger;
 use crate::model::HostName;
 
-/// What a rotation has done so far.
-#[derive(Debug, Default)]
-pub(super) struct Story {
-    /// Hosts whose new key is proven, in order.
-    rotated: Vec<HostName>,
-    /// The host whose turn has not ended well.
-    failed: Option<HostName>,
-    /// What became of each host in the turn of each.
-    outcomes: Vec<(HostName, HostName, Outcome)>,
+/// Says how the turn ended that did not end well.
+pub(super) fn tell_failure(context: &Context, ledger: &Ledger) {
+    let Some(name) = ledger.failed.as_ref().filter(|_| !context.quiet) else { return };
+    let all = ledger.outcomes.iter().map(|one| (one.host.clone(), one.outcome.clone()));
+    summarise(&all.collect::<Vec<_>>());
+    anstream::eprintln!("{}", ending(name, ledger.last()));
 }
 
-impl Story {
-    /// The turn of a host begins.
-    pub(super) fn begin(&mut self, name: &HostName) {
-        self.failed = Some(name.clone());
+/// Shows what was done on stdout where JSON is wanted.
+pub(super) fn show(context: &Context, ledger: &Ledger) -> Result<(), CommandError> {
+    if context.format != Format::Json {
+        return Ok(());
     }
-
-    /// What became of the hosts in a turn.
-    pub(super) fn turn(&mut self, name: &HostName, outcomes: &[(HostName, Outcome)]) {
-        let told = outcomes.iter().cloned();
-        self.outcomes.extend(told.map(|(host, outcome)| (name.clone(), host, outcome)));
-    }
-
-    /// A host's new key is proven.
-    pub(super) fn proven(&mut self, global: &Global, name: &HostName) {
-        self.failed = None;
-        self.rotated.push(name.clone());
-        if !global.quiet {
-            anstream::eprintln!("{name}: the new key is proven, the old one is retired");
-        }
-    }
-
-    /// The turn of a host ended otherwise.
-    pub(super) fn failed(&self, global: &Global, name: &HostName) {
-        if global.quiet {
-            return;
-        }
-        let all: Vec<(HostName, Outcome)> = self
-            .outcomes
-            .iter()
-            .map(|(_, host, outcome)| (host.clone(), outcome.clone()))
-            .collect();
-        super::apply::summarise(&all);
-        let own = self.outcomes.iter().rev().find(|(turn, host, _)| turn == name && host == name);
-        anstream::eprintln!("{}", ending(name, own.map(|(_, _, outcome)| outcome)));
-    }
-
-    /// Shows it on stdout where JSON is wanted.
-    pub(super) fn show(&self, global: &Global) -> Result<(), CommandError> {
-        if global.format != Format::Json {
-            return Ok(());
-        }
-        let outcomes: Vec<_> = self
-            .outcomes
-            .iter()
-            .map(|(turn, host, outcome)| {
-                let (word, reason) = words(outcome);
-                json!({ "turn": turn, "host": host, "outcome": word, "reason": reason })
-            })
-            .collect();
-        let story = json!({
-            "version": 1,
-            "rotated": self.rotated,
-            "failed": self.failed,
-            "outcomes": outcomes,
-        });
-        super::write_stdout(format!("{story}\n").as_bytes())
-    }
+    let outcomes: Vec<_> = ledger
+        .outcomes
+        .iter()
+        .map(|one| {
+            let (word, reason) = words(&one.outcome);
+            json!({ "turn": one.turn, "host": one.host, "outcome": word, "reason": reason })
+        })
+        .collect();
+    let story = json!({
+        "version": 1,
+        "rotated": ledger.rotated,
+        "failed": ledger.failed,
+        "outcomes": outcomes,
+    });
+    super::write_stdout(format!("{story}\n").as_bytes())
 }
 
 /// Which key a host has whose turn failed; without an outcome nothing was changed.
@@ -93,14 +54,6 @@ fn ending(name: &HostName, own: Option<&Outcome>) -> String {
             format!("{name} may have either key; run the same command to find out, and to continue")
         }
     }
-}
-
-/// Whether a host has its new key for certain.
-pub(super) fn has_moved(name: &HostName, outcomes: &[(HostName, Outcome)]) -> bool {
-    outcomes.iter().any(|(host, outcome)| {
-        host == name
-            && matches!(outcome, Outcome::Applied | Outcome::NotForNextBoot(_) | Outcome::Unchanged)
-    })
 }
 
 #[cfg(test)]

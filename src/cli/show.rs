@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::plan::DetailArgs;
-use super::{CommandResult, Exit, Global};
+use super::{CommandResult, Context, Exit};
 
 /// Show a plan that `wgfleet plan --out` saved. Touches no host; needs no inventory and no key.
 ///
@@ -27,9 +27,9 @@ pub(super) struct ShowArgs {
 }
 
 impl ShowArgs {
-    pub(super) fn run(self, global: &Global) -> CommandResult {
+    pub(super) fn run(self, context: &Context) -> CommandResult {
         let plan = super::plan::read(&self.plan)?;
-        super::plan::show(global, &plan, self.detail)?;
+        super::plan::show(context, &plan, self.detail)?;
         Ok(Exit::Done)
     }
 }

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use clap::Args;
 use ipnet::IpNet;
 
-use super::fleet::Fleet;
-use super::{CommandError, CommandResult, Exit, Format, Global};
+use super::{CommandError, CommandResult, Context, Exit, Format};
 use crate::check::{self, Outcome};
+use crate::fleet::Fleet;
 use crate::inventory::{Inventory, Selector};
 use crate::model::{GroupName, HostName, NetworkName, SiteName, host_net};
 use crate::report;
@@ -33,8 +33,8 @@ pub(super) struct WhyArgs {
 }
 
 impl WhyArgs {
-    pub(super) fn run(self, global: &Global) -> CommandResult {
-        let reading = Fleet::read(global)?;
+    pub(super) fn run(self, context: &Context) -> CommandResult {
+        let reading = Fleet::read(&context.fleet)?;
         let Some(fleet) = &reading.fleet else {
             if let Some(loaded) = reading.loaded() {
                 let text = report::findings::human(&reading.findings, &loaded.sources, true);
@@ -48,7 +48,7 @@ impl WhyArgs {
         let addresses =
             |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
         let why = check::why(inventory, &fleet.topology, &addresses, &from, &to);
-        let text = match global.format {
+        let text = match context.format {
             Format::Json => report::json::pretty(&why).unwrap_or_default(),
             Format::Human => report::why::human(&why, &self.from, &self.to),
         };

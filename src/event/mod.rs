@@ -1,5 +1,9 @@
 //! What happens while a command runs, as data: bars, plain lines, NDJSON and tests read the same.
 
+mod notice;
+
+pub use notice::Notice;
+
 use serde::Serialize;
 
 use crate::model::HostName;
@@ -40,6 +44,11 @@ pub enum Event {
     End {
         /// Which.
         stage: Stage,
+    },
+    /// Something worth saying.
+    Notice {
+        /// What.
+        notice: Notice,
     },
 }
 

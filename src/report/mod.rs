@@ -8,7 +8,9 @@ pub mod findings;
 pub mod html;
 pub mod json;
 pub mod junit;
+
 mod markup;
+mod notice;
 pub mod plan;
 pub mod progress;
 pub mod reach;

@@ -93,6 +93,7 @@ fn plain(stage: &mut Option<(Stage, usize, usize)>, event: &Event) {
                 say(&format!("{what} {done} of {all} hosts"));
             }
         }
+        Event::Notice { notice } => say(&super::notice::line(notice)),
     }
 }
 
@@ -132,6 +133,9 @@ fn bars(
             finish(total.as_ref(), hosts, &host);
             // A terminal that cannot be written to has nobody to tell.
             let _ = multi.println(failure(&host, &reason));
+        }
+        Event::Notice { notice } => {
+            let _ = multi.println(super::notice::line(&notice));
         }
         Event::End { .. } => {
             for (_, bar) in std::mem::take(hosts) {

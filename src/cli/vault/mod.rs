@@ -15,15 +15,12 @@ use zeroize::Zeroizing;
 use recipients::{RecipientsArgs, RekeyArgs};
 use status::StatusArgs;
 
-use super::fleet::{Fleet, count};
-use super::identity::described;
 use super::passphrase::Terminal;
-use super::{CommandError, CommandResult, Exit, Format, Global};
+use super::{CommandError, CommandResult, Context, Exit, Format};
+use crate::model::count;
 use crate::model::{FleetName, HostName, PrivateKey};
 use crate::sys::{Clock as _, FileError, Mode, SystemClock, write_new};
-use crate::vault::{
-    Identities, Index, Passphrase as _, PassphraseError, Recipient, Vault, VaultError, identity,
-};
+use crate::vault::{Passphrase as _, Recipient, Vault, VaultError, identity};
 
 /// Make, show and re-encrypt the keys of the fleet.
 ///
@@ -119,61 +116,20 @@ struct ExportArgs {
 }
 
 impl VaultArgs {
-    pub(super) fn run(self, global: &Global) -> CommandResult {
-        let folder = folder(&global.file);
+    pub(super) fn run(self, context: &Context) -> CommandResult {
         let now = SystemClock.now();
         match self.command {
             VaultCommand::Init(args) => {
-                make(global, base(&global.file), &args.fleet, &args.access)?;
+                make(context, context.fleet.folder(), &args.fleet, &args.access)?;
                 Ok(Exit::Done)
             }
-            VaultCommand::Status(args) => args.run(global, &folder, now),
-            VaultCommand::Keygen(args) => args.run(global, &folder, now),
-            VaultCommand::Import(args) => args.run(global, &folder, now),
-            VaultCommand::Export(args) => args.run(global, &folder),
-            VaultCommand::Recipients(args) => args.run(global, &folder),
-            VaultCommand::Rekey(args) => args.run(global, &folder, now),
+            VaultCommand::Status(args) => args.run(context, now),
+            VaultCommand::Keygen(args) => args.run(context, now),
+            VaultCommand::Import(args) => args.run(context, now),
+            VaultCommand::Export(args) => args.run(context),
+            VaultCommand::Recipients(args) => args.run(context),
+            VaultCommand::Rekey(args) => args.run(context, now),
         }
-    }
-}
-
-/// The vault's folder: beside the inventory file, or in the inventory's folder.
-#[must_use]
-pub(super) fn folder(inventory: &Path) -> PathBuf {
-    base(inventory).join("vault")
-}
-
-/// The folder that an inventory lies in.
-pub(super) fn base(inventory: &Path) -> &Path {
-    if inventory.is_dir() {
-        return inventory;
-    }
-    match inventory.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// A vault that is to be written to: plugins that encrypt can ask on the terminal.
-pub(super) fn open_to_write(folder: &Path) -> Result<Vault, VaultError> {
-    Ok(Vault::open(folder)?.with_prompts(Terminal.plugin_prompts()))
-}
-
-/// The identities that the user has for a vault.
-pub(super) fn identities(global: &Global, vault: &Vault) -> Result<Identities, CommandError> {
-    super::identity::identities(global, vault.index().fleet())
-}
-
-impl From<VaultError> for CommandError {
-    fn from(error: VaultError) -> Self {
-        let exit = match &error {
-            VaultError::Locked { .. } => Exit::Locked,
-            VaultError::Passphrase { source: PassphraseError::Interrupted, .. } => {
-                Exit::Interrupted
-            }
-            _ => Exit::Vault,
-        };
-        Self::new(exit, &error)
     }
 }
 
@@ -182,43 +138,9 @@ fn print(text: &str) -> CommandResult {
     Ok(Exit::Done)
 }
 
-fn say(global: &Global, text: &str) {
-    if !global.quiet {
-        anstream::eprintln!("{text}");
-    }
-}
-
-/// Says what a vault of an older version has got: a fingerprint secret of its own, and who was
-/// confirmed.
-pub(super) fn tell_upgrade(global: &Global, before: &Index, vault: &Vault) {
-    if vault.newly_confirmed() {
-        let all: Vec<&str> = vault.recipients().iter().map(Recipient::as_str).collect();
-        say(
-            global,
-            &format!(
-                "this vault did not say who was confirmed as a recipient, as those of version 0.1.0 do \
-                 not; from now on it does, in its psk folder, and whoever is added needs `wgfleet vault \
-                 rekey`:\n  {}",
-                all.join("\n  ")
-            ),
-        );
-    }
-    if before.fingerprint().is_none() && vault.index().fingerprint().is_some() {
-        let path = vault.folder().join("fingerprint.age");
-        say(
-            global,
-            &format!(
-                "made the secret that keys fingerprints in plans, {}: commit it with the index; \
-                 plans that were saved before are stale",
-                path.display()
-            ),
-        );
-    }
-}
-
 /// Makes a vault in a fleet's folder, and an identity where the user has none.
 pub(super) fn make(
-    global: &Global,
+    context: &Context,
     home: &Path,
     fleet: &FleetName,
     access: &Access,
@@ -233,7 +155,7 @@ pub(super) fn make(
     let others = others
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| CommandError::new(Exit::Usage, &error).hint("look at --recipient"))?;
-    let new = super::identity::to_make(global, fleet)?;
+    let new = context.identity.to_make(fleet)?;
     let mut recipients = if let Some(path) = new {
         let passphrase = if access.passphrase {
             let chosen = Terminal::choose(&path);
@@ -242,11 +164,11 @@ pub(super) fn make(
             None
         };
         let recipient = identity::create(&path, home, passphrase, now)?;
-        say(global, &format!("made the identity {}: keep a backup of it", path.display()));
+        context.say(&format!("made the identity {}: keep a backup of it", path.display()));
         vec![recipient]
     } else {
-        say(global, &format!("using the identity {}", described(global, fleet)?));
-        let identities = super::identity::identities(global, fleet)?;
+        context.say(&format!("using the identity {}", context.identity.described(fleet)?));
+        let identities = context.fleet.keyring.identities(fleet)?;
         let told =
             |program: &String| others.iter().any(|one| one.program().as_ref() == Some(program));
         if let Some(program) = identities.without_recipient().into_iter().find(|one| !told(one)) {
@@ -257,22 +179,18 @@ pub(super) fn make(
     recipients.extend(others);
     let prompts = Terminal.plugin_prompts();
     let vault = Vault::create_with(&folder, fleet, &recipients, now, prompts)?;
-    say(
-        global,
-        &format!(
-            "made the vault {} for {}",
-            folder.display(),
-            count(vault.recipients().len(), "recipient")
-        ),
-    );
+    context.say(&format!(
+        "made the vault {} for {}",
+        folder.display(),
+        count(vault.recipients().len(), "recipient")
+    ));
     Ok(())
 }
 
 impl KeygenArgs {
-    fn run(self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
-        let mut vault = open_to_write(folder)?;
-        let hosts =
-            if self.hosts.is_empty() { Fleet::load(global)?.key_holders() } else { self.hosts };
+    fn run(self, context: &Context, now: Timestamp) -> CommandResult {
+        let mut vault = context.fleet.vault_to_write()?;
+        let hosts = if self.hosts.is_empty() { context.load()?.key_holders() } else { self.hosts };
         let before = vault.index().clone();
         let idle = before.fingerprint().is_some()
             && hosts.iter().all(|name| before.current(name).is_some());
@@ -280,31 +198,31 @@ impl KeygenArgs {
             Vec::new()
         } else {
             vault.refuse_unconfirmed()?;
-            vault.ensure_keys(&hosts, &identities(global, &vault)?, now)?
+            vault.ensure_keys(&hosts, &context.fleet.identities(&vault)?, now)?
         };
-        tell_upgrade(global, &before, &vault);
+        context.fleet.tell_upgrade(&before, &vault);
         let mut text = String::new();
         for name in &made {
             if let Some(key) = vault.index().current(name) {
                 let _ = writeln!(text, "{name} {key}");
             }
         }
-        if global.format == Format::Json {
+        if context.format == Format::Json {
             let keys: Vec<_> = made
                 .iter()
                 .map(|name| json!({ "name": name, "public_key": vault.index().current(name) }))
                 .collect();
             text = format!("{}\n", json!({ "made": keys }));
         } else if made.is_empty() {
-            say(global, "every host has a key already");
+            context.say("every host has a key already");
         }
         print(&text)
     }
 }
 
 impl ImportArgs {
-    fn run(self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
-        let mut vault = open_to_write(folder)?;
+    fn run(self, context: &Context, now: Timestamp) -> CommandResult {
+        let mut vault = context.fleet.vault_to_write()?;
         // One buffer that never grows leaves no copies of the key behind.
         let mut buffer = Zeroizing::new([0_u8; 256]);
         let mut length = 0;
@@ -322,24 +240,25 @@ impl ImportArgs {
         let public = key.public();
         let before = vault.index().clone();
         vault.refuse_unconfirmed()?;
-        let imported = vault.import(&self.host, &key, &identities(global, &vault)?, now)?;
-        tell_upgrade(global, &before, &vault);
+        let identities = context.fleet.identities(&vault)?;
+        let imported = vault.import(&self.host, &key, &identities, now)?;
+        context.fleet.tell_upgrade(&before, &vault);
         if imported {
-            say(global, &format!("{} has the key {public} now", self.host));
+            context.say(&format!("{} has the key {public} now", self.host));
         } else {
-            say(global, &format!("{} has this key already: {public}", self.host));
+            context.say(&format!("{} has this key already: {public}", self.host));
         }
         Ok(Exit::Done)
     }
 }
 
 impl ExportArgs {
-    fn run(self, global: &Global, folder: &Path) -> CommandResult {
-        let vault = Vault::open(folder)?;
+    fn run(self, context: &Context) -> CommandResult {
+        let vault = context.fleet.vault()?;
         if let Some((root, _)) = identity::work_tree_of(&self.output) {
             return Err(VaultError::InWorkTree { path: self.output, root }.into());
         }
-        let key = vault.unlock(&identities(global, &vault)?).private_key(&self.host)?;
+        let key = vault.unlock(&context.fleet.identities(&vault)?).private_key(&self.host)?;
         let base64 = key.expose_base64();
         let mut text = Zeroizing::new(String::with_capacity(base64.len() + 1));
         text.push_str(&base64);
@@ -350,7 +269,7 @@ impl ExportArgs {
             let error = CommandError::new(Exit::Vault, &error);
             if there { error.hint("remove it first, or pass another --output") } else { error }
         })?;
-        say(global, &format!("wrote {}; remove it when it is used", self.output.display()));
+        context.say(&format!("wrote {}; remove it when it is used", self.output.display()));
         Ok(Exit::Done)
     }
 }

@@ -2,16 +2,15 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, Write as _};
-use std::path::Path;
 
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{identities, open_to_write, print, say, tell_upgrade};
+use super::print;
 use crate::cli::apply::can_ask;
-use crate::cli::fleet::count;
-use crate::cli::{CommandError, CommandResult, Exit, Format, Global};
+use crate::cli::{CommandError, CommandResult, Context, Exit, Format};
+use crate::model::count;
 use crate::vault::{Recipient, Vault};
 
 /// Show who can open the vault, and who will be able to after the next rekey.
@@ -23,8 +22,8 @@ pub(super) struct RecipientsArgs {}
 /// Encrypt every file anew, to the recipients of vault/recipients.txt.
 ///
 /// It shows whom that adds to those that the last rekey confirmed, and takes away, and asks. Who was
-/// confirmed stands in the vault, encrypted: not in a file that anyone can write. Until then nothing is encrypted to whoever was
-/// added: `keygen`, `import` and `rotate` refuse.
+/// confirmed stands in the vault, encrypted: not in a file that anyone can write. Until then nothing
+/// is encrypted to whoever was added: `keygen`, `import` and `rotate` refuse.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   echo \"$(cat colleague.pub)\" >> vault/recipients.txt && wgfleet vault rekey
@@ -37,10 +36,10 @@ pub(super) struct RekeyArgs {
 
 impl RecipientsArgs {
     #[expect(clippy::unused_self, reason = "every command runs alike")]
-    pub(super) fn run(&self, global: &Global, folder: &Path) -> CommandResult {
-        let vault = Vault::open(folder)?;
+    pub(super) fn run(&self, context: &Context) -> CommandResult {
+        let vault = context.fleet.vault()?;
         let change = vault.recipient_change();
-        if global.format == Format::Json {
+        if context.format == Format::Json {
             let current: Vec<&str> = vault.recipients().iter().map(Recipient::as_str).collect();
             let status = json!({
                 "recipients": current,
@@ -60,16 +59,16 @@ impl RecipientsArgs {
             let _ = writeln!(text, "- {gone}");
         }
         if vault.needs_rekey() {
-            say(global, "recipients.txt changed since the last rekey: run `wgfleet vault rekey`");
+            context.say("recipients.txt changed since the last rekey: run `wgfleet vault rekey`");
         }
         print(&text)
     }
 }
 
 impl RekeyArgs {
-    pub(super) fn run(&self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
-        let mut vault = open_to_write(folder)?;
-        let identities = identities(global, &vault)?;
+    pub(super) fn run(&self, context: &Context, now: Timestamp) -> CommandResult {
+        let mut vault = context.fleet.vault_to_write()?;
+        let identities = context.fleet.identities(&vault)?;
         let change = vault.change_to_confirm(&identities)?;
         let asks = !change.is_empty() && !self.yes;
         let shown = format!("who can open the vault:\n  {}", change.lines().join("\n  "));
@@ -77,7 +76,7 @@ impl RekeyArgs {
             anstream::eprintln!("{shown}");
             can_ask(false)?;
         } else if !change.is_empty() {
-            say(global, &shown);
+            context.say(&shown);
         }
         let recipients = count(vault.recipients().len(), "recipient");
         if asks && !confirmed(&format!("Encrypt every file to {recipients}?"))? {
@@ -85,7 +84,7 @@ impl RekeyArgs {
         }
         let before = vault.index().clone();
         let files = vault.rekey(&identities, now)?;
-        tell_upgrade(global, &before, &vault);
+        context.fleet.tell_upgrade(&before, &vault);
         let mut text = format!("encrypted {} to {recipients}", count(files, "file"));
         if !change.removed.is_empty() {
             text.push_str(
@@ -93,7 +92,7 @@ impl RekeyArgs {
                  `wgfleet rotate --all`",
             );
         }
-        say(global, &text);
+        context.say(&text);
         Ok(Exit::Done)
     }
 }
@@ -108,16 +107,13 @@ fn confirmed(question: &str) -> Result<bool, CommandError> {
 }
 
 /// Warns of what the next rekey would change.
-pub(super) fn tell_change(global: &Global, vault: &Vault) {
+pub(super) fn tell_change(context: &Context, vault: &Vault) {
     let change = vault.recipient_change();
     if !change.is_empty() {
-        say(
-            global,
-            &format!(
-                "warning: recipients.txt changed since the last rekey: run `wgfleet vault rekey`\n  {}",
-                change.lines().join("\n  ")
-            ),
-        );
+        context.say(&format!(
+            "warning: recipients.txt changed since the last rekey: run `wgfleet vault rekey`\n  {}",
+            change.lines().join("\n  ")
+        ));
     }
 }
 

@@ -1,15 +1,15 @@
 //! `wgfleet vault status`: every key, and whether all is as the index says.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::print;
 use super::recipients::{change_json, tell_change};
-use super::{identities, print, say};
-use crate::cli::{CommandError, CommandResult, Exit, Format, Global};
+use crate::cli::{CommandError, CommandResult, Context, Exit, Format};
 use crate::vault::{Vault, VaultError};
 
 /// Show all keys: whose, how old, in which state. Needs no identity.
@@ -25,11 +25,11 @@ pub(super) struct StatusArgs {
 }
 
 impl StatusArgs {
-    pub(super) fn run(self, global: &Global, folder: &Path, now: Timestamp) -> CommandResult {
-        let vault = Vault::open(folder)?;
+    pub(super) fn run(self, context: &Context, now: Timestamp) -> CommandResult {
+        let vault = context.fleet.vault()?;
         let oddities = vault.oddities()?;
         let wrong: Vec<String> = if self.verify {
-            let unlocked = vault.unlock(&identities(global, &vault)?);
+            let unlocked = vault.unlock(&context.fleet.identities(&vault)?);
             unlocked.verify().iter().map(ToString::to_string).collect()
         } else {
             oddities
@@ -38,22 +38,19 @@ impl StatusArgs {
                 .map(|path| VaultError::Missing { path: path.clone() }.to_string())
                 .collect()
         };
-        let text = match global.format {
+        let text = match context.format {
             Format::Json => json_status(&vault, &wrong, &oddities.unknown, now),
             Format::Human => table(&vault, now),
         };
         print(&text)?;
         for path in &oddities.unknown {
-            say(
-                global,
-                &format!(
-                    "warning: the index does not name {}: an interrupted run or another branch \
+            context.say(&format!(
+                "warning: the index does not name {}: an interrupted run or another branch \
                      left it; remove it if no branch's index names it",
-                    path.display()
-                ),
-            );
+                path.display()
+            ));
         }
-        tell_change(global, &vault);
+        tell_change(context, &vault);
         if wrong.is_empty() {
             return Ok(Exit::Done);
         }

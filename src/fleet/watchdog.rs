@@ -1,4 +1,4 @@
-//! Ends the program where a template of a stranger's does not end.
+//! Says so where a template of a stranger's does not end.
 //!
 //! A template has a budget of steps, but its engine does not count everything: it folds constants
 //! before it runs (`[1] * 90000000 ~ ''`), and compares lists of lists. No host is being changed while
@@ -7,7 +7,6 @@
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::{CommandError, Exit};
 use crate::desired::DesiredHost;
 use crate::sys::resident_bytes;
 
@@ -40,21 +39,21 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Watches the rendering of the files of some hosts.
-    pub(super) fn over<'a>(hosts: impl Iterator<Item = &'a DesiredHost>) -> Self {
+    /// Watches the rendering of the files of some hosts; `overrun` is told what it takes too much of.
+    pub(super) fn over<'a>(
+        hosts: impl Iterator<Item = &'a DesiredHost>,
+        overrun: fn(&str),
+    ) -> Self {
         let interfaces = hosts.flat_map(|host| &host.interfaces);
         let count = |(files, peers), interface: &crate::desired::DesiredInterface| {
             (files + 1, peers + interface.peers.len())
         };
         let (files, peers) = interfaces.fold((0, 0), count);
-        Self::start(Limits::of(files, peers), |what| {
-            let words = format!(
+        Self::start(Limits::of(files, peers), move |what| {
+            overrun(&format!(
                 "the template templates/wg0.conf.j2 takes more than {what}; look for lists that are \
                  multiplied or added to themselves"
-            );
-            let error = CommandError::message(Exit::Findings, words);
-            anstream::eprintln!("wgfleet: {error}");
-            std::process::exit(Exit::Findings.code().into());
+            ));
         })
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Global;
-use super::fleet::Fleet;
+use super::Context;
+use super::read::Fleet;
 use super::survey::Survey;
 use crate::check::{Assumed, State, Unread, difference};
 use crate::model::HostName;
@@ -28,14 +28,14 @@ const TRIED: usize = 3;
 impl Recorded {
     /// The fleet at the newest commit that hosts have a record of; `None` where no host has one that
     /// this clone has, or where every host of it was read.
-    pub(super) fn of(global: &Global, survey: &Survey) -> Option<Self> {
+    pub(super) fn of(context: &Context, survey: &Survey) -> Option<Self> {
         let records = survey.records.of_themselves();
         let mut commits: Vec<&Commit> =
             records.filter_map(|record| record.commit.as_ref()).collect();
         commits.sort_by(|a, b| (b.time, &b.id, a.dirty).cmp(&(a.time, &a.id, b.dirty)));
         commits.dedup_by_key(|commit| &commit.id);
         let found = commits.into_iter().take(TRIED).find_map(|commit| {
-            let reading = Fleet::read_at(global, commit.id.as_str()).ok()??;
+            let reading = Fleet::read_at(context, commit.id.as_str()).ok()??;
             Some(Self { fleet: reading.fleet?, commit: commit.id.to_string(), dirty: commit.dirty })
         })?;
         let nodes = found.fleet.topology.nodes.iter();

@@ -7,8 +7,8 @@ use crate::observed::{CommitId, Record};
 use crate::plan::{Newer, Provenance, older};
 use crate::sys::{Clock as _, SystemClock};
 
-use super::fleet::Fleet;
 use super::git::WorkTree;
+use super::read::Fleet;
 
 /// Where CI systems say for whom they run.
 const ACTORS: [&str; 8] = [

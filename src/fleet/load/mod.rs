@@ -16,7 +16,7 @@ use crate::inventory::{Inventory, Lock, MAX_FILE_BYTES, MAX_LOCK_BYTES, Parsed, 
 use crate::model::SourceMap;
 use crate::sys::{self, ConfinedError, FileError};
 
-use super::{CommandError, Exit, Global};
+use super::{Error, Kind};
 use files::{Disk, Files};
 use include::Loader;
 use revision::Revision;
@@ -39,16 +39,6 @@ pub struct Origin<'a> {
     pub lock: Option<&'a Path>,
     /// Further folders that includes may come from.
     pub include_from: &'a [PathBuf],
-}
-
-impl<'a> From<&'a Global> for Origin<'a> {
-    fn from(global: &'a Global) -> Self {
-        Self {
-            file: &global.file,
-            lock: global.lock.as_deref(),
-            include_from: &global.include_from,
-        }
-    }
 }
 
 impl<'a> From<&'a PathBuf> for Origin<'a> {
@@ -157,18 +147,17 @@ impl Loaded {
 ///
 /// # Errors
 /// Where the fleet file itself cannot be read; everything else is a finding.
-pub fn load<'a>(origin: impl Into<Origin<'a>>) -> Result<Loaded, CommandError> {
+pub fn load<'a>(origin: impl Into<Origin<'a>>) -> Result<Loaded, Error> {
     let origin = origin.into();
     let (path, folder) = origin.places();
-    let mut disk = Disk::new(&folder, origin.include_from).map_err(|(path, source)| {
-        CommandError::new(Exit::Failed, &FileError::Read { path, source })
-    })?;
+    let mut disk = Disk::new(&folder, origin.include_from)
+        .map_err(|(path, source)| Error::new(Kind::Failed, FileError::Read { path, source }))?;
     let bytes = if origin.is_stdin() {
         read_stdin(MAX_FILE_BYTES as u64)
     } else {
         disk.read_named(&path, MAX_FILE_BYTES as u64)
     };
-    let bytes = bytes.map_err(|error| no_inventory(&error))?;
+    let bytes = bytes.map_err(no_inventory)?;
     let beside = path.with_extension("lock");
     let (lock_path, lock) = match origin.lock {
         Some(lock) => (Some(lock.to_owned()), disk.read_named(lock, MAX_LOCK_BYTES)),
@@ -190,19 +179,16 @@ pub fn load<'a>(origin: impl Into<Origin<'a>>) -> Result<Loaded, CommandError> {
 /// # Errors
 /// Where the inventory does not lie in git, there is no such revision, or its file cannot be read;
 /// everything else is a finding.
-pub fn load_at<'a>(
-    origin: impl Into<Origin<'a>>,
-    revision: &str,
-) -> Result<Option<Loaded>, CommandError> {
+pub fn load_at<'a>(origin: impl Into<Origin<'a>>, revision: &str) -> Result<Option<Loaded>, Error> {
     let origin = origin.into();
     if origin.is_stdin() {
         let message = "an inventory on stdin has no revisions";
-        return Err(CommandError::message(Exit::Usage, message)
+        return Err(Error::message(Kind::Usage, message)
             .hint("name the file that git tracks with --file PATH"));
     }
     let (path, folder) = origin.places();
     let mut files = Revision::new(&folder, revision).map_err(|error| {
-        CommandError::new(Exit::Usage, &error)
+        Error::new(Kind::Usage, error)
             .hint("name a commit, a branch or a tag that this clone has; in CI, fetch it first")
     })?;
     let bytes = match files.read(&path, MAX_FILE_BYTES as u64) {
@@ -211,7 +197,7 @@ pub fn load_at<'a>(
         {
             return Ok(None);
         }
-        read => read.map_err(|error| no_inventory(&error))?,
+        read => read.map_err(no_inventory)?,
     };
     let lock_path = match origin.lock {
         Some(lock) => std::path::absolute(lock)?,
@@ -235,22 +221,26 @@ fn read_stdin(limit: u64) -> Result<Vec<u8>, ConfinedError> {
 }
 
 /// The fleet file itself cannot be read.
-fn no_inventory(error: &ConfinedError) -> CommandError {
-    let failed = CommandError::new(Exit::Failed, error);
-    match error {
+fn no_inventory(error: ConfinedError) -> Error {
+    let hint = match &error {
         ConfinedError::File(FileError::Read { source, .. })
             if source.kind() == io::ErrorKind::NotFound =>
         {
-            failed.hint("name the inventory with --file, or begin one with `wgfleet init DIR`")
+            Some("name the inventory with --file, or begin one with `wgfleet init DIR`")
         }
-        ConfinedError::File(_) => failed,
+        ConfinedError::File(_) => None,
         ConfinedError::NotRegular { .. } => {
-            failed.hint("pass what is no regular file on stdin, with `--file -`")
+            Some("pass what is no regular file on stdin, with `--file -`")
         }
-        ConfinedError::Outside { .. } => failed.hint(
+        ConfinedError::Outside { .. } => Some(
             "git tracks it as a link that leads out of the fleet's folder; name the file that it \
              leads to with --file, or allow that folder with --include-from DIR",
         ),
+    };
+    let failed = Error::new(Kind::Failed, error);
+    match hint {
+        Some(hint) => failed.hint(hint),
+        None => failed,
     }
 }
 
@@ -266,7 +256,7 @@ struct Read {
 
 impl Read {
     /// Reads what the inventory includes, and ties everything together.
-    fn finish(self, files: Box<dyn Files>) -> Result<Loaded, CommandError> {
+    fn finish(self, files: Box<dyn Files>) -> Result<Loaded, Error> {
         let Self { path, folder, bytes, lock_shown, lock } = self;
         let mut loader = Loader::new(files);
         loader.file(&path, bytes, &mut Vec::new());

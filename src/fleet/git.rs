@@ -50,14 +50,15 @@ pub(super) enum GitError {
 
 /// A git work tree.
 #[derive(Debug, Clone)]
-pub(super) struct WorkTree {
+pub struct WorkTree {
     /// Its canonical root.
     root: PathBuf,
 }
 
 impl WorkTree {
     /// The work tree that a folder lies in; `None` outside of git, and where git is not there.
-    pub(super) fn of(folder: &Path) -> Option<Self> {
+    #[must_use]
+    pub fn of(folder: &Path) -> Option<Self> {
         Self::find(folder).ok()
     }
 
@@ -85,7 +86,8 @@ impl WorkTree {
     }
 
     /// Whether git ignores all of these files, and tracks none of them.
-    pub(super) fn ignores(&self, files: &[PathBuf]) -> bool {
+    #[must_use]
+    pub fn ignores(&self, files: &[PathBuf]) -> bool {
         files.chunks(IGNORED_AT_ONCE).all(|some| {
             // It takes paths and no patterns anyway, and refuses to be told so.
             let mut asked = command(&self.root);

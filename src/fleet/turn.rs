@@ -1,16 +1,16 @@
 //! One host's turn in a rotation, and what it takes: the host, its neighbours, and how they are now.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::apply::{job, read_agents};
-use super::fleet::Fleet;
-use super::records::RecordArgs;
-use super::survey::{LoginArgs, Rotating, Scope, Survey};
-use super::{CommandError, Global};
+use super::carry_out::{job, read_agents};
+use super::read::Fleet;
+use super::rotation::Terms;
+use super::survey::{Rotating, Scope, Survey};
+use super::{Context, Error};
 use crate::apply::{GRACE, Outcome, ROLLBACK_LIMIT, Rotation, rotate};
+use crate::event::Notice;
 use crate::model::HostName;
 use crate::plan::HostState;
 use crate::topology::NodeKind;
@@ -22,25 +22,18 @@ const POLL: Duration = Duration::from_secs(2);
 /// What all turns of a rotation share.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Turns<'a> {
-    pub(super) global: &'a Global,
+    pub(super) context: &'a Context,
     pub(super) fleet: &'a Fleet,
-    pub(super) login: LoginArgs,
-    pub(super) binaries: Option<&'a Path>,
     pub(super) identities: &'a Identities,
-    pub(super) records: &'a RecordArgs,
-    pub(super) allow_unreachable: bool,
-    pub(super) deadline: Duration,
+    pub(super) terms: Terms<'a>,
 }
 
 impl Turns<'_> {
     /// All hosts, once those that a cut-short run has left armed have gone back by themselves.
-    pub(super) async fn settled(
-        &self,
-        vault: &Vault,
-        names: &[HostName],
-    ) -> Result<Survey, CommandError> {
+    pub(super) async fn settled(&self, vault: &Vault, names: &[HostName]) -> Result<Survey, Error> {
         let mut told = BTreeSet::new();
-        let rounds = (self.deadline + GRACE + ROLLBACK_LIMIT).as_secs().div_ceil(POLL.as_secs());
+        let rounds =
+            (self.terms.deadline + GRACE + ROLLBACK_LIMIT).as_secs().div_ceil(POLL.as_secs());
         for _ in 0..rounds {
             let survey = self.survey(vault, names).await?;
             let armed: BTreeSet<HostName> = survey
@@ -54,12 +47,9 @@ impl Turns<'_> {
             }
             survey.close().await;
             for name in armed {
-                if !self.global.quiet && !told.contains(&name) {
-                    anstream::eprintln!(
-                        "{name}: waiting for it to roll back an unconfirmed change"
-                    );
+                if told.insert(name.clone()) {
+                    self.context.notice(Notice::WaitsForRollback { host: name });
                 }
-                told.insert(name);
             }
             tokio::time::sleep(POLL).await;
         }
@@ -67,18 +57,18 @@ impl Turns<'_> {
     }
 
     /// The hosts, which are to get their next keys, and their neighbours as they are now.
-    async fn survey(&self, vault: &Vault, names: &[HostName]) -> Result<Survey, CommandError> {
+    async fn survey(&self, vault: &Vault, names: &[HostName]) -> Result<Survey, Error> {
         let limit = involved(self.fleet, names);
         let scope = Scope {
-            login: self.login,
+            login: self.terms.login,
             limit: &limit,
-            binaries: self.binaries,
-            records: self.records,
+            binaries: self.terms.binaries,
+            overrides: self.terms.overrides,
             without_identity: false,
         };
         let turn = names.iter().cloned().collect();
         let rotating = Rotating { vault, identities: self.identities, turn: &turn };
-        Survey::take(self.global, scope, self.fleet, Some(rotating)).await
+        Survey::take(self.context, scope, self.fleet, Some(rotating)).await
     }
 
     /// One host's turn.
@@ -86,14 +76,16 @@ impl Turns<'_> {
         &self,
         vault: &Vault,
         name: &HostName,
-    ) -> Result<Vec<(HostName, Outcome)>, CommandError> {
+    ) -> Result<Vec<(HostName, Outcome)>, Error> {
         let mut survey = self.survey(vault, std::slice::from_ref(name)).await?;
         let Some(new) = vault.index().next(name) else { return Ok(Vec::new()) };
         let old = vault.index().current(name).filter(|old| *old != new);
         let plan = survey.plan()?;
         // Since the review a host may have gone, or somebody may have armed another change.
         let missing = plan.hosts.iter().find_map(|other| match &other.state {
-            HostState::Unreadable(reason) if other.host == *name || !self.allow_unreachable => {
+            HostState::Unreadable(reason)
+                if other.host == *name || !self.terms.allow_unreachable =>
+            {
                 Some((other.host.clone(), Outcome::Skipped(reason.clone())))
             }
             HostState::Blocked(reason) => {
@@ -128,7 +120,7 @@ impl Turns<'_> {
                 rotation.neighbours.push((job, connection));
             }
         }
-        let (deadline, parallel) = (self.deadline, self.login.parallel);
+        let (deadline, parallel) = (self.terms.deadline, self.terms.login.parallel);
         let (connector, secrets, sink) = (&survey.connector, &survey.secrets, &survey.sink);
         outcomes.extend(rotate(connector, rotation, secrets, deadline, parallel, sink).await);
         Ok(outcomes)

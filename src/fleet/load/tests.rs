@@ -3,7 +3,6 @@
 use std::process::Command;
 
 use super::*;
-use crate::report::findings;
 
 fn write(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
@@ -41,7 +40,12 @@ fn includes_that_fail_are_findings_at_their_line() {
     fs::write(folder.path().join("latin.yaml"), b"# caf\xe9\n").unwrap();
     write(folder.path(), "fleet.lock", "{\"version\": 9}");
     let loaded = load(folder.path()).unwrap();
-    let text = findings::human(&loaded.findings, &loaded.sources, false);
+    let line = |finding: &Finding| {
+        let at = loaded.sources.describe(finding.primary.at);
+        let help = finding.help.as_deref().unwrap_or_default();
+        format!("{} {at}: {}; {help}", finding.code, finding.title)
+    };
+    let text = loaded.findings.iter().map(line).collect::<Vec<_>>().join("\n");
     let text = text.replace(&folder.path().display().to_string(), "DIR");
     insta::assert_snapshot!(text);
 }
@@ -153,7 +157,7 @@ fn a_revision_does_not_lead_out_of_its_tree() {
         assert!(load(&root).unwrap().inventory.is_none(), "{include}");
     }
     for (origin, revision) in [(root.as_path(), "no-such-branch"), (Path::new("-"), "HEAD")] {
-        assert_eq!(load_at(origin, revision).unwrap_err().exit, Exit::Usage);
+        assert_eq!(load_at(origin, revision).unwrap_err().kind(), Kind::Usage);
     }
     assert!(load_at(&root.join("gone.yaml"), "HEAD").unwrap().is_none());
 }

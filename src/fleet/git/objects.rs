@@ -10,7 +10,7 @@ use super::{WorkTree, command};
 
 /// The name of an object: 40 or 64 hexadecimal digits, so that no other text reaches git.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::cli) struct ObjectId(String);
+pub(in crate::fleet) struct ObjectId(String);
 
 impl ObjectId {
     pub(super) fn new(text: &str) -> Option<Self> {
@@ -37,7 +37,7 @@ impl fmt::Display for ObjectId {
 
 /// What stands in a folder under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum EntryKind {
+pub(in crate::fleet) enum EntryKind {
     /// A regular file.
     File,
     /// A symbolic link.
@@ -50,19 +50,19 @@ pub(in crate::cli) enum EntryKind {
 
 /// One name of a folder.
 #[derive(Debug, Clone)]
-pub(in crate::cli) struct Entry {
+pub(in crate::fleet) struct Entry {
     /// What it is.
-    pub(in crate::cli) kind: EntryKind,
+    pub(in crate::fleet) kind: EntryKind,
     /// Its content.
-    pub(in crate::cli) id: ObjectId,
+    pub(in crate::fleet) id: ObjectId,
 }
 
 /// The names of a folder, as bytes.
-pub(in crate::cli) type Tree = BTreeMap<Vec<u8>, Entry>;
+pub(in crate::fleet) type Tree = BTreeMap<Vec<u8>, Entry>;
 
 /// The objects of a repository, asked for one after the other through one `git cat-file --batch`.
 #[derive(Debug)]
-pub(in crate::cli) struct Objects {
+pub(in crate::fleet) struct Objects {
     root: PathBuf,
     process: Option<Batch>,
 }
@@ -83,7 +83,7 @@ impl Drop for Batch {
 
 impl Objects {
     /// The objects of a work tree's repository.
-    pub(in crate::cli) fn of(tree: &WorkTree) -> Self {
+    pub(in crate::fleet) fn of(tree: &WorkTree) -> Self {
         Self { root: tree.root().to_owned(), process: None }
     }
 
@@ -91,7 +91,7 @@ impl Objects {
     ///
     /// # Errors
     /// Where the repository does not have it, or it has more than `limit` bytes.
-    pub(in crate::cli) fn file(&mut self, id: &ObjectId, limit: u64) -> io::Result<Vec<u8>> {
+    pub(in crate::fleet) fn file(&mut self, id: &ObjectId, limit: u64) -> io::Result<Vec<u8>> {
         self.read(id, "blob", limit)
     }
 
@@ -99,7 +99,7 @@ impl Objects {
     ///
     /// # Errors
     /// Where the repository does not have it, or it has more than `limit` bytes.
-    pub(in crate::cli) fn tree(&mut self, id: &ObjectId, limit: u64) -> io::Result<Tree> {
+    pub(in crate::fleet) fn tree(&mut self, id: &ObjectId, limit: u64) -> io::Result<Tree> {
         let bytes = self.read(id, "tree", limit)?;
         parse(&bytes, id.0.len() / 2).ok_or_else(|| io::Error::other(format!("{id} is damaged")))
     }

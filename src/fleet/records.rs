@@ -2,31 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clap::Args;
-
-use super::fleet::count;
-use super::{CommandError, Exit};
+use super::{Error, Kind};
 use crate::desired::DesiredHost;
-use crate::model::{FleetName, HostName, PublicKey};
+use crate::model::{FleetName, HostName, PublicKey, count};
 use crate::observed::{ObservedHost, Record, RecordError};
 use crate::plan::{Plan, same_machines, shared, stranger};
 
 /// What is done although hosts remember something else.
-#[derive(Debug, Clone, Default, Args)]
-pub(super) struct RecordArgs {
-    /// Take the machine for this host although its record, or its key, says that it is another; for
-    /// one that was installed anew or takes the place of another
-    #[arg(long, value_name = "HOST", value_delimiter = ',')]
-    pub(super) replace: Vec<HostName>,
-
-    /// Take hosts back although they were changed from newer files than these
-    #[arg(long)]
-    pub(super) allow_older: bool,
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Hosts that the machines are taken for, although their records or keys say another.
+    pub replace: Vec<HostName>,
+    /// Hosts that were changed from newer files are taken back.
+    pub allow_older: bool,
 }
 
-impl RecordArgs {
+impl Overrides {
     /// Refuses to take hosts back that were changed from newer files.
-    pub(super) fn refuse_older(&self, plan: &Plan) -> Result<(), CommandError> {
+    ///
+    /// # Errors
+    /// [`Kind::Stale`].
+    pub fn refuse_older(&self, plan: &Plan) -> Result<(), Error> {
         let Some(first) = plan.newer.first().filter(|_| !self.allow_older && !plan.is_empty())
         else {
             return Ok(());
@@ -35,8 +31,8 @@ impl RecordArgs {
             1 => String::new(),
             some => format!(", and so were {}", count(some - 1, "other host")),
         };
-        Err(CommandError::message(
-            Exit::Stale,
+        Err(Error::message(
+            Kind::Stale,
             format!(
                 "these files are older than what `{}` was changed from{more} (by {}: {}); no host was \
                  changed",
@@ -88,13 +84,13 @@ impl Records {
         fleet: &FleetName,
         seen: impl IntoIterator<Item = (&'a DesiredHost, &'a ObservedHost)>,
         names: &BTreeMap<PublicKey, HostName>,
-        args: &RecordArgs,
-    ) -> Result<BTreeMap<HostName, String>, CommandError> {
+        overrides: &Overrides,
+    ) -> Result<BTreeMap<HostName, String>, Error> {
         let seen: Vec<(&DesiredHost, &ObservedHost)> = seen.into_iter().collect();
         let known: BTreeSet<&HostName> = seen.iter().map(|(desired, _)| &desired.name).collect();
-        if let Some(name) = args.replace.iter().find(|name| !known.contains(name)) {
-            return Err(CommandError::message(
-                Exit::Usage,
+        if let Some(name) = overrides.replace.iter().find(|name| !known.contains(name)) {
+            return Err(Error::message(
+                Kind::Usage,
                 format!("--replace names {name}, which is no host that was read"),
             )
             .hint("name a host of the inventory, and include it in --limit"));
@@ -102,7 +98,7 @@ impl Records {
         let mut strangers = BTreeMap::new();
         for (desired, host) in &seen {
             let name = &desired.name;
-            if !args.replace.contains(name)
+            if !overrides.replace.contains(name)
                 && let Some(why) = stranger(fleet, desired, host, self.0.get(name), names)
             {
                 strangers.insert(name.clone(), why);

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::super::{CommandError, Exit};
+use super::super::{Error, Kind};
 use crate::finding::{Code, Finding};
 use crate::inventory::{Lock, LockError};
 use crate::model::{Location, SourceMap};
@@ -15,7 +15,7 @@ pub(super) fn parse(
     bytes: Result<Vec<u8>, ConfinedError>,
     sources: &mut SourceMap,
     findings: &mut Vec<Finding>,
-) -> Result<Option<Lock>, CommandError> {
+) -> Result<Option<Lock>, Error> {
     let bytes = match bytes {
         Ok(bytes) => bytes,
         Err(ConfinedError::File(FileError::Read { source, .. }))
@@ -24,7 +24,7 @@ pub(super) fn parse(
             return Ok(Some(Lock::default()));
         }
         Err(error @ ConfinedError::File(_)) => {
-            return Err(CommandError::new(Exit::Failed, &error));
+            return Err(Error::new(Kind::Failed, error));
         }
         Err(error) => {
             let at = Location::start_of(sources.add(path.to_owned(), String::new()));

@@ -14,7 +14,7 @@ use crate::vault::Index;
 
 /// The keys of hosts while rotations may be under way.
 #[derive(Debug)]
-pub(super) struct LiveKeys<'a> {
+pub struct LiveKeys<'a> {
     index: &'a Index,
     /// Hosts that have, or get, their next key.
     moved: BTreeSet<HostName>,
@@ -23,17 +23,19 @@ pub(super) struct LiveKeys<'a> {
 impl<'a> LiveKeys<'a> {
     /// The keys as far as they are known without looking at hosts; `turn` names those that get
     /// their next key.
-    pub(super) fn new(index: &'a Index, turn: &BTreeSet<HostName>) -> Self {
+    #[must_use]
+    pub fn new(index: &'a Index, turn: &BTreeSet<HostName>) -> Self {
         Self { index, moved: turn.clone() }
     }
 
     /// The current keys.
-    pub(super) fn current(index: &'a Index) -> Self {
+    #[must_use]
+    pub fn current(index: &'a Index) -> Self {
         Self::new(index, &BTreeSet::new())
     }
 
     /// Learns from what hosts have; says whether that changed anything.
-    pub(super) fn learn(&mut self, seen: &[(&HostName, &ObservedHost)]) -> bool {
+    pub fn learn(&mut self, seen: &[(&HostName, &ObservedHost)]) -> bool {
         let before = self.moved.len();
         for name in self.index.names() {
             let Some(next) = self.index.next(name).filter(|_| !self.moved.contains(name)) else {
@@ -47,7 +49,7 @@ impl<'a> LiveKeys<'a> {
     }
 
     /// Hosts with a key that waits for a rotation to go on.
-    pub(super) fn torn(index: &Index) -> impl Iterator<Item = &HostName> {
+    pub fn torn(index: &Index) -> impl Iterator<Item = &HostName> {
         index.names().filter(|name| index.next(name).is_some())
     }
 }

@@ -10,13 +10,13 @@ use crate::observed::{Commit, CommitId};
 impl WorkTree {
     /// Whether a folder lies in a repository, although git may not be there or may refuse it: one of
     /// another user, for example.
-    pub(in crate::cli) fn is_likely(folder: &Path) -> bool {
+    pub(in crate::fleet) fn is_likely(folder: &Path) -> bool {
         let folder = std::fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
         folder.ancestors().any(|folder| folder.join(".git").exists())
     }
 
     /// Whether git tracks a file: a repository may lie above folders that it knows nothing of.
-    pub(in crate::cli) fn tracks(&self, file: &Path) -> bool {
+    pub(in crate::fleet) fn tracks(&self, file: &Path) -> bool {
         let Some(file) = std::fs::canonicalize(file).ok() else { return false };
         let words = ["ls-files", "--error-unmatch", "-z", "--cached", "--"];
         file.to_str().is_some_and(|file| git(self.root(), &[&words[..], &[file]].concat()).is_ok())
@@ -24,7 +24,7 @@ impl WorkTree {
 
     /// The commit that is checked out; `None` before the first one. It is dirty where tracked files
     /// of the folder differ from it.
-    pub(in crate::cli) fn head(&self, folder: &Path) -> Option<Commit> {
+    pub(in crate::fleet) fn head(&self, folder: &Path) -> Option<Commit> {
         let words = ["log", "-1", "--no-show-signature", "--format=%H %ct", "HEAD", "--"];
         let answer = git(self.root(), &words).ok()?;
         let text = String::from_utf8(answer).ok()?;
@@ -45,7 +45,7 @@ impl WorkTree {
     }
 
     /// Whether `old` is among the ancestors of `new`, or is the same, as far as the history is here.
-    pub(in crate::cli) fn is_ancestor(&self, old: &CommitId, new: &CommitId) -> bool {
+    pub(in crate::fleet) fn is_ancestor(&self, old: &CommitId, new: &CommitId) -> bool {
         let words = ["merge-base", "--is-ancestor", old.as_str(), new.as_str()];
         git(self.root(), &words).is_ok()
     }

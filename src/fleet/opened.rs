@@ -5,11 +5,11 @@ use crate::model::{FingerprintKey, HostName, PresharedKey, PrivateKey, PublicKey
 use crate::plan::{SecretState, WithoutSecrets};
 use crate::vault::{Unlocked, VaultError};
 
-use super::{CommandError, Exit};
+use super::{Error, Kind};
 
 /// Where a run has its secrets from.
 #[derive(Debug)]
-pub(super) enum Opened {
+pub enum Opened {
     /// The vault, opened with the user's identity.
     Vault(Box<Unlocked>),
     /// Nowhere: only what is not secret is compared.
@@ -24,15 +24,19 @@ impl From<Unlocked> for Opened {
 
 impl Opened {
     /// No secrets, and a key of this run for fingerprints.
-    pub(super) fn without() -> Result<Self, CommandError> {
+    ///
+    /// # Errors
+    /// Where the system gives no randomness.
+    pub fn without() -> Result<Self, Error> {
         let mut random = [0; 32];
         getrandom::fill(&mut random)
-            .map_err(|error| CommandError::message(Exit::Failed, error.to_string()))?;
+            .map_err(|error| Error::message(Kind::Failed, error.to_string()))?;
         Ok(Self::Without(WithoutSecrets::new(random)))
     }
 
     /// Whether secrets can be compared.
-    pub(super) const fn state(&self) -> SecretState {
+    #[must_use]
+    pub const fn state(&self) -> SecretState {
         match self {
             Self::Vault(_) => SecretState::Compared,
             Self::Without(_) => SecretState::NotCompared,

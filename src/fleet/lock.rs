@@ -1,15 +1,16 @@
 //! One run at a time changes a fleet.
 
 use std::fs::{File, TryLockError};
+use std::path::Path;
 
-use super::{CommandError, Exit, Global};
+use super::{Error, Kind};
 
 /// The right to change the fleet of one folder: ends with the value, or with the process.
 ///
 /// The lock is on the folder itself, so that nothing is left behind and git has nothing to ignore.
 /// Runs on two machines meet on the hosts instead: a host takes one change at a time.
 #[derive(Debug)]
-pub(super) struct FleetLock {
+pub struct FleetLock {
     folder: File,
 }
 
@@ -23,11 +24,13 @@ impl Drop for FleetLock {
 
 impl FleetLock {
     /// Takes the lock, before the inventory is read: what the other run writes is seen.
-    pub(super) fn take(global: &Global) -> Result<Self, CommandError> {
-        let path = super::vault::base(&global.file);
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] where another run has it.
+    pub fn take(path: &Path) -> Result<Self, Error> {
         let failed = |error: std::io::Error| {
             let message = format!("failed to lock {}: {error}", path.display());
-            CommandError::message(Exit::Failed, message)
+            Error::message(Kind::Failed, message)
         };
         let folder = File::open(path).map_err(failed)?;
         match folder.try_lock() {
@@ -37,8 +40,8 @@ impl FleetLock {
                 Ok(Self { folder })
             }
             Err(TryLockError::Error(error)) => Err(failed(error)),
-            Err(TryLockError::WouldBlock) => Err(CommandError::message(
-                Exit::Locked,
+            Err(TryLockError::WouldBlock) => Err(Error::message(
+                Kind::Locked,
                 format!("another run is changing the fleet in {}", path.display()),
             )
             .hint("wait until it has ended; nothing was touched")),

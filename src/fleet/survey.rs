@@ -5,26 +5,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
-
-use super::before::Recorded;
-use super::fleet::{Fleet, count, names};
 use super::live_keys::LiveKeys;
 use super::opened::Opened;
 use super::provenance::{newer, provenance};
-use super::records::{RecordArgs, Records};
-use super::{CommandError, Exit, Global};
+use super::reached::Recorded;
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+use super::read::{Fleet, names};
+use super::records::{Overrides, Records};
+use super::{Context, Error, Kind};
 use crate::desired::{DesiredHost, DesiredState};
-use crate::event::Sink;
-use crate::model::{HostName, PublicKey};
+use crate::event::{Notice, Sink};
+use crate::model::{FingerprintKey, HostName, PublicKey};
 use crate::observed::{ObserveError, ObservedHost};
 use crate::plan::{
     AgentSource, HostPlan, HostState, Newer, Plan, Provenance, Remembered, RenderedHost, clash,
     diff_host, orphans, record, resolve,
 };
 use crate::remote::{Connector, Host, Look, RemoteError, observe_all};
-use crate::report::progress::Progress;
 use crate::sys::read_elf;
 use crate::vault::{Identities, Vault};
 
@@ -32,59 +30,31 @@ use crate::vault::{Identities, Vault};
 pub(super) const BINARY_LIMIT: u64 = 256 << 20;
 
 /// How hosts are logged in to.
-#[derive(Debug, Clone, Copy, Args)]
-pub(super) struct LoginArgs {
-    /// How many hosts are logged in to at a time
-    #[arg(long, default_value_t = 32, value_name = "N")]
-    pub(super) parallel: usize,
-
-    /// Seconds that a login may take
-    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
-    pub(super) connect_timeout: u64,
-}
-
-/// Which hosts a command is about.
-#[derive(Debug, Clone, Args)]
-pub(super) struct LimitArgs {
-    /// Only these hosts; their peers still come from the whole file
-    #[arg(long, value_name = "HOST", value_delimiter = ',')]
-    pub(super) limit: Vec<HostName>,
-}
-
-/// Where binaries for hosts come from.
-#[derive(Debug, Clone, Args)]
-pub(super) struct BinariesArgs {
-    /// Folder of wgfleet's release binaries, for hosts of other architectures
-    #[arg(long, env = "WGFLEET_BINARIES", value_name = "DIR")]
-    pub(super) binaries: Option<PathBuf>,
-}
-
-/// What a survey needs to know of a command's arguments.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scope<'a> {
-    pub(super) login: LoginArgs,
-    /// The hosts; all where it is empty.
-    pub(super) limit: &'a [HostName],
-    pub(super) binaries: Option<&'a Path>,
-    pub(super) records: &'a RecordArgs,
-    /// Whether it goes on without an identity, with secrets that are not compared.
-    pub(super) without_identity: bool,
+pub struct Login {
+    /// How many at a time.
+    pub parallel: usize,
+    /// How long a login may take.
+    pub patience: Duration,
 }
 
-impl<'a> Scope<'a> {
-    pub(super) fn new(
-        login: LoginArgs,
-        limit: &'a LimitArgs,
-        binaries: &'a BinariesArgs,
-        records: &'a RecordArgs,
-    ) -> Self {
-        let binaries = binaries.binaries.as_deref();
-        Self { login, limit: &limit.limit, binaries, records, without_identity: false }
-    }
+/// What a survey is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// How hosts are logged in to.
+    pub login: Login,
+    /// The hosts; all where it is empty.
+    pub limit: &'a [HostName],
+    /// A folder with builds for hosts of other machines.
+    pub binaries: Option<&'a Path>,
+    /// What is done although hosts remember something else.
+    pub overrides: &'a Overrides,
+    /// Whether it goes on without an identity, with secrets that are not compared.
+    pub without_identity: bool,
 }
 
 /// The fleet as it is wanted and as it is, and the plan between the two.
-pub(super) struct Survey {
+pub struct Survey {
     pub(super) state: DesiredState,
     pub(super) secrets: Opened,
     pub(super) rendered: BTreeMap<HostName, RenderedHost>,
@@ -112,75 +82,71 @@ pub(super) struct Survey {
 
 /// A rotation under way, for which the vault was opened before.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rotating<'a> {
-    pub(super) vault: &'a Vault,
-    pub(super) identities: &'a Identities,
+pub struct Rotating<'a> {
+    pub vault: &'a Vault,
+    pub identities: &'a Identities,
     /// The hosts that get their next key.
-    pub(super) turn: &'a BTreeSet<HostName>,
+    pub turn: &'a BTreeSet<HostName>,
 }
 
 impl Survey {
     /// Why a plan cannot be carried out; `Locked` where all that it takes is to wait.
-    pub(super) fn blocked(&self, plan: &Plan) -> Option<Exit> {
+    #[must_use]
+    pub fn blocked(&self, plan: &Plan) -> Option<Kind> {
         let armed =
             |name: &HostName| self.seen.get(name).is_some_and(|(seen, _)| seen.armed.is_some());
         plan.blocked().next()?;
         let waits = plan.blocked().all(|(name, _)| armed(name));
-        Some(if waits { Exit::Locked } else { Exit::Findings })
+        Some(if waits { Kind::Locked } else { Kind::Findings })
     }
 
     /// Logs in to the hosts and looks at them.
-    pub(super) async fn take(
-        global: &Global,
+    ///
+    /// # Errors
+    /// Where the vault cannot be used, a file cannot be rendered, or ssh(1) cannot be run at all; a host that
+    /// cannot be read is none.
+    pub async fn take(
+        context: &Context,
         scope: Scope<'_>,
         fleet: &Fleet,
         rotating: Option<Rotating<'_>>,
-    ) -> Result<Self, CommandError> {
+    ) -> Result<Self, Error> {
         if let Some(Rotating { vault, identities, turn }) = rotating {
             let keys = LiveKeys::new(vault.index(), turn);
-            return Self::of(global, scope, fleet, vault, vault.unlock(identities).into(), keys)
+            return Self::of(context, scope, fleet, vault, vault.unlock(identities).into(), keys)
                 .await;
         }
         let (vault, secrets) = if scope.without_identity {
-            Fleet::unlock_if_possible(global)?
+            Fleet::unlock_if_possible(context)?
         } else {
-            Fleet::unlock(global)?
+            Fleet::unlock(context)?
         };
-        tell_torn(global, fleet, &vault, &[]);
+        tell_torn(context, fleet, &vault, &[]);
         let keys = LiveKeys::current(vault.index());
-        Self::of(global, scope, fleet, &vault, secrets, keys).await
+        Self::of(context, scope, fleet, &vault, secrets, keys).await
     }
 
     async fn of(
-        global: &Global,
+        context: &Context,
         scope: Scope<'_>,
         fleet: &Fleet,
         vault: &Vault,
         secrets: Opened,
         mut keys: LiveKeys<'_>,
-    ) -> Result<Self, CommandError> {
+    ) -> Result<Self, Error> {
         let mut state = fleet.desired(&keys)?;
         let mut rendered = fleet.render(&chosen(&state, scope.limit)?, &secrets)?;
         let looks: BTreeMap<HostName, Look> = chosen(&state, scope.limit)?
             .into_iter()
             .filter_map(|host| {
                 let key = rendered.get(&host.name)?.key.clone();
-                let look = Look {
-                    name: host.name.clone(),
-                    ssh: host.ssh.clone(),
-                    r#become: host.r#become,
-                    key,
-                    interfaces: host.interfaces.iter().map(|own| own.name.clone()).collect(),
-                    peers: host.interfaces.iter().map(|own| own.peers.len()).sum(),
-                };
-                Some((host.name.clone(), look))
+                Some((host.name.clone(), look(host, key)))
             })
             .collect();
-        let patience = Duration::from_secs(scope.login.connect_timeout.max(1));
-        let connector = Connector::new(global.ssh_config.clone(), patience)
-            .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+        let connector = Connector::new(context.ssh_config.clone(), scope.login.patience)
+            .map_err(|error| Error::new(Kind::Failed, error))?;
         let connector = Arc::new(connector);
-        let sink: Arc<dyn Sink> = Arc::new(Progress::new(global.quiet));
+        let sink = Arc::clone(&context.sink);
         let asked = looks.values().cloned().collect();
         let observed = observe_all(&connector, asked, scope.login.parallel, &sink).await;
         let (mut seen, mut unread) = (BTreeMap::new(), BTreeMap::new());
@@ -207,7 +173,7 @@ impl Survey {
             hosts.filter_map(|host| Some((host, &seen.get(&host.name)?.0)))
         };
         let records = Records::of(&state.fleet, hosts().map(|(host, seen)| (&host.name, seen)));
-        let strangers = records.strangers(&state.fleet, hosts(), &names, scope.records)?;
+        let strangers = records.strangers(&state.fleet, hosts(), &names, scope.overrides)?;
         let provenance = provenance(fleet);
         let mut survey = Self {
             newer: newer(fleet, &provenance, records.of_themselves()),
@@ -235,7 +201,7 @@ impl Survey {
     }
 
     /// The hosts that were asked for, in order of the file.
-    pub(super) fn hosts(&self) -> impl Iterator<Item = &DesiredHost> {
+    pub fn hosts(&self) -> impl Iterator<Item = &DesiredHost> {
         self.state.hosts.iter().filter(|host| self.looks.contains_key(&host.name))
     }
 
@@ -269,7 +235,7 @@ impl Survey {
     }
 
     /// The plan of one host.
-    pub(super) fn host_plan(&self, host: &DesiredHost) -> Result<HostPlan, CommandError> {
+    fn host_plan(&self, host: &DesiredHost) -> Result<HostPlan, Error> {
         let name = &host.name;
         let pair = self.seen.get(name).zip(self.rendered.get(name));
         let Some(((seen, _), rendered)) = pair else {
@@ -297,7 +263,10 @@ impl Survey {
     }
 
     /// The plan of the fleet.
-    pub(super) fn plan(&self) -> Result<Plan, CommandError> {
+    ///
+    /// # Errors
+    /// Where the vault has no such secret.
+    pub fn plan(&self) -> Result<Plan, Error> {
         let hosts: Vec<&DesiredHost> = self.hosts().collect();
         let hosts: Result<_, _> = hosts.into_par_iter().map(|host| self.host_plan(host)).collect();
         let hosts = hosts?;
@@ -318,57 +287,72 @@ impl Survey {
 
     /// Before the first host is touched: what is changed from now on is newer than any other copy of
     /// the files.
-    pub(super) fn begin(&mut self, global: &Global, fleet: &Fleet) -> Result<(), CommandError> {
-        fleet.count_run(global, &self.provenance, self.records.generation())?;
+    ///
+    /// # Errors
+    /// Where the lock file cannot be written.
+    pub fn begin(&mut self, context: &Context, fleet: &Fleet) -> Result<(), Error> {
+        fleet.count_run(context, &self.provenance, self.records.generation())?;
         self.provenance.generation = fleet.generation();
         Ok(())
     }
 
     /// The plan of the fleet, with the flows that it makes work or stop.
-    pub(super) fn whole_plan(&self, global: &Global, fleet: &Fleet) -> Result<Plan, CommandError> {
+    ///
+    /// # Errors
+    /// Those of [`Self::plan`].
+    pub fn whole_plan(&self, context: &Context, fleet: &Fleet) -> Result<Plan, Error> {
         let mut plan = self.plan()?;
         plan.orphans = orphans(fleet.inventory(), &self.state, &self.remembered(fleet), &plan);
-        let recorded = Recorded::of(global, self);
-        super::before::reachability(self, fleet, &mut plan, recorded.as_ref());
+        let recorded = Recorded::of(context, self);
+        super::reached::reachability(self, fleet, &mut plan, recorded.as_ref());
         Ok(plan)
     }
 
     /// Ends all connections.
-    pub(super) async fn close(self) {
+    pub async fn close(self) {
         let closing = self.seen.into_values().map(|(_, host)| host.close());
         futures_util::future::join_all(closing).await;
     }
 }
 
 /// Says whose rotation was cut short and is not being finished: nothing else moves these hosts on.
-pub(super) fn tell_torn(global: &Global, fleet: &Fleet, vault: &Vault, finished: &[HostName]) {
+pub(super) fn tell_torn(context: &Context, fleet: &Fleet, vault: &Vault, finished: &[HostName]) {
     let hosts: BTreeSet<&HostName> =
         fleet.inventory().hosts.iter().map(|host| &host.name.value).collect();
-    let torn: Vec<&str> = LiveKeys::torn(vault.index())
+    let torn: Vec<HostName> = LiveKeys::torn(vault.index())
         .filter(|name| hosts.contains(name) && !finished.contains(name))
-        .map(HostName::as_str)
+        .cloned()
         .collect();
-    if torn.is_empty() || global.quiet {
-        return;
+    if !torn.is_empty() {
+        context.notice(Notice::HalfRotated { hosts: torn });
     }
-    let some = torn.iter().take(8).copied().collect::<Vec<_>>().join(" ");
-    let more = if torn.len() > 8 { " …" } else { "" };
-    anstream::eprintln!(
-        "an interrupted rotation left {} with two keys; the one in use stays; finish with \
-         `wgfleet rotate {some}{more}`",
-        count(torn.len(), "host"),
-    );
 }
 
+/// What a host is asked for; `key` keys the fingerprints of its files.
+pub(super) fn look(host: &DesiredHost, key: FingerprintKey) -> Look {
+    Look {
+        name: host.name.clone(),
+        ssh: host.ssh.clone(),
+        r#become: host.r#become,
+        key,
+        interfaces: host.interfaces.iter().map(|own| own.name.clone()).collect(),
+        peers: host.interfaces.iter().map(|own| own.peers.len()).sum(),
+    }
+}
+
+/// The hosts that were asked for, in order of the file; all where none is named.
+///
+/// # Errors
+/// Where one is no host of the inventory.
 pub(super) fn chosen<'a>(
     state: &'a DesiredState,
     limit: &[HostName],
-) -> Result<Vec<&'a DesiredHost>, CommandError> {
+) -> Result<Vec<&'a DesiredHost>, Error> {
     let limit: BTreeSet<&HostName> = limit.iter().collect();
     let known: BTreeSet<&HostName> = state.hosts.iter().map(|host| &host.name).collect();
     if let Some(unknown) = limit.iter().find(|name| !known.contains(**name)) {
-        return Err(CommandError::message(
-            Exit::Usage,
+        return Err(Error::message(
+            Kind::Usage,
             format!("--limit names {unknown}, and the inventory has no such host"),
         ));
     }

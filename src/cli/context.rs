@@ -1,0 +1,89 @@
+//! What every command knows of its surroundings.
+
+use std::sync::Arc;
+
+use super::global::{Format, Global};
+use super::identity::{Given, Identity};
+use super::{CommandError, Exit};
+use crate::event::Sink;
+use crate::finding::{self, Finding, Severity};
+use crate::fleet::{self, Fleet, Reading};
+use crate::report;
+use crate::report::progress::Progress;
+
+/// What every command knows of its surroundings.
+#[derive(Debug)]
+pub(super) struct Context {
+    /// What to print on stdout.
+    pub(super) format: Format,
+    /// Whether stderr has errors only.
+    pub(super) quiet: bool,
+    /// Where the vault's identity comes from.
+    pub(super) identity: Arc<Identity>,
+    /// Where the fleet is, and who works on it.
+    pub(super) fleet: fleet::Context,
+}
+
+impl Context {
+    /// Of the arguments, and of what the environment gave.
+    pub(super) fn new(global: Global, given: Given, format: Format) -> Self {
+        let Global { file, lock, include_from, identity, ssh_config, locked, quiet } = global;
+        let identity = Arc::new(Identity::new(identity, given, &file));
+        let sink: Arc<dyn Sink> = Arc::new(Progress::new(quiet));
+        let keyring = Arc::clone(&identity) as Arc<dyn fleet::Keyring>;
+        let overrun = end;
+        let fleet =
+            fleet::Context { file, lock, include_from, locked, ssh_config, keyring, sink, overrun };
+        Self { format, quiet, identity, fleet }
+    }
+
+    /// Reads and checks the inventory. Errors are reported on stderr and end the command with
+    /// exit 3; warnings are reported and go on.
+    pub(super) fn load(&self) -> Result<Fleet, CommandError> {
+        let reading = Fleet::read(&self.fleet)?;
+        if let Some(loaded) = reading.loaded() {
+            self.show(&reading.findings, &loaded.sources);
+        }
+        let Reading { fleet, findings, .. } = reading;
+        match fleet {
+            Some(fleet) if !finding::any_error(&findings) => {
+                fleet.pin(&self.fleet)?;
+                Ok(fleet)
+            }
+            _ => Err(CommandError::message(
+                Exit::Findings,
+                format!("{}; nothing was touched", report::findings::summary(&findings)),
+            )),
+        }
+    }
+
+    /// Reports findings on stderr: warnings and errors unless quiet, where only errors.
+    pub(super) fn show(&self, findings: &[Finding], sources: &crate::model::SourceMap) {
+        let least = if self.quiet { Severity::Error } else { Severity::Warning };
+        let shown: Vec<Finding> =
+            findings.iter().filter(|f| f.severity >= least).cloned().collect();
+        if shown.is_empty() {
+            return;
+        }
+        if self.format == Format::Json {
+            let json = report::findings::json(&shown, sources);
+            anstream::eprint!("{}", report::json::line(&json).unwrap_or_default());
+        } else {
+            anstream::eprint!("{}", report::findings::human(&shown, sources, true));
+        }
+    }
+
+    /// Says something on stderr, unless quiet.
+    pub(super) fn say(&self, text: &str) {
+        if !self.quiet {
+            anstream::eprintln!("{text}");
+        }
+    }
+}
+
+/// Ends a program that does not end by itself.
+fn end(why: &str) {
+    let error = CommandError::message(Exit::Findings, why);
+    anstream::eprintln!("wgfleet: {error}");
+    std::process::exit(error.exit.code().into());
+}

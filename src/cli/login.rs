@@ -1,0 +1,74 @@
+//! Arguments that several commands take: how hosts are logged in to, which, and with what.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::fleet::{Login, Overrides, Scope};
+use crate::model::HostName;
+
+/// How hosts are logged in to.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct LoginArgs {
+    /// How many hosts are logged in to at a time
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub(super) parallel: usize,
+
+    /// Seconds that a login may take
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    connect_timeout: u64,
+}
+
+impl From<LoginArgs> for Login {
+    fn from(args: LoginArgs) -> Self {
+        let patience = Duration::from_secs(args.connect_timeout.max(1));
+        Self { parallel: args.parallel, patience }
+    }
+}
+
+/// Which hosts a command is about.
+#[derive(Debug, Clone, Args)]
+pub(super) struct LimitArgs {
+    /// Only these hosts; their peers still come from the whole file
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub(super) limit: Vec<HostName>,
+}
+
+/// Where binaries for hosts come from.
+#[derive(Debug, Clone, Args)]
+pub(super) struct BinariesArgs {
+    /// Folder of wgfleet's release binaries, for hosts of other architectures
+    #[arg(long, env = "WGFLEET_BINARIES", value_name = "DIR")]
+    pub(super) binaries: Option<PathBuf>,
+}
+
+/// What is done although hosts remember something else.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct RecordArgs {
+    /// Take the machine for this host although its record, or its key, says that it is another; for
+    /// one that was installed anew or takes the place of another
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    replace: Vec<HostName>,
+
+    /// Take hosts back although they were changed from newer files than these
+    #[arg(long)]
+    allow_older: bool,
+}
+
+impl RecordArgs {
+    pub(super) fn overrides(&self) -> Overrides {
+        Overrides { replace: self.replace.clone(), allow_older: self.allow_older }
+    }
+}
+
+/// What a survey needs to know of a command's arguments.
+pub(super) fn scope<'a>(
+    login: LoginArgs,
+    limit: &'a LimitArgs,
+    binaries: &'a BinariesArgs,
+    overrides: &'a Overrides,
+) -> Scope<'a> {
+    let binaries = binaries.binaries.as_deref();
+    Scope { login: login.into(), limit: &limit.limit, binaries, overrides, without_identity: false }
+}

@@ -1,0 +1,60 @@
+//! What whoever runs a command may want to know beside its result.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::model::HostName;
+
+/// Something worth saying that is no failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "notice")]
+pub enum Notice {
+    /// Tunnel addresses were allocated and pinned.
+    Pinned {
+        /// The lock file.
+        lock: PathBuf,
+    },
+    /// git cannot read the repository that the fleet lies in, so hosts record no commit.
+    NoCommit {
+        /// The fleet's folder.
+        folder: PathBuf,
+    },
+    /// Hosts whose rotation was interrupted, and is not being finished.
+    HalfRotated {
+        /// They keep the key that is in use.
+        hosts: Vec<HostName>,
+    },
+    /// A host is waited for until it has rolled an unconfirmed change back.
+    WaitsForRollback {
+        /// The host.
+        host: HostName,
+    },
+    /// A rotation of all hosts goes on where an earlier run left it.
+    Resuming {
+        /// How many hosts are left.
+        left: usize,
+        /// How many have their new key.
+        done: usize,
+    },
+    /// Unmanaged peers know a key that changes.
+    TellPeers {
+        /// Nobody logs in there.
+        peers: Vec<HostName>,
+    },
+    /// A vault of an older version says from now on who was confirmed as a recipient.
+    Confirmed {
+        /// All of them, as age writes them.
+        recipients: Vec<String>,
+    },
+    /// A vault of an older version has got the secret that keys fingerprints in plans.
+    FingerprintSecret {
+        /// It is to be committed with the index.
+        file: PathBuf,
+    },
+    /// A host's new key has shaken hands with every neighbour.
+    KeyProven {
+        /// The host.
+        host: HostName,
+    },
+}

@@ -1,0 +1,122 @@
+//! Carrying out a plan: which host has what to do, and with what.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::survey::{BINARY_LIMIT, Survey};
+use super::{Error, Kind};
+use crate::apply::{Job, Outcome, apply_all};
+use crate::event::Event;
+use crate::model::HostName;
+use crate::plan::{Change, HostPlan, HostState, Plan, record, resolve};
+
+/// Carries out a plan that was just made; gives the outcome of every host of it.
+///
+/// # Errors
+/// Where what is to be pushed cannot be read; no host was touched.
+pub async fn carry_out(
+    mut survey: Survey,
+    plan: &Plan,
+    deadline: Duration,
+    parallel: usize,
+) -> Result<Vec<(HostName, Outcome)>, Error> {
+    let mut outcomes = Vec::new();
+    let mut hosts = BTreeMap::new();
+    let mut observed = BTreeMap::new();
+    for (name, (seen, host)) in std::mem::take(&mut survey.seen) {
+        hosts.insert(name.clone(), host);
+        observed.insert(name, seen);
+    }
+    let agents = Arc::new(read_agents(&survey, plan)?);
+    let mut jobs = Vec::new();
+    for host_plan in &plan.hosts {
+        let name = &host_plan.host;
+        match &host_plan.state {
+            HostState::Unreadable(reason) | HostState::Blocked(reason) => {
+                // Why a host cannot be read was said when that was tried.
+                if matches!(host_plan.state, HostState::Blocked(_)) {
+                    let reason = format!("skipped: {reason}");
+                    survey.sink.event(Event::Failed { host: name.clone(), reason });
+                }
+                outcomes.push((name.clone(), Outcome::Skipped(reason.clone())));
+                continue;
+            }
+            HostState::Ready if host_plan.changes.is_empty() => {
+                outcomes.push((name.clone(), Outcome::Unchanged));
+                continue;
+            }
+            HostState::Ready => {}
+        }
+        let Some(job) = job(&survey, &observed, host_plan, &agents)? else { continue };
+        let Some(host) = hosts.remove(name) else { continue };
+        jobs.push((job, host));
+    }
+    futures_util::future::join_all(hosts.into_values().map(crate::remote::Host::close)).await;
+    if !jobs.is_empty() {
+        let (connector, secrets, sink) = (&survey.connector, &survey.secrets, &survey.sink);
+        outcomes.extend(apply_all(connector, jobs, secrets, deadline, parallel, sink).await);
+    }
+    let place = |name: &HostName| plan.hosts.iter().position(|host| host.host == *name);
+    outcomes.sort_by_key(|(name, _)| place(name));
+    Ok(outcomes)
+}
+
+/// One host's share of a plan; `None` where the survey did not bring what it needs.
+pub(super) fn job<'a>(
+    survey: &'a Survey,
+    observed: &'a BTreeMap<HostName, crate::observed::ObservedHost>,
+    plan: &'a HostPlan,
+    agents: &Arc<BTreeMap<String, Vec<u8>>>,
+) -> Result<Option<Job<'a>>, Error> {
+    let name = &plan.host;
+    let desired = survey.state.hosts.iter().find(|host| host.name == *name);
+    let parts = (desired, survey.rendered.get(name), observed.get(name), survey.looks.get(name));
+    let (Some(desired), Some(rendered), Some(observed), Some(look)) = parts else {
+        return Ok(None);
+    };
+    let id = change_id()?;
+    let target = resolve(desired, rendered, observed);
+    let (fleet, made) = (&survey.state.fleet, &survey.provenance);
+    let before = (survey.records.kept(name), &plan.changes[..]);
+    Ok(Some(Job {
+        record: record(fleet, &target, rendered, observed, made, id.clone(), before),
+        id,
+        plan,
+        target,
+        rendered,
+        observed,
+        look: look.clone(),
+        agents: Arc::clone(agents),
+    }))
+}
+
+/// The binaries that a plan pushes, by machine; none are read where it pushes none.
+pub(super) fn read_agents(
+    survey: &Survey,
+    plan: &Plan,
+) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    let changes = plan.hosts.iter().flat_map(|host| &host.changes);
+    let machines: BTreeSet<&String> = changes
+        .filter_map(|change| match change {
+            Change::PushAgent { machine, .. } => Some(machine),
+            _ => None,
+        })
+        .collect();
+    machines
+        .into_iter()
+        .filter_map(|machine| Some((machine, survey.binaries.get(machine)?)))
+        .map(|(machine, path)| {
+            let bytes = crate::sys::read_limited(path, BINARY_LIMIT)
+                .map_err(|error| Error::new(Kind::Failed, error))?;
+            Ok((machine.clone(), bytes))
+        })
+        .collect()
+}
+
+/// A name for a change on a host.
+fn change_id() -> Result<String, Error> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| Error::message(Kind::Failed, error.to_string()))?;
+    Ok(format!("c{:016x}", u64::from_le_bytes(bytes)))
+}

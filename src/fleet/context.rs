@@ -1,0 +1,130 @@
+//! What work on a fleet needs to know of whoever asks for it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Error;
+use super::load::Origin;
+use crate::event::{Event, Notice, Sink};
+use crate::model::FleetName;
+use crate::vault::{Identities, Index, PluginPrompts, Vault};
+
+/// Who can open the vault.
+pub trait Keyring: Send + Sync {
+    /// The identities that open the vault of a fleet.
+    ///
+    /// # Errors
+    /// Where there is none, or it cannot be used.
+    fn identities(&self, fleet: &FleetName) -> Result<Identities, Error>;
+
+    /// Answers what a plugin asks that encrypts to its recipients.
+    fn prompts(&self) -> Arc<dyn PluginPrompts>;
+
+    /// Whether there is none at all, as for the pull request of a stranger.
+    fn is_empty(&self, fleet: &FleetName) -> bool;
+}
+
+/// Where a fleet is, and who works on it.
+#[derive(Clone)]
+pub struct Context {
+    /// The fleet file, a folder that holds `fleet.yaml`, or `-` for stdin.
+    pub file: PathBuf,
+    /// The lock file, where it is not the one beside the fleet file.
+    pub lock: Option<PathBuf>,
+    /// Further folders that includes may come from.
+    pub include_from: Vec<PathBuf>,
+    /// The lock file is not written.
+    pub locked: bool,
+    /// The configuration file of ssh(1), where it is not the user's own.
+    pub ssh_config: Option<PathBuf>,
+    /// What opens the vault.
+    pub keyring: Arc<dyn Keyring>,
+    /// Hears what happens.
+    pub sink: Arc<dyn Sink>,
+    /// Ends the program, for work that nothing else ends: it is told what takes too much. No host is
+    /// being changed then.
+    pub overrun: fn(&str),
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl<'a> From<&'a Context> for Origin<'a> {
+    fn from(context: &'a Context) -> Self {
+        Self {
+            file: &context.file,
+            lock: context.lock.as_deref(),
+            include_from: &context.include_from,
+        }
+    }
+}
+
+impl Context {
+    /// The folder that the inventory lies in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        folder_of(&self.file)
+    }
+
+    /// The vault's folder.
+    #[must_use]
+    pub fn vault_folder(&self) -> PathBuf {
+        self.folder().join("vault")
+    }
+
+    /// The vault beside the inventory.
+    ///
+    /// # Errors
+    /// Where it is not there, or cannot be read.
+    pub fn vault(&self) -> Result<Vault, Error> {
+        Ok(Vault::open(&self.vault_folder())?)
+    }
+
+    /// The same, to be written to: plugins that encrypt can ask.
+    ///
+    /// # Errors
+    /// Those of [`Self::vault`].
+    pub fn vault_to_write(&self) -> Result<Vault, Error> {
+        Ok(self.vault()?.with_prompts(self.keyring.prompts()))
+    }
+
+    /// What opens a vault.
+    ///
+    /// # Errors
+    /// Those of [`Keyring::identities`].
+    pub fn identities(&self, vault: &Vault) -> Result<Identities, Error> {
+        self.keyring.identities(vault.index().fleet())
+    }
+
+    /// Says what writing to a vault of an older version has given it.
+    pub fn tell_upgrade(&self, before: &Index, vault: &Vault) {
+        if vault.newly_confirmed() {
+            let recipients = vault.recipients().iter().map(ToString::to_string).collect();
+            self.notice(Notice::Confirmed { recipients });
+        }
+        if before.fingerprint().is_none() && vault.index().fingerprint().is_some() {
+            let file = vault.folder().join("fingerprint.age");
+            self.notice(Notice::FingerprintSecret { file });
+        }
+    }
+
+    /// Says something that whoever asked may want to know.
+    pub fn notice(&self, notice: Notice) {
+        self.sink.event(Event::Notice { notice });
+    }
+}
+
+/// The folder that an inventory lies in.
+fn folder_of(inventory: &Path) -> &Path {
+    if inventory.is_dir() {
+        return inventory;
+    }
+    match inventory.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}

@@ -1,0 +1,38 @@
+//! What runs a fleet: reads its files, asks its hosts, carries plans out, changes keys.
+//!
+//! It says what happens through events and knows no terminal, no arguments and no exit codes.
+
+mod carry_out;
+mod compare;
+mod context;
+mod error;
+mod git;
+mod ledger;
+mod live_keys;
+pub mod load;
+mod lock;
+mod opened;
+mod provenance;
+mod reached;
+mod read;
+mod records;
+mod rotation;
+mod sessions;
+mod survey;
+mod turn;
+mod watchdog;
+
+pub use carry_out::carry_out;
+pub use compare::compare;
+pub use context::{Context, Keyring};
+pub use error::{Error, Kind};
+pub use git::WorkTree;
+pub use ledger::{Ledger, Turned};
+pub use live_keys::LiveKeys;
+pub use lock::FleetLock;
+pub use opened::Opened;
+pub use read::{Fleet, Reading};
+pub use records::Overrides;
+pub use rotation::{Campaign, Terms, Which, to_rotate};
+pub use sessions::Sessions;
+pub use survey::{Login, Scope, Survey};

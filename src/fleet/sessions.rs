@@ -1,0 +1,65 @@
+//! The sessions of a fleet, as its hosts say; files are not compared, and no vault is opened.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::live_keys::LiveKeys;
+use super::read::{Fleet, names};
+use super::survey::{Login, chosen, look};
+use super::{Context, Error, Kind};
+use crate::desired::DesiredState;
+use crate::model::{FingerprintKey, HostName, PublicKey};
+use crate::observed::ObservedHost;
+use crate::remote::{Connector, describe, observe_all};
+
+/// What hosts say of their sessions.
+#[derive(Debug)]
+pub struct Sessions {
+    /// The fleet as it is wanted, with the keys that are in use.
+    pub state: DesiredState,
+    /// Every name by every key that it has or had.
+    pub names: BTreeMap<PublicKey, HostName>,
+    /// The hosts that answered.
+    pub seen: Vec<(HostName, ObservedHost)>,
+    /// The others, with the reasons.
+    pub unread: BTreeMap<HostName, String>,
+}
+
+impl Sessions {
+    /// Asks the hosts; all where `limit` is empty.
+    ///
+    /// # Errors
+    /// Where `limit` names no host, or nobody can log in anywhere.
+    pub async fn read(
+        context: &Context,
+        fleet: &Fleet,
+        limit: &[HostName],
+        login: Login,
+    ) -> Result<Self, Error> {
+        let vault = context.vault()?;
+        let mut keys = LiveKeys::current(vault.index());
+        let mut state = fleet.desired(&keys)?;
+        let names = names(&state, &vault);
+        let looks = chosen(&state, limit)?;
+        let looks = looks.into_iter().map(|host| look(host, FingerprintKey::public())).collect();
+        let connector = Connector::new(context.ssh_config.clone(), login.patience)
+            .map_err(|error| Error::new(Kind::Failed, error))?;
+        let connector = Arc::new(connector);
+        let observed = observe_all(&connector, looks, login.parallel, &context.sink).await;
+        let (mut hosts, mut seen, mut unread) = (Vec::new(), Vec::new(), BTreeMap::new());
+        for observing in observed {
+            match observing.seen {
+                Ok((host, connection)) => {
+                    seen.push((observing.name, host));
+                    hosts.push(connection.close());
+                }
+                Err(error) => drop(unread.insert(observing.name, describe(&error))),
+            }
+        }
+        futures_util::future::join_all(hosts).await;
+        if keys.learn(&seen.iter().map(|(name, host)| (name, host)).collect::<Vec<_>>()) {
+            state = fleet.desired(&keys)?;
+        }
+        Ok(Self { state, names, seen, unread })
+    }
+}

@@ -1,0 +1,59 @@
+//! Notices as lines for people.
+
+use crate::event::Notice;
+use crate::model::{HostName, count};
+
+/// Most hosts that a line names.
+const NAMED: usize = 8;
+
+/// A notice as one line.
+pub(super) fn line(notice: &Notice) -> String {
+    match notice {
+        Notice::Pinned { lock } => {
+            format!("pinned new tunnel addresses in {}: commit it", lock.display())
+        }
+        Notice::NoCommit { folder } => format!(
+            "git cannot read the repository of {}, so hosts do not record a commit, and an old \
+             checkout will not be noticed; run `git status` there",
+            folder.display()
+        ),
+        Notice::HalfRotated { hosts } => {
+            let some = hosts.iter().take(NAMED).map(HostName::as_str).collect::<Vec<_>>().join(" ");
+            let more = if hosts.len() > NAMED { " …" } else { "" };
+            format!(
+                "an interrupted rotation left {} with two keys; the one in use stays; finish with \
+                 `wgfleet rotate {some}{more}`",
+                count(hosts.len(), "host"),
+            )
+        }
+        Notice::WaitsForRollback { host } => {
+            format!("{host}: waiting for it to roll back an unconfirmed change")
+        }
+        Notice::Resuming { left, done } => format!(
+            "resuming an interrupted rotation: {} left, {done} done; to rotate all hosts anew, run \
+             the same command once more afterwards",
+            count(*left, "host"),
+        ),
+        Notice::TellPeers { peers } => {
+            let peers: Vec<&str> = peers.iter().map(HostName::as_str).collect();
+            format!(
+                "unmanaged peers must be given the new public keys by hand: {}",
+                peers.join(", ")
+            )
+        }
+        Notice::Confirmed { recipients } => format!(
+            "this vault did not say who was confirmed as a recipient, as those of version 0.1.0 do \
+             not; from now on it does, in its psk folder, and whoever is added needs `wgfleet vault \
+             rekey`:\n  {}",
+            recipients.join("\n  ")
+        ),
+        Notice::FingerprintSecret { file } => format!(
+            "made the secret that keys fingerprints in plans, {}: commit it with the index; plans \
+             that were saved before are stale",
+            file.display()
+        ),
+        Notice::KeyProven { host } => {
+            format!("{host}: the new key is proven, the old one is retired")
+        }
+    }
+}
