@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn what_takes_too_long_or_too_much_ends_and_nothing_else() {
-        let (long, short) = (Duration::from_secs(600), Duration::from_millis(10));
+        let (long, short) = (Duration::from_mins(10), Duration::from_millis(10));
         assert_eq!(first(&[(long, u64::MAX)]), None);
         assert_eq!(first(&[(long, u64::MAX), (short, u64::MAX)]).as_deref(), Some("0 s"));
         assert_eq!(first(&[(long, 20 << 20)]).as_deref(), Some("20 MiB of memory"));

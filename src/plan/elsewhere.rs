@@ -54,7 +54,7 @@ struct Ends<'a> {
     renewals: BTreeSet<&'a InterfaceName>,
     restarts: BTreeSet<&'a InterfaceName>,
     handshakes: BTreeSet<NodeId>,
-    ends: BTreeSet<NodeId>,
+    gone: BTreeSet<NodeId>,
 }
 
 impl<'a> Ends<'a> {
@@ -67,7 +67,7 @@ impl<'a> Ends<'a> {
             renewals: felt.renewals.iter().collect(),
             restarts: felt.restarts.iter().chain(&felt.removals).collect(),
             handshakes: nodes(&felt.handshakes),
-            ends: nodes(&felt.ends),
+            gone: nodes(&felt.ends),
         }
     }
 
@@ -76,7 +76,7 @@ impl<'a> Ends<'a> {
         worst([
             (self.routes, Disruption::Routes),
             (!self.renewals.is_empty() || !self.handshakes.is_empty(), Disruption::Handshake),
-            (!self.ends.is_empty(), Disruption::Session),
+            (!self.gone.is_empty(), Disruption::Session),
             (!self.restarts.is_empty(), Disruption::Restart),
         ])
     }
@@ -87,7 +87,7 @@ impl<'a> Ends<'a> {
         worst([
             (self.routes, Disruption::Routes),
             (renews, Disruption::Handshake),
-            (self.ends.contains(&other), Disruption::Session),
+            (self.gone.contains(&other), Disruption::Session),
             (self.restarts.contains(interface), Disruption::Restart),
         ])
     }
@@ -99,7 +99,7 @@ fn worst(all: [(bool, Disruption); 4]) -> Option<Disruption> {
 
 /// Every node whose sessions change, with one of its tunnel addresses.
 fn disturbed(runs: &Topology, ends: &HashMap<NodeId, Ends<'_>>) -> Vec<(NodeId, IpAddr)> {
-    let peers = ends.values().flat_map(|ends| ends.handshakes.iter().chain(&ends.ends));
+    let peers = ends.values().flat_map(|ends| ends.handshakes.iter().chain(&ends.gone));
     let mut nodes: BTreeSet<NodeId> = ends.keys().chain(peers).copied().collect();
     for (node, ends) in ends.iter().filter(|(_, ends)| !ends.renewals.is_empty()) {
         let own = runs.node(*node).interfaces.iter().map(|id| runs.interface(*id));

@@ -105,7 +105,7 @@ fn older(bench: &Bench, file: &std::path::Path) {
         let text = text.replacen(" 2\n", " 1\n", 1);
         text.lines()
             .filter(|line| !line.starts_with("recipient "))
-            .map(|line| format!("{line}\n"))
+            .flat_map(|line| [line, "\n"])
             .collect()
     });
 }
