@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::fleet::Fleet;
-use crate::rotation::{index, keys};
+use crate::rotation::{DEADLINE, index, keys};
 use crate::twin::WGFLEET;
 
 /// Two spokes that have nobody but the hub.
@@ -85,7 +85,7 @@ fn a_rotation_that_was_cut_short_is_moved_on_by_no_other_command() {
     let fleet = up();
     let before = keys(&fleet);
     // Only the vault knows the new key.
-    let child = begun(&fleet, &["rotate", "--yes", "a"]);
+    let child = begun(&fleet, &["rotate", "--yes", "a", "--deadline", DEADLINE]);
     until("a new key", 30, || key_of(&fleet, "a", "next").is_some());
     killed(child);
     quietly(&fleet, || {
@@ -103,7 +103,7 @@ fn a_rotation_that_was_cut_short_is_moved_on_by_no_other_command() {
     let old = &before["a"];
     let changed = format!("[ \"$(wg show wg0 public-key)\" != '{old}' ]");
     let mut watcher = fleet.watch("a", &format!("{changed} && ! [ -e /run/wgfleet/armed ]"));
-    let child = begun(&fleet, &["rotate", "--yes", "a", "--deadline", "30"]);
+    let child = begun(&fleet, &["rotate", "--yes", "a", "--deadline", DEADLINE]);
     assert!(watcher.wait().unwrap().success());
     killed(child);
     settled(&fleet);
@@ -179,7 +179,7 @@ exit 0";
 fn a_rotation_of_all_goes_on_where_it_was_cut_short() {
     let fleet = up();
     let before = keys(&fleet);
-    let child = begun(&fleet, &["rotate", "--yes", "--all", "--deadline", "30"]);
+    let child = begun(&fleet, &["rotate", "--yes", "--all", "--deadline", DEADLINE]);
     until("a is done", 60, || {
         key_of(&fleet, "a", "next").is_none()
             && key_of(&fleet, "a", "current").as_ref() != Some(&before["a"])

@@ -23,6 +23,9 @@ hosts:
 const LINKS: [(&str, &str, &str); 3] =
     [("a", "b", "10.90.0.2"), ("b", "c", "10.90.0.3"), ("c", "a", "10.90.0.1")];
 
+/// Of changes that nobody will confirm, in seconds: it is waited for, and `rotate` takes no less.
+pub(crate) const DEADLINE: &str = "30";
+
 fn up() -> Fleet {
     let fleet = Fleet::up(MIXED, &[]);
     fleet.apply();
@@ -134,7 +137,7 @@ fn killed_at(fleet: &Fleet, cut: Cut) {
             vec![fleet.watch("a", &format!("{changed} && ! {armed}"))]
         }
     };
-    let mut command = fleet.command(&["rotate", "--yes", "a", "--deadline", "30"]);
+    let mut command = fleet.command(&["rotate", "--yes", "a", "--deadline", DEADLINE]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     if watchers.is_empty() {
         let end = Instant::now() + Duration::from_secs(30);
@@ -144,7 +147,13 @@ fn killed_at(fleet: &Fleet, cut: Cut) {
         }
     }
     for mut watcher in watchers {
-        assert!(watcher.wait().unwrap().success());
+        while watcher.try_wait().unwrap().is_none() {
+            let ended = child.try_wait().unwrap();
+            // What is waited for comes just before a rotation ends well.
+            let in_vain = ended.is_some_and(|status| !status.success());
+            assert!(!in_vain, "{cut:?}: the rotation was over before: {ended:?}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
     child.kill().unwrap();
     child.wait().unwrap();
@@ -225,7 +234,7 @@ fn an_interrupt_ends_a_rotation_with_130() {
 }
 
 fn interrupted_by(fleet: &Fleet, signal: rustix::process::Signal, at: impl FnOnce(&Fleet)) {
-    let mut command = fleet.command(&["rotate", "--yes", "c", "--deadline", "30"]);
+    let mut command = fleet.command(&["rotate", "--yes", "c", "--deadline", DEADLINE]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     at(fleet);
     let pid = i32::try_from(child.id()).unwrap();
