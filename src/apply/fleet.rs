@@ -52,6 +52,8 @@ pub async fn apply_all<S: Secrets>(
     let logins = &Logins::new(connector, parallel);
     let outcomes = futures_util::stream::iter(jobs)
         .map(|(job, host)| async move {
+            // A change is armed only where its confirming login will not have to wait for others'.
+            let _room = connector.room(&job.target.desired.ssh).await;
             let outcome = apply_host(context, logins, &job, host).await;
             let name = job.plan.host.clone();
             sink.event(event(&name, &outcome));

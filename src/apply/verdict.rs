@@ -66,7 +66,7 @@ impl<'a> Logins<'a> {
         // The semaphore is never closed.
         let _login = self.free.acquire().await;
         let desired = job.target.desired;
-        self.connector.connect(&desired.ssh, desired.r#become).await
+        self.connector.connect(&desired.name, &desired.ssh, desired.r#become).await
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::live_keys::LiveKeys;
 use super::read::{Fleet, names};
 use super::survey::{Login, chosen, look};
-use super::{Context, Error, Kind};
+use super::{Context, Error};
 use crate::desired::DesiredState;
 use crate::model::{FingerprintKey, HostName, PublicKey};
 use crate::observed::ObservedHost;
-use crate::remote::{Connector, describe, observe_all};
+use crate::remote::{describe, observe_all};
 
 /// What hosts say of their sessions.
 #[derive(Debug)]
@@ -42,9 +42,7 @@ impl Sessions {
         let names = names(&state, &vault);
         let looks = chosen(&state, limit)?;
         let looks = looks.into_iter().map(|host| look(host, FingerprintKey::public())).collect();
-        let connector = Connector::new(context.ssh_config.clone(), login.patience)
-            .map_err(|error| Error::new(Kind::Failed, error))?;
-        let connector = Arc::new(connector);
+        let connector = Arc::new(login.connector(context, &fleet.inventory().fleet.value)?);
         let observed = observe_all(&connector, looks, login.parallel, &context.sink).await;
         let (mut hosts, mut seen, mut unread) = (Vec::new(), Vec::new(), BTreeMap::new());
         for observing in observed {

@@ -16,13 +16,13 @@ use super::records::{Overrides, Records};
 use super::{Context, Error, Kind};
 use crate::desired::{DesiredHost, DesiredState};
 use crate::event::{Notice, Sink};
-use crate::model::{FingerprintKey, HostName, PublicKey};
+use crate::model::{FingerprintKey, FleetName, HostName, PublicKey};
 use crate::observed::{ObserveError, ObservedHost};
 use crate::plan::{
     AgentSource, HostPlan, HostState, Newer, Plan, Provenance, Remembered, RenderedHost, clash,
     diff_host, orphans, record, resolve,
 };
-use crate::remote::{Connector, Host, Look, RemoteError, observe_all};
+use crate::remote::{Connector, Host, LastLogins, Look, RemoteError, observe_all};
 use crate::sys::read_elf;
 use crate::vault::{Identities, Vault};
 
@@ -36,6 +36,35 @@ pub struct Login {
     pub parallel: usize,
     /// How long a login may take.
     pub patience: Duration,
+}
+
+impl Login {
+    /// What logs in to the hosts of a fleet.
+    pub(super) fn connector(
+        self,
+        context: &Context,
+        fleet: &FleetName,
+    ) -> Result<Connector, Error> {
+        let connector = Connector::new(context.ssh_config.clone(), self.patience)
+            .map_err(|error| Error::new(Kind::Failed, error))?;
+        // Without a home nothing can be kept: then each login is the first one.
+        let Some(path) = last_logins(fleet) else { return Ok(connector) };
+        let logins = LastLogins::open(&path).map_err(|error| {
+            let hint = format!("remove {} if nothing else has written it", path.display());
+            Error::new(Kind::Failed, error).hint(hint)
+        })?;
+        Ok(connector.comparing(logins))
+    }
+}
+
+/// Where it is kept where each host of a fleet was last logged in to: below `XDG_STATE_HOME` or
+/// `~/.local/state`.
+fn last_logins(fleet: &FleetName) -> Option<PathBuf> {
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
+    Some(folder.join("wgfleet").join(format!("logins-{fleet}.json")))
 }
 
 /// What a survey is about.
@@ -143,9 +172,8 @@ impl Survey {
                 Some((host.name.clone(), look(host, key)))
             })
             .collect();
-        let connector = Connector::new(context.ssh_config.clone(), scope.login.patience)
-            .map_err(|error| Error::new(Kind::Failed, error))?;
-        let connector = Arc::new(connector);
+        let name = &fleet.inventory().fleet.value;
+        let connector = Arc::new(scope.login.connector(context, name)?);
         let sink = Arc::clone(&context.sink);
         let asked = looks.values().cloned().collect();
         let observed = observe_all(&connector, asked, scope.login.parallel, &sink).await;

@@ -2,13 +2,22 @@
 //!
 //! All that runs on a host is one static script (`host.sh`); what varies goes to its stdin.
 
+mod connector;
+mod gate;
+mod logins;
+mod master;
 mod observe;
+mod refusal;
+mod route;
 mod session;
+mod settings;
 mod shell;
 
+pub use connector::Connector;
+pub use logins::LastLogins;
 pub(crate) use observe::describe;
 pub use observe::{Look, Observing, observe_all, observe_host};
-pub use session::{Connector, Host, RemoteError, Reply};
+pub use session::{Host, RemoteError, Reply};
 
 /// The host's side: POSIX sh, static.
 pub(crate) const HOST_SCRIPT: &str = include_str!("host.sh");

@@ -104,7 +104,7 @@ pub async fn observe_all(
             let event = Event::Working { host: look.name.clone(), what: "connecting".to_owned() };
             sink.event(event);
             let seen = async {
-                let host = connector.connect(&look.ssh, look.r#become).await?;
+                let host = connector.connect(&look.name, &look.ssh, look.r#become).await?;
                 let seen = observe_host(&host, &look).await?;
                 Ok((seen, host))
             };
@@ -121,6 +121,9 @@ pub async fn observe_all(
         if let Ok((index, seen)) = joined {
             all[index] = Some(seen);
         }
+    }
+    if let Err(error) = connector.save_logins().await {
+        tracing::warn!("where hosts were logged in to is not kept: {}", describe(&error));
     }
     sink.event(Event::End { stage: Stage::Observe });
     // A task that broke is a host that was not read, never one that is forgotten.

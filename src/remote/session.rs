@@ -1,23 +1,24 @@
 //! One connection to one host.
 
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use openssh::{ControlPersist, KnownHosts, Session, SessionBuilder, Stdio};
+use openssh::Stdio;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::master::Master;
 use super::shell;
-use crate::model::{Become, SshTarget, Untrusted, mask};
-use crate::sys::RunFolder;
+use crate::model::{Become, Untrusted, mask};
 
 /// Why something on a host did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// ssh(1) did not connect; its own words are the source.
-    #[error("ssh did not connect")]
-    Connect(#[source] openssh::Error),
+    /// ssh(1) did not connect; its own words.
+    #[error("ssh did not connect: {0}")]
+    Connect(Untrusted),
+    /// A host key on the way is not known, or not the one that is known; what to run.
+    #[error("{0}")]
+    HostKey(Untrusted),
     /// The connection broke.
     #[error("the connection broke")]
     Broken(#[source] openssh::Error),
@@ -49,72 +50,14 @@ pub enum RemoteError {
     Answer(#[from] crate::observed::ObserveError),
 }
 
-/// How connections are made.
-#[derive(Debug)]
-pub struct Connector {
-    /// Configuration file for ssh(1).
-    ssh_config: Option<PathBuf>,
-    /// Folder of the control sockets; gone with the connector.
-    control: RunFolder,
-    /// How long a connection may take to come up, and how long a silent one is believed in.
-    patience: Duration,
-}
-
-/// Seconds after which a master that nobody uses ends by itself: wgfleet may have died.
-const IDLE_LIMIT: NonZeroUsize = NonZeroUsize::new(30).unwrap();
-
-/// The longest path of a folder that a control socket fits into: a socket's has at most 108 bytes,
-/// and ssh(1) adds to it while it makes one.
-const LONGEST_FOLDER: usize = 55;
-
 /// The most bytes that the answer to a change may have: some words.
 const SHORT_ANSWER: u64 = 1 << 20;
-
-impl Connector {
-    /// Prepares connections; `ssh_config` replaces ~/.ssh/config.
-    ///
-    /// # Errors
-    /// Where no private folder for the control sockets can be made.
-    pub fn new(ssh_config: Option<PathBuf>, patience: Duration) -> Result<Self, RemoteError> {
-        let control = RunFolder::new(LONGEST_FOLDER).map_err(RemoteError::Folder)?;
-        Ok(Self { ssh_config, control, patience })
-    }
-
-    /// Connects to a host. Each call is a new connection with a login of its own.
-    ///
-    /// # Errors
-    /// [`RemoteError::Connect`] with ssh's own words, or [`RemoteError::Timeout`].
-    pub async fn connect(&self, target: &SshTarget, r#become: Become) -> Result<Host, RemoteError> {
-        let mut builder = SessionBuilder::default();
-        builder
-            .known_hosts_check(KnownHosts::Strict)
-            .control_directory(self.control.path())
-            .control_persist(ControlPersist::IdleFor(IDLE_LIMIT))
-            .connect_timeout(self.patience)
-            .server_alive_interval(Duration::from_secs(5));
-        if let Some(config) = &self.ssh_config {
-            builder.config_file(config);
-        }
-        // In parts: what stands at the host's place is never taken for a user, a port or an option.
-        if let Some(user) = target.user() {
-            builder.user(user.to_owned());
-        }
-        if let Some(port) = target.port() {
-            builder.port(port.get());
-        }
-        let session = tokio::time::timeout(self.patience * 3, builder.connect_mux(target.host()))
-            .await
-            .map_err(|_| RemoteError::Timeout((self.patience * 3).as_secs()))?
-            .map_err(RemoteError::Connect)?;
-        Ok(Host { session, r#become })
-    }
-}
 
 /// One connection to one host.
 #[derive(Debug)]
 pub struct Host {
-    session: Session,
-    r#become: Become,
+    pub(super) master: Master,
+    pub(super) r#become: Become,
 }
 
 /// What the host's side said.
@@ -170,7 +113,8 @@ impl Host {
         let script = shell::script();
         let size = script.len().to_string();
         let mut child = self
-            .session
+            .master
+            .session()
             .command("sh")
             .args(["-c", shell::LOADER, "wgfleet", self.r#become.as_str(), &size, verb])
             .args(words)
@@ -222,13 +166,13 @@ impl Host {
 
     /// Whether the connection's master still runs.
     pub async fn is_awake(&self) -> bool {
-        self.session.check().await.is_ok()
+        self.master.session().check().await.is_ok()
     }
 
     /// Ends the connection and its master.
     pub async fn close(self) {
         // The master ends by its idle limit where it cannot be told to.
-        let _ = self.session.close().await;
+        self.master.close().await;
     }
 }
 

@@ -20,9 +20,6 @@ const FORMER_PREFIX: &str = "wgfleet-";
 /// Characters that stand behind that.
 const RANDOM: usize = 6;
 
-/// What each name in one of them begins with: ssh(1)'s control sockets lie in folders of their own.
-const CONTENT: &str = ".ssh-connection";
-
 /// A folder that only this user can enter. A run that is killed leaves its folder behind and its
 /// lock not: by that the next run knows what to remove.
 #[derive(Debug)]
@@ -33,6 +30,10 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// What each name in one of them begins with: whatever else is found in a folder keeps it from
+    /// being removed by a later run.
+    pub const CONTENT: &str = ".ssh-connection";
+
     /// Makes one whose path has at most `longest` bytes, and removes those of runs that are over.
     ///
     /// # Errors
@@ -115,7 +116,9 @@ fn remove_if_over(path: &Path) {
         folder.metadata().is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw());
     // Whatever has something else in it is not one of them.
     let known = |entry: io::Result<fs::DirEntry>| {
-        entry.is_ok_and(|entry| entry.file_name().as_bytes().starts_with(CONTENT.as_bytes()))
+        entry.is_ok_and(|entry| {
+            entry.file_name().as_bytes().starts_with(RunFolder::CONTENT.as_bytes())
+        })
     };
     if mine
         && folder.try_lock().is_ok()

@@ -8,6 +8,7 @@
 mod asked;
 mod back;
 mod bare;
+mod bastion;
 mod confirming;
 mod cut_short;
 mod fleet;
