@@ -75,23 +75,27 @@ fn change(interface: &InterfaceName, (when, command): &Hook, comes: bool, now: b
 
 /// The hooks of a file, in order.
 fn of(text: &str) -> Vec<Hook> {
-    let mut hooks = Vec::new();
-    for line in mask(text).lines() {
-        // As wg-quick(8) reads it: what stands behind `#` is a comment.
-        let line = line.split('#').next().unwrap_or_default();
-        let Some((name, command)) = line.split_once('=') else { continue };
-        let when = match name.trim().to_ascii_lowercase().as_str() {
-            "preup" => HookWhen::PreUp,
-            "postup" => HookWhen::PostUp,
-            "predown" => HookWhen::PreDown,
-            "postdown" => HookWhen::PostDown,
-            _ => continue,
-        };
-        if !command.trim().is_empty() {
-            hooks.push((when, command.trim().to_owned()));
-        }
+    // Most files have none, and hiding keys takes longer than to see that.
+    if !text.lines().any(|line| hook(line).is_some()) {
+        return Vec::new();
     }
-    hooks
+    let masked = mask(text);
+    masked.lines().filter_map(hook).map(|(when, command)| (when, command.to_owned())).collect()
+}
+
+/// The hook that a line has.
+fn hook(line: &str) -> Option<(HookWhen, &str)> {
+    // As wg-quick(8) reads it: what stands behind `#` is a comment.
+    let line = line.split('#').next().unwrap_or_default();
+    let (name, command) = line.split_once('=')?;
+    let when = match name.trim().to_ascii_lowercase().as_str() {
+        "preup" => HookWhen::PreUp,
+        "postup" => HookWhen::PostUp,
+        "predown" => HookWhen::PreDown,
+        "postdown" => HookWhen::PostDown,
+        _ => return None,
+    };
+    Some((when, command.trim())).filter(|(_, command)| !command.is_empty())
 }
 
 #[cfg(test)]

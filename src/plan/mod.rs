@@ -197,11 +197,7 @@ impl HostPlan {
         if !self.can_apply() {
             return Ok(());
         }
-        let mut settled = observed.clone();
-        for interface in settled.interfaces.values_mut() {
-            interface.peers.values_mut().for_each(|peer| peer.endpoint = None);
-        }
-        let payload = Payload::compile(&self.settled(), target, rendered, &settled, secrets)?;
+        let payload = Payload::settled(&self.settled(), target, rendered, observed, secrets)?;
         self.payload = Some(secret_digest(&rendered.key, payload.encode().as_bytes()));
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Whether a saved plan is still what would be done, and if not, what moved.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Change, Field, FieldChange, HostPlan, HostState, NewInterface, PeerField, Plan};
@@ -204,7 +205,16 @@ fn interfaces_differ(saved: &NewInterface, now: &NewInterface) -> Option<String>
 impl HostPlan {
     /// The plan without what peers decide that move: an endpoint is set where a peer was not heard
     /// yet, and where it is set to is in the file.
-    pub(super) fn settled(&self) -> Self {
+    pub(super) fn settled(&self) -> Cow<'_, Self> {
+        let moves = |change: &Change| match change {
+            Change::ChangePeer { fields, .. } => {
+                fields.is_empty() || fields.iter().any(|change| change.field == PeerField::Endpoint)
+            }
+            _ => false,
+        };
+        if !self.changes.iter().any(moves) {
+            return Cow::Borrowed(self);
+        }
         let mut plan = self.clone();
         for change in &mut plan.changes {
             if let Change::ChangePeer { fields, .. } = change {
@@ -214,7 +224,7 @@ impl HostPlan {
         plan.changes.retain(
             |change| !matches!(change, Change::ChangePeer { fields, .. } if fields.is_empty()),
         );
-        plan
+        Cow::Owned(plan)
     }
 }
 

@@ -41,6 +41,27 @@ impl Payload {
         observed: &ObservedHost,
         secrets: &S,
     ) -> Result<Self, S::Error> {
+        Self::of(plan, target, rendered, (observed, true), secrets)
+    }
+
+    /// The same without the places where peers were last heard: they move by themselves.
+    pub(in crate::plan) fn settled<S: Secrets>(
+        plan: &HostPlan,
+        target: &Target<'_>,
+        rendered: &RenderedHost,
+        observed: &ObservedHost,
+        secrets: &S,
+    ) -> Result<Self, S::Error> {
+        Self::of(plan, target, rendered, (observed, false), secrets)
+    }
+
+    fn of<S: Secrets>(
+        plan: &HostPlan,
+        target: &Target<'_>,
+        rendered: &RenderedHost,
+        (observed, heard): (&ObservedHost, bool),
+        secrets: &S,
+    ) -> Result<Self, S::Error> {
         let payload =
             Self { files: Vec::new(), ops: Vec::new(), keep: Vec::new(), undo: Vec::new() };
         let (prepared, installed, filters) = (BTreeMap::new(), BTreeSet::new(), false);
@@ -53,6 +74,7 @@ impl Payload {
             target,
             rendered,
             observed,
+            heard,
             secrets,
         };
         compiler.run()?;
@@ -131,6 +153,8 @@ pub(super) struct Compiler<'a, S> {
     pub(super) target: &'a Target<'a>,
     pub(super) rendered: &'a RenderedHost,
     pub(super) observed: &'a ObservedHost,
+    /// Whether it goes by the places where peers were last heard.
+    pub(super) heard: bool,
     pub(super) secrets: &'a S,
 }
 

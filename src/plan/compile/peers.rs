@@ -36,7 +36,8 @@ impl<S: Secrets> Compiler<'_, S> {
                     if let Some(old) = replaces {
                         // The neighbour is where it was, only its key is new; packets wait for the
                         // handshake that the keepalive begins at once.
-                        let seen = live.and_then(|l| l.peers.get(old)).and_then(|p| p.endpoint);
+                        let seen = live.filter(|_| self.heard).and_then(|l| l.peers.get(old));
+                        let seen = seen.and_then(|peer| peer.endpoint);
                         parts.endpoint = seen.and_then(Endpoint::of_socket).or(parts.endpoint);
                         if parts.keepalive.is_none() && parts.endpoint.is_some() {
                             parts.keepalive = Some(5);
