@@ -105,6 +105,7 @@ impl PlanArgs {
                 let path = &writable(path)?;
                 let bytes =
                     plan.to_saved().map_err(|error| CommandError::new(Exit::Failed, &error))?;
+                readable(bytes.len() as u64)?;
                 crate::sys::write_atomic(path, &bytes, crate::sys::Mode::Public)
                     .map_err(|error| CommandError::new(Exit::Failed, &error))?;
             }
@@ -180,8 +181,22 @@ fn writable(path: &Path) -> Result<PathBuf, CommandError> {
     }
 }
 
-/// The most bytes of a saved plan; that of a mesh of 1,000 hosts has some ten million.
+/// The most bytes of a saved plan; that of a mesh of 1,000 hosts has some six million.
 const MOST_BYTES: u64 = 256 << 20;
+
+/// Refuses to save what nobody could read.
+fn readable(bytes: u64) -> Result<(), CommandError> {
+    if bytes <= MOST_BYTES {
+        return Ok(());
+    }
+    let message = format!(
+        "the plan has {} MiB, and `wgfleet apply FILE` reads at most {} MiB: it is not saved",
+        bytes >> 20,
+        MOST_BYTES >> 20
+    );
+    Err(CommandError::message(Exit::Failed, message)
+        .hint("plan some of the hosts at a time: `wgfleet plan --limit HOST,HOST --out FILE`"))
+}
 
 /// Reads a saved plan.
 pub(super) fn read(path: &Path) -> Result<Plan, CommandError> {
@@ -232,6 +247,14 @@ mod tests {
             let error = writable(&at(name)).unwrap_err();
             assert!(error.to_string().starts_with("--out writes to a regular file"), "{name}");
         }
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_saved() {
+        assert!(readable(MOST_BYTES).is_ok());
+        let error = readable(MOST_BYTES + 1).unwrap_err();
+        assert_eq!(error.exit, Exit::Failed);
+        assert!(error.to_string().contains("is not saved"), "{error}");
     }
 
     #[test]
