@@ -89,7 +89,7 @@ impl Master {
 impl Drop for Master {
     fn drop(&mut self) {
         if !self.is_closed {
-            let _ = openssh_mux_client::shutdown_mux_master(&self.folder.path().join("master"));
+            let _ = openssh_mux_client::shutdown_mux_master(self.folder.path().join("master"));
         }
     }
 }
