@@ -3,7 +3,8 @@
 //! included, and how large they are, as JSON and as text. Neither hosts nor ssh are in it. `HOSTS` says
 //! how many (1,000).
 //!
-//! It ends with 1 where a plan of a mesh of 1,000 takes more than 30 s or 100 MB.
+//! It ends with 1 where the first plan of a mesh of 1,000 takes more than 30 s, or any of the three more
+//! than 100 MB.
 
 #![expect(clippy::print_stdout, reason = "the figures are what a benchmark prints")]
 
@@ -232,8 +233,13 @@ fn processor() -> f64 {
     ticks / 100.0
 }
 
-/// Makes, saves, reads and shows a plan. Whether it keeps within the limits of a mesh of 1,000.
-fn measured(what: &str, wanted: &Wanted, epoch: u32, pairs: &BTreeMap<HostName, Pair>) -> bool {
+/// Makes, saves, reads and shows a plan. The seconds until it is saved, and its bytes.
+fn measured(
+    what: &str,
+    wanted: &Wanted,
+    epoch: u32,
+    pairs: &BTreeMap<HostName, Pair>,
+) -> (f64, usize) {
     let (begin, before) = (Instant::now(), processor());
     let lap = |what: &str, size: usize| {
         let (took, memory) = (begin.elapsed().as_secs_f64(), most_memory());
@@ -253,7 +259,7 @@ fn measured(what: &str, wanted: &Wanted, epoch: u32, pairs: &BTreeMap<HostName, 
     drop(read);
     let text = human(&plan, Detail::Grouped);
     lap("as text, lines", text.lines().count());
-    took <= 30.0 && json.len() <= 100_000_000
+    (took, json.len())
 }
 
 fn main() -> ExitCode {
@@ -262,19 +268,19 @@ fn main() -> ExitCode {
     let first = wanted(hosts, 1);
     let empty = pairs(&first, 1, |_, _| empty_host());
     println!("{hosts} hosts, read and rendered in {:.2} s", begin.elapsed().as_secs_f64());
-    let mut within = measured("the first plan", &first, 1, &empty);
+    let (took, mut bytes) = measured("the first plan", &first, 1, &empty);
     drop(empty);
     let applied =
         pairs(&first, 1, |host, rendered| applied(&resolve(host, rendered, &empty_host())));
-    within &= measured("with nothing to do", &first, 1, &applied);
+    bytes = bytes.max(measured("with nothing to do", &first, 1, &applied).1);
     let second = wanted(hosts, 2);
     let mut changed = pairs(&second, 2, |_, _| ObservedHost::default());
     for (name, (_, seen)) in applied {
         changed.entry(name).and_modify(|pair| pair.1 = seen);
     }
-    within &= measured("another epoch of preshared keys", &second, 2, &changed);
-    if hosts <= 1_000 && !within {
-        println!("a mesh of 1,000 has 30 s and 100,000,000 bytes");
+    bytes = bytes.max(measured("another epoch of preshared keys", &second, 2, &changed).1);
+    if hosts <= 1_000 && (took > 30.0 || bytes > 100_000_000) {
+        println!("the first plan of 1,000 has 30 s, and every plan 100,000,000 bytes");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
