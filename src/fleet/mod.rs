@@ -33,6 +33,7 @@ pub use lock::FleetLock;
 pub use opened::Opened;
 pub use read::{Fleet, Reading};
 pub use records::Overrides;
-pub use rotation::{Campaign, Terms, Which, to_rotate};
+pub use rotation::{Campaign, Which, to_rotate};
 pub use sessions::Sessions;
 pub use survey::{Login, Scope, Survey};
+pub use turn::Terms;

@@ -1,7 +1,9 @@
 //! Who runs wgfleet, and from which state of the fleet's files.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
+use crate::event::Notice;
 use crate::model::Untrusted;
 use crate::observed::{CommitId, Record};
 use crate::plan::{Newer, Provenance, older};
@@ -9,6 +11,7 @@ use crate::sys::{Clock as _, SystemClock};
 
 use super::git::WorkTree;
 use super::read::Fleet;
+use super::{Context, Error, Kind};
 
 /// Where CI systems say for whom they run.
 const ACTORS: [&str; 8] = [
@@ -61,6 +64,38 @@ pub(super) fn newer<'a>(
         Some(Newer { host: record.host.clone(), because, record: Untrusted::new(record.story()) })
     });
     newer.collect()
+}
+
+impl Fleet {
+    /// Counts a run that is about to change the fleet, where no commit tells which files are newer:
+    /// from now on every other copy of these files is older. `recorded` is the highest generation that
+    /// hosts have recorded.
+    ///
+    /// # Errors
+    /// Where the lock file cannot be written.
+    pub fn count_run(
+        &self,
+        context: &Context,
+        here: &Provenance,
+        recorded: Option<u64>,
+    ) -> Result<(), Error> {
+        match counts(self, here) {
+            Counting::Yes if !context.locked => {}
+            Counting::Yes | Counting::No => return Ok(()),
+            Counting::Unknown => {
+                context.notice(Notice::NoCommit { folder: self.loaded.folder.clone() });
+                return Ok(());
+            }
+        }
+        let next = self.generation().max(recorded).unwrap_or_default().saturating_add(1);
+        self.loaded.write_lock(&self.loaded.lock.of_generation(next)).map_err(|error| {
+            Error::new(Kind::Failed, error).hint(
+                "add --locked to leave the lock file as it is; old copies are then not noticed",
+            )
+        })?;
+        self.generation.store(next, Ordering::Relaxed);
+        Ok(())
+    }
 }
 
 /// Whether runs are counted in the lock file: where no commit tells which files are newer.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::Context;
 use super::read::Fleet;
 use super::survey::Survey;
+use super::{Context, Error};
 use crate::check::{Assumed, State, Unread, difference};
 use crate::model::HostName;
 use crate::observed::Commit;
-use crate::plan::{HostState, Plan, running};
+use crate::plan::{HostState, Plan, Remembered, orphans, running};
 use crate::topology::{NodeKind, mix};
 
 /// The fleet at the commit that hosts recorded.
@@ -42,6 +42,30 @@ impl Recorded {
         let mut hosts = nodes.filter(|node| matches!(node.kind, NodeKind::Host(_)));
         let unread = hosts.any(|node| !survey.seen.contains_key(&node.name));
         unread.then_some(found)
+    }
+}
+
+impl Survey {
+    /// The plan of the fleet, with the flows that it makes work or stop.
+    ///
+    /// # Errors
+    /// Those of [`Self::plan`].
+    pub fn whole_plan(&self, context: &Context, fleet: &Fleet) -> Result<Plan, Error> {
+        let mut plan = self.plan()?;
+        plan.orphans = orphans(fleet.inventory(), &self.state, &self.remembered(fleet), &plan);
+        let recorded = Recorded::of(context, self);
+        reachability(self, fleet, &mut plan, recorded.as_ref());
+        Ok(plan)
+    }
+
+    /// What is remembered of the fleet beside its inventory.
+    fn remembered<'a>(&'a self, fleet: &'a Fleet) -> Remembered<'a> {
+        let seen = self.seen.iter();
+        Remembered {
+            pins: fleet.loaded.lock.members().collect(),
+            keys: self.keyed.iter().collect(),
+            seen: seen.map(|(name, (host, _))| (name, (host, self.records.kept(name)))).collect(),
+        }
     }
 }
 

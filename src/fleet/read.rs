@@ -7,7 +7,6 @@ use rayon::prelude::*;
 
 use super::load::{Loaded, load, load_at};
 use super::opened::Opened;
-use super::provenance::{Counting, counts};
 use super::watchdog::Watchdog;
 use super::{Context, Error, Kind};
 use crate::check;
@@ -18,7 +17,7 @@ use crate::event::Notice;
 use crate::finding::{self, Finding};
 use crate::inventory::Inventory;
 use crate::model::{HostName, NetworkName, PublicKey, count};
-use crate::plan::{Provenance, RenderedHost};
+use crate::plan::RenderedHost;
 use crate::topology::{self, Topology};
 use crate::vault::Vault;
 
@@ -30,7 +29,7 @@ pub struct Fleet {
     /// What follows from them.
     pub topology: Topology,
     /// The generation of the lock file; 0: it has none.
-    generation: AtomicU64,
+    pub(super) generation: AtomicU64,
     /// Of the context that it was read in.
     pub(super) overrun: fn(&str),
 }
@@ -122,36 +121,6 @@ impl Fleet {
     /// The generation of the lock file, where it has one.
     pub fn generation(&self) -> Option<u64> {
         Some(self.generation.load(Ordering::Relaxed)).filter(|generation| *generation > 0)
-    }
-
-    /// Counts a run that is about to change the fleet, where no commit tells which files are newer:
-    /// from now on every other copy of these files is older. `recorded` is the highest generation that
-    /// hosts have recorded.
-    ///
-    /// # Errors
-    /// Where the lock file cannot be written.
-    pub fn count_run(
-        &self,
-        context: &Context,
-        here: &Provenance,
-        recorded: Option<u64>,
-    ) -> Result<(), Error> {
-        match counts(self, here) {
-            Counting::Yes if !context.locked => {}
-            Counting::Yes | Counting::No => return Ok(()),
-            Counting::Unknown => {
-                context.notice(Notice::NoCommit { folder: self.loaded.folder.clone() });
-                return Ok(());
-            }
-        }
-        let next = self.generation().max(recorded).unwrap_or_default().saturating_add(1);
-        self.loaded.write_lock(&self.loaded.lock.of_generation(next)).map_err(|error| {
-            Error::new(Kind::Failed, error).hint(
-                "add --locked to leave the lock file as it is; old copies are then not noticed",
-            )
-        })?;
-        self.generation.store(next, Ordering::Relaxed);
-        Ok(())
     }
 
     /// The inventory.

@@ -1,16 +1,13 @@
 //! A rotation of several hosts, one after the other: who is left, and which keys the vault may forget.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::ledger::{Ledger, has_moved, went_well};
 use super::read::Fleet;
-use super::records::Overrides;
-use super::survey::{Login, Survey, tell_torn};
-use super::turn::Turns;
+use super::survey::{Survey, tell_torn};
+use super::turn::{Terms, Turns};
 use super::{Context, Error, Kind};
 use crate::apply::Outcome;
 use crate::event::Notice;
@@ -28,21 +25,6 @@ pub enum Which<'a> {
     All,
     /// Those that are older than so many days.
     OlderThan(i64),
-}
-
-/// How keys are changed.
-#[derive(Debug, Clone, Copy)]
-pub struct Terms<'a> {
-    /// How hosts are logged in to.
-    pub login: Login,
-    /// A folder with builds for hosts of other machines.
-    pub binaries: Option<&'a Path>,
-    /// What is done although hosts remember something else.
-    pub overrides: &'a Overrides,
-    /// Whether it goes on where a neighbour cannot be read.
-    pub allow_unreachable: bool,
-    /// After which a host rolls an unconfirmed change back.
-    pub deadline: Duration,
 }
 
 /// A rotation whose new keys are in the vault.

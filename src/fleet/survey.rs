@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
 use super::live_keys::LiveKeys;
 use super::opened::Opened;
 use super::provenance::{newer, provenance};
-use super::reached::Recorded;
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
-
 use super::read::{Fleet, names};
 use super::records::{Overrides, Records};
 use super::{Context, Error, Kind};
@@ -19,8 +18,8 @@ use crate::event::{Notice, Sink};
 use crate::model::{FingerprintKey, FleetName, HostName, PublicKey};
 use crate::observed::{ObserveError, ObservedHost};
 use crate::plan::{
-    AgentSource, HostPlan, HostState, Newer, Plan, Provenance, Remembered, RenderedHost, clash,
-    diff_host, orphans, record, resolve,
+    AgentSource, HostPlan, HostState, Newer, Plan, Provenance, RenderedHost, clash, diff_host,
+    record, resolve,
 };
 use crate::remote::{Connector, Host, LastLogins, Look, RemoteError, observe_all};
 use crate::sys::read_elf;
@@ -303,16 +302,6 @@ impl Survey {
         Ok(Plan { secrets, newer: self.newer.clone(), ..plan })
     }
 
-    /// What is remembered of the fleet beside its inventory.
-    fn remembered<'a>(&'a self, fleet: &'a Fleet) -> Remembered<'a> {
-        let seen = self.seen.iter();
-        Remembered {
-            pins: fleet.loaded.lock.members().collect(),
-            keys: self.keyed.iter().collect(),
-            seen: seen.map(|(name, (host, _))| (name, (host, self.records.kept(name)))).collect(),
-        }
-    }
-
     /// Before the first host is touched: what is changed from now on is newer than any other copy of
     /// the files.
     ///
@@ -322,18 +311,6 @@ impl Survey {
         fleet.count_run(context, &self.provenance, self.records.generation())?;
         self.provenance.generation = fleet.generation();
         Ok(())
-    }
-
-    /// The plan of the fleet, with the flows that it makes work or stop.
-    ///
-    /// # Errors
-    /// Those of [`Self::plan`].
-    pub fn whole_plan(&self, context: &Context, fleet: &Fleet) -> Result<Plan, Error> {
-        let mut plan = self.plan()?;
-        plan.orphans = orphans(fleet.inventory(), &self.state, &self.remembered(fleet), &plan);
-        let recorded = Recorded::of(context, self);
-        super::reached::reachability(self, fleet, &mut plan, recorded.as_ref());
-        Ok(plan)
     }
 
     /// Ends all connections.

@@ -1,13 +1,14 @@
 //! One host's turn in a rotation, and what it takes: the host, its neighbours, and how they are now.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::carry_out::{job, read_agents};
 use super::read::Fleet;
-use super::rotation::Terms;
-use super::survey::{Rotating, Scope, Survey};
+use super::records::Overrides;
+use super::survey::{Login, Rotating, Scope, Survey};
 use super::{Context, Error};
 use crate::apply::{GRACE, Outcome, ROLLBACK_LIMIT, Rotation, rotate};
 use crate::event::Notice;
@@ -18,6 +19,21 @@ use crate::vault::{Identities, Vault};
 
 /// How often hosts are looked at while they take an unconfirmed change back.
 const POLL: Duration = Duration::from_secs(2);
+
+/// How keys are changed.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// How hosts are logged in to.
+    pub login: Login,
+    /// A folder with builds for hosts of other machines.
+    pub binaries: Option<&'a Path>,
+    /// What is done although hosts remember something else.
+    pub overrides: &'a Overrides,
+    /// Whether it goes on where a neighbour cannot be read.
+    pub allow_unreachable: bool,
+    /// After which a host rolls an unconfirmed change back.
+    pub deadline: Duration,
+}
 
 /// What all turns of a rotation share.
 #[derive(Debug, Clone, Copy)]
