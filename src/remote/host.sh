@@ -368,14 +368,19 @@ state() { # all that is observed
 # --------------------------------------------------------------------------------------- agent
 find_stand_in() { # where the file is damaged, what still runs of it can tell
 	! have_wg && ! wg show interfaces >/dev/null 2>&1 || return 0
+	# A mark only says where to look: what runs is what was pushed, byte for byte.
+	read -r pushed _ <$lib/wgfleet.sha256 || return 0
 	for f in /run/wireguard/*.wgfleet; do
 		f=${f##*/}
-		if embedded "${f%.wgfleet}" && [ -n "$t" ] && "/proc/$p/exe" wg show interfaces; then
-			stand_in=/proc/$p/exe
-			return 0
-		fi >/dev/null 2>&1
+		if embedded "${f%.wgfleet}" && [ -n "$t" ]; then
+			d=$(sha256sum <"/proc/$p/exe")
+			if [ "${d%% *}" = "$pushed" ] && "/proc/$p/exe" wg show interfaces >/dev/null; then
+				stand_in=/proc/$p/exe
+				return 0
+			fi
+		fi
 	done
-}
+} 2>/dev/null
 
 agent_stamp() { stat -L -c '%s-%Y-%Z-%a-%u' $agent; }
 
