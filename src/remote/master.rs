@@ -1,11 +1,13 @@
 //! One ssh(1) process that holds a connection, for many commands.
 
+use std::io::SeekFrom;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use openssh::Session;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::process::Command;
 
 use super::settings::{HostKeys, words};
@@ -16,7 +18,7 @@ use crate::sys::RunFolder;
 const IDLE_SECONDS: u64 = 30;
 
 /// The most of what ssh(1) says that is read.
-const LOG_LIMIT: usize = 1 << 18;
+const LOG_LIMIT: u64 = 1 << 18;
 
 /// What a master is started with.
 #[derive(Debug)]
@@ -65,10 +67,18 @@ impl Launch<'_> {
             let session = Session::resume_mux(socket.into(), None);
             return Ok(Ok(Master { session, folder, is_closed: false }));
         }
-        let mut bytes = tokio::fs::read(&log).await?;
-        bytes.drain(..bytes.len().saturating_sub(LOG_LIMIT));
-        Ok(Err(String::from_utf8_lossy(&bytes).into_owned()))
+        Ok(Err(last_of(&log).await?))
     }
+}
+
+/// The last of a log, whose length is a host's to choose.
+async fn last_of(log: &Path) -> std::io::Result<String> {
+    let mut file = tokio::fs::File::open(log).await?;
+    let length = file.metadata().await?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_LIMIT))).await?;
+    let mut bytes = Vec::new();
+    file.take(LOG_LIMIT).read_to_end(&mut bytes).await?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 impl Master {
@@ -91,5 +101,23 @@ impl Drop for Master {
         if !self.is_closed {
             let _ = openssh_mux_client::shutdown_mux_master(self.folder.path().join("master"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_of_a_log_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let file = std::fs::File::create(&log).unwrap();
+        // As long as a host may make it; it takes no room.
+        file.set_len(1 << 40).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"end", (1 << 40) - 3).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let text = runtime.block_on(last_of(&log)).unwrap();
+        assert!(text.len() as u64 == LOG_LIMIT && text.ends_with("end"));
     }
 }
