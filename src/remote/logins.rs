@@ -16,6 +16,9 @@ use crate::sys::{FileError, Mode, read_limited, write_atomic};
 /// The most bytes that the file may have.
 const LIMIT: u64 = 16 << 20;
 
+/// The version of the file that is read and written.
+const VERSION: u32 = 1;
+
 /// Where hosts were last logged in to.
 #[derive(Debug)]
 pub struct LastLogins {
@@ -43,12 +46,21 @@ impl LastLogins {
     /// [`FileError::Read`] where it cannot be read or is not such a file.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let file = match read_limited(path, LIMIT) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| FileError::Read { path: path.to_owned(), source: error.into() })?,
+            Ok(bytes) => {
+                let wrong = |source| FileError::Read { path: path.to_owned(), source };
+                let file: LoginsFile =
+                    serde_json::from_slice(&bytes).map_err(|error| wrong(error.into()))?;
+                if file.version != VERSION {
+                    return Err(wrong(std::io::Error::other(
+                        "another version of wgfleet wrote it",
+                    )));
+                }
+                file
+            }
             Err(FileError::Read { source, .. })
                 if source.kind() == std::io::ErrorKind::NotFound =>
             {
-                LoginsFile { version: 1, hosts: BTreeMap::new() }
+                LoginsFile { version: VERSION, hosts: BTreeMap::new() }
             }
             Err(error) => return Err(error),
         };
@@ -109,9 +121,9 @@ mod tests {
         let logins = LastLogins::open(&path).unwrap();
         assert_eq!(logins.moved(&name, &old), None);
         assert_eq!(logins.moved(&name, &new), Some(old));
-        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-            tokio::fs::write(&path, "not json").await.unwrap();
-        });
-        LastLogins::open(&path).unwrap_err();
+        for wrong in ["not json", r#"{"version":2,"hosts":{}}"#] {
+            std::fs::write(&path, wrong).unwrap();
+            LastLogins::open(&path).unwrap_err();
+        }
     }
 }
