@@ -101,7 +101,8 @@ fn said(error: &serde_json::Error) -> FormError {
         serde_json::error::Category::Data => {
             let text = error.to_string();
             // The only ones that name no more than we do.
-            let ours = ["missing field `", "duplicate field `", NO_SUCH_PEER, NO_TABLE, TOO_MANY];
+            let ours =
+                ["missing field `", "duplicate field `", NO_SUCH_PEER, NO_TABLE, TOO_MANY, TWICE];
             let known = ours.iter().any(|begin| text.starts_with(begin));
             let what = text.split(" at line ").next().filter(|_| known);
             let what = what.unwrap_or(if text.starts_with("unknown field `") {
@@ -117,6 +118,7 @@ fn said(error: &serde_json::Error) -> FormError {
 
 pub(super) const NO_SUCH_PEER: &str = "a change refers to a peer that the table does not have";
 pub(super) const NO_TABLE: &str = "a change of a peer that is not in the table of them";
+pub(super) const TWICE: &str = "a host, or a setting of a peer, is there twice";
 pub(super) const TOO_MANY: &str = "changes refer to more peers than any fleet has";
 
 /// A plan as it is written.

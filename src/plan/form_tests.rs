@@ -198,3 +198,19 @@ fn a_damaged_plan_never_panics() {
         let _ = Plan::from_json(&flipped);
     }
 }
+
+/// The first of them was looked at for whether it may be changed, the last one for what is done.
+#[test]
+fn what_is_there_twice_is_no_plan() {
+    let twice = |hosts: bool| {
+        let mut value: Value = serde_json::from_slice(&plan().to_saved().unwrap()).unwrap();
+        let list =
+            if hosts { &mut value["hosts"] } else { &mut value["peer_changes"][0]["fields"] };
+        let one = list[0].clone();
+        list.as_array_mut().unwrap().push(one);
+        Plan::from_json(value.to_string().as_bytes()).unwrap_err().to_string()
+    };
+    for error in [twice(true), twice(false)] {
+        assert!(error.contains("is there twice"), "{error}");
+    }
+}

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny};
 use serde_json::Value;
 
-use super::form::{CHANGE_PEERS, CREATE, NO_SUCH_PEER, NO_TABLE, TOO_MANY};
+use super::form::{CHANGE_PEERS, CREATE, NO_SUCH_PEER, NO_TABLE, TOO_MANY, TWICE};
 use super::{
     Change, Disruption, Drifted, Felt, FieldChange, HostPlan, HostState, NewInterface, NewPeer,
     Newer, Orphan, PeerField, PeerRef, Plan, SecretState,
@@ -148,6 +148,16 @@ impl ReadTables {
 impl<'a> Deserialize<'a> for Plan {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
         let read = Read::deserialize(deserializer)?;
+        let mut known = BTreeSet::new();
+        // Of two that contradict each other, nobody could tell which was reviewed.
+        let once = read.hosts.iter().all(|host| known.insert(&host.host))
+            && read.peer_changes.iter().all(|change| {
+                let mut fields = change.fields.iter().enumerate();
+                fields.all(|(at, one)| change.fields[..at].iter().all(|b| b.field != one.field))
+            });
+        if !once {
+            return Err(D::Error::custom(TWICE));
+        }
         let mut tables = ReadTables {
             peers: read.peers.into_iter().map(Arc::new).collect(),
             peer_changes: read.peer_changes,
