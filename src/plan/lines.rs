@@ -10,6 +10,9 @@ use std::ops::Range;
 /// Steps that one comparison may take: lines that are looked at, and pairs of lines that are compared.
 pub(super) const MOST_STEPS: usize = 4_000_000;
 
+/// Ranges that lie in one another: a stack has room for so many, and no two files need them.
+const DEEPEST: usize = 100;
+
 /// Pairs of equal lines, by their numbers in the two texts, both in order; not always as many as there
 /// could be. `None` where that takes more than `steps`, of which it takes what it needs.
 pub(super) fn in_common<'a>(
@@ -27,7 +30,7 @@ pub(super) fn in_common<'a>(
     };
     let (old, new) = (numbers(old), numbers(new));
     let mut matching = Matching { old: &old, new: &new, steps, pairs: Vec::new() };
-    matching.between(0..old.len(), 0..new.len())?;
+    matching.between(0..old.len(), 0..new.len(), DEEPEST)?;
     Some(matching.pairs)
 }
 
@@ -53,7 +56,13 @@ impl Matching<'_> {
     }
 
     /// Adds the pairs of two ranges.
-    fn between(&mut self, mut old: Range<usize>, mut new: Range<usize>) -> Option<()> {
+    fn between(
+        &mut self,
+        mut old: Range<usize>,
+        mut new: Range<usize>,
+        depth: usize,
+    ) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
         self.spend(old.len() + new.len())?;
         let (all_old, all_new) = (self.old, self.new);
         let head = all_old[old.clone()].iter().zip(&all_new[new.clone()]);
@@ -87,11 +96,11 @@ impl Matching<'_> {
         } else {
             let (mut from_old, mut from_new) = (old.start, new.start);
             for (in_old, in_new) in anchors {
-                self.between(from_old..in_old, from_new..in_new)?;
+                self.between(from_old..in_old, from_new..in_new, depth)?;
                 self.pairs.push((in_old, in_new));
                 (from_old, from_new) = (in_old + 1, in_new + 1);
             }
-            self.between(from_old..old.end, from_new..new.end)?;
+            self.between(from_old..old.end, from_new..new.end, depth)?;
         }
         self.pairs.extend(ends);
         Some(())

@@ -90,3 +90,24 @@ fn what_is_alike_takes_a_few_steps_for_each_line() {
     assert_eq!(pairs.unwrap().len(), old.len());
     assert!(steps < 5 * (old.len() + new.len()), "{steps}");
 }
+
+/// Each line holds one other in place that the host's text has once more behind it: ranges in ranges.
+#[test]
+fn ranges_in_ranges_are_given_up() {
+    let nested = |levels: usize| {
+        let new = numbered((0..levels).rev());
+        let mut old = Vec::new();
+        for level in (0..levels).rev() {
+            old.extend([format!("line {level}"), format!("line {}", level + 1)]);
+            old.push("the host's".to_owned());
+        }
+        old.pop();
+        (old, new)
+    };
+    let (old, new) = nested(20);
+    assert!(taken(&texts(&old), &texts(&new)).0.is_some());
+    let (old, new) = nested(1_000);
+    let thread = std::thread::Builder::new().stack_size(1 << 20);
+    let run = thread.spawn(move || taken(&texts(&old), &texts(&new)).0).unwrap();
+    assert_eq!(run.join().unwrap(), None);
+}
