@@ -223,3 +223,21 @@ fn a_list_of_nobody_is_damaged() {
         assert!(matches!(error, VaultError::Damaged { .. }), "{error}");
     }
 }
+
+/// A pull request takes the operator out of the list of a vault of version 0.1.0.
+#[test]
+fn nobody_locks_the_operator_out_of_an_older_vault() {
+    let bench = Bench::new();
+    let (colleague, _) = bench.stranger();
+    bench.forge(&colleague);
+    bench.vault().rekey(&bench.identities, now()).unwrap();
+    make_older(&bench.vault(), &bench.identities);
+    let path = bench.vault().folder().join("recipients.txt");
+    fs::write(path, format!("{colleague}\n")).unwrap();
+    let before = bench.files();
+    for result in bench.encrypting() {
+        let error = result.unwrap_err();
+        assert!(matches!(error, VaultError::LockedOut { .. }), "{error}");
+    }
+    assert_eq!(bench.files(), before);
+}

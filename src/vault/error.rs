@@ -336,10 +336,10 @@ pub enum VaultError {
         /// The file.
         path: PathBuf,
     },
-    /// After the rekey, the identity at hand would not open the vault.
+    /// After the change, the identity at hand would not open the vault.
     #[error(
-        "recipients.txt names none of your identities, so you could not open the vault after this \
-         rekey; nothing was changed\n  yours:{}\n  leave the rekey to someone who stays a recipient",
+        "recipients.txt names none of your identities, so you could not open the vault after \
+         this; nothing was changed\n  yours:{}\n  leave it to someone who stays a recipient",
         list(.tried)
     )]
     LockedOut {

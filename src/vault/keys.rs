@@ -242,7 +242,7 @@ impl Vault {
             if let Some(made) = unlocked.made_since_confirmed()? {
                 return Err(unlocked.stripped(made));
             }
-            self.take_as_confirmed(&recipients, &unlocked)?;
+            self.take_as_confirmed(&recipients, &unlocked, identities)?;
             return Ok(recipients);
         };
         let change = RecipientChange::between(&confirmed, &self.recipients);
@@ -273,7 +273,12 @@ impl Vault {
         &mut self,
         recipients: &Confirmed,
         unlocked: &Unlocked,
+        identities: &Identities,
     ) -> Result<(), VaultError> {
+        // It takes the place of a file that they can open.
+        if !identities.may_open(recipients.recipients()) {
+            return Err(VaultError::LockedOut { tried: identities.names() });
+        }
         let texts = recipients::texts(recipients.recipients());
         let (path, plain) = unlocked.confirming(&texts)?;
         let sealed = self.seal(recipients, &path, plain.as_bytes())?;
