@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(logins.moved(&name, &old), None);
         assert_eq!(logins.moved(&name, &new), Some(old));
         for wrong in ["not json", r#"{"version":2,"hosts":{}}"#] {
-            std::fs::write(&path, wrong).unwrap();
+            runtime.block_on(tokio::fs::write(&path, wrong)).unwrap();
             LastLogins::open(&path).unwrap_err();
         }
     }
