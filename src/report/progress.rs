@@ -134,9 +134,8 @@ fn bars(
             // A terminal that cannot be written to has nobody to tell.
             let _ = multi.println(failure(&host, &reason));
         }
-        Event::Notice { notice } => {
-            let _ = multi.println(super::notice::line(&notice));
-        }
+        // A line of its own also where there are no bars, which println would draw it with.
+        Event::Notice { notice } => multi.suspend(|| say(&super::notice::line(&notice))),
         Event::End { .. } => {
             for (_, bar) in std::mem::take(hosts) {
                 bar.finish_and_clear();

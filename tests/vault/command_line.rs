@@ -327,3 +327,25 @@ hosts:
         assert_eq!(state(), before);
     }
 }
+
+#[test]
+fn what_is_said_on_a_terminal_stands_on_lines_of_its_own() {
+    let bench = Bench::new();
+    let (code, shown) = on_a_terminal(&bench, "init terminal --identity identity.txt", &[]);
+    assert_eq!(code, Some(0), "{shown}");
+    fs::write(
+        bench.path("terminal/fleet.yaml"),
+        "fleet: terminal\nnetworks: { n: { prefixes: [10.9.0.0/24], links: mesh } }\n\
+         hosts: { a: { endpoint: 'a.example.com:51820' }, b: { nat: true } }\n",
+    )
+    .unwrap();
+    let keygen = "vault keygen --identity identity.txt -f terminal";
+    let (code, shown) = on_a_terminal(&bench, keygen, &[]);
+    assert_eq!(code, Some(0), "{shown}");
+    let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
+    assert!(
+        lines.contains(&"pinned new tunnel addresses in terminal/fleet.lock: commit it"),
+        "{shown}"
+    );
+    assert_eq!(lines.iter().filter(|line| line.starts_with("a ")).count(), 1, "{shown}");
+}
