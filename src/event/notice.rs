@@ -20,6 +20,11 @@ pub enum Notice {
         /// The fleet's folder.
         folder: PathBuf,
     },
+    /// Where hosts were logged in to is not kept, so their next first keys are believed again.
+    LoginsNotKept {
+        /// Why.
+        why: String,
+    },
     /// Hosts whose rotation was interrupted, and is not being finished.
     HalfRotated {
         /// They keep the key that is in use.

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 use super::{Connector, Host, RemoteError};
-use crate::event::{Event, Sink, Stage};
+use crate::event::{Event, Notice, Sink, Stage};
 use crate::model::{Become, FingerprintKey, HostName, InterfaceName, SshTarget, Untrusted, mask};
 use crate::observed::{ObservedHost, parse};
 
@@ -123,7 +123,7 @@ pub async fn observe_all(
         }
     }
     if let Err(error) = connector.save_logins().await {
-        tracing::warn!("where hosts were logged in to is not kept: {}", describe(&error));
+        sink.event(Event::Notice { notice: Notice::LoginsNotKept { why: describe(&error) } });
     }
     sink.event(Event::End { stage: Stage::Observe });
     // A task that broke is a host that was not read, never one that is forgotten.

@@ -1,7 +1,7 @@
 //! Notices as lines for people.
 
 use crate::event::Notice;
-use crate::model::{HostName, count};
+use crate::model::{HostName, Untrusted, count};
 
 /// Most hosts that a line names.
 const NAMED: usize = 8;
@@ -16,6 +16,11 @@ pub(super) fn line(notice: &Notice) -> String {
             "git cannot read the repository of {}, so hosts do not record a commit, and an old \
              checkout will not be noticed; run `git status` there",
             folder.display()
+        ),
+        Notice::LoginsNotKept { why } => format!(
+            "where hosts were logged in to is not kept, so `accept-new` believes new addresses of \
+             them: {}",
+            Untrusted::new(why)
         ),
         Notice::HalfRotated { hosts } => {
             let some = hosts.iter().take(NAMED).map(HostName::as_str).collect::<Vec<_>>().join(" ");
@@ -55,5 +60,34 @@ pub(super) fn line(notice: &Notice) -> String {
         Notice::KeyProven { host } => {
             format!("{host}: the new key is proven, the old one is retired")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_notice_is_a_sentence() {
+        let hosts = |names: &[&str]| -> Vec<HostName> {
+            names.iter().map(|n| n.parse().unwrap()).collect()
+        };
+        let many: Vec<String> = (1..=9).map(|number| format!("b{number}")).collect();
+        let many = hosts(&many.iter().map(String::as_str).collect::<Vec<_>>());
+        let b7 = || "b7".parse().unwrap();
+        let all = [
+            Notice::Pinned { lock: "fleet.lock".into() },
+            Notice::NoCommit { folder: "fleet".into() },
+            Notice::LoginsNotKept { why: "read-only\u{1b}[2J".to_owned() },
+            Notice::HalfRotated { hosts: hosts(&["b7"]) },
+            Notice::HalfRotated { hosts: many },
+            Notice::WaitsForRollback { host: b7() },
+            Notice::Resuming { left: 1, done: 2 },
+            Notice::TellPeers { peers: hosts(&["phone", "laptop"]) },
+            Notice::Confirmed { recipients: vec!["age1x".to_owned(), "age1y".to_owned()] },
+            Notice::FingerprintSecret { file: "vault/fingerprint.age".into() },
+            Notice::KeyProven { host: b7() },
+        ];
+        insta::assert_snapshot!(all.iter().map(line).collect::<Vec<_>>().join("\n"));
     }
 }
