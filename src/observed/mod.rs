@@ -1,6 +1,6 @@
 //! What hosts say about themselves, as typed values.
 //!
-//! The text comes from the observing part of `src/remote/host.sh`; every line of it is hostile until
+//! The text comes from `src/remote/host/observe.sh`; every line of it is hostile until
 //! [`parse`] has read it.
 
 mod bounds;

@@ -1,6 +1,6 @@
 //! Hosts behind the system's ssh(1); the only module that knows openssh.
 //!
-//! All that runs on a host is one static script (`host.sh`); what varies goes to its stdin.
+//! All that runs on a host is one static script, put together from the files below `host/`; what varies goes to its stdin.
 
 mod connector;
 mod gate;
@@ -19,8 +19,17 @@ pub(crate) use observe::describe;
 pub use observe::{Look, Observing, observe_all, observe_host};
 pub use session::{Host, RemoteError, Reply};
 
-/// The host's side: POSIX sh, static.
-pub(crate) const HOST_SCRIPT: &str = include_str!("host.sh");
+/// The host's side: POSIX sh, static, from one file for each task of it. Its first words are
+/// comments that say what it reads and answers.
+pub const HOST_SCRIPT: &str = concat!(
+    include_str!("host/head.sh"),
+    include_str!("host/observe.sh"),
+    include_str!("host/agent.sh"),
+    include_str!("host/operations.sh"),
+    include_str!("host/snapshot.sh"),
+    include_str!("host/change.sh"),
+    include_str!("host/verbs.sh"),
+);
 
 #[cfg(test)]
 mod tests {

@@ -185,12 +185,10 @@ impl Sandbox {
 
     /// Runs a verb of the script as wgfleet does.
     pub(crate) fn start(&self, verb: &str, words: &[&str], stdin: &str) -> Child {
-        let script =
-            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/remote/host.sh"))
-                .expect("the script is there");
+        let script = wgfleet::remote::HOST_SCRIPT;
         let mut parts = self.shell.split(' ');
         let mut command = self.command(parts.next().expect("a shell"));
-        command.args(parts).args(["-c", &script, "wgfleet", &script, verb]).args(words);
+        command.args(parts).args(["-c", script, "wgfleet", script, verb]).args(words);
         let mut child = command.stdin(Stdio::piped()).spawn().expect("nsenter runs");
         // A script that ends early leaves a broken pipe.
         let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_bytes());

@@ -324,7 +324,7 @@ proptest! {
 
     #[test]
     fn every_awk_takes_it_apart(old in spec(), new in spec(), facts in facts()) {
-        let script = include_str!("../../src/remote/host.sh");
+        let script = wgfleet::remote::HOST_SCRIPT;
         let (_, program) = script.split_once("awk -v folder=\"$stage\" '").expect("the program is there");
         let program = program.split_once('\'').expect("it ends").0;
         for payload in payloads(&old, &new, &facts, &[]) {

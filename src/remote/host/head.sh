@@ -1,0 +1,59 @@
+# The host's side of wgfleet: POSIX sh, static text. Everything that varies comes on stdin, never
+# through this text, so that nothing in an inventory can become a command, and no secret is ever in
+# an argument. Arguments: this text itself, a verb, its plain words.
+#
+#   observe              stdin: fingerprint key, then "interface NAME" lines, and "text BYTES", the most that
+#                        is told of a file; stdout: see observed/parse.rs
+#   agent MACHINE SHA    stdin: the binary
+#   apply ID SECONDS     stdin: payload (files, "ops", "keep" and "undo"; perhaps "observe", what the verb
+#                        of that name reads, and "expect", the digest that it has to come to); arms the
+#                        timer, then does the ops
+#   confirm ID           makes permanent what `apply` did: only now, with "keep", does the next boot change
+#   revert ID            rolls it back now
+#   expire ID SECONDS    the timer's own verb
+#   work ID              does the operations of an armed change, in a session of its own
+#   step ID FUNCTION …   a part of a change or its rollback that may hang, in a session of its own
+#
+# In /run/wgfleet: ID/ has what was sent and, in old/, what was there before; timer.ID the pid of its
+# timer; armed.ID is there while the change is armed, and whoever renames that decides between
+# confirming and rolling back; `armed`, the same file, keeps other changes out until all is over. What
+# a kill leaves behind is finished by the next `apply`.
+set -u
+self=$1 verb=$2
+shift 2
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+LC_ALL=C
+WG_ENDPOINT_RESOLUTION_RETRIES=2
+export PATH LC_ALL WG_ENDPOINT_RESOLUTION_RETRIES
+umask 077
+run=/run/wgfleet
+lib=/usr/local/lib/wgfleet
+agent=$lib/wgfleet
+armed=$run/armed
+unset WG_HIDE_KEYS
+
+say() { printf '%s\n' "$*"; } # echo(1) of some shells obeys what looks like \n in a file or an error
+have() { command -v "$1" >/dev/null 2>&1; }
+wg_path=$(command -v wg || say none)
+have_wg() { [ "$wg_path" != none ]; }
+stand_in=$agent
+wg() { if have_wg; then command wg "$@"; else "$stand_in" wg "$@"; fi; }
+have_any_wg() { have_wg || [ -x "$agent" ]; }
+quick() { # up|down IF, whichever of wg-quick and wgfleet is there
+	# What hooks and resolvconf write for others they can read, as after a boot.
+	(umask 022; if have wg-quick; then command wg-quick "$@"; else "$agent" quick "$@"; fi)
+}
+link() { ip link show dev "$1" >/dev/null 2>&1; } # /sys may show another namespace's
+is_table() { # NAME: of some fleet; version 0.1.0 had one for all
+	case $1 in
+	wgfleet) ;;
+	wgfleet-*[!a-z0-9.-]* | wgfleet- | wgfleet-[.-]* | wgfleet-*[.-]) return 1 ;;
+	wgfleet-*) ;;
+	*) return 1 ;;
+	esac
+}
+yes_no() { if "$@"; then say yes; else say no; fi; }
+systemd_runs() { [ -d /run/systemd/system ]; }
+# shellcheck disable=SC2317 # called through yes_no
+kernel_has() { [ -d /sys/module/wireguard ] || modprobe -nq wireguard 2>/dev/null; }
+
