@@ -2,7 +2,7 @@
 //! without dropping a session.
 //!
 //! The modules are layers; a lower one never imports an upper one (see `docs/architecture.md`,
-//! held by `tests/layers.rs`). Everything up to [`plan`] is pure: no I/O, clock, environment or
+//! held by `tests/layers`). Everything up to [`plan`] is pure: no I/O, clock, environment or
 //! randomness.
 
 // What reaches the world is listed in clippy.toml; each layer that may is excepted below.
