@@ -3,11 +3,17 @@
 
 mod before;
 mod fleet;
+mod health;
 mod host;
+mod job;
+mod outcome;
 mod rotate;
+mod said;
 mod verdict;
 
-pub use fleet::{Job, apply_all};
-pub use host::{ApplyError, Outcome};
+pub use fleet::apply_all;
+pub use host::ApplyError;
+pub use job::Job;
+pub use outcome::Outcome;
 pub use rotate::{GRACE, Rotation, rotate};
 pub use verdict::ROLLBACK_LIMIT;

@@ -14,9 +14,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::fleet::{Job, event};
-use super::host::{Context, Outcome, healthy, perform};
-use super::verdict::{Logins, Patience, ROLLBACK_LIMIT, Verdict, keep, take_back};
+use super::health::healthy;
+use super::host::{Context, perform};
+use super::job::{Job, Logins};
+use super::outcome::{Outcome, event};
+use super::verdict::{Patience, ROLLBACK_LIMIT, Verdict, keep, take_back};
 use crate::desired::Secrets;
 use crate::event::{Event, Sink, Stage};
 use crate::model::{HostName, PublicKey};

@@ -5,15 +5,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::Job;
 use super::before::same;
-use super::host::{Outcome, healthy, said};
+use super::health::healthy;
+use super::job::{Job, Logins};
+use super::outcome::Outcome;
+use super::said::said;
 use crate::observed::{ObservedHost, Record};
 use crate::plan::{AgentSource, Change, diff_host};
-use crate::remote::{Connector, Host, RemoteError, describe, observe_host};
+use crate::remote::{Host, RemoteError, describe, observe_host};
 
 /// How long one call to a host may take.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
@@ -47,26 +48,6 @@ impl Patience {
     /// The same, but gives up observing `grace` after the deadline.
     pub(super) fn with_grace(deadline: Instant, grace: Duration) -> Self {
         Self { observe: deadline + grace, ..Self::until(deadline) }
-    }
-}
-
-/// New connections, so many at a time: each costs both ends a key exchange.
-#[derive(Debug)]
-pub(super) struct Logins<'a> {
-    connector: &'a Connector,
-    free: Semaphore,
-}
-
-impl<'a> Logins<'a> {
-    pub(super) fn new(connector: &'a Connector, parallel: usize) -> Self {
-        Self { connector, free: Semaphore::new(parallel.clamp(1, Semaphore::MAX_PERMITS)) }
-    }
-
-    pub(super) async fn connect(&self, job: &Job<'_>) -> Result<Host, RemoteError> {
-        // The semaphore is never closed.
-        let _login = self.free.acquire().await;
-        let desired = job.target.desired;
-        self.connector.connect(&desired.name, &desired.ssh, desired.r#become).await
     }
 }
 

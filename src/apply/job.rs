@@ -1,0 +1,51 @@
+//! What one host is to get, and the logins that bring it there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::observed::{ObservedHost, Record};
+use crate::plan::{HostPlan, RenderedHost, Target};
+use crate::remote::{Connector, Host, Look, RemoteError};
+
+/// One host's share of a plan.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// Names the change on the host: letters, digits and `-`.
+    pub id: String,
+    /// What is to be done.
+    pub plan: &'a HostPlan,
+    /// What it is to have.
+    pub target: Target<'a>,
+    /// Its rendered files.
+    pub rendered: &'a RenderedHost,
+    /// What it had when the plan was made.
+    pub observed: &'a ObservedHost,
+    /// What it keeps about this change once it has confirmed it.
+    pub record: Record,
+    /// How to look at it again.
+    pub look: Look,
+    /// Binaries that can be pushed, by `uname -m`.
+    pub agents: Arc<BTreeMap<String, Vec<u8>>>,
+}
+
+/// New connections, so many at a time: each costs both ends a key exchange.
+#[derive(Debug)]
+pub(super) struct Logins<'a> {
+    connector: &'a Connector,
+    free: Semaphore,
+}
+
+impl<'a> Logins<'a> {
+    pub(super) fn new(connector: &'a Connector, parallel: usize) -> Self {
+        Self { connector, free: Semaphore::new(parallel.clamp(1, Semaphore::MAX_PERMITS)) }
+    }
+
+    pub(super) async fn connect(&self, job: &Job<'_>) -> Result<Host, RemoteError> {
+        // The semaphore is never closed.
+        let _login = self.free.acquire().await;
+        let desired = job.target.desired;
+        self.connector.connect(&desired.name, &desired.ssh, desired.r#become).await
+    }
+}
