@@ -3,71 +3,15 @@
 //! [`Group::each`] takes a group apart again. Nothing is in two groups, and nothing in none.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::hash::Hash;
 
 use indexmap::IndexMap;
 
 use super::hosts::Hosts;
+use super::peer::{PeerChange, Who};
 use super::words::{self, Told};
 use crate::model::{HostName, InterfaceName, PublicKey};
-use crate::plan::{Change, FieldChange, NewPeer, PeerField, PeerRef, Plan};
-
-/// A peer as it is told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Who<'a> {
-    /// Its name; `None` where no name belongs to the key.
-    pub(super) name: Option<&'a HostName>,
-    /// Its key.
-    pub(super) key: &'a PublicKey,
-}
-
-impl<'a> Who<'a> {
-    fn of(peer: &'a PeerRef) -> Self {
-        Self { name: peer.name.as_ref(), key: &peer.key }
-    }
-
-    fn new(peer: &'a NewPeer) -> Self {
-        Self { name: Some(&peer.name), key: &peer.key }
-    }
-
-    fn is(&self, host: &HostName) -> bool {
-        self.name == Some(host)
-    }
-}
-
-impl fmt::Display for Who<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = self.key.to_string();
-        match self.name {
-            Some(name) => write!(f, "{name} ({}…)", &key[..8]),
-            None => write!(f, "{key} (not in the file)"),
-        }
-    }
-}
-
-/// What happens to a peer, whichever it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum PeerChange<'a> {
-    /// It comes, with all its settings.
-    Add {
-        /// The peer.
-        peer: &'a NewPeer,
-        /// The key that it had before.
-        replaces: Option<&'a PublicKey>,
-    },
-    /// One of its settings changes.
-    Change {
-        /// Which.
-        field: PeerField,
-        /// What it is.
-        from: Option<&'a str>,
-        /// What it is to be.
-        to: Option<&'a str>,
-    },
-    /// It goes.
-    Remove,
-}
+use crate::plan::{Change, FieldChange, NewPeer, PeerRef, Plan};
 
 /// What happens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! Sets of hosts and of peers, as they are named.
 
-use super::group::Who;
+use super::peer::Who;
 use crate::model::HostName;
 use crate::plan::Plan;
 

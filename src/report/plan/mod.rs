@@ -3,6 +3,8 @@
 mod felt;
 mod group;
 mod hosts;
+mod peer;
+mod sign;
 mod summary;
 mod words;
 
@@ -11,43 +13,12 @@ pub use summary::summary;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use anstyle::{AnsiColor, Style};
-
-use self::group::{Group, PeerChange, What, groups};
+use self::group::{Group, What, groups};
 use self::hosts::{Hosts, count};
+use self::peer::PeerChange;
+use self::sign::{BAD, BOLD, DIM, Sign};
 use crate::model::{InterfaceName, Untrusted};
 use crate::plan::{HostState, Orphan, OrphanKind, Plan, SecretState};
-
-/// What a line does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Sign {
-    Add,
-    Remove,
-    Change,
-}
-
-impl Sign {
-    const fn style(self) -> Style {
-        let colour = match self {
-            Self::Add => AnsiColor::Green,
-            Self::Remove => AnsiColor::Red,
-            Self::Change => AnsiColor::Yellow,
-        };
-        colour.on_default()
-    }
-
-    const fn glyph(self) -> char {
-        match self {
-            Self::Add => '+',
-            Self::Remove => '-',
-            Self::Change => '~',
-        }
-    }
-}
-
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// How much of a plan is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

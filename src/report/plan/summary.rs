@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::hosts::{count, number};
+use super::sign::{BAD, BOLD, Sign};
 use super::words::{self, Thing};
-use super::{BAD, BOLD, Sign};
 use crate::check::Unread;
 use crate::model::{InterfaceName, PublicKey};
 use crate::plan::{Change, HostPlan, Plan};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::group::{PeerChange, Who};
-use super::{DIM, Sign};
+use super::peer::{PeerChange, Who};
+use super::sign::{DIM, Sign};
 use crate::model::{Family, InterfaceName, Untrusted};
 use crate::observed::LiveBackend;
 use crate::plan::{
