@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use super::{CommandResult, Exit, arguments, write_stdout};
+use super::{CommandResult, Exit, write_stdout};
 
 /// Print the completions of a shell
 #[derive(Debug, clap::Args)]
@@ -17,9 +17,10 @@ pub(super) struct CompletionsArgs {
 }
 
 impl CompletionsArgs {
-    pub(super) fn run(&self) -> CommandResult {
+    /// `root` has all commands.
+    pub(super) fn run(&self, root: &mut clap::Command) -> CommandResult {
         let mut text = Vec::new();
-        clap_complete::generate(self.shell, &mut arguments(), "wgfleet", &mut text);
+        clap_complete::generate(self.shell, root, "wgfleet", &mut text);
         write_stdout(&text)?;
         Ok(Exit::Done)
     }
@@ -28,6 +29,7 @@ impl CompletionsArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::arguments;
 
     #[test]
     fn every_shell_completes_every_command() {

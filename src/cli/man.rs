@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap_mangen::Man;
 
-use super::{CommandError, CommandResult, Context, Exit, arguments};
+use super::{CommandError, CommandResult, Context, Exit};
 use crate::sys::{Mode, write_atomic};
 
 /// Write the manual pages into a folder: wgfleet.1, wgfleet-plan.1, …
@@ -18,9 +18,9 @@ pub(super) struct ManArgs {
 }
 
 impl ManArgs {
-    pub(super) fn run(&self, context: &Context) -> CommandResult {
+    /// `root` has all commands.
+    pub(super) fn run(&self, mut root: clap::Command, context: &Context) -> CommandResult {
         std::fs::create_dir_all(&self.dir)?;
-        let mut root = arguments();
         root.build();
         let pages = pages(&root, &self.dir)?;
         if !context.quiet {
@@ -51,6 +51,7 @@ fn pages(command: &clap::Command, dir: &Path) -> Result<usize, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::arguments;
 
     #[test]
     fn every_command_has_a_page_with_its_full_name() {

@@ -18,12 +18,14 @@ mod leaked;
 mod login;
 mod man;
 mod multicall;
+mod output;
 mod passphrase;
 mod plan;
 mod quick;
 mod render;
 mod rotate;
 mod rotated;
+mod runtime;
 mod schema;
 mod show;
 mod status;
@@ -36,6 +38,8 @@ use context::Context;
 pub use error::{CommandError, CommandResult};
 pub use exit::Exit;
 use global::{Asked, Format, Global};
+use output::write_stdout;
+use runtime::runtime;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -106,8 +110,8 @@ impl Cli {
             Command::Wg(args) => wg::cmd_wg(args),
             Command::Quick(args) => quick::cmd_quick(&args),
             Command::Schema(args) => schema::run(&args),
-            Command::Man(args) => args.run(&context),
-            Command::Completions(args) => args.run(),
+            Command::Man(args) => args.run(arguments(), &context),
+            Command::Completions(args) => args.run(&mut arguments()),
         }
     }
 }
@@ -115,20 +119,6 @@ impl Cli {
 /// All commands with their arguments, as a value: for manual pages, completions and tests.
 fn arguments() -> clap::Command {
     Cli::command()
-}
-
-/// The runtime of every command that logs in to hosts.
-fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
-    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
-}
-
-/// Writes a command's data; a reader that left early has read enough.
-fn write_stdout(bytes: &[u8]) -> Result<(), CommandError> {
-    let mut stdout = anstream::stdout();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
 }
 
 /// Parses the arguments, runs the command and reports how it ended.

@@ -9,17 +9,18 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use super::{CommandError, CommandResult, Exit};
-use crate::model::{Endpoint, InterfaceName, PresharedKey, PrivateKey, PublicKey};
+use crate::model::{Endpoint, InterfaceName, PresharedKey, PrivateKey};
 use crate::sys::read_limited;
 use crate::tunnel::conf::{Conf, Dialect, sync};
 use crate::tunnel::{self, DeviceChange, Field, Retries};
 
+mod failure;
 mod set;
+
+use failure::{error, failed};
 
 /// The largest configuration file that is read.
 const LARGEST_FILE: u64 = 256 << 20;
-/// A key in base64, and blanks after it.
-const LARGEST_KEY_FILE: u64 = 4096;
 
 /// Show and change WireGuard interfaces as wg(8) does
 ///
@@ -102,15 +103,6 @@ pub(super) fn cmd_wg(args: WgArgs) -> CommandResult {
         }
         [other, ..] => Err(failed(format!("Invalid subcommand: `{other}'")).hint("see wg --help")),
     }
-}
-
-/// Every error of wg(8) is exit code 1.
-fn failed(message: impl Into<String>) -> CommandError {
-    CommandError::message(Exit::Failed, message)
-}
-
-fn error(error: &(dyn std::error::Error + 'static)) -> CommandError {
-    CommandError::new(Exit::Failed, error)
 }
 
 /// Without the buffer of `std::io::Stdout`, which would keep what it printed.
@@ -239,22 +231,4 @@ fn print_human(name: &str, device: &tunnel::DeviceSnapshot) -> CommandResult {
     } else {
         print(&Zeroizing::new(anstream::adapter::strip_str(&text).to_string()))
     }
-}
-
-/// A key in a file, as `wg set` takes one; an empty file is no key.
-fn read_key_file(path: &str) -> Result<Option<Zeroizing<String>>, CommandError> {
-    let bytes =
-        Zeroizing::new(read_limited(Path::new(path), LARGEST_KEY_FILE).map_err(|why| error(&why))?);
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(Some(Zeroizing::new(text.trim_end().to_owned()))),
-        Err(_) => Err(failed(format!("{path}: the key is not base64"))),
-    }
-}
-
-/// A public key on the command line.
-fn public_key(text: &str) -> Result<PublicKey, CommandError> {
-    text.parse().map_err(|why| error(&why))
 }

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use recipients::{RecipientsArgs, RekeyArgs};
 use status::StatusArgs;
 
+use super::output::print;
 use super::passphrase::Terminal;
 use super::{CommandError, CommandResult, Context, Exit, Format};
 use crate::model::count;
@@ -131,11 +132,6 @@ impl VaultArgs {
             VaultCommand::Rekey(args) => args.run(context, now),
         }
     }
-}
-
-fn print(text: &str) -> CommandResult {
-    super::write_stdout(text.as_bytes())?;
-    Ok(Exit::Done)
 }
 
 /// Makes a vault in a fleet's folder, and an identity where the user has none.

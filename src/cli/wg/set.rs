@@ -1,12 +1,19 @@
 //! The arguments of `wg set`.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
-use super::{error, failed, public_key, read_key_file};
+use zeroize::Zeroizing;
+
+use super::failure::{error, failed};
 use crate::cli::CommandError;
-use crate::model::{Endpoint, PrivateKey};
+use crate::model::{Endpoint, PrivateKey, PublicKey};
+use crate::sys::read_limited;
 use crate::tunnel::conf::word;
 use crate::tunnel::{DeviceChange, PeerChange, Setting};
+
+/// A key in base64, and blanks after it.
+const LARGEST_KEY_FILE: u64 = 4096;
 
 /// Reads `[listen-port …] [fwmark …] [private-key …] [peer … [remove] …]…`.
 pub(super) fn parse(
@@ -100,4 +107,22 @@ fn peer_word(
         _ => return Err(invalid(key)),
     }
     Ok(())
+}
+
+/// A key in a file, as `wg set` takes one; an empty file is no key.
+fn read_key_file(path: &str) -> Result<Option<Zeroizing<String>>, CommandError> {
+    let bytes =
+        Zeroizing::new(read_limited(Path::new(path), LARGEST_KEY_FILE).map_err(|why| error(&why))?);
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Some(Zeroizing::new(text.trim_end().to_owned()))),
+        Err(_) => Err(failed(format!("{path}: the key is not base64"))),
+    }
+}
+
+/// A public key on the command line.
+fn public_key(text: &str) -> Result<PublicKey, CommandError> {
+    text.parse().map_err(|why| error(&why))
 }
