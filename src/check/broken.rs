@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::entry::entry;
 use super::flow::Broken;
 use super::flows::Member;
 use super::proof::{Proof, Scope};
-use super::session::entry;
 use super::tables::Tables;
 use super::trace;
 use super::walk::{Act, Cause, Packet, Step, Walk};

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::entry::literal;
 use super::folded::Folded;
-use super::nested::literal;
 use super::underlay::{Reach, Underlay};
 use super::written;
 use crate::finding::{Code, Finding, Severity};

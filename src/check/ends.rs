@@ -11,8 +11,9 @@ use std::net::IpAddr;
 
 use rayon::prelude::*;
 
+use super::entry::entry;
 use super::flows::Member;
-use super::session::{Session, Sessions, entry};
+use super::session::{Session, Sessions};
 use super::tables::{Entry, Tables};
 use crate::inventory::Inventory;
 use crate::model::{Family, RouteTable, host_net};

@@ -1,7 +1,8 @@
 //! Keepalives: on the side whose NAT would forget the session.
 
+use super::entry::entry;
 use super::folded::Folded;
-use super::session::{Session, Sessions, entry};
+use super::session::{Session, Sessions};
 use super::written;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;

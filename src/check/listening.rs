@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::session::entry;
+use super::entry::entry;
 use super::written;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;

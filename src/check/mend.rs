@@ -6,11 +6,11 @@ use std::path::{Component, Path, PathBuf};
 use serde::Serialize;
 
 use super::edit;
+use super::first::first;
 use super::flow::Broken;
 use super::flows::{self, Member};
 use super::tables::Tables;
 use super::walk::{Act, Cause};
-use super::why;
 use crate::finding;
 use crate::inventory::{Host, Inventory, LinkShape, Reader, Selector};
 use crate::model::{Located, Location, mask_in};
@@ -66,7 +66,7 @@ pub(super) fn find(
             let changed = reader.finish().inventory?;
             let topology = topology::build(&changed, addresses);
             let tables = Tables::new(&changed, &topology);
-            let works = why::first(&changed, &tables, from, to).broken.is_none();
+            let works = first(&changed, &tables, from, to).broken.is_none();
             (works && errors(&changed, &topology) <= before)
                 .then(|| Mend { title: proposal.title, patch: patch(inventory, &texts) })
         },

@@ -12,8 +12,10 @@ mod dns;
 mod edit;
 mod endpoints;
 mod ends;
+mod entry;
 mod exits;
 mod expect;
+mod first;
 mod flow;
 mod flows;
 mod folded;
@@ -48,6 +50,7 @@ mod wanted;
 mod why;
 
 pub use difference::{Assumed, Difference, Moved, State, Unread, difference};
+pub use entry::entry;
 pub use mend::Mend;
 pub use pairs::{Pair, Point, pairs, proves};
 pub use reach::{Cell, Fault, MapLink, MapNode, Place, Reachability, reachability};

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::entry::{entry, literal};
 use super::folded::Folded;
-use super::nested::{Nesting, literal};
-use super::session::entry;
+use super::nested::Nesting;
 use super::written;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;

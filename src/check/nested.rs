@@ -7,12 +7,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixSet;
 
+use super::entry::{entry, literal, prefixes};
 use super::folded::Folded;
 use super::tables::{Match, Out, Tables};
 use super::written;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
-use crate::model::{EndpointHost, Family, Location, host_net};
+use crate::model::{Family, Location, host_net};
 use crate::topology::{Interface, InterfaceId, NodeId, Peer, Topology};
 
 /// One end's side of a link: its interface, and the peer's.
@@ -92,25 +93,6 @@ impl<'a> Nesting<'a> {
     }
 }
 
-/// Every prefix that some interface has or gives to a peer, but /0.
-pub(super) fn prefixes(topology: &Topology) -> JointPrefixSet<IpNet> {
-    let mut inner = JointPrefixSet::new();
-    let mut seen: HashSet<(*const IpNet, usize)> = HashSet::new();
-    for interface in &topology.interfaces {
-        for addr in &interface.addresses {
-            inner.insert(addr.value.trunc());
-        }
-        for peer in &interface.peers {
-            if seen.insert((peer.allowed_ips.as_ptr(), peer.allowed_ips.len())) {
-                for net in peer.allowed_ips.iter().filter(|net| net.prefix_len() > 0) {
-                    inner.insert(net.trunc());
-                }
-            }
-        }
-    }
-    inner
-}
-
 /// What is known of addresses by the interface that they are an endpoint of, which nearly always
 /// has but one.
 #[derive(Debug)]
@@ -127,14 +109,6 @@ impl<T: Copy> Memo<T> {
             Some((known, value)) if *known == addr => *value,
             _ => slot.insert((addr, find())).1,
         }
-    }
-}
-
-/// The literal address that a peer entry sends to.
-pub(super) fn literal(peer: &Peer) -> Option<IpAddr> {
-    match peer.endpoint.as_ref()?.host {
-        EndpointHost::Addr(addr) => Some(addr),
-        EndpointHost::Name(_) => None,
     }
 }
 
@@ -339,7 +313,7 @@ impl Findings<'_> {
             format!("`{name}` {} to `{far}`", interface.name)
         };
         let interface = topology.interface(first.0);
-        let Some(peer) = super::session::entry(topology, first.0, first.1) else { return };
+        let Some(peer) = entry(topology, first.0, first.1) else { return };
         let (node, remote) = (topology.node(interface.node), topology.remote(peer));
         let path: Vec<String> = rest.iter().chain(std::iter::once(&first)).map(describe).collect();
         let title =
@@ -349,7 +323,7 @@ impl Findings<'_> {
                 .label(format!("the endpoint of `{}`", remote.name));
         for side in rest {
             let carrier = topology.interface(side.0);
-            let Some(inner) = super::session::entry(topology, side.0, side.1) else { continue };
+            let Some(inner) = entry(topology, side.0, side.1) else { continue };
             let far = topology.interface(side.1);
             let addr = literal(peer);
             let nets = inner.allowed_ips.iter();

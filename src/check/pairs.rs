@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use super::ends::{End, Spot};
+use super::first::{First, first};
 use super::proof::{Proof, Scope};
 use super::tables::Tables;
 use super::walk::Cause;
-use super::why::{First, first};
 use crate::inventory::{Inventory, Selector};
 use crate::topology::{NodeId, Topology};
 

@@ -84,11 +84,11 @@ fn links(topology: &Topology, graph: &Graph) -> Option<Finding> {
         format!("{} links are single points of failure", bridges.len())
     };
     let at =
-        super::session::entry(topology, *a, *b).map_or(topology.interface(*a).at, |peer| peer.at);
+        super::entry::entry(topology, *a, *b).map_or(topology.interface(*a).at, |peer| peer.at);
     let mut finding =
         Finding::new(Code::SinglePoint, title, at).label("the only way between two parts of it");
     for (a, b) in rest.iter().take(NAMED - 1) {
-        if let Some(peer) = super::session::entry(topology, *a, *b)
+        if let Some(peer) = super::entry::entry(topology, *a, *b)
             && peer.at != at
         {
             finding = finding.also(peer.at, format!("`{}` and `{}`", name(*a), name(*b)));

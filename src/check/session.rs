@@ -7,6 +7,7 @@ use petgraph::algo::{bridges, connected_components};
 use petgraph::graph::{EdgeIndex, UnGraph};
 use petgraph::unionfind::UnionFind;
 
+use super::entry::entry;
 use super::underlay::{Reach, Underlay};
 use crate::inventory::Inventory;
 use crate::topology::{InterfaceId, NodeId, NodeKind, Peer, Topology};
@@ -97,26 +98,6 @@ fn kept_by_its_owner(inventory: &Inventory, topology: &Topology, peer: &Peer) ->
             peer.public_key.is_some() && peer.keepalive.is_none()
         }
     }
-}
-
-/// The entry that interface `of` has for the peer `remote`.
-#[must_use]
-pub fn entry(topology: &Topology, of: InterfaceId, remote: InterfaceId) -> Option<&Peer> {
-    let peers = &topology.interface(of).peers;
-    let (first, last) = (peers.first()?.remote, peers.last()?.remote);
-    if remote < first || last < remote {
-        return None;
-    }
-    // Ids of a network lie close together: in a mesh the place is known to within one, and a
-    // search over so many lists would miss the cache at each step.
-    let span = u64::from(last.0 - first.0).max(1);
-    let place = u64::from(remote.0 - first.0) * (peers.len() as u64 - 1) / span;
-    let near = usize::try_from(place).unwrap_or_default();
-    let around = [Some(near), near.checked_add(1), near.checked_sub(1)];
-    let mut around = around.into_iter().flatten().filter_map(|index| peers.get(index));
-    around.find(|peer| peer.remote == remote).or_else(|| {
-        peers.binary_search_by_key(&remote, |peer| peer.remote).ok().map(|index| &peers[index])
-    })
 }
 
 /// Nodes, and an edge for each two of them that can have a session: one of their links, and how

@@ -1,7 +1,7 @@
 //! Sessions: somebody has to begin them.
 
+use super::entry::entry;
 use super::folded::Folded;
-use super::session::entry;
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
 use crate::model::{Location, host_net};

@@ -6,8 +6,7 @@ use std::sync::OnceLock;
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixSet;
 
-use super::nested::{literal, prefixes};
-use super::session::entry;
+use super::entry::{entry, literal, prefixes};
 use super::written;
 use crate::inventory::Inventory;
 use crate::model::{Endpoint, host_net, is_private};

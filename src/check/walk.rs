@@ -9,7 +9,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::session::{Session, Sessions, entry};
+use super::entry::entry;
+use super::session::{Session, Sessions};
 use super::tables::{Match, Out, Tables};
 use crate::inventory::Inventory;
 use crate::model::{Family, covers, host_net};

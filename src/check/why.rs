@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::broken;
-use super::flow::{Broken, Flow, Trip};
-use super::flows::{self, Member};
+use super::first::{First, first};
+use super::flows::Member;
 use super::mend::{self, Mend};
 use super::tables::Tables;
 use super::trace;
-use super::walk::{Cause, Doubt, Step, Walker};
+use super::walk::{Cause, Step};
 use crate::finding::{Hop, Witness};
 use crate::inventory::{Inventory, Selector};
-use crate::model::{Family, HostName};
+use crate::model::HostName;
 use crate::topology::{Addresses, NodeKind, Topology};
 
 /// How a flow ends.
@@ -53,52 +53,6 @@ pub struct Why {
     pub assumed: Vec<HostName>,
     /// A change to the file that makes all of the flows work.
     pub mend: Option<Mend>,
-}
-
-/// What the flows between two selectors come to.
-#[derive(Debug, Default)]
-pub(super) struct First {
-    pub(super) flows: u64,
-    pub(super) reachable: u64,
-    /// Whether ends were left out because they are at one place.
-    pub(super) together: bool,
-    pub(super) trip: Option<(Member, Member, Trip)>,
-    pub(super) broken: Option<Box<Broken>>,
-}
-
-/// Proves the flows between two selectors; keeps the first that works and the first that does not.
-pub(super) fn first(
-    inventory: &Inventory,
-    tables: &Tables<'_>,
-    from: &Selector,
-    to: &Selector,
-) -> First {
-    let topology = tables.topology();
-    let index = inventory.index();
-    let walker = Walker::new(inventory, tables, Doubt::Fails);
-    let targets = flows::expand(inventory, &index, tables, to);
-    let mut first = First::default();
-    for from in &flows::expand(inventory, &index, tables, from) {
-        for to in &targets {
-            if from.together(to, topology) {
-                first.together = true;
-                continue;
-            }
-            for family in [Family::V4, Family::V6] {
-                let flow = Flow { topology, tables, walker: &walker, from, to, family };
-                let Some(result) = flow.prove() else { continue };
-                first.flows += 1;
-                match result {
-                    Ok(trip) => {
-                        first.reachable += 1;
-                        first.trip.get_or_insert((*from, *to, trip));
-                    }
-                    Err(broken) => drop(first.broken.get_or_insert(broken)),
-                }
-            }
-        }
-    }
-    first
 }
 
 /// Explains the flows from one selector to another. `addresses` gives allocated addresses, for the

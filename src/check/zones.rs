@@ -1,6 +1,6 @@
 //! Networks that meet on one host: what can pass from one to the other though nobody asked.
 
-use super::session::entry;
+use super::entry::entry;
 use crate::finding::{Code, Finding};
 use crate::inventory::{Inventory, Selector};
 use crate::model::{Family, RouteTable};

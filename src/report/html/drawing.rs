@@ -163,7 +163,7 @@ fn lines(text: &mut String, inventory: &Inventory, topology: &Topology, layout: 
                 continue;
             }
             drawn += 1;
-            let back = crate::check::session::entry(topology, peer.remote, id);
+            let back = crate::check::entry(topology, peer.remote, id);
             let there = back.map_or(Session::Never, |back| sessions.of(peer.remote, back));
             let state = match (sessions.of(id, peer), there) {
                 (Session::Ready, Session::Ready) => "ready",
