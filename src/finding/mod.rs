@@ -4,8 +4,10 @@
 //! with its trace, and help. All findings are collected; nothing stops at the first.
 
 mod code;
+mod severity;
 
 pub use code::Code;
+pub use severity::Severity;
 
 use std::net::IpAddr;
 
@@ -13,18 +15,6 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{HostName, InterfaceName, Location, mask_in};
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing; nothing is wrong.
-    Info,
-    /// Probably not what was meant; the fleet still works.
-    Warning,
-    /// The fleet would not do what the file says; nothing is planned or applied.
-    Error,
-}
 
 /// A place in the source and what it has to do with the finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
