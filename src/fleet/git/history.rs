@@ -4,7 +4,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{GitError, WorkTree, git};
+use super::WorkTree;
+use super::command::{GitError, git};
 use crate::observed::{Commit, CommitId};
 
 impl WorkTree {

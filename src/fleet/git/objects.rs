@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
-use super::{WorkTree, command};
+use super::command::command;
 
 /// The name of an object: 40 or 64 hexadecimal digits, so that no other text reaches git.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,9 +82,9 @@ impl Drop for Batch {
 }
 
 impl Objects {
-    /// The objects of a work tree's repository.
-    pub(in crate::fleet) fn of(tree: &WorkTree) -> Self {
-        Self { root: tree.root().to_owned(), process: None }
+    /// The objects of the repository whose work tree has this root.
+    pub(in crate::fleet) fn of(root: &Path) -> Self {
+        Self { root: root.to_owned(), process: None }
     }
 
     /// The content of a file or a link.
@@ -141,7 +141,7 @@ impl Objects {
     }
 }
 
-fn start(root: &std::path::Path) -> io::Result<Batch> {
+fn start(root: &Path) -> io::Result<Batch> {
     let mut child = command(root)
         .args(["cat-file", "--batch"])
         .stdin(Stdio::piped())

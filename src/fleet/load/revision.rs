@@ -64,7 +64,7 @@ impl Revision {
         let below = std::fs::canonicalize(folder).map_err(GitError::Start)?;
         let below = below.strip_prefix(tree.root()).map(Path::to_owned).unwrap_or_default();
         Ok(Self {
-            objects: Objects::of(&tree),
+            objects: Objects::of(tree.root()),
             name: revision.to_owned(),
             root: tree.root().to_owned(),
             folder: plain(folder),
