@@ -8,17 +8,10 @@ use std::{fs, io};
 use rustix::io::FdFlags;
 
 use super::error::Tried as _;
+use super::folder::Folder;
 use super::spec::{Init, Node};
-use super::state::Folder;
 use super::{LabError, cgroup, netns};
 use crate::model::HostName;
-
-/// Where a host looks for programs.
-pub(super) const FOLDERS: [&str; 6] =
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-
-/// The same for its environment.
-pub(super) const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Starts the processes of one host and returns at once: they are no children of whoever raises
 /// the lab. Called through the hidden `wgfleet lab boot`, in a process of its own.

@@ -9,9 +9,9 @@ use rustix::fd::AsFd as _;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use super::error::Tried as _;
+use super::folder::Folder;
 use super::spec::Node;
 use super::ssh::PORT;
-use super::state::Folder;
 use super::{LabError, machine, netns};
 use crate::model::FleetName;
 

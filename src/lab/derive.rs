@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::pool::{Pool, nth, overlap, take_near};
-use super::spec::{Cabling, Forward, HostSpec, Init, Lan, Login, Router, Spec};
+use super::spec::{Cabling, Forward, HostSpec, Init, Lan, Login, Router, Spec, SpecError};
 use super::wiring::NAT_GATEWAYS;
 use crate::inventory::{Host, HostInterface, Inventory};
 use crate::model::{
@@ -31,37 +31,6 @@ const INTERNET: [[&str; 3]; 2] = [
     ["192.0.2.1", "198.51.100.1", "203.0.113.1"],
     ["2001:db8:ffff::1", "2001:db8:fffe::1", "2001:db8:fffd::1"],
 ];
-
-/// Why an inventory has no twin on one machine.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SpecError {
-    /// Two hosts without NAT claim one underlay address.
-    #[error("{a} and {b} both have the endpoint address {addr}, and neither is behind NAT")]
-    SharedAddress {
-        /// One host.
-        a: HostName,
-        /// The other host.
-        b: HostName,
-        /// The address.
-        addr: IpAddr,
-    },
-    /// Two hosts are the same to ssh(1).
-    #[error("{a} and {b} are both reached as {ssh:?} by ssh; the lab cannot tell them apart")]
-    SharedSsh {
-        /// One host.
-        a: HostName,
-        /// The other host.
-        b: HostName,
-        /// The name that ssh(1) is given.
-        ssh: String,
-    },
-    /// An address range of the lab is used up, or the inventory uses all of them.
-    #[error("there are not enough addresses for {0}")]
-    NoAddress(String),
-    /// A host was named that the inventory does not have.
-    #[error("there is no host {0}")]
-    NoHost(String),
-}
 
 /// A prefix that this file writes down.
 fn fixed(text: &str) -> Result<IpNet, SpecError> {

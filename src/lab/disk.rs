@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::LabError;
 use super::error::Tried as _;
+use super::folder::Folder;
 use super::netns::run;
 use super::skeleton::{whiteout, write};
 use super::spec::{HostSpec, Node};
-use super::state::Folder;
 
 /// Makes the disk of a host and returns its public host key; `None` for a host without sshd.
 pub(super) fn make(

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 
-use super::power::{NetworkId, end_all_in, network_of};
-use super::state::{Folder, Lab, Lock};
+use super::folder::Folder;
+use super::netns::{NetworkId, network_of};
+use super::power::end_all_in;
+use super::state::{Lab, Lock};
 use super::{LabError, cgroup, limits, machine, netns};
 use crate::model::FleetName;
 

@@ -14,9 +14,9 @@ use rustix::mount::{
 };
 
 use super::error::Tried as _;
+use super::folder::Folder;
 use super::spec::{Init, Node};
-use super::state::Folder;
-use super::{LabError, boot, machine, skeleton};
+use super::{LabError, machine, skeleton};
 use crate::model::HostName;
 
 /// Character devices of a host: name, major, minor.
@@ -55,7 +55,7 @@ pub fn init(dir: &Path, index: usize, name: &HostName, init: Init) -> LabError {
             systemd
         }
     };
-    let (_, path) = boot::PATH.split_at("PATH=".len());
+    let (_, path) = machine::PATH.split_at("PATH=".len());
     pid1.env_clear()
         .envs([("PATH", path), ("HOME", "/root"), ("TERM", "dumb"), ("LANG", "C.UTF-8")])
         .env("container", "wgfleet-lab")

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::LabError;
 use super::error::Tried as _;
-use super::state::{Lock, STATE_ROOT};
+use super::folder::STATE_ROOT;
+use super::state::Lock;
 use crate::model::FleetName;
 use crate::sys::{Mode, read_limited, write_atomic};
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{LabError, boot};
+use super::LabError;
 
 /// Programs that the lab runs, with the Debian packages that have them.
 const PROGRAMS: [(&str, &str); 7] = [
@@ -36,7 +36,7 @@ pub(super) fn root() -> Result<(), LabError> {
 
 /// Where the machine has a program, within the folders that hosts search.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
-    let folders = boot::FOLDERS.iter();
+    let folders = FOLDERS.iter();
     folders.map(|folder| Path::new(folder).join(program)).find(|path| path.exists())
 }
 
@@ -47,8 +47,15 @@ pub fn places_of(program: &str) -> Vec<PathBuf> {
     if program.starts_with('/') {
         return vec![program.into()];
     }
-    boot::FOLDERS.iter().map(|folder| Path::new(folder).join(program)).collect()
+    FOLDERS.iter().map(|folder| Path::new(folder).join(program)).collect()
 }
 
 /// What runs as PID 1 of a host that asks for systemd.
 pub(super) const SYSTEMD: &str = "/lib/systemd/systemd";
+
+/// Where a host looks for programs.
+pub(super) const FOLDERS: [&str; 6] =
+    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// The same for its environment.
+pub(super) const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -1,7 +1,8 @@
 //! Network namespaces that are kept by a file, and work within them.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -98,4 +99,21 @@ pub(super) fn run(command: &mut Command, what: &str, input: &[u8]) -> Result<(),
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Err(LabError::Program { what: what.to_owned(), said })
+}
+
+/// What tells one network namespace from all others: device and inode of its file.
+pub(super) type NetworkId = (u64, u64);
+
+fn id_of(there: &Metadata) -> NetworkId {
+    (there.dev(), there.ino())
+}
+
+/// The namespace that a file pins.
+pub(super) fn network_of(pin: &Path) -> Option<NetworkId> {
+    fs::metadata(pin).ok().map(|there| id_of(&there))
+}
+
+/// The namespace of a process.
+pub(super) fn network_of_process(pid: u32) -> Option<NetworkId> {
+    network_of(Path::new(&format!("/proc/{pid}/ns/net")))
 }

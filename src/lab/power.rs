@@ -1,8 +1,8 @@
 //! Switching hosts on and off, and pulling cables.
 
 use std::collections::HashSet;
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
@@ -11,40 +11,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::error::Tried as _;
+use super::netns::{NetworkId, network_of, network_of_process};
 use super::spec::Node;
-use super::state::{Folder, Lab, Lock};
+use super::state::{Lab, Lock};
 use super::{LabError, cgroup, netns, ssh, wiring};
 
 /// How long killed processes may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// What tells one network namespace from all others: device and inode of its file.
-pub(super) type NetworkId = (u64, u64);
-
-fn id_of(there: &Metadata) -> NetworkId {
-    (there.dev(), there.ino())
-}
-
-/// The namespace that a file pins.
-pub(super) fn network_of(pin: &Path) -> Option<NetworkId> {
-    fs::metadata(pin).ok().map(|there| id_of(&there))
-}
-
-/// The namespace of a process.
-fn network_of_process(pid: u32) -> Option<NetworkId> {
-    network_of(Path::new(&format!("/proc/{pid}/ns/net")))
-}
-
-/// PID of a host's first process; `None` where the host is off. The namespace is compared, since
-/// a number may have a new owner.
-pub(super) fn pid(dir: &Folder, node: Node) -> Option<u32> {
-    if !matches!(node, Node::Host(_)) {
-        return None;
-    }
-    let pid = fs::read_to_string(dir.host(&node.id()).join("pid")).ok()?.parse().ok()?;
-    let network = network_of(&dir.pin(node))?;
-    (network_of_process(pid)? == network).then_some(pid)
-}
 
 /// Ends every process whose network namespace is one of `networks`, and waits until all are gone.
 /// Returns what is left.
@@ -171,7 +144,7 @@ impl Lab {
     pub fn start(&self, name: &str) -> Result<(), LabError> {
         let _lock = Lock::of(&self.spec.name)?;
         let index = self.host_index(name)?;
-        if pid(&self.dir, Node::Host(index)).is_some() {
+        if self.dir.pid(Node::Host(index)).is_some() {
             return Ok(());
         }
         self.power_on(index)

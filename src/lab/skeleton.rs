@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 
 use super::error::Tried as _;
-use super::state::Folder;
+use super::folder::Folder;
 use super::{LabError, Spec};
 
 /// The layer of every host.

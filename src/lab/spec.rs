@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
-use super::derive::SpecError;
 use crate::model::{Family, FleetName, HostName, Port};
 
 /// A whole lab: pure data, kept in the lab's state folder while the lab is up.
@@ -224,4 +223,35 @@ impl Node {
             Self::Controller => "mgmt".to_owned(),
         }
     }
+}
+
+/// Why an inventory has no twin on one machine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// Two hosts without NAT claim one underlay address.
+    #[error("{a} and {b} both have the endpoint address {addr}, and neither is behind NAT")]
+    SharedAddress {
+        /// One host.
+        a: HostName,
+        /// The other host.
+        b: HostName,
+        /// The address.
+        addr: IpAddr,
+    },
+    /// Two hosts are the same to ssh(1).
+    #[error("{a} and {b} are both reached as {ssh:?} by ssh; the lab cannot tell them apart")]
+    SharedSsh {
+        /// One host.
+        a: HostName,
+        /// The other host.
+        b: HostName,
+        /// The name that ssh(1) is given.
+        ssh: String,
+    },
+    /// An address range of the lab is used up, or the inventory uses all of them.
+    #[error("there are not enough addresses for {0}")]
+    NoAddress(String),
+    /// A host was named that the inventory does not have.
+    #[error("there is no host {0}")]
+    NoHost(String),
 }

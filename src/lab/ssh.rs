@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::spec::{HostSpec, Node};
 use super::state::Lab;
 use super::workers::each;
-use super::{LabError, netns, power};
+use super::{LabError, netns};
 use crate::sys::{Mode, write_atomic};
 
 /// The port of every sshd.
@@ -98,7 +98,7 @@ pub(super) fn wait(lab: &Lab, hosts: &[usize]) -> Result<(), LabError> {
 
 /// Whether a host is up, seen from this thread's namespace.
 fn answers(lab: &Lab, index: usize, host: &HostSpec) -> bool {
-    if power::pid(&lab.dir, Node::Host(index)).is_none() {
+    if lab.dir.pid(Node::Host(index)).is_none() {
         return false;
     }
     if host.ssh.is_none() {

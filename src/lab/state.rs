@@ -9,14 +9,12 @@ use std::process::Command;
 use rustix::io::FdFlags;
 use serde::{Deserialize, Serialize};
 
+use super::LabError;
 use super::error::Tried as _;
-use super::spec::Node;
-use super::{LabError, Spec, power};
+use super::folder::{Folder, STATE_ROOT};
+use super::spec::{Node, Spec};
 use crate::model::FleetName;
 use crate::sys::{Mode, read_limited, write_atomic};
-
-/// The folder that holds a folder for each lab.
-pub const STATE_ROOT: &str = "/run/wgfleet-lab";
 
 /// The largest state file that is read, in bytes: far above a lab that fits on one machine.
 const STATE_LIMIT: u64 = 256 << 20;
@@ -50,64 +48,6 @@ pub struct NodeStatus {
     pub pid: Option<u32>,
     /// Its addresses on the underlay or in its LAN.
     pub addresses: Vec<std::net::IpAddr>,
-}
-
-/// The paths of a lab.
-#[derive(Debug, Clone)]
-pub(super) struct Folder(PathBuf);
-
-impl Folder {
-    pub(super) fn of(name: &FleetName) -> Self {
-        Self(Path::new(STATE_ROOT).join(name.as_str()))
-    }
-
-    pub(super) const fn at(path: PathBuf) -> Self {
-        Self(path)
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    pub(super) fn state(&self) -> PathBuf {
-        self.0.join("state.json")
-    }
-
-    /// Exists once every host has answered.
-    pub(super) fn ready(&self) -> PathBuf {
-        self.0.join("ready")
-    }
-
-    /// Where network namespaces are pinned.
-    pub(super) fn pins(&self) -> PathBuf {
-        self.0.join("ns")
-    }
-
-    pub(super) fn pin(&self, node: Node) -> PathBuf {
-        self.pins().join(node.id())
-    }
-
-    /// A host's disk, log and PID.
-    pub(super) fn host(&self, id: &str) -> PathBuf {
-        self.0.join("hosts").join(id)
-    }
-
-    /// A layer that hosts share.
-    pub(super) fn layer(&self, name: &str) -> PathBuf {
-        self.0.join("layers").join(name)
-    }
-
-    pub(super) fn ssh_key(&self) -> PathBuf {
-        self.0.join("id_ed25519")
-    }
-
-    pub(super) fn known_hosts(&self) -> PathBuf {
-        self.0.join("known_hosts")
-    }
-
-    pub(super) fn ssh_config(&self) -> PathBuf {
-        self.0.join("ssh_config")
-    }
 }
 
 /// A held lock; its file goes with the last lab that it guards.
@@ -231,7 +171,9 @@ impl Lab {
     ) -> Result<Command, LabError> {
         let mut command = Command::new("nsenter");
         if let Node::Host(index) = node {
-            let pid = power::pid(&self.dir, node)
+            let pid = self
+                .dir
+                .pid(node)
                 .ok_or_else(|| LabError::Off { host: self.spec.hosts[index].name.to_string() })?;
             command.arg("-t").arg(pid.to_string()).args([
                 "-m",
@@ -245,7 +187,7 @@ impl Lab {
                 "--",
                 "env",
                 "-i",
-                super::boot::PATH,
+                super::machine::PATH,
                 "HOME=/root",
                 "USER=root",
                 "LANG=C.UTF-8",
@@ -273,7 +215,7 @@ impl Lab {
                     Node::Router(index) => ("router", self.spec.routers[index].gateways.clone()),
                     Node::Controller => ("controller", Vec::new()),
                 };
-                let pid = power::pid(&self.dir, node);
+                let pid = self.dir.pid(node);
                 let on = pid.is_some() || !matches!(node, Node::Host(_));
                 NodeStatus { name: name.to_owned(), kind, on, pid, addresses }
             })

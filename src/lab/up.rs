@@ -9,8 +9,9 @@ use std::sync::Mutex;
 use rustix::mount::{MountFlags, mount};
 
 use super::error::Tried as _;
+use super::folder::Folder;
 use super::spec::Node;
-use super::state::{Folder, Lab, Lock};
+use super::state::{Lab, Lock};
 use super::workers::each;
 use super::{
     LabError, Spec, disk, down, limits, machine, nat, netns, power, skeleton, ssh, wiring,
@@ -29,7 +30,7 @@ impl Lab {
         match Self::open(&spec.name) {
             Ok(lab) if lab.spec == spec => {
                 let hosts = 0..lab.spec.hosts.len();
-                let off = hosts.filter(|host| power::pid(&lab.dir, Node::Host(*host)).is_none());
+                let off = hosts.filter(|host| lab.dir.pid(Node::Host(*host)).is_none());
                 let off: Vec<usize> = off.collect();
                 each(&off, |host| lab.power_on(*host))?;
                 return Ok(lab);
