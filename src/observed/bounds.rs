@@ -1,6 +1,6 @@
 //! How much of each thing one host may send: it may be hostile, and the plan is of all.
 
-use super::ObserveError;
+use super::error::ObserveError;
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

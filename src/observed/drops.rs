@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::str::SplitAsciiWhitespace;
 
-use super::ObservedHost;
-use super::parse::word;
+use super::interface::ObservedInterface;
+use super::word::word;
 use crate::model::{DropCause, InterfaceName, PublicKey};
 
 /// How much was dropped, by cause; nothing is left out.
@@ -22,11 +22,15 @@ pub struct ObservedDrops {
 /// The longest name of a cause that is read.
 const LONGEST_NAME: usize = 32;
 
-impl ObservedHost {
+impl ObservedDrops {
     /// `dropped IF interface|PUBLIC-KEY CAUSE COUNT`, after the interface and its peers.
-    pub(super) fn read_dropped(&mut self, words: &mut SplitAsciiWhitespace<'_>) -> Option<()> {
+    pub(super) fn read(
+        all: &mut BTreeMap<InterfaceName, Self>,
+        interfaces: &BTreeMap<InterfaceName, ObservedInterface>,
+        words: &mut SplitAsciiWhitespace<'_>,
+    ) -> Option<()> {
         let name: InterfaceName = word(words)?;
-        let live = self.interfaces.get(&name)?;
+        let live = interfaces.get(&name)?;
         let peer: Option<PublicKey> = match words.next()? {
             "interface" => None,
             key => Some(key.parse().ok()?),
@@ -42,7 +46,7 @@ impl ObservedHost {
         let Some(cause) = DropCause::named(cause).filter(|_| is_known && count > 0) else {
             return Some(());
         };
-        let drops = self.dropped.entry(name).or_default();
+        let drops = all.entry(name).or_default();
         let counts = match peer {
             Some(key) => drops.peers.entry(key).or_default(),
             None => &mut drops.interface,

@@ -2,48 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::str::{FromStr, SplitAsciiWhitespace};
+use std::str::SplitAsciiWhitespace;
 
 use ipnet::IpNet;
 
 use super::bounds::{Bounds, Kind};
+use super::drops::ObservedDrops;
+use super::error::ObserveError;
+use super::interface::{LiveBackend, ObservedInterface, ObservedPeer, ObservedPsk};
 use super::lacking::Lacking;
 use super::routing::Routing;
-use super::{
-    LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
-    UnitState,
-};
+use super::word::word;
+use super::{ObservedFile, ObservedHost, UnitState};
 use crate::model::{FleetName, InterfaceName, Keepalive, is_deceptive, parse_net};
-
-/// Why an observation was refused. A refused host counts as one that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ObserveError {
-    /// The text ends before its last line: the connection broke.
-    #[error("the host's answer ends early, after {lines} lines")]
-    Truncated {
-        /// Lines that arrived.
-        lines: usize,
-    },
-    /// A line that no host of ours sends.
-    #[error("line {line} of the host's answer is not understood: {text:?}")]
-    Line {
-        /// The line, from 1.
-        line: usize,
-        /// Its first characters.
-        text: String,
-    },
-    /// More of something than any host has reason to send.
-    #[error("the host's answer has more than {limit} {what}; no more are read")]
-    TooMany {
-        /// Of what.
-        what: &'static str,
-        /// The most that are read.
-        limit: usize,
-    },
-    /// The host has not the programs that it takes to observe it.
-    #[error(transparent)]
-    Lacks(Lacking),
-}
 
 /// Reads the text of one observation.
 ///
@@ -94,10 +65,6 @@ enum TextOf {
     File(String),
     /// The record of a fleet, by its name.
     Record(String),
-}
-
-pub(super) fn word<T: FromStr>(words: &mut SplitAsciiWhitespace<'_>) -> Option<T> {
-    words.next()?.parse().ok()
 }
 
 fn flag(word: &str) -> Option<bool> {
@@ -176,7 +143,9 @@ impl Reader {
                 self.host.odd.insert(path, kind);
             }
             "peer" => self.peer(line)?,
-            "dropped" => self.host.read_dropped(rest)?,
+            "dropped" => {
+                ObservedDrops::read(&mut self.host.dropped, &self.host.interfaces, rest)?;
+            }
             "end" => self.ended = true,
             _ => return None,
         }

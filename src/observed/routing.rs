@@ -6,7 +6,7 @@ use std::str::SplitAsciiWhitespace;
 use ipnet::IpNet;
 
 use super::ObservedHost;
-use super::parse::word;
+use super::word::word;
 use crate::model::{Family, InterfaceName, parse_net};
 
 /// Routes and rules of one answer, until all interfaces are known.
