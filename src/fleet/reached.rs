@@ -52,7 +52,8 @@ impl Survey {
     /// Those of [`Self::plan`].
     pub fn whole_plan(&self, context: &Context, fleet: &Fleet) -> Result<Plan, Error> {
         let mut plan = self.plan()?;
-        plan.orphans = orphans(fleet.inventory(), &self.state, &self.remembered(fleet), &plan);
+        plan.orphans =
+            orphans(fleet.inventory(), &self.state, &self.remembered(fleet), &plan.hosts);
         let recorded = Recorded::of(context, self);
         reachability(self, fleet, &mut plan, recorded.as_ref());
         Ok(plan)

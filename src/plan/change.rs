@@ -1,33 +1,14 @@
 //! One change to one host.
 
-use std::fmt;
-
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::field::{DeviceField, FieldChange, PeerField};
-use super::{NewInterface, NewPeer, Rename};
-use crate::model::{Family, Fingerprint, HostName, InterfaceName, PublicKey, Untrusted};
+use super::new::{NewInterface, NewPeer};
+use super::peer::PeerRef;
+use super::rename::Rename;
+use crate::model::{Family, Fingerprint, InterfaceName, PublicKey, Untrusted};
 use crate::observed::{LiveBackend, UnitState};
-
-/// A peer as people know it and as machines do.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PeerRef {
-    /// Its name in the inventory; `None` where no name belongs to the key.
-    pub name: Option<HostName>,
-    /// Its public key.
-    pub key: PublicKey,
-}
-
-impl fmt::Display for PeerRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => f.pad(name.as_str()),
-            None => self.key.fmt(f),
-        }
-    }
-}
 
 /// One line of a file's diff.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 use super::files::{self, MANAGED};
-use super::firewall;
 use super::forwarding;
 use super::hooks;
 use super::mask::mask;
 use super::paths;
 use super::quick::QuickDuties;
+use super::tables;
 use super::{
     AgentSource, Change, DeviceField, Felt, FieldChange, HostPlan, HostState, NewInterface,
     NewPeer, PeerField, PeerRef, Target, TargetInterface,
@@ -41,7 +41,7 @@ pub fn diff_host(
     let there = target.renames.view(observed);
     let observed = &*there;
     forwarding(target, observed, &mut changes);
-    firewall::compare(target, observed, &mut changes);
+    tables::compare(target, observed, &mut changes);
     for interface in &target.interfaces {
         match observed.interfaces.get(&interface.desired.name) {
             None => {

@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, HashMap};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, DeviceField, Elsewhere, FieldChange, PeerField, PeerRef};
-use crate::model::{Family, InterfaceName, PublicKey};
+use super::{Change, DeviceField, FieldChange, PeerField, PeerRef};
+use crate::model::{Family, HostName, InterfaceName, PublicKey};
 use crate::observed::ObservedHost;
 
 /// The worst that traffic feels, mildest first.
@@ -260,3 +260,15 @@ impl Before<'_> {
 #[cfg(test)]
 #[path = "disruption_tests.rs"]
 mod tests;
+
+/// What a host feels of changes to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Elsewhere {
+    /// The worst of it.
+    pub how: Disruption,
+    /// How many hosts its traffic feels that with or behind.
+    pub hosts: u64,
+    /// The first of them, in order of the file.
+    pub such_as: HostName,
+}

@@ -4,26 +4,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Disruption, Felt, HostPlan, PeerRef};
+use super::{Disruption, Elsewhere, Felt, HostPlan, PeerRef};
 use crate::model::{HostName, InterfaceName};
 use crate::topology::{InterfaceId, NodeId, Topology};
 
 /// Hosts that a packet may pass before it is given up.
 const MOST_HOPS: usize = 16;
-
-/// What a host feels of changes to others.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Elsewhere {
-    /// The worst of it.
-    pub how: Disruption,
-    /// How many hosts its traffic feels that with or behind.
-    pub hosts: u64,
-    /// The first of them, in order of the file.
-    pub such_as: HostName,
-}
 
 /// Tells each host what it feels of the changes to others, beyond what its own do to the same
 /// traffic. `runs` is the fleet as it runs before.

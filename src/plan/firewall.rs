@@ -5,11 +5,9 @@ use std::fmt::Write as _;
 
 use ipnet::IpNet;
 
-use super::names::{LEGACY_TABLE, Names, Owner};
-use super::{Change, Target};
+use super::names::Names;
 use crate::desired::{DesiredHost, secret_digest};
 use crate::model::FingerprintKey;
-use crate::observed::ObservedHost;
 
 /// The rules of masquerading of one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,26 +62,4 @@ impl Firewall {
 /// Text for nft(8) that removes a table, whether it is there or not.
 pub(super) fn removal(table: &str) -> String {
     format!("table inet {table}\ndelete table inet {table}\n")
-}
-
-/// The tables of this fleet that are not as they are to be.
-pub(super) fn compare(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {
-    let Names { table, .. } = &target.names;
-    let live = observed.firewalls.get(table);
-    match &target.firewall {
-        Some(wanted) if live.is_none_or(|live| live.as_ref() != Some(&wanted.digest)) => {
-            let digest = Some(wanted.digest.clone());
-            changes.push(Change::Firewall { table: table.clone(), digest });
-        }
-        None if live.is_some() => {
-            changes.push(Change::Firewall { table: table.clone(), digest: None });
-        }
-        _ => {}
-    }
-    // Nobody asks for it under its new name, or it has that already.
-    if observed.firewalls.contains_key(LEGACY_TABLE)
-        && target.names.legacy_rules(observed) == Owner::Ours
-    {
-        changes.push(Change::Firewall { table: LEGACY_TABLE.to_owned(), digest: None });
-    }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::running::{Seen, is_of};
+use super::seen::{Seen, is_of};
 use crate::inventory::{Hooks, Host, HostInterface, Inventory, Network, PskMode};
 use crate::model::{
     Backend, Become, Family, HostName, InterfaceName, Located, Mtu, NetworkName, RouteTable,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::names::Names;
-use super::running::Seen;
+use super::seen::Seen;
 use crate::check::tables::Tables;
 use crate::inventory::Inventory;
 use crate::model::{Endpoint, HostName, Keepalive, Located, covers, host_net};

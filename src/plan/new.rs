@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::PeerRef;
+use super::peer::PeerRef;
 use crate::desired::{DesiredInterface, DesiredPeer};
 use crate::model::{
     Endpoint, FwMark, HostName, InterfaceName, Keepalive, Mtu, Port, PublicKey, RouteTable,

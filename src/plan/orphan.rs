@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::Plan;
 use super::heading::Heading;
+use super::host::HostPlan;
 use super::paths;
 use crate::desired::DesiredState;
 use crate::inventory::Inventory;
@@ -50,18 +50,18 @@ pub struct Remembered<'a> {
     pub seen: BTreeMap<&'a HostName, (&'a ObservedHost, Option<&'a Record>)>,
 }
 
-/// What wgfleet set up and the inventory no longer has; an interface that the plan removes is told by
+/// What wgfleet set up and the inventory no longer has; an interface that a plan removes is told by
 /// that change.
 #[must_use]
 pub fn orphans(
     inventory: &Inventory,
     state: &DesiredState,
     remembered: &Remembered<'_>,
-    plan: &Plan,
+    plans: &[HostPlan],
 ) -> Vec<Orphan> {
     let mut orphans = hosts(inventory, remembered);
     orphans.extend(networks(inventory, remembered));
-    orphans.extend(interfaces(state, remembered, plan));
+    orphans.extend(interfaces(state, remembered, plans));
     orphans
 }
 
@@ -138,7 +138,11 @@ fn of_network(
 
 /// Interfaces that a record says wgfleet made, that run with the key that it says, and that neither the
 /// inventory nor a change of the plan is about: their files are gone, or are no longer wgfleet's.
-fn interfaces(state: &DesiredState, remembered: &Remembered<'_>, plan: &Plan) -> Vec<Orphan> {
+fn interfaces(
+    state: &DesiredState,
+    remembered: &Remembered<'_>,
+    plans: &[HostPlan],
+) -> Vec<Orphan> {
     let mut orphans = Vec::new();
     for host in &state.hosts {
         let Some((observed, Some(record))) = remembered.seen.get(&host.name) else { continue };
@@ -146,7 +150,7 @@ fn interfaces(state: &DesiredState, remembered: &Remembered<'_>, plan: &Plan) ->
             continue;
         }
         let wanted = |name: &InterfaceName| host.interfaces.iter().any(|own| own.name == *name);
-        let share = plan.hosts.iter().find(|share| share.host == host.name);
+        let share = plans.iter().find(|share| share.host == host.name);
         let changes = share.map_or(&[][..], |share| &share.changes);
         for name in running(record, observed).filter(|name| !wanted(name)) {
             if changes.iter().any(|change| change.interface() == Some(name)) {

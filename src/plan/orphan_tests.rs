@@ -7,7 +7,7 @@ use crate::desired::DesiredHost;
 use crate::inventory::parse;
 use crate::model::{Backend, Become, Fingerprint, PublicKey};
 use crate::observed::{LiveBackend, ObservedFile, ObservedInterface};
-use crate::plan::{Change, HostPlan};
+use crate::plan::Change;
 
 const FLEET: &str = "fleet: acme
 networks: { n: { interface: wg0, prefixes: 10.9.0.0/24 } }
@@ -99,12 +99,12 @@ fn told_of(
         keys: keys.iter().collect(),
         seen: seen.map(|(name, (_, host, record))| (name, (host, Some(record)))).collect(),
     };
-    let shares = state.hosts.iter().map(|host| HostPlan {
+    let plans = state.hosts.iter().map(|host| HostPlan {
         changes: changes.to_vec(),
         ..HostPlan::unreadable(host, String::new())
     });
-    let plan = Plan::new(state.fleet.clone(), shares.collect());
-    let orphans = orphans(&inventory(), state, &remembered, &plan);
+    let plans: Vec<HostPlan> = plans.collect();
+    let orphans = orphans(&inventory(), state, &remembered, &plans);
     let line = |orphan: &Orphan| {
         let host = orphan.host.as_ref().map(|host| format!("@{host}")).unwrap_or_default();
         let runs = orphan.runs.as_ref().map(|runs| runs.iter().map(ToString::to_string).collect());

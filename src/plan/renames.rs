@@ -3,126 +3,58 @@
 //! Where only a name changes, the plan says so and nothing else: the difference is made from what the
 //! host will be once the names are changed.
 
-use std::borrow::Cow;
-
-use serde::{Deserialize, Serialize};
-
 use super::names::{LEGACY_FIREWALL_FILE, LEGACY_SYSCTL_FILE, LEGACY_TABLE, Names, Owner};
-use super::{Target, TargetFile};
+use super::rename::{Rename, Renames};
+use super::target::{Target, TargetFile};
 use crate::desired::secret_digest;
-use crate::model::{Fingerprint, FingerprintKey};
+use crate::model::FingerprintKey;
 use crate::observed::{ObservedFile, ObservedHost};
 
-/// A name that gets the fleet's name in it; what it stands for stays as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "what", deny_unknown_fields)]
-pub enum Rename {
-    /// A table of nftables, of family inet; the old one goes in the transaction that brings the new
-    /// one.
-    Table {
-        /// Its old name.
-        from: String,
-        /// Its new name.
-        to: String,
-    },
-    /// A file.
-    File {
-        /// Its old path.
-        from: String,
-        /// Its new path.
-        to: String,
-        /// Keyed digest of its content under the new name: names within are changed too.
-        fingerprint: Fingerprint,
-    },
-    /// A file that names another one.
-    Reference {
-        /// The file.
-        path: String,
-        /// What it names.
-        from: String,
-        /// What it is to name.
-        to: String,
-        /// Keyed digest of its content afterwards.
-        fingerprint: Fingerprint,
-    },
-}
-
-/// The names of one host that change.
-#[derive(Debug, Default)]
-pub(super) struct Renames {
-    /// Each of them, in order of doing.
-    pub(super) list: Vec<Rename>,
-    /// The files, as they will be with their new names: old path, new path, content.
-    files: Vec<(String, String, ObservedFile)>,
-}
-
-impl Renames {
-    /// What of a host changes its name for `target`.
-    pub(super) fn of(target: &Target<'_>, observed: &ObservedHost, key: &FingerprintKey) -> Self {
-        let mut renames = Self::default();
-        let names = &target.names;
-        let tables = &observed.firewalls;
-        let rules = names.legacy_rules(observed) == Owner::Ours;
-        if rules
-            && target.firewall.is_some()
-            && tables.contains_key(LEGACY_TABLE)
-            && !tables.contains_key(&names.table)
+/// What of a host changes its name for `target`.
+pub(super) fn of(target: &Target<'_>, observed: &ObservedHost, key: &FingerprintKey) -> Renames {
+    let mut renames = Renames::default();
+    let names = &target.names;
+    let tables = &observed.firewalls;
+    let rules = names.legacy_rules(observed) == Owner::Ours;
+    if rules
+        && target.firewall.is_some()
+        && tables.contains_key(LEGACY_TABLE)
+        && !tables.contains_key(&names.table)
+    {
+        let (from, to) = (LEGACY_TABLE.to_owned(), names.table.clone());
+        renames.list.push(Rename::Table { from, to });
+    }
+    let sysctls = names.legacy_sysctls(observed) == Owner::Ours;
+    let mut moved = Vec::new();
+    for (ours, from, to) in [
+        (sysctls, LEGACY_SYSCTL_FILE, &names.sysctl_file),
+        (rules, LEGACY_FIREWALL_FILE, &names.firewall_file),
+    ] {
+        let (wanted, old) = (target.files.get(to), observed.files.get(from));
+        if let (true, Some(wanted), Some(old)) = (ours, wanted, old)
+            && !observed.files.contains_key(to)
         {
-            let (from, to) = (LEGACY_TABLE.to_owned(), names.table.clone());
-            renames.list.push(Rename::Table { from, to });
+            // It is written anew, with its mode and owner.
+            let mode = wanted.mode;
+            let file = ObservedFile { mode, root: true, ..renamed(names, old, wanted, key) };
+            let fingerprint = wanted.fingerprint;
+            let (from, to) = (from.to_owned(), to.clone());
+            moved.push((from.clone(), to.clone(), file));
+            renames.list.push(Rename::File { from, to, fingerprint });
         }
-        let sysctls = names.legacy_sysctls(observed) == Owner::Ours;
-        let mut moved = Vec::new();
-        for (ours, from, to) in [
-            (sysctls, LEGACY_SYSCTL_FILE, &names.sysctl_file),
-            (rules, LEGACY_FIREWALL_FILE, &names.firewall_file),
-        ] {
-            let (wanted, old) = (target.files.get(to), observed.files.get(from));
-            if let (true, Some(wanted), Some(old)) = (ours, wanted, old)
-                && !observed.files.contains_key(to)
-            {
-                // It is written anew, with its mode and owner.
-                let mode = wanted.mode;
-                let file = ObservedFile { mode, root: true, ..renamed(names, old, wanted, key) };
-                let fingerprint = wanted.fingerprint;
-                let (from, to) = (from.to_owned(), to.clone());
-                moved.push((from.clone(), to.clone(), file));
-                renames.list.push(Rename::File { from, to, fingerprint });
-            }
-        }
-        for (path, wanted) in target.files.iter().filter(|(_, file)| file.conf.is_none()) {
-            let Some(old) = observed.files.get(path) else { continue };
-            let file = renamed(names, old, wanted, key);
-            if old.fingerprint != wanted.fingerprint && file.fingerprint == wanted.fingerprint {
-                let (from, to) = (LEGACY_FIREWALL_FILE.to_owned(), names.firewall_file.clone());
-                let (path, fingerprint) = (path.clone(), wanted.fingerprint);
-                moved.push((path.clone(), path.clone(), file));
-                renames.list.push(Rename::Reference { path, from, to, fingerprint });
-            }
-        }
-        renames.files = moved;
-        renames
     }
-
-    /// A host as it will be once the names are changed.
-    pub(super) fn view<'o>(&self, observed: &'o ObservedHost) -> Cow<'o, ObservedHost> {
-        if self.list.is_empty() {
-            return Cow::Borrowed(observed);
+    for (path, wanted) in target.files.iter().filter(|(_, file)| file.conf.is_none()) {
+        let Some(old) = observed.files.get(path) else { continue };
+        let file = renamed(names, old, wanted, key);
+        if old.fingerprint != wanted.fingerprint && file.fingerprint == wanted.fingerprint {
+            let (from, to) = (LEGACY_FIREWALL_FILE.to_owned(), names.firewall_file.clone());
+            let (path, fingerprint) = (path.clone(), wanted.fingerprint);
+            moved.push((path.clone(), path.clone(), file));
+            renames.list.push(Rename::Reference { path, from, to, fingerprint });
         }
-        let mut view = observed.clone();
-        for rename in &self.list {
-            if let Rename::Table { from, to } = rename
-                && let Some(digest) = view.firewalls.remove(from)
-            {
-                view.firewalls.insert(to.clone(), digest);
-            }
-        }
-        for (from, to, file) in &self.files {
-            view.files.remove(from);
-            view.files.insert(to.clone(), file.clone());
-        }
-        Cow::Owned(view)
     }
+    renames.files = moved;
+    renames
 }
 
 /// What a file is once its names are changed: the wanted one where nothing else differs.

@@ -1,0 +1,218 @@
+//! Decides what one host is to have: backend, files, units, rules.
+
+use std::collections::BTreeMap;
+
+use super::agent::AGENT_FOLDER;
+use super::firewall::Firewall;
+use super::names::Names;
+use super::rename::Renames;
+use super::renames;
+use super::target::{RenderedHost, SecretState, Target, TargetFile, TargetInterface};
+use super::{forwarding, paths, unit};
+use crate::desired::{DesiredHost, secret_digest};
+use crate::model::Backend;
+use crate::observed::{Facts, LiveBackend, ObservedHost, PathKind, UnitState};
+
+/// Decides what a host is to have.
+#[must_use]
+pub fn resolve<'a>(
+    desired: &'a DesiredHost,
+    rendered: &RenderedHost,
+    observed: &ObservedHost,
+) -> Target<'a> {
+    let facts = &observed.facts;
+    let mut target = Target {
+        desired,
+        interfaces: Vec::new(),
+        agent: false,
+        files: BTreeMap::new(),
+        units: BTreeMap::new(),
+        firewall: None,
+        names: Names::of(&rendered.fleet),
+        renames: Renames::default(),
+        blocked: None,
+        notes: Vec::new(),
+    };
+    for interface in &desired.interfaces {
+        let live = observed.interfaces.get(&interface.name).map(|live| live.backend);
+        let backend = backend(desired.backend, facts, live);
+        if let Err(reason) = &backend {
+            target.blocked.get_or_insert_with(|| reason.clone());
+        }
+        let backend = backend.unwrap_or(LiveBackend::Embedded);
+        if facts.systemd && interface.name.as_str().contains(['=', '+']) {
+            target.blocked.get_or_insert_with(|| {
+                format!(
+                    "systemd takes no unit for the interface name {}; use letters, digits, '_', \
+                     '.' and '-'",
+                    interface.name
+                )
+            });
+        }
+        let hooks = &interface.hooks;
+        let hooked = [&hooks.pre_up, &hooks.post_up].iter().any(|lines| !lines.is_empty());
+        let quick = hooked || interface.full_tunnel() || !interface.dns.is_empty();
+        if !interface.dns.is_empty() && !facts.has("resolvconf") {
+            target.blocked.get_or_insert_with(|| {
+                format!(
+                    "{} has DNS servers, but the host has no resolvconf: install openresolv, or \
+                     systemd-resolved with its resolvconf command",
+                    interface.name
+                )
+            });
+        }
+        target.agent |= backend == LiveBackend::Embedded
+            || !facts.has("wg")
+            || (!facts.has("wg-quick") && (facts.systemd || quick));
+        target.interfaces.push(TargetInterface { desired: interface, backend, quick });
+    }
+    files(&mut target, rendered, observed);
+    if let Some(firewall) = Firewall::of(desired, &target.names) {
+        if !facts.has("nft") {
+            target.blocked.get_or_insert_with(|| {
+                "the host has to masquerade, but has no nft(8): install nftables".to_owned()
+            });
+        }
+        let path = target.names.firewall_file.clone();
+        target.add_public(rendered, path, 0o600, firewall.text.clone());
+        target.firewall = Some(firewall);
+    }
+    units(&mut target, rendered, facts);
+    odd(&mut target, observed);
+    target.renames = renames::of(&target, observed, &rendered.key);
+    target.notes.extend(target.names.left_alone(observed));
+    if !facts.has("ip") {
+        target.blocked.get_or_insert_with(|| "the host has no ip(8): install iproute2".to_owned());
+    }
+    target
+}
+
+/// Picks what carries an interface's packets. What runs already is kept under `auto`: changing it
+/// would cost every session.
+fn backend(
+    wanted: Backend,
+    facts: &Facts,
+    live: Option<LiveBackend>,
+) -> Result<LiveBackend, String> {
+    let picked = match (wanted, live) {
+        (Backend::Auto, Some(live)) => return Ok(live),
+        (Backend::Auto, None) if facts.kernel_wireguard => LiveBackend::Kernel,
+        (Backend::Auto | Backend::Embedded, _) => LiveBackend::Embedded,
+        (Backend::Kernel, _) => LiveBackend::Kernel,
+        (Backend::WireguardGo, _) => LiveBackend::Userspace,
+    };
+    match picked {
+        LiveBackend::Kernel if !facts.kernel_wireguard && live != Some(LiveBackend::Kernel) => {
+            Err("backend: kernel, but this kernel has no WireGuard; write backend: auto".to_owned())
+        }
+        LiveBackend::Userspace if !facts.has("wireguard-go") => {
+            Err("backend: wireguard-go, but the host does not have it: install it, or write \
+             backend: embedded"
+                .to_owned())
+        }
+        LiveBackend::Embedded | LiveBackend::Userspace if !facts.tun => {
+            Err("a userspace tunnel needs /dev/net/tun, and the host has none".to_owned())
+        }
+        picked => Ok(picked),
+    }
+}
+
+impl Target<'_> {
+    fn add_public(&mut self, rendered: &RenderedHost, path: String, mode: u32, text: String) {
+        let fingerprint = secret_digest(&rendered.key, text.as_bytes());
+        let secrets = SecretState::Compared;
+        let file = TargetFile { mode, fingerprint, public_text: text, conf: None, secrets };
+        self.files.insert(path, file);
+    }
+}
+
+fn files(target: &mut Target<'_>, rendered: &RenderedHost, observed: &ObservedHost) {
+    for (name, file) in &rendered.files {
+        target.files.insert(
+            paths::conf(name),
+            TargetFile {
+                mode: 0o600,
+                fingerprint: file.fingerprint,
+                public_text: file.public_text.clone(),
+                conf: Some(name.clone()),
+                secrets: rendered.secrets,
+            },
+        );
+    }
+    let wanted = target.desired.forwarding;
+    if wanted.v4 || wanted.v6 {
+        let text = forwarding::file(&target.names, wanted, observed);
+        target.add_public(rendered, target.names.sysctl_file.clone(), 0o644, text);
+        if !observed.facts.systemd {
+            target.notes.push("forwarding is on until the next reboot only".to_owned());
+        }
+    }
+}
+
+/// What stands where a file belongs: a link is replaced, all else is somebody's to look at.
+fn odd(target: &mut Target<'_>, observed: &ObservedHost) {
+    for (path, kind) in &observed.odd {
+        if !target.files.contains_key(path) {
+            continue;
+        }
+        if *kind == PathKind::Link {
+            target.notes.push(format!("{path} is a symbolic link there: the file takes its place"));
+        } else {
+            target.blocked.get_or_insert_with(|| {
+                format!(
+                    "{path} is {kind} there, where a file belongs: look at it, then run \
+                     `mv {path} {path}.moved` on the host"
+                )
+            });
+        }
+    }
+}
+
+fn units(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
+    if !facts.systemd {
+        if !target.interfaces.is_empty() {
+            target.notes.push(
+                "no systemd: the interfaces are started plainly and do not survive a reboot"
+                    .to_owned(),
+            );
+        }
+        return;
+    }
+    let mut files = Vec::new();
+    for interface in &target.interfaces {
+        let name = &interface.desired.name;
+        let nft = if target.firewall.is_some() {
+            format!("ExecStartPost=-/usr/sbin/nft -f {}\n", target.names.firewall_file)
+        } else {
+            String::new()
+        };
+        let tunnel = if interface.backend == LiveBackend::Embedded {
+            format!("Environment=WG_QUICK_USERSPACE_IMPLEMENTATION={AGENT_FOLDER}/wgfleet-tunnel\n")
+        } else {
+            String::new()
+        };
+        let unit = if facts.has("wg-quick") {
+            // An interface that wgfleet started in place is adopted instead of being an error.
+            let text = format!(
+                "# Managed by wgfleet.\n[Service]\n{tunnel}ExecStart=\n\
+                 ExecStart=/bin/sh -c 'ip link show dev \"$1\" >/dev/null 2>&1 || exec wg-quick up \
+                 \"$1\"' wgfleet %i\n{nft}"
+            );
+            files.push((
+                format!("/etc/systemd/system/wg-quick@{name}.service.d/wgfleet.conf"),
+                text,
+            ));
+            format!("wg-quick@{name}.service")
+        } else {
+            let conf = rendered.files.get(name).map_or("", |file| file.public_text.as_str());
+            let confined = interface.backend == LiveBackend::Embedded && unit::is_plain(conf);
+            let text = unit::text(name, &tunnel, &nft, confined);
+            files.push((format!("/etc/systemd/system/wgfleet-{name}.service"), text));
+            format!("wgfleet-{name}.service")
+        };
+        target.units.insert(unit, UnitState { enabled: true, active: true, masked: false });
+    }
+    for (path, text) in files {
+        target.add_public(rendered, path, 0o644, text);
+    }
+}
