@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use super::EngineError;
 use super::clock::now;
-use super::device::{Core, Owner, Settings, Tables};
 use super::peer::{Peer, PeerState};
+use super::state::{Core, Owner, Settings, Tables};
 use crate::model::PrivateKey;
 use crate::tunnel::noise::Moment;
 use crate::tunnel::{AllowedIpChange, DeviceChange, DeviceSnapshot, PeerChange, Setting};

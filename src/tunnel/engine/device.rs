@@ -4,83 +4,26 @@
 //! keeps the timers. Where there are processors enough ([`Workers`]), several threads share a lane of
 //! streams or a socket: they read one after the other, encrypt side by side, and send in the order in
 //! which they read ([`Turnstile`]), so that one flow has all of them and keeps its order.
-//!
-//! Locks are taken in the order turnstile, configuration, tables, peer; those of the sockets, the
-//! identity and the indices are held for a look only, and nothing is locked under them. The tables
-//! are only held to look something up, so a change of one peer never stops the packets of another.
-//! Who holds any other lock never waits at a turnstile, and who has left its entrance does not come
-//! back to it before what was read is passed on: so the one whose turn it is always gets on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 
-use indexmap::IndexMap;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::handshakes::Handshakes;
 use super::inbound::SharedSocket;
 use super::index_table::IndexTable;
-use super::peer::Peer;
+use super::state::Core;
 use super::turnstile::Turnstile;
-use super::{AllowedIps, Engine, EngineError, LinkState, Workers};
-use crate::model::{PrivateKey, PublicKey};
+use super::{Engine, EngineError, LinkState, Workers};
 use crate::tunnel::drops::DropCounters;
-use crate::tunnel::noise::{Checker, Identity};
 use crate::tunnel::transport::{Bind, Bound, Lane, Tun, Udp};
 use crate::tunnel::{DeviceChange, DeviceSnapshot};
 
 /// A userspace `WireGuard` device.
 pub struct Userspace {
     pub(super) core: Arc<Core>,
-}
-
-/// What the threads share.
-pub(super) struct Core {
-    pub(super) tun: Arc<dyn Tun>,
-    pub(super) binder: Box<dyn Bind>,
-    pub(super) workers: Workers,
-    /// Held while the configuration changes.
-    pub(super) settings: Mutex<Settings>,
-    pub(super) identity: RwLock<Option<Arc<Owner>>>,
-    pub(super) tables: RwLock<Tables>,
-    pub(super) indices: IndexTable,
-    pub(super) handshakes: Handshakes,
-    pub(super) sockets: RwLock<Option<Bound>>,
-    pub(super) drops: DropCounters,
-    pub(super) mtu: AtomicU32,
-    pub(super) up: AtomicBool,
-    pub(super) stopped: Mutex<bool>,
-    pub(super) stopping: Condvar,
-}
-
-/// Who the interface is.
-pub(super) struct Owner {
-    pub(super) identity: Identity,
-    pub(super) checker: Mutex<Checker>,
-}
-
-impl Owner {
-    pub(super) fn new(private: PrivateKey) -> Self {
-        let identity = Identity::new(private);
-        let checker = Mutex::new(Checker::new(&identity.public()));
-        Self { identity, checker }
-    }
-}
-
-/// What was asked for, where the answer may differ.
-#[derive(Debug, Default)]
-pub(super) struct Settings {
-    /// 0 for any.
-    pub(super) listen_port: u16,
-    pub(super) fwmark: u32,
-}
-
-/// The peers, by key and by prefix.
-#[derive(Default)]
-pub(super) struct Tables {
-    pub(super) peers: IndexMap<PublicKey, Arc<Peer>>,
-    pub(super) routes: AllowedIps<Arc<Peer>>,
 }
 
 impl Userspace {
@@ -218,21 +161,5 @@ impl Core {
             old.each().for_each(|socket| socket.close());
         }
         Ok(())
-    }
-
-    pub(super) fn close_sockets(&self) {
-        let old = self.sockets.write().take();
-        if let Some(old) = old {
-            old.each().for_each(|socket| socket.close());
-        }
-    }
-
-    pub(super) fn is_up(&self) -> bool {
-        self.up.load(Ordering::Relaxed)
-    }
-
-    /// Who we are, where we have a key.
-    pub(super) fn owner(&self) -> Option<Arc<Owner>> {
-        self.identity.read().clone()
     }
 }

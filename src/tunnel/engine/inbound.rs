@@ -12,9 +12,9 @@ use parking_lot::Mutex;
 
 use super::clock::now;
 use super::codel::{Codel, mark};
-use super::device::Core;
 use super::packet::{addresses, total_length};
 use super::peer::Peer;
+use super::state::Core;
 use super::turnstile::{Turn as _, Turnstile};
 use crate::tunnel::drops::Cause;
 use crate::tunnel::noise::{

@@ -5,6 +5,7 @@
 //! [`crate::tunnel::noise`].
 
 mod allowed_ips;
+mod answers;
 mod clock;
 mod codel;
 mod configure;
@@ -17,6 +18,7 @@ mod outbound;
 mod packet;
 mod peer;
 mod run;
+mod state;
 #[cfg(test)]
 mod tests;
 mod timers;

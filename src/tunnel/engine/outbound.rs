@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::clock::{now, random};
-use super::device::Core;
 use super::packet::{addresses, carried_receiver};
 use super::peer::{Peer, PeerState};
 use super::run::Run;
+use super::state::Core;
 use super::turnstile::{Alone, Turn, Turnstile};
 use crate::tunnel::drops::Cause;
 use crate::tunnel::noise::{DATA_OVERHEAD, Moment, Session, padded};

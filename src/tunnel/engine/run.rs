@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::device::Core;
 use super::peer::Peer;
+use super::state::Core;
 use super::turnstile::Turn;
 use crate::tunnel::drops::Cause;
 use crate::tunnel::noise::{DATA_OVERHEAD, Session, padded};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::now;
-use super::device::Core;
 use super::peer::{Peer, PeerState};
+use super::state::Core;
 use crate::tunnel::drops::Cause;
 use crate::tunnel::noise::Moment;
 

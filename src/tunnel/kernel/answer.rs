@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
-use super::{
+use super::numbers::{
     AF_INET, AF_INET6, ALLOWED_ADDRESS, ALLOWED_LENGTH, DEVICE_FWMARK, DEVICE_LISTEN_PORT,
     DEVICE_PEERS, DEVICE_PRIVATE_KEY, PEER_ALLOWED_IPS, PEER_ENDPOINT, PEER_KEEPALIVE,
     PEER_PRESHARED_KEY, PEER_PUBLIC_KEY,

@@ -1,10 +1,12 @@
 //! The kernel's `WireGuard` over generic netlink, as linux/wireguard.h says.
 
 mod answer;
+mod numbers;
 mod request;
 
 use std::io;
 
+use self::numbers::{DEVICE_IFNAME, GENL_HEADER, GET_DEVICE, genl};
 use super::netlink::{self, ACK, DUMP, Message, REQUEST, Socket};
 use super::{DeviceChange, DeviceSnapshot};
 use crate::model::InterfaceName;
@@ -14,28 +16,6 @@ const CTRL: u16 = 16;
 const CTRL_GETFAMILY: u8 = 3;
 const CTRL_FAMILY_ID: u16 = 1;
 const CTRL_FAMILY_NAME: u16 = 2;
-const GENL_HEADER: usize = 4;
-
-const GET_DEVICE: u8 = 0;
-
-const DEVICE_IFNAME: u16 = 2;
-const DEVICE_PRIVATE_KEY: u16 = 3;
-const DEVICE_LISTEN_PORT: u16 = 6;
-const DEVICE_FWMARK: u16 = 7;
-const DEVICE_PEERS: u16 = 8;
-
-const PEER_PUBLIC_KEY: u16 = 1;
-const PEER_PRESHARED_KEY: u16 = 2;
-const PEER_ENDPOINT: u16 = 4;
-const PEER_KEEPALIVE: u16 = 5;
-const PEER_ALLOWED_IPS: u16 = 9;
-
-const ALLOWED_FAMILY: u16 = 1;
-const ALLOWED_ADDRESS: u16 = 2;
-const ALLOWED_LENGTH: u16 = 3;
-
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
 
 /// How often an interface that changes meanwhile is read anew.
 const READINGS: usize = 32;
@@ -110,8 +90,4 @@ impl Kernel {
 pub(super) fn read(message: &netlink::Received<'_>) {
     let attributes = message.payload.get(GENL_HEADER..).unwrap_or_default();
     let _ = answer::read_device(&mut DeviceSnapshot::default(), attributes);
-}
-
-fn genl(command: u8, version: u8) -> [u8; GENL_HEADER] {
-    [command, version, 0, 0]
 }

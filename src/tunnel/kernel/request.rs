@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{
+use super::numbers::{
     AF_INET, AF_INET6, ALLOWED_ADDRESS, ALLOWED_FAMILY, ALLOWED_LENGTH, DEVICE_FWMARK,
     DEVICE_IFNAME, DEVICE_LISTEN_PORT, DEVICE_PEERS, DEVICE_PRIVATE_KEY, PEER_ALLOWED_IPS,
     PEER_ENDPOINT, PEER_KEEPALIVE, PEER_PRESHARED_KEY, PEER_PUBLIC_KEY, genl,
@@ -185,7 +185,8 @@ pub(super) fn sockaddr(endpoint: SocketAddr) -> Vec<u8> {
 mod tests {
     use ipnet::IpNet;
 
-    use super::super::{GENL_HEADER, answer};
+    use super::super::answer;
+    use super::super::numbers::GENL_HEADER;
     use super::*;
     use crate::model::PublicKey;
     use crate::tunnel::{DeviceSnapshot, netlink};

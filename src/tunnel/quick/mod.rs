@@ -5,110 +5,32 @@
 //! fail half-way (a missing tool, an unresolvable name) is looked for before anything is touched.
 
 mod down;
+mod error;
 mod firewall;
 mod interrupts;
 mod routes;
+mod steps;
 mod tool;
 mod up;
 
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
+pub use error::QuickError;
+
 use self::interrupts::Interrupts;
 use self::tool::tool;
 
-use super::conf::{Conf, ConfError, Dialect, strip};
-use super::{DeviceSnapshot, ResolveError, Retries, TunnelError, UserspaceCommand};
-use crate::model::{InterfaceName, NameError};
-use crate::sys::{FileError, Mode, read_limited, write_atomic};
+use super::conf::{Conf, Dialect, strip};
+use super::{DeviceSnapshot, Retries, UserspaceCommand};
+use crate::model::InterfaceName;
+use crate::sys::{Mode, read_limited, write_atomic};
 
 /// The largest configuration file that is read.
 const LARGEST_FILE: u64 = 256 << 20;
-
-/// Why an interface was not started, stopped or saved.
-#[derive(Debug, thiserror::Error)]
-pub enum QuickError {
-    /// The file cannot be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The file is not called after an interface.
-    #[error("{path} must be called INTERFACE.conf")]
-    FileName {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with the name.
-        #[source]
-        source: Option<NameError>,
-    },
-    /// The file says something that cannot be.
-    #[error("{path}")]
-    Conf {
-        /// The file.
-        path: PathBuf,
-        /// What and where.
-        #[source]
-        source: ConfError,
-    },
-    /// An interface of that name is there.
-    #[error("`{0}' already exists")]
-    Exists(InterfaceName),
-    /// There is no such interface.
-    #[error("`{0}' is not a WireGuard interface")]
-    NotWireGuard(InterfaceName),
-    /// A program is not installed; nothing was touched.
-    #[error("{tool} is missing, which {purpose} needs; nothing was touched")]
-    Missing {
-        /// The program.
-        tool: &'static str,
-        /// Who needs it.
-        purpose: &'static str,
-    },
-    /// A program failed.
-    #[error("`{command}' failed: {why}")]
-    Tool {
-        /// The program with its arguments.
-        command: String,
-        /// What it said.
-        why: String,
-    },
-    /// A program cannot be started.
-    #[error("failed to run `{command}'")]
-    Run {
-        /// The program with its arguments.
-        command: String,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// A name does not resolve; nothing was touched.
-    #[error(transparent)]
-    Resolve(#[from] ResolveError),
-    /// The interface does not take its configuration.
-    #[error("failed to configure the interface")]
-    Configure(#[source] io::Error),
-    /// The userspace tunnel does not start.
-    #[error("failed to start the userspace tunnel")]
-    Tunnel(#[from] TunnelError),
-    /// Somebody ended it.
-    #[error("interrupted; what was begun is undone")]
-    Interrupted,
-    /// Nobody could end it.
-    #[error("failed to listen for interrupts")]
-    Interrupts(#[source] io::Error),
-    /// A kernel setting cannot be made.
-    #[error("failed to set {name}")]
-    Sysctl {
-        /// The setting.
-        name: &'static str,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-}
 
 /// An interface and its file.
 pub struct Quick<'r> {

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::tunnel::engine::clock::now;
-use crate::tunnel::engine::device::Core;
+use crate::tunnel::engine::state::Core;
 use crate::tunnel::noise::{DATA_OVERHEAD, Kind, kind, receiver};
 use crate::tunnel::offload::checksum::{fold, sum};
 use crate::tunnel::offload::tests::{Large, split};
