@@ -5,8 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use super::age_file::PluginFault;
-use super::identity::PassphraseError;
 use super::index::IndexError;
+use super::passphrase::PassphraseError;
 use crate::model::HostName;
 use crate::sys::{ConfinedError, FileError};
 

@@ -21,6 +21,8 @@ mod error;
 pub mod identity;
 mod index;
 mod keys;
+mod layout;
+mod passphrase;
 mod recipients;
 mod secret;
 mod secrets;
@@ -36,14 +38,13 @@ mod epoch_tests;
 
 pub use age_file::{PluginFault, PluginPrompts, Recipient, RecipientError};
 pub use error::VaultError;
-pub use identity::{Identities, Passphrase, PassphraseError, Unattended};
+pub use identity::Identities;
 pub use index::{FingerprintEntry, Generation, Index, IndexError, KeyState, PskEpoch};
+pub use passphrase::{Passphrase, PassphraseError, Unattended};
 pub use recipients::RecipientChange;
 pub use unlocked::Unlocked;
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,8 +52,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::model::{FleetName, HostName, PublicKey};
-use crate::sys::{ConfinedError, Confinement, FileError, Mode};
+use crate::model::FleetName;
+use crate::sys::{ConfinedError, FileError, Mode};
+use layout::{Layout, pending, read, settled};
 use recipients::Confirmed;
 use store::{Disk, Store};
 
@@ -80,61 +82,6 @@ pub struct Oddities {
     pub missing: Vec<PathBuf>,
     /// Files that the index does not name, as a merge of two branches can leave.
     pub unknown: Vec<PathBuf>,
-}
-
-/// Where the parts of a vault are.
-#[derive(Debug, Clone, Copy)]
-struct Layout<'a>(&'a Path);
-
-impl Layout<'_> {
-    fn index(self) -> PathBuf {
-        self.0.join("index.json")
-    }
-
-    fn recipients(self) -> PathBuf {
-        self.0.join("recipients.txt")
-    }
-
-    fn keys(self) -> PathBuf {
-        self.0.join("keys")
-    }
-
-    fn psk(self) -> PathBuf {
-        self.0.join("psk")
-    }
-
-    fn key(self, name: &HostName, public: &PublicKey) -> PathBuf {
-        let mut file = format!("{name}.");
-        for byte in &public.as_bytes()[..8] {
-            let _ = write!(file, "{byte:02x}");
-        }
-        file.push_str(".age");
-        self.keys().join(file)
-    }
-
-    fn epoch(self, epoch: u32) -> PathBuf {
-        self.psk().join(format!("{epoch}.age"))
-    }
-
-    fn fingerprint(self) -> PathBuf {
-        self.0.join("fingerprint.age")
-    }
-}
-
-/// The first characters of a file's name until the index names it.
-const PENDING: &str = ".pending-";
-
-/// Where a file is until the index names it.
-fn pending(path: &Path) -> PathBuf {
-    let mut name = OsString::from(PENDING);
-    name.push(path.file_name().unwrap_or_default());
-    path.with_file_name(name)
-}
-
-/// The name that a pending file is to get.
-fn settled(path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?.to_str()?.strip_prefix(PENDING)?;
-    Some(path.with_file_name(name))
 }
 
 /// Keeps other runs from writing while it lives.
@@ -465,16 +412,6 @@ fn read_recipients(folder: &Path) -> Result<Vec<Recipient>, VaultError> {
         return Err(VaultError::Missing { path });
     }
     recipients::parse(&path, &read(folder, &path, RECIPIENTS_LIMIT)?)
-}
-
-/// Reads a regular file of the vault that lies in its folder, links followed: whoever can send a pull
-/// request can put a link there.
-fn read(folder: &Path, path: &Path, limit: u64) -> Result<Vec<u8>, ConfinedError> {
-    let mut confinement = Confinement::default();
-    confinement
-        .allow(folder)
-        .map_err(|source| FileError::Read { path: folder.to_owned(), source })?;
-    confinement.read(path, limit)
 }
 
 /// Checks that the vault lies in the fleet's folder, and its folders in it: files are written to them

@@ -10,8 +10,9 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::age_file::{self, OpenProblem};
+use super::layout::{Layout, pending, read};
 use super::secret::{Epoch, FingerprintSecret};
-use super::{Identities, Index, Layout, PskEpoch, VaultError, derive, pending, read, secret};
+use super::{Identities, Index, PskEpoch, VaultError, derive, secret};
 use crate::model::{FingerprintKey, HostName, PresharedKey, PrivateKey, PublicKey};
 use crate::sys::{ConfinedError, FileError};
 
