@@ -4,7 +4,10 @@ mod build;
 mod render;
 
 pub use build::{PublicKeys, build};
-pub use render::{DEFAULT_TEMPLATE, EPOCH_LINE, RenderError, Renderer, Secrets, secret_digest};
+pub use render::{
+    DEFAULT_TEMPLATE, EPOCH_LINE, RenderError, Renderer, Secrets, file_digest, key_mark,
+    secret_digest,
+};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -272,7 +272,7 @@ impl Renderer {
             return Err(markers());
         }
         let key = secrets.fingerprint_key(&host.name).map_err(failed)?;
-        let fingerprint = secret_digest(&key, content.as_bytes());
+        let fingerprint = file_digest(&key, content.as_bytes());
         Ok(RenderedFile { public_text, content: content.into(), fingerprint })
     }
 
@@ -400,7 +400,20 @@ fn settled(text: String, epoch: Option<u32>) -> String {
     text
 }
 
-/// SHA-256 over the key in hex and the content, as the hosts' `sha256sum` computes it.
+/// The fingerprint of a file with this content; [`FingerprintKey::of_file`] has it from what a host's
+/// `sha256sum` says.
+#[must_use]
+pub fn file_digest(key: &FingerprintKey, content: &[u8]) -> Fingerprint {
+    key.of_file(&Fingerprint::from_bytes(Sha256::digest(content).into()))
+}
+
+/// What tells by which key, and how, the files of a record were fingerprinted.
+#[must_use]
+pub fn key_mark(key: &FingerprintKey) -> Fingerprint {
+    secret_digest(key, b"SHA-256 of SHA-256")
+}
+
+/// SHA-256 over the key in hex and the content.
 #[must_use]
 pub fn secret_digest(key: &FingerprintKey, content: &[u8]) -> Fingerprint {
     let hex = key.expose_hex();

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 /// Why the text of a key was refused. The text itself is never repeated: it may be a secret.
@@ -201,6 +202,16 @@ impl FingerprintKey {
             let _ = write!(text, "{byte:02x}");
         }
         text
+    }
+
+    /// The fingerprint of a file, from the SHA-256 of its content: what a host tells of its files is no
+    /// secret between it and whoever may log in, and what a plan shows of them is keyed.
+    #[must_use]
+    pub fn of_file(&self, content: &Fingerprint) -> Fingerprint {
+        let mut digest = Sha256::new();
+        digest.update(self.expose_hex().as_bytes());
+        digest.update(content.to_string().as_bytes());
+        Fingerprint(digest.finalize().into())
     }
 }
 

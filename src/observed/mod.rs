@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Fingerprint, InterfaceName};
+use crate::model::{Fingerprint, FingerprintKey, InterfaceName};
 
 /// What one round trip to a host brought.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -68,6 +68,17 @@ pub struct ObservedHost {
     pub now: u64,
 }
 
+impl ObservedHost {
+    /// The host with keyed fingerprints of its files, in place of the digests that it told.
+    #[must_use]
+    pub fn keyed(mut self, key: &FingerprintKey) -> Self {
+        for file in self.files.values_mut() {
+            file.fingerprint = key.of_file(&file.fingerprint);
+        }
+        self
+    }
+}
+
 /// What a machine is and has.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Facts {
@@ -102,7 +113,8 @@ pub struct ObservedFile {
     pub mode: u32,
     /// Whether root owns it.
     pub root: bool,
-    /// SHA-256 over the fingerprint key and the content.
+    /// As [`ObservedHost::keyed`] leaves it: see [`FingerprintKey::of_file`]. As a host tells it: SHA-256 of
+    /// the content.
     pub fingerprint: Fingerprint,
     /// The content, secrets replaced by [`HIDDEN`].
     pub public_text: String,

@@ -152,7 +152,7 @@ impl Reader {
         Some(())
     }
 
-    /// `file MODE ROOT FINGERPRINT PATH`; the path is all that is left, blanks included.
+    /// `file MODE ROOT SHA256 PATH`; the path is all that is left, blanks included.
     fn start_file(&mut self, line: &str) -> Option<()> {
         let mut fields = line.splitn(5, ' ').skip(1);
         let mode = u32::from_str_radix(fields.next()?, 8).ok()?;

@@ -53,7 +53,7 @@ pub struct Record {
     /// Digest of its ssh host keys.
     #[serde(default)]
     pub host_key: Option<Fingerprint>,
-    /// Keyed digest of nothing: two records with the same one have comparable fingerprints.
+    /// By which key the fingerprints were made: two records with the same one have comparable ones.
     pub fingerprint_key: Fingerprint,
     /// Keyed digests of the files that the change left there, by path.
     pub fingerprints: BTreeMap<String, Fingerprint>,

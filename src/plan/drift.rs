@@ -7,7 +7,7 @@ use super::drifted::Drifted;
 use super::left::Left;
 use super::paths::conf;
 use super::{Change, FileAction, HostPlan, NewInterface, RenderedHost, Target};
-use crate::desired::secret_digest;
+use crate::desired::key_mark;
 use crate::model::InterfaceName;
 use crate::observed::{ObservedHost, ObservedInterface, Record, UnitState};
 
@@ -22,7 +22,7 @@ impl HostPlan {
         kept: Option<&Record>,
     ) {
         let comparable = |record: &&Record| {
-            record.host == self.host && record.fingerprint_key == secret_digest(&rendered.key, b"")
+            record.host == self.host && record.fingerprint_key == key_mark(&rendered.key)
         };
         let Some(record) = kept.filter(comparable) else { return };
         let then = Then { target, observed, record, left: RefCell::default() };

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Change, FileAction, HostPlan, HostState, RenderedHost, SecretState, Target};
-use crate::desired::secret_digest;
+use crate::desired::key_mark;
 use crate::model::{FleetName, Untrusted};
 use crate::observed::{Commit, ObservedHost, Record};
 
@@ -56,7 +56,7 @@ pub fn record(
         r#become: desired.r#become,
         machine_id: observed.machine_id,
         host_key: observed.host_key,
-        fingerprint_key: secret_digest(&rendered.key, b""),
+        fingerprint_key: key_mark(&rendered.key),
         fingerprints: files.map(|(path, file)| (path.clone(), file.fingerprint)).collect(),
         interfaces: left.chain(interfaces).collect(),
         units: target.units.keys().cloned().collect(),

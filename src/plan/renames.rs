@@ -6,7 +6,7 @@
 use super::names::{LEGACY_FIREWALL_FILE, LEGACY_SYSCTL_FILE, LEGACY_TABLE, Names, Owner};
 use super::rename::{Rename, Renames};
 use super::target::{Target, TargetFile};
-use crate::desired::secret_digest;
+use crate::desired::file_digest;
 use crate::model::FingerprintKey;
 use crate::observed::{ObservedFile, ObservedHost};
 
@@ -73,7 +73,7 @@ fn renamed(
     // Made from what is wanted: the text that a host says of itself is not always its file's.
     let before = swap(&wanted.public_text, own, legacy);
     let mode = old.mode;
-    if secret_digest(key, before.as_bytes()) == old.fingerprint {
+    if file_digest(key, before.as_bytes()) == old.fingerprint {
         let TargetFile { fingerprint, public_text, .. } = wanted.clone();
         return ObservedFile { mode, root: old.root, fingerprint, public_text };
     }

@@ -9,7 +9,7 @@ use super::rename::Renames;
 use super::renames;
 use super::target::{RenderedHost, SecretState, Target, TargetFile, TargetInterface};
 use super::{forwarding, paths, unit};
-use crate::desired::{DesiredHost, secret_digest};
+use crate::desired::{DesiredHost, file_digest};
 use crate::model::Backend;
 use crate::observed::{Facts, LiveBackend, ObservedHost, PathKind, UnitState};
 
@@ -119,7 +119,7 @@ fn backend(
 
 impl Target<'_> {
     fn add_public(&mut self, rendered: &RenderedHost, path: String, mode: u32, text: String) {
-        let fingerprint = secret_digest(&rendered.key, text.as_bytes());
+        let fingerprint = file_digest(&rendered.key, text.as_bytes());
         let secrets = SecretState::Compared;
         let file = TargetFile { mode, fingerprint, public_text: text, conf: None, secrets };
         self.files.insert(path, file);

@@ -19,17 +19,27 @@ pub(crate) use observe::describe;
 pub use observe::{Look, Observing, observe_all, observe_host};
 pub use session::{Host, RemoteError, Reply};
 
-/// The host's side: POSIX sh, static, from one file for each task of it. Its first words are
-/// comments that say what it reads and answers.
-pub const HOST_SCRIPT: &str = concat!(
-    include_str!("host/head.sh"),
-    include_str!("host/observe.sh"),
-    include_str!("host/agent.sh"),
-    include_str!("host/operations.sh"),
-    include_str!("host/snapshot.sh"),
-    include_str!("host/change.sh"),
-    include_str!("host/verbs.sh"),
-);
+/// The files of the host's side that every verb needs, in order; then the name of the text.
+macro_rules! host_script {
+    ($($task:literal),*) => {
+        concat!(
+            include_str!("host/head.sh"),
+            include_str!("host/armed.sh"),
+            include_str!("host/agent.sh"),
+            include_str!("host/observe.sh"),
+            $(include_str!($task),)*
+            include_str!("host/verbs.sh")
+        )
+    };
+}
+
+/// The host's side: POSIX sh, static, from one file for each task of it. Its first words are comments
+/// that say what it reads and answers.
+pub const HOST_SCRIPT: &str =
+    host_script!("host/operations.sh", "host/snapshot.sh", "host/change.sh");
+
+/// As much of it as looking takes: a host reads what it gets at every look.
+pub const HOST_LOOKS: &str = host_script!();
 
 #[cfg(test)]
 mod tests {

@@ -25,7 +25,7 @@ pub struct Look {
     pub ssh: SshTarget,
     /// How the login user becomes root.
     pub r#become: Become,
-    /// Key of the fingerprints of its files.
+    /// Key of the fingerprints of its files, and of the digest of all that is seen.
     pub key: FingerprintKey,
     /// The interfaces that the inventory gives it.
     pub interfaces: Vec<InterfaceName>,
@@ -81,7 +81,7 @@ pub async fn observe_host(host: &Host, look: &Look) -> Result<ObservedHost, Remo
         let text = if reply.stderr.is_empty() { reply.status.to_string() } else { reply.stderr };
         return Err(RemoteError::Host(text));
     }
-    Ok(parse(&reply.stdout)?)
+    Ok(parse(&reply.stdout)?.keyed(&look.key))
 }
 
 /// Looks at all hosts, at most `parallel` logins at a time; the answer is in order of the question.

@@ -110,7 +110,7 @@ impl Host {
         stdin: &[u8],
         most: u64,
     ) -> Result<Reply, RemoteError> {
-        let script = shell::script();
+        let script = shell::script(verb);
         let size = script.len().to_string();
         let mut child = self
             .master

@@ -5,7 +5,7 @@
 //! makes the same, and everything else comes on stdin: the script first, then what the script reads.
 //! What the startup files of the login shell print comes before a mark, and is dropped.
 
-use super::HOST_SCRIPT;
+use super::{HOST_LOOKS, HOST_SCRIPT};
 
 /// The script's last line on stdin.
 const END: &str = "# end of host.sh";
@@ -33,9 +33,10 @@ pub(super) const LOADER: &str = concat!(
     "*) echo \"the inventory says become: $b, and there is no $b\" ;; esac >&2; exit 77",
 );
 
-/// What goes to stdin before all else.
-pub(super) fn script() -> String {
-    format!("{HOST_SCRIPT}{END}\n")
+/// What goes to stdin before all else, for a verb.
+pub(super) fn script(verb: &str) -> String {
+    let text = if verb == "observe" { HOST_LOOKS } else { HOST_SCRIPT };
+    format!("{text}{END}\n")
 }
 
 /// The answer of the script.
@@ -59,8 +60,9 @@ mod tests {
         assert!(!LOADER.contains(['\'', '\\', '\n']));
         assert!(LOADER.len() < 1500, "csh takes no long words");
         assert!(LOADER.contains(END) && LOADER.contains(BEGINS));
-        assert!(HOST_SCRIPT.starts_with("# The host") && HOST_SCRIPT.ends_with('\n'));
-        assert!(!HOST_SCRIPT.contains(END));
+        for text in [HOST_SCRIPT, HOST_LOOKS] {
+            assert!(text.starts_with("# The host") && text.ends_with('\n') && !text.contains(END));
+        }
     }
 
     #[test]

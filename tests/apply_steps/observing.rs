@@ -234,11 +234,16 @@ fn backslashes_arrive(shell: &'static str) {
 
     run(
         &sandbox,
-        r"printf '%s\n' '# Managed by wgfleet' 'PostUp = printf a\nb\c' >'/etc/wireguard/w\tg.conf'",
+        r"printf '%s\n' '# Managed by wgfleet' 'PostUp = printf a\nb\c' >/etc/wireguard/wg5.conf
+        cd /etc/wireguard; cp wg5.conf 'w\tg.conf'; cp wg5.conf 'w g.conf'; cp wg5.conf 'w
+g.conf'",
     );
     let seen = observe(&sandbox);
-    let file = &seen.files[r"/etc/wireguard/w\tg.conf"];
+    let file = &seen.files["/etc/wireguard/wg5.conf"];
     assert_eq!(file.public_text, "# Managed by wgfleet\nPostUp = printf a\\nb\\c\n");
+    // Names that no interface can have are nobody's here.
+    let odd = |path: &&String| path.contains(['\\', ' ', '\n']);
+    assert_eq!(seen.files.keys().find(odd), None);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use proptest::prelude::*;
-use wgfleet::desired::{DesiredInterface, DesiredPeer, DesiredState, Secrets as _, secret_digest};
+use wgfleet::desired::{DesiredInterface, DesiredPeer, DesiredState, Secrets as _, file_digest};
 use wgfleet::model::{Family, Fingerprint, FingerprintKey, HostName, InterfaceName, PublicKey};
 use wgfleet::observed::{
     Facts, LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
@@ -176,7 +176,7 @@ impl World {
             .map(|(path, mut file)| {
                 let text = old(&file.public_text);
                 if text != file.public_text {
-                    file.fingerprint = secret_digest(key, text.as_bytes());
+                    file.fingerprint = file_digest(key, text.as_bytes());
                     // As a host tells it.
                     file.public_text = text.replace('\t', "?");
                 }

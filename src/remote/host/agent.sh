@@ -17,9 +17,9 @@ find_stand_in() { # where the file is damaged, what still runs of it can tell
 
 agent_stamp() { stat -L -c '%s-%Y-%Z-%a-%u' $agent; }
 
-agent_digest() { # sets d; the stamp saves reading the whole binary unless something has touched it
+agent_digest() { # STAMP: sets d; the stamp saves reading the whole binary unless something has touched it
 	[ -x $agent ] && read -r d s <$lib/wgfleet.sha256 || return 1
-	[ "$s" = "$(agent_stamp)" ] || d=$(sha256sum <$agent) d=${d%% *}
+	[ "$s" = "$1" ] || d=$(sha256sum <$agent) d=${d%% *}
 } 2>/dev/null
 
 push_agent() { # MACHINE SHA

@@ -31,6 +31,8 @@ lib=/usr/local/lib/wgfleet
 agent=$lib/wgfleet
 armed=$run/armed
 unset WG_HIDE_KEYS
+newline='
+'
 
 say() { printf '%s\n' "$*"; } # echo(1) of some shells obeys what looks like \n in a file or an error
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -55,5 +57,7 @@ is_table() { # NAME: of some fleet; version 0.1.0 had one for all
 yes_no() { if "$@"; then say yes; else say no; fi; }
 systemd_runs() { [ -d /run/systemd/system ]; }
 # shellcheck disable=SC2317 # called through yes_no
-kernel_has() { [ -d /sys/module/wireguard ] || modprobe -nq wireguard 2>/dev/null; }
+kernel_has() { # in the kernel, or a module of it
+	[ -d /sys/module/wireguard ] || { [ -d "/lib/modules/$release" ] && modprobe -nq wireguard 2>/dev/null; }
+}
 
