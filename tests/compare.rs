@@ -164,7 +164,7 @@ fn a_pull_request_is_shown_with_all_that_it_changes() {
         &["left-gw  changes\n", "0 hosts to add, 1 to change, 0 to remove", "cease to work"],
     );
     assert!(!ran.stdout.contains("hub  changes"), "{ran:?}");
-    repository.plan(&["--limit", "nobody"]).fails(64, &["--limit names nobody"]);
+    repository.plan(&["--limit", "nobody"]).fails(64, &["--limit names `nobody`"]);
 }
 
 #[test]

@@ -276,7 +276,7 @@ fn what_is_not_there_is_named() {
     let output = twin.exec("rome-gw", &["true"]);
     assert_eq!(output.status.code(), Some(64));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("has no node rome-gw"), "{said}");
+    assert!(said.contains("has no node `rome-gw`"), "{said}");
     let none = Twin::guard(Twin::unique_name());
     let output = none.exec("paris-gw", &["true"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("there is no lab"), "{output:?}");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Exit;
+use super::{Exit, advice};
 use crate::fleet;
 use crate::model::Untrusted;
 use crate::vault::VaultError;
@@ -52,7 +52,12 @@ impl fmt::Display for CommandError {
 impl From<fleet::Error> for CommandError {
     fn from(error: fleet::Error) -> Self {
         let exit = Exit::of(error.kind());
-        Self { hints: error.hints().to_vec(), ..Self::new(exit, &error) }
+        let hints = error.advice().iter().map(advice::words);
+        let Some(unknown) = error.unknown_host() else {
+            return Self { hints: hints.collect(), ..Self::new(exit, &error) };
+        };
+        let (message, hint) = advice::unknown(unknown);
+        Self { hints: hint.into_iter().chain(hints).collect(), ..Self::message(exit, message) }
     }
 }
 

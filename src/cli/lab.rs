@@ -192,7 +192,10 @@ impl From<lab::SpecError> for CommandError {
 impl From<LabError> for CommandError {
     fn from(error: LabError) -> Self {
         let exit = match error {
-            LabError::NoNode { .. } | LabError::NoLab { .. } => Exit::Usage,
+            LabError::NoNode { .. }
+            | LabError::NotHost { .. }
+            | LabError::NoCable { .. }
+            | LabError::NoLab { .. } => Exit::Usage,
             _ => Exit::Failed,
         };
         Self::new(exit, &error)

@@ -2,6 +2,7 @@
 //!
 //! Data goes to stdout, everything else to stderr.
 
+mod advice;
 mod apply;
 mod check;
 mod compare;

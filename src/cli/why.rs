@@ -9,7 +9,7 @@ use super::{CommandError, CommandResult, Context, Exit, Format};
 use crate::check::{self, Outcome};
 use crate::fleet::Fleet;
 use crate::inventory::{Inventory, Selector};
-use crate::model::{GroupName, HostName, NetworkName, SiteName, host_net};
+use crate::model::{GroupName, HostName, NetworkName, SiteName, closest, host_net};
 use crate::report;
 
 /// Show a flow hop by hop: why it works, or where it fails and which change mends it.
@@ -89,6 +89,23 @@ fn selector(inventory: &Inventory, text: &str) -> Result<Selector, CommandError>
     if let Some(name) = network.filter(|name| index.network(name).is_some()) {
         return Ok(Selector::Network(name));
     }
-    Err(CommandError::message(Exit::Usage, format!("nothing in the fleet is called {text:?}"))
-        .hint("name an address, a prefix, a host, peer, site, group or network, or `internet`"))
+    let error =
+        CommandError::message(Exit::Usage, format!("nothing in the fleet is called {text:?}"));
+    let names = names(inventory);
+    Err(error.hint(match closest(text, names.iter().map(String::as_str)) {
+        Some(close) => format!("did you mean `{close}`?"),
+        None => "name an address, a prefix, a host, peer, site, group or network, or `internet`"
+            .to_owned(),
+    }))
+}
+
+/// Everything of a fleet that has a name.
+fn names(inventory: &Inventory) -> Vec<String> {
+    let hosts = inventory.hosts.iter().map(|host| host.name.value.to_string());
+    let groups = inventory.hosts.iter().flat_map(|host| &host.groups).map(ToString::to_string);
+    let peers = inventory.peers.iter().map(|peer| peer.name.value.to_string());
+    let sites = inventory.sites.iter().map(|site| site.name.value.to_string());
+    let networks = inventory.networks.iter().map(|network| network.name.value.to_string());
+    let rest = peers.chain(sites).chain(groups).chain(networks);
+    hosts.chain(rest).chain(["internet".to_owned()]).collect()
 }

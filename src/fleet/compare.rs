@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::read::{Fleet, kind_of};
+use super::unknown::{Asked, refuse_unknown};
 use super::watchdog::Watchdog;
 use super::{Context, Error, Kind};
 use crate::check::{State, difference};
@@ -55,7 +56,9 @@ pub fn compare(
     let watching = Watchdog::over(hosts, fleet.overrun);
     let new = Wanted::new(fleet, state)?;
     let old = base.zip(old).map(|(base, state)| Wanted::new(base, state)).transpose()?;
-    all_known(limit, &new.state, old.as_ref().map(|old| &old.state))?;
+    let inventories: Vec<&Inventory> =
+        std::iter::once(fleet).chain(base).map(Fleet::inventory).collect();
+    refuse_unknown(&inventories, limit, Asked::LimitOfTwo)?;
     let of_new = |host: &DesiredHost, own: &DesiredInterface| new.render(host, own);
     let of_old = |host: &DesiredHost, own: &DesiredInterface| match &old {
         Some(old) => old.render(host, own),
@@ -98,24 +101,6 @@ pub fn compare(
         hosts,
         reachability,
     })
-}
-
-/// Refuses a limit to hosts that neither inventory has.
-fn all_known(
-    limit: &[HostName],
-    new: &DesiredState,
-    old: Option<&DesiredState>,
-) -> Result<(), Error> {
-    let states = std::iter::once(new).chain(old);
-    let hosts = states.flat_map(|state| state.hosts.iter().chain(&state.issued));
-    let known: BTreeSet<&HostName> = hosts.map(|host| &host.name).collect();
-    match limit.iter().find(|name| !known.contains(name)) {
-        None => Ok(()),
-        Some(unknown) => Err(Error::message(
-            Kind::Usage,
-            format!("--limit names {unknown}, and neither inventory has such a host"),
-        )),
-    }
 }
 
 /// The public keys that the vault's index has; none where there is no vault.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::UnknownHost;
 use crate::vault::{PassphraseError, VaultError};
 
 /// What kind of failure it is: what a caller decides on.
@@ -30,30 +31,69 @@ pub enum Kind {
 pub struct Error {
     kind: Kind,
     why: Why,
-    hints: Vec<String>,
+    advice: Vec<Advice>,
+}
+
+/// What to write or run instead. What a caller's options are called is for the caller to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advice {
+    /// What holds for every caller.
+    Text(String),
+    /// Name the inventory, or begin one.
+    NameInventory,
+    /// Name the file that git tracks.
+    NameTrackedFile,
+    /// Give the inventory on stdin: it is no regular file.
+    GiveOnStdin,
+    /// Name the file that a link leads to, or allow the folder that it is in.
+    AllowFolder,
+    /// Name a lock file, or write addresses into the inventory.
+    NameLockFile,
+    /// Let the lock file change.
+    LetLockChange,
+    /// Leave the lock file as it is; older copies of the files are then not noticed.
+    LeaveLockAlone,
+    /// Update the files, or allow older ones.
+    AllowOlder,
+    /// Include the host in what is asked.
+    IncludeHost,
+    /// Go on without neighbours that cannot be read.
+    AllowUnreachable,
 }
 
 #[derive(Debug)]
 enum Why {
     Message(String),
     Source(Box<dyn std::error::Error + Send + Sync>),
+    Unknown(UnknownHost),
 }
 
 impl Error {
     /// What another error means here; its own causes stay.
     pub fn new(kind: Kind, error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { kind, why: Why::Source(Box::new(error)), hints: Vec::new() }
+        Self { kind, why: Why::Source(Box::new(error)), advice: Vec::new() }
     }
 
     /// An error that is only a message.
     pub fn message(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, why: Why::Message(message.into()), hints: Vec::new() }
+        Self { kind, why: Why::Message(message.into()), advice: Vec::new() }
+    }
+
+    /// A host was asked for that is not there.
+    pub(super) fn unknown(kind: Kind, host: UnknownHost) -> Self {
+        Self { kind, why: Why::Unknown(host), advice: Vec::new() }
     }
 
     /// Adds what to write or run instead.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(hint.into());
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        self.advise(Advice::Text(hint.into()))
+    }
+
+    /// Adds what to write or run instead, for the caller to put into words.
+    #[must_use]
+    pub fn advise(mut self, advice: Advice) -> Self {
+        self.advice.push(advice);
         self
     }
 
@@ -63,10 +103,19 @@ impl Error {
         self.kind
     }
 
-    /// What to write or run instead, one line each.
+    /// What to write or run instead.
     #[must_use]
-    pub fn hints(&self) -> &[String] {
-        &self.hints
+    pub fn advice(&self) -> &[Advice] {
+        &self.advice
+    }
+
+    /// The host that was asked for and is not there, where that is the error.
+    #[must_use]
+    pub const fn unknown_host(&self) -> Option<&UnknownHost> {
+        match &self.why {
+            Why::Unknown(host) => Some(host),
+            Why::Message(_) | Why::Source(_) => None,
+        }
     }
 }
 
@@ -75,6 +124,7 @@ impl fmt::Display for Error {
         match &self.why {
             Why::Message(message) => f.write_str(message),
             Why::Source(source) => source.fmt(f),
+            Why::Unknown(host) => write!(f, "the inventory has no host `{}`", host.name),
         }
     }
 }
@@ -83,7 +133,7 @@ impl std::error::Error for Error {
     /// The cause of what it shows.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.why {
-            Why::Message(_) => None,
+            Why::Message(_) | Why::Unknown(_) => None,
             Why::Source(source) => source.source(),
         }
     }

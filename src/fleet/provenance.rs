@@ -11,7 +11,7 @@ use crate::sys::{Clock as _, SystemClock};
 
 use super::git::WorkTree;
 use super::read::Fleet;
-use super::{Context, Error, Kind};
+use super::{Advice, Context, Error, Kind};
 
 /// Where CI systems say for whom they run.
 const ACTORS: [&str; 8] = [
@@ -88,11 +88,9 @@ impl Fleet {
             }
         }
         let next = self.generation().max(recorded).unwrap_or_default().saturating_add(1);
-        self.loaded.write_lock(&self.loaded.lock.of_generation(next)).map_err(|error| {
-            Error::new(Kind::Failed, error).hint(
-                "add --locked to leave the lock file as it is; old copies are then not noticed",
-            )
-        })?;
+        self.loaded
+            .write_lock(&self.loaded.lock.of_generation(next))
+            .map_err(|error| Error::new(Kind::Failed, error).advise(Advice::LeaveLockAlone))?;
         self.generation.store(next, Ordering::Relaxed);
         Ok(())
     }

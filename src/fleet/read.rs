@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::load::{Loaded, load, load_at};
 use super::opened::Opened;
 use super::watchdog::Watchdog;
-use super::{Context, Error, Kind};
+use super::{Advice, Context, Error, Kind};
 use crate::check;
 use crate::desired::{
     self, DEFAULT_TEMPLATE, DesiredHost, DesiredState, PublicKeys, Renderer, Secrets,
@@ -101,15 +101,15 @@ impl Fleet {
                 "the inventory on stdin has hosts without an address, and there is no lock file \
                  to pin one in",
             )
-            .hint("name the lock file with --lock FILE, or write the addresses into the file"));
+            .advise(Advice::NameLockFile));
         };
         if self.loaded.lock_changed && context.locked {
             let path = path.display();
             return Err(Error::message(
                 Kind::Findings,
-                format!("{path} would change, and --locked forbids it"),
+                format!("{path} would change, and this run may not change it"),
             )
-            .hint("run the command without --locked and commit the lock file"));
+            .advise(Advice::LetLockChange));
         }
         let saved = self.loaded.save_lock().map_err(|error| Error::new(Kind::Failed, error))?;
         if saved {

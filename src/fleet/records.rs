@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Error, Kind};
+use super::{Advice, Error, Kind};
 use crate::desired::DesiredHost;
 use crate::model::{FleetName, HostName, PublicKey, count};
 use crate::observed::{ObservedHost, Record, RecordError};
@@ -41,7 +41,7 @@ impl Overrides {
                 first.because.words()
             ),
         )
-        .hint("update them, with `git pull` for example; add --allow-older to take hosts back on purpose"))
+        .advise(Advice::AllowOlder))
     }
 }
 
@@ -91,9 +91,9 @@ impl Records {
         if let Some(name) = overrides.replace.iter().find(|name| !known.contains(name)) {
             return Err(Error::message(
                 Kind::Usage,
-                format!("--replace names {name}, which is no host that was read"),
+                format!("`{name}` was not read, so no other machine can be taken for it"),
             )
-            .hint("name a host of the inventory, and include it in --limit"));
+            .advise(Advice::IncludeHost));
         }
         let mut strangers = BTreeMap::new();
         for (desired, host) in &seen {

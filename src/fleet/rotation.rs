@@ -8,7 +8,8 @@ use super::ledger::{Ledger, has_moved, went_well};
 use super::read::Fleet;
 use super::survey::{Survey, tell_torn};
 use super::turn::{Terms, Turns};
-use super::{Context, Error, Kind};
+use super::unknown::{Asked, refuse_unknown};
+use super::{Advice, Context, Error, Kind};
 use crate::apply::Outcome;
 use crate::event::Notice;
 use crate::model::HostName;
@@ -69,13 +70,7 @@ pub fn to_rotate(
             Ok(hosts().filter(wanted).collect())
         }
         Which::Named(names) => {
-            if let Some(name) = names.iter().find(|name| !hosts().any(|host| host == **name)) {
-                return Err(Error::message(
-                    Kind::Usage,
-                    format!("{name} is no managed host of this inventory"),
-                )
-                .hint("keys of unmanaged peers change in the file, or with `wgfleet vault`"));
-            }
+            refuse_unknown(&[fleet.inventory()], names, Asked::Rotate)?;
             Ok(hosts().filter(|name| names.contains(name)).collect())
         }
     }
@@ -156,7 +151,7 @@ impl<'a> Campaign<'a> {
                 Kind::Unreadable,
                 format!("{} would lose the session; nothing was touched", unreadable.join(", ")),
             )
-            .hint("bring them up, or add --allow-unreachable and run `wgfleet apply` later"));
+            .advise(Advice::AllowUnreachable));
         }
         if plan.blocked().next().is_some() {
             return Err(Error::message(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::live_keys::LiveKeys;
 use super::read::{Fleet, names};
 use super::survey::{Login, chosen, look};
+use super::unknown::{Asked, refuse_unknown};
 use super::{Context, Error};
 use crate::desired::DesiredState;
 use crate::model::{FingerprintKey, HostName, PublicKey};
@@ -36,11 +37,12 @@ impl Sessions {
         limit: &[HostName],
         login: Login,
     ) -> Result<Self, Error> {
+        refuse_unknown(&[fleet.inventory()], limit, Asked::Limit)?;
         let vault = context.vault()?;
         let mut keys = LiveKeys::current(vault.index());
         let mut state = fleet.desired(&keys)?;
         let names = names(&state, &vault);
-        let looks = chosen(&state, limit)?;
+        let looks = chosen(&state, limit);
         let looks = looks.into_iter().map(|host| look(host, FingerprintKey::public())).collect();
         let connector = Arc::new(login.connector(context, &fleet.inventory().fleet.value)?);
         let observed = observe_all(&connector, looks, login.parallel, &context.sink).await;

@@ -12,6 +12,7 @@ use super::opened::Opened;
 use super::provenance::{newer, provenance};
 use super::read::{Fleet, names};
 use super::records::{Overrides, Records};
+use super::unknown::{Asked, refuse_unknown};
 use super::{Context, Error, Kind};
 use crate::desired::{DesiredHost, DesiredState};
 use crate::event::{Notice, Sink};
@@ -139,6 +140,8 @@ impl Survey {
         fleet: &Fleet,
         rotating: Option<Rotating<'_>>,
     ) -> Result<Self, Error> {
+        refuse_unknown(&[fleet.inventory()], scope.limit, Asked::Limit)?;
+        refuse_unknown(&[fleet.inventory()], &scope.overrides.replace, Asked::Replace)?;
         if let Some(Rotating { vault, identities, turn }) = rotating {
             let keys = LiveKeys::new(vault.index(), turn);
             return Self::of(context, scope, fleet, vault, vault.unlock(identities).into(), keys)
@@ -163,8 +166,8 @@ impl Survey {
         mut keys: LiveKeys<'_>,
     ) -> Result<Self, Error> {
         let mut state = fleet.desired(&keys)?;
-        let mut rendered = fleet.render(&chosen(&state, scope.limit)?, &secrets)?;
-        let looks: BTreeMap<HostName, Look> = chosen(&state, scope.limit)?
+        let mut rendered = fleet.render(&chosen(&state, scope.limit), &secrets)?;
+        let looks: BTreeMap<HostName, Look> = chosen(&state, scope.limit)
             .into_iter()
             .filter_map(|host| {
                 let key = rendered.get(&host.name)?.key.clone();
@@ -192,7 +195,7 @@ impl Survey {
         let answers: Vec<_> = seen.iter().map(|(name, (host, _))| (name, host)).collect();
         if keys.learn(&answers) {
             state = fleet.desired(&keys)?;
-            rendered = fleet.render(&chosen(&state, scope.limit)?, &secrets)?;
+            rendered = fleet.render(&chosen(&state, scope.limit), &secrets)?;
         }
         let names = names(&state, vault);
         let hosts = || {
@@ -346,20 +349,7 @@ pub(super) fn look(host: &DesiredHost, key: FingerprintKey) -> Look {
 }
 
 /// The hosts that were asked for, in order of the file; all where none is named.
-///
-/// # Errors
-/// Where one is no host of the inventory.
-pub(super) fn chosen<'a>(
-    state: &'a DesiredState,
-    limit: &[HostName],
-) -> Result<Vec<&'a DesiredHost>, Error> {
+pub(super) fn chosen<'a>(state: &'a DesiredState, limit: &[HostName]) -> Vec<&'a DesiredHost> {
     let limit: BTreeSet<&HostName> = limit.iter().collect();
-    let known: BTreeSet<&HostName> = state.hosts.iter().map(|host| &host.name).collect();
-    if let Some(unknown) = limit.iter().find(|name| !known.contains(**name)) {
-        return Err(Error::message(
-            Kind::Usage,
-            format!("--limit names {unknown}, and the inventory has no such host"),
-        ));
-    }
-    Ok(state.hosts.iter().filter(|host| limit.is_empty() || limit.contains(&host.name)).collect())
+    state.hosts.iter().filter(|host| limit.is_empty() || limit.contains(&host.name)).collect()
 }

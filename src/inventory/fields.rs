@@ -1,11 +1,10 @@
 //! A map of the file against its section: unknown, refused and missing keys.
 
 use crate::finding::{Code, Finding};
-use crate::model::{Location, Untrusted, looks_like_key, mask};
+use crate::model::{Location, Untrusted, closest, looks_like_key, mask};
 
 use super::keys::{KeySpec, Section};
 use super::node::{Key, Kind, Node};
-use super::suggest::closest;
 
 /// Findings that one inventory can have. All of a parse are errors, so that nothing is lost by
 /// dropping some.

@@ -18,7 +18,6 @@ mod resolve;
 pub mod schema;
 mod select;
 mod settings;
-mod suggest;
 mod value;
 mod yaml;
 

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use crate::finding::{Code, Finding};
-use crate::model::{Located, Location};
+use crate::model::{Located, Location, closest};
 
 use super::fields::{Sink, shorten};
-use super::suggest::closest;
 
 /// What a name stands for: an index into the list of its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

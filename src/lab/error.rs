@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::model::did_you_mean;
 use crate::sys::FileError;
 
 /// Why a lab could not be raised, used or taken down.
@@ -35,8 +36,26 @@ pub enum LabError {
         name: String,
     },
     /// A node that the lab does not have was named.
-    #[error("the lab {lab} has no node {node}")]
+    #[error("the lab {lab} has no node `{node}`{}", did_you_mean(.close.as_deref()))]
     NoNode {
+        /// The lab.
+        lab: String,
+        /// What was named.
+        node: String,
+        /// The node with the closest name.
+        close: Option<String>,
+    },
+    /// A node was to be switched off or on that is no host.
+    #[error("only hosts can be switched off and on: `{node}` of the lab {lab} is none")]
+    NotHost {
+        /// The lab.
+        lab: String,
+        /// What was named.
+        node: String,
+    },
+    /// A node was named that has no underlay cable.
+    #[error("`{node}` of the lab {lab} has no underlay cable: name a host, or router-SITE")]
+    NoCable {
         /// The lab.
         lab: String,
         /// What was named.

@@ -104,17 +104,17 @@ impl Lab {
     fn host_index(&self, name: &str) -> Result<usize, LabError> {
         match self.node(name)? {
             Node::Host(index) => Ok(index),
-            _ => Err(LabError::NoNode {
-                lab: self.spec.name.to_string(),
-                node: format!("{name} that could be switched off"),
-            }),
+            _ => {
+                let lab = self.spec.name.to_string();
+                Err(LabError::NotHost { lab, node: name.to_owned() })
+            }
         }
     }
 
     /// Cuts a host's power: every process is killed, memory and network are lost, the disk stays.
     ///
     /// # Errors
-    /// [`LabError::NoNode`], or [`LabError::Held`] where a process will not go.
+    /// [`LabError::NoNode`], [`LabError::NotHost`], or [`LabError::Held`] where a process will not go.
     pub fn stop(&self, name: &str) -> Result<(), LabError> {
         let _lock = Lock::of(&self.spec.name)?;
         let index = self.host_index(name)?;
@@ -164,7 +164,7 @@ impl Lab {
     /// Pulls or replugs the underlay cable of a host or of a site's router; management stays.
     ///
     /// # Errors
-    /// [`LabError::NoNode`] for a node that has no such cable.
+    /// [`LabError::NoNode`], or [`LabError::NoCable`] for a node that has none.
     pub fn cable(&self, name: &str, to: Cable) -> Result<(), LabError> {
         let node = self.node(name)?;
         let uplink = match node {
@@ -173,8 +173,8 @@ impl Lab {
             Node::Lan(_) | Node::Controller => None,
         };
         let Some(uplink) = uplink else {
-            let node = format!("{name} with an underlay cable");
-            return Err(LabError::NoNode { lab: self.spec.name.to_string(), node });
+            let lab = self.spec.name.to_string();
+            return Err(LabError::NoCable { lab, node: name.to_owned() });
         };
         let above = Node::Router(uplink.router);
         let lines = match to {

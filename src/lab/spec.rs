@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Family, FleetName, HostName, Port};
+use crate::model::{Family, FleetName, HostName, Port, closest, did_you_mean};
 
 /// A whole lab: pure data, kept in the lab's state folder while the lab is up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,9 +197,13 @@ impl Spec {
     /// # Errors
     /// [`SpecError::NoHost`].
     pub fn select(&mut self, name: &str) -> Result<Vec<&mut HostSpec>, SpecError> {
-        let chosen: Vec<&mut HostSpec> =
-            self.hosts.iter_mut().filter(|h| name == "all" || h.name.as_str() == name).collect();
-        if chosen.is_empty() { Err(SpecError::NoHost(name.to_owned())) } else { Ok(chosen) }
+        let wanted = |host: &HostSpec| name == "all" || host.name.as_str() == name;
+        if !self.hosts.iter().any(wanted) {
+            let names = self.hosts.iter().map(|host| host.name.as_str());
+            let close = closest(name, names).map(str::to_owned);
+            return Err(SpecError::NoHost { name: name.to_owned(), close });
+        }
+        Ok(self.hosts.iter_mut().filter(|host| wanted(host)).collect())
     }
 
     /// All nodes with their names: hosts, LAN clients, routers, the controller.
@@ -252,6 +256,11 @@ pub enum SpecError {
     #[error("there are not enough addresses for {0}")]
     NoAddress(String),
     /// A host was named that the inventory does not have.
-    #[error("there is no host {0}")]
-    NoHost(String),
+    #[error("there is no host `{name}`{}", did_you_mean(.close.as_deref()))]
+    NoHost {
+        /// What was named.
+        name: String,
+        /// The host with the closest name.
+        close: Option<String>,
+    },
 }

@@ -13,7 +13,7 @@ use super::LabError;
 use super::error::Tried as _;
 use super::folder::{Folder, STATE_ROOT};
 use super::spec::{Node, Spec};
-use crate::model::FleetName;
+use crate::model::{FleetName, closest};
 use crate::sys::{Mode, read_limited, write_atomic};
 
 /// The largest state file that is read, in bytes: far above a lab that fits on one machine.
@@ -156,6 +156,7 @@ impl Lab {
         self.spec.node(name).ok_or_else(|| LabError::NoNode {
             lab: self.spec.name.to_string(),
             node: name.to_owned(),
+            close: closest(name, self.spec.nodes().map(|(_, name)| name)).map(str::to_owned),
         })
     }
 

@@ -13,6 +13,7 @@ mod secret_text;
 mod settings;
 mod source;
 mod ssh_target;
+mod suggest;
 mod untrusted;
 
 pub use address::{
@@ -27,4 +28,5 @@ pub use secret_text::SecretText;
 pub use settings::{Backend, Become, FwMark, Hook, Keepalive, Mtu, Port, RouteTable, SettingError};
 pub use source::{FileId, Located, Location, SourceFile, SourceMap};
 pub use ssh_target::SshTarget;
+pub use suggest::{closest, did_you_mean};
 pub use untrusted::{Untrusted, is_deceptive, turns_direction, unplain};

@@ -18,8 +18,7 @@ use status::StatusArgs;
 use super::output::print;
 use super::passphrase::Terminal;
 use super::{CommandError, CommandResult, Context, Exit, Format};
-use crate::model::count;
-use crate::model::{FleetName, HostName, PrivateKey};
+use crate::model::{FleetName, HostName, PrivateKey, closest, count};
 use crate::sys::{Clock as _, FileError, Mode, SystemClock, write_new};
 use crate::vault::{Passphrase as _, Recipient, Vault, VaultError, identity};
 
@@ -254,7 +253,17 @@ impl ExportArgs {
         if let Some((root, _)) = identity::work_tree_of(&self.output) {
             return Err(VaultError::InWorkTree { path: self.output, root }.into());
         }
-        let key = vault.unlock(&context.fleet.identities(&vault)?).private_key(&self.host)?;
+        let unlocked = vault.unlock(&context.fleet.identities(&vault)?);
+        let key = unlocked.private_key(&self.host).map_err(|error| {
+            let names = vault.index().names().map(HostName::as_str);
+            let close = closest(self.host.as_str(), names);
+            let close = close.filter(|_| matches!(error, VaultError::NoKey { .. }));
+            let error = CommandError::from(error);
+            match close {
+                Some(name) => error.hint(format!("did you mean `{name}`?")),
+                None => error,
+            }
+        })?;
         let base64 = key.expose_base64();
         let mut text = Zeroizing::new(String::with_capacity(base64.len() + 1));
         text.push_str(&base64);

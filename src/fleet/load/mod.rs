@@ -16,7 +16,7 @@ use crate::inventory::{Inventory, Lock, MAX_FILE_BYTES, MAX_LOCK_BYTES, Parsed, 
 use crate::model::SourceMap;
 use crate::sys::{self, ConfinedError, FileError};
 
-use super::{Error, Kind};
+use super::{Advice, Error, Kind};
 use files::{Disk, Files};
 use include::Loader;
 use revision::Revision;
@@ -183,8 +183,7 @@ pub fn load_at<'a>(origin: impl Into<Origin<'a>>, revision: &str) -> Result<Opti
     let origin = origin.into();
     if origin.is_stdin() {
         let message = "an inventory on stdin has no revisions";
-        return Err(Error::message(Kind::Usage, message)
-            .hint("name the file that git tracks with --file PATH"));
+        return Err(Error::message(Kind::Usage, message).advise(Advice::NameTrackedFile));
     }
     let (path, folder) = origin.places();
     let mut files = Revision::new(&folder, revision).map_err(|error| {
@@ -222,24 +221,19 @@ fn read_stdin(limit: u64) -> Result<Vec<u8>, ConfinedError> {
 
 /// The fleet file itself cannot be read.
 fn no_inventory(error: ConfinedError) -> Error {
-    let hint = match &error {
+    let advice = match &error {
         ConfinedError::File(FileError::Read { source, .. })
             if source.kind() == io::ErrorKind::NotFound =>
         {
-            Some("name the inventory with --file, or begin one with `wgfleet init DIR`")
+            Some(Advice::NameInventory)
         }
         ConfinedError::File(_) => None,
-        ConfinedError::NotRegular { .. } => {
-            Some("pass what is no regular file on stdin, with `--file -`")
-        }
-        ConfinedError::Outside { .. } => Some(
-            "git tracks it as a link that leads out of the fleet's folder; name the file that it \
-             leads to with --file, or allow that folder with --include-from DIR",
-        ),
+        ConfinedError::NotRegular { .. } => Some(Advice::GiveOnStdin),
+        ConfinedError::Outside { .. } => Some(Advice::AllowFolder),
     };
     let failed = Error::new(Kind::Failed, error);
-    match hint {
-        Some(hint) => failed.hint(hint),
+    match advice {
+        Some(advice) => failed.advise(advice),
         None => failed,
     }
 }

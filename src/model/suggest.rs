@@ -1,10 +1,8 @@
 //! "Did you mean": the closest of the names that exist.
 
 /// The closest candidate, where it is close enough to be a slip of the finger.
-pub(super) fn closest<'a>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+#[must_use]
+pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = match word.chars().count() {
         3..=5 => 1,
         6..=64 => 2,
@@ -17,6 +15,12 @@ pub(super) fn closest<'a>(
         .filter(|(distance, _)| *distance <= limit)
         .min()
         .map(|(_, candidate)| candidate)
+}
+
+/// The question that follows a message about an unknown name; nothing where no name is close.
+#[must_use]
+pub fn did_you_mean(close: Option<&str>) -> String {
+    close.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }
 
 /// Edits between two words: insert, delete, replace, or swap two neighbours.
