@@ -2,6 +2,7 @@
 //! they are called.
 
 use crate::fleet::{Advice, Asked, Meant, UnknownHost};
+use crate::model::HostName;
 
 /// The most hosts that are named instead of a site or a group.
 const MOST: usize = 8;
@@ -68,7 +69,7 @@ pub(super) fn unknown(host: &UnknownHost) -> (String, Option<String>) {
         }
         Meant::Hosts { of, hosts } => {
             let separator = if option.is_empty() { " " } else { "," };
-            let names: Vec<&str> = hosts.iter().take(MOST).map(|host| host.as_str()).collect();
+            let names: Vec<&str> = hosts.iter().take(MOST).map(HostName::as_str).collect();
             let more = if hosts.len() > MOST { format!("{separator}…") } else { String::new() };
             Some(format!(
                 "`{name}` is a {of}; name its hosts: {option}{}{more}",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::global::{Format, Global};
 use super::identity::{Given, Identity};
-use super::{CommandError, Exit};
+use super::{CommandError, Exit, environment};
 use crate::event::Sink;
 use crate::finding::{self, Finding, Severity};
 use crate::fleet::{self, Fleet, Reading};
@@ -27,7 +27,11 @@ pub(super) struct Context {
 impl Context {
     /// Of the arguments, and of what the environment gave.
     pub(super) fn new(global: Global, given: Given, format: Format) -> Self {
-        let Global { file, lock, include_from, identity, ssh_config, locked, quiet } = global;
+        let Global { file, lock, mut include_from, identity, ssh_config, locked, quiet } = global;
+        if include_from.is_empty() {
+            include_from = environment::paths(environment::INCLUDE_FROM);
+        }
+        let ssh_config = ssh_config.or_else(|| environment::path(environment::SSH_CONFIG));
         let identity = Arc::new(Identity::new(identity, given, &file));
         let sink: Arc<dyn Sink> = Arc::new(Progress::new(quiet));
         let keyring = Arc::clone(&identity) as Arc<dyn fleet::Keyring>;

@@ -68,6 +68,30 @@ impl Exit {
         }
     }
 
+    /// What it means, in one sentence.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "Done, or nothing to do.",
+            Self::Failed => "Internal or I/O error.",
+            Self::Changes => "Changes or drift present, with `--detailed-exitcode`.",
+            Self::Findings => {
+                "Findings of severity error, or an `expect` that fails; nothing was touched."
+            }
+            Self::Unreadable => "Some hosts could not be read.",
+            Self::Locked => "Locked by another run.",
+            Self::Stale => {
+                "The saved plan is stale, a host changed meanwhile, or the files are older than a host's record."
+            }
+            Self::Partial => "Partly failed; what is left was not started.",
+            Self::RolledBack => "Rolled back, and the rollback was verified.",
+            Self::Unknown => "A host's state is unknown.",
+            Self::Vault => "The vault cannot be used.",
+            Self::Usage => "Wrong arguments.",
+            Self::Interrupted => "Interrupted; a second run resumes.",
+        }
+    }
+
     /// The process exit code.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -117,6 +141,7 @@ mod tests {
             assert_eq!(name, format!("{exit:?}"));
             let doc = format!("    /// {meaning}\n    {name},\n");
             assert!(source.contains(&doc), "{doc}");
+            assert_eq!(meaning, exit.meaning());
         }
     }
 

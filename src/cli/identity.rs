@@ -10,16 +10,13 @@ use std::sync::{Arc, OnceLock};
 
 use zeroize::Zeroizing;
 
+use super::environment::{self, IDENTITY, IDENTITY_KEY};
 use super::passphrase::Terminal;
 use super::{CommandError, Exit};
 use crate::fleet::{Error, Keyring, Kind};
 use crate::model::{FleetName, SecretText};
 use crate::vault::{Identities, Passphrase as _, PluginPrompts, VaultError, identity};
 
-/// The variable that holds the name of an identity file.
-pub(super) const FILE_VARIABLE: &str = "WGFLEET_IDENTITY";
-/// The variable that holds an identity itself.
-pub(super) const KEY_VARIABLE: &str = "WGFLEET_IDENTITY_KEY";
 /// What stands for stdin.
 const STDIN: &str = "-";
 /// The most bytes that are read from stdin.
@@ -58,11 +55,11 @@ impl Given {
     pub(super) fn take() -> Result<Self, CommandError> {
         // With this variable age would print what it says to plugins, file keys included.
         drop(crate::sys::take_variable("AGEDEBUG"));
-        let Some(bytes) = crate::sys::take_variable(KEY_VARIABLE) else {
+        let Some(bytes) = crate::sys::take_variable(IDENTITY_KEY) else {
             return Ok(Self::default());
         };
         let text = std::str::from_utf8(&bytes).map_err(|_| {
-            CommandError::message(Exit::Vault, format!("{KEY_VARIABLE} is no text"))
+            CommandError::message(Exit::Vault, format!("{IDENTITY_KEY} is no text"))
         })?;
         let key = (!text.trim().is_empty()).then(|| Zeroizing::new(text.to_owned()).into());
         Ok(Self { key })
@@ -86,8 +83,8 @@ impl Identity {
         if let Some(key) = &self.given.key {
             return Ok(Source::Variable(key));
         }
-        if let Some(path) = std::env::var_os(FILE_VARIABLE).filter(|path| !path.is_empty()) {
-            return Ok(Source::File(path.into()));
+        if let Some(path) = environment::path(IDENTITY) {
+            return Ok(Source::File(path));
         }
         Ok(Source::File(identity::default_path(fleet)?))
     }
@@ -108,7 +105,7 @@ impl Identity {
         Ok(match self.source(fleet)? {
             Source::File(path) => path.display().to_string(),
             Source::Stdin => "from stdin".to_owned(),
-            Source::Variable(_) => format!("of {KEY_VARIABLE}"),
+            Source::Variable(_) => format!("of {IDENTITY_KEY}"),
         })
     }
 
@@ -116,7 +113,7 @@ impl Identity {
         let refused = |why: &str| Error::message(Kind::Usage, why.to_owned());
         if self.stdin_taken {
             return Err(refused("the inventory and the identity cannot both come from stdin")
-                .hint(format!("give the identity in a file, or its content in {KEY_VARIABLE}")));
+                .hint(format!("give the identity in a file, or its content in {IDENTITY_KEY}")));
         }
         let mut stdin = std::io::stdin().lock();
         if stdin.is_terminal() {
@@ -155,10 +152,10 @@ impl Keyring for Identity {
         let identities = match self.source(fleet)? {
             Source::File(path) => Identities::load(&[path], &Terminal)?,
             Source::Stdin => Identities::parse("- (stdin)", &self.read_stdin()?, &Terminal)?,
-            Source::Variable(key) => Identities::parse(KEY_VARIABLE, key.as_bytes(), &Terminal)
+            Source::Variable(key) => Identities::parse(IDENTITY_KEY, key.as_bytes(), &Terminal)
                 .map_err(|error| {
                     Error::from(error).hint(format!(
-                        "{KEY_VARIABLE} takes an identity itself, {FILE_VARIABLE} the name of its file"
+                        "{IDENTITY_KEY} takes an identity itself, {IDENTITY} the name of its file"
                     ))
                 })?,
         };
@@ -169,7 +166,7 @@ impl Keyring for Identity {
     fn is_empty(&self, fleet: &FleetName) -> bool {
         let named = self.named.is_some()
             || self.given.key.is_some()
-            || std::env::var_os(FILE_VARIABLE).is_some_and(|path| !path.is_empty());
+            || environment::path(IDENTITY).is_some();
         !named && identity::default_path(fleet).map_or(true, |path| !path.exists())
     }
 

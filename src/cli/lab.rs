@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{CommandError, CommandResult, Context, Exit, Format};
+use super::{CommandError, CommandResult, Context, Exit, Format, completions};
 use crate::fleet::load::load;
 use crate::lab::{self, Cable, Init, Lab, LabError, Spec};
 use crate::model::{FleetName, HostName};
@@ -58,7 +58,7 @@ enum LabCommand {
 #[derive(Debug, Args)]
 struct Name {
     /// The lab [default: the only one that is up, otherwise the fleet's]
-    #[arg(long, value_name = "LAB")]
+    #[arg(long, value_name = "LAB", add = completions::labs())]
     name: Option<FleetName>,
 }
 
@@ -68,7 +68,7 @@ struct UpArgs {
     #[arg(long, value_name = "LAB")]
     name: Option<FleetName>,
     /// Run a real systemd as PID 1 of a host, or of `all`
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", add = completions::lab_hosts())]
     systemd: Vec<String>,
     /// Hide programs of this machine from a host, or from `all`
     #[arg(long, value_name = "HOST=PROGRAM,…", value_parser = parse_without)]
@@ -97,6 +97,7 @@ struct ExecArgs {
     #[command(flatten)]
     lab: Name,
     /// Where to run it
+    #[arg(add = completions::nodes())]
     node: String,
     /// What to run
     #[arg(
@@ -122,6 +123,7 @@ struct HostArgs {
     #[command(flatten)]
     lab: Name,
     /// The host
+    #[arg(add = completions::hosts())]
     host: String,
 }
 
@@ -130,6 +132,7 @@ struct CableArgs {
     #[command(flatten)]
     lab: Name,
     /// The host, or router-SITE
+    #[arg(add = completions::nodes())]
     node: String,
     /// What to do with it
     to: CableState,

@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 
-use super::identity::KEY_VARIABLE;
+use super::environment::IDENTITY_KEY;
 use super::{CommandError, Exit};
 use crate::model::{PublicKey, secrets_in};
 
@@ -47,7 +47,7 @@ pub(super) fn refuse(
     }
     for (name, value) in variables {
         let (name, text) = (name.to_string_lossy(), value.to_string_lossy());
-        if name.starts_with(PREFIX) && name != KEY_VARIABLE && !secrets_in(&text).is_empty() {
+        if name.starts_with(PREFIX) && name != IDENTITY_KEY && !secrets_in(&text).is_empty() {
             return Err(CommandError::message(
                 Exit::Usage,
                 format!("{name} holds a key or a token itself, and takes the name of a file"),
@@ -100,7 +100,7 @@ mod tests {
                 assert!(error.to_string().starts_with(name), "{error}");
                 assert!(!error.to_string().contains(&secret[20..30]), "{error}");
             }
-            assert!(find(&["wgfleet", "plan"], &[(KEY_VARIABLE, secret), ("X", secret)]).is_ok());
+            assert!(find(&["wgfleet", "plan"], &[(IDENTITY_KEY, secret), ("X", secret)]).is_ok());
         }
     }
 

@@ -1,10 +1,11 @@
 //! Arguments that several commands take: how hosts are logged in to, which, and with what.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
+use super::{completions, environment};
 use crate::fleet::{Login, Overrides, Scope};
 use crate::model::HostName;
 
@@ -31,16 +32,30 @@ impl From<LoginArgs> for Login {
 #[derive(Debug, Clone, Args)]
 pub(super) struct LimitArgs {
     /// Only these hosts; their peers still come from the whole file
-    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    #[arg(long, value_name = "HOST", value_delimiter = ',', add = completions::hosts())]
     pub(super) limit: Vec<HostName>,
 }
 
 /// Where binaries for hosts come from.
 #[derive(Debug, Clone, Args)]
 pub(super) struct BinariesArgs {
-    /// Folder of wgfleet's release binaries, for hosts of other architectures
-    #[arg(long, env = "WGFLEET_BINARIES", value_name = "DIR")]
-    pub(super) binaries: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "DIR",
+        help = "Folder of wgfleet's release binaries, for hosts of other architectures [env: \
+                WGFLEET_BINARIES]"
+    )]
+    binaries: Option<PathBuf>,
+
+    #[arg(skip = environment::path(environment::BINARIES))]
+    of_environment: Option<PathBuf>,
+}
+
+impl BinariesArgs {
+    /// The folder, where there is one.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.binaries.as_deref().or(self.of_environment.as_deref())
+    }
 }
 
 /// What is done although hosts remember something else.
@@ -48,7 +63,7 @@ pub(super) struct BinariesArgs {
 pub(super) struct RecordArgs {
     /// Take the machine for this host although its record, or its key, says that it is another; for
     /// one that was installed anew or takes the place of another
-    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    #[arg(long, value_name = "HOST", value_delimiter = ',', add = completions::hosts())]
     replace: Vec<HostName>,
 
     /// Take hosts back although they were changed from newer files than these
@@ -69,6 +84,6 @@ pub(super) fn scope<'a>(
     binaries: &'a BinariesArgs,
     overrides: &'a Overrides,
 ) -> Scope<'a> {
-    let binaries = binaries.binaries.as_deref();
+    let binaries = binaries.folder();
     Scope { login: login.into(), limit: &limit.limit, binaries, overrides, without_identity: false }
 }

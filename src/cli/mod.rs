@@ -8,6 +8,7 @@ mod check;
 mod compare;
 mod completions;
 mod context;
+mod environment;
 mod error;
 mod exit;
 mod global;
@@ -30,6 +31,7 @@ mod runtime;
 mod schema;
 mod show;
 mod status;
+mod tips;
 mod tunnel;
 mod vault;
 mod wg;
@@ -49,12 +51,30 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Declarative WireGuard fleets: proved before a packet moves, applied without dropping one.
 #[derive(Debug, Parser)]
-#[command(name = "wgfleet", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "wgfleet",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "Examples:
+  wgfleet init acme                     # begin a fleet: a folder with an inventory and a vault
+  wgfleet check                         # what is wrong with the inventory
+  wgfleet plan                          # what an apply would change
+  wgfleet apply                         # change it
+  wgfleet apply --help                  # the options of a command, with examples"
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,
     /// What to print on stdout
-    #[arg(long, global = true, value_enum, default_value_t = Asked::Human, value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = Asked::Human,
+        value_name = "FORMAT",
+        help_heading = global::COMMON
+    )]
     format: Asked,
     #[command(subcommand)]
     command: Command,
@@ -112,7 +132,7 @@ impl Cli {
             Command::Quick(args) => quick::cmd_quick(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Man(args) => args.run(arguments(), &context),
-            Command::Completions(args) => args.run(&mut arguments()),
+            Command::Completions(args) => args.run(),
         }
     }
 }
@@ -127,13 +147,17 @@ fn arguments() -> clap::Command {
 pub fn main() -> ExitCode {
     // Before anything else: there is one thread yet, and nobody has inherited what is in it.
     let given = identity::Given::take();
-    let arguments = multicall::arguments(std::env::args_os());
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if let Some(answered) = completions::answer(self::arguments(), &arguments) {
+        return answered;
+    }
+    let arguments = multicall::arguments(arguments);
     if let Err(error) = leaked::refuse(&arguments, std::env::vars_os()) {
         return fail(&error);
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&tips::added(self::arguments(), error, &arguments)),
     };
     match given.and_then(|given| cli.run(given)) {
         Ok(exit) => exit.into(),
@@ -191,7 +215,7 @@ mod tests {
     #[test]
     fn every_command_shows_an_example_of_itself() {
         let mut missing = Vec::new();
-        leaves(&arguments(), ("wgfleet", ""), &mut |names, help, _| {
+        leaves(&arguments().after_help(""), ("wgfleet", ""), &mut |names, help, _| {
             let shown = help.contains("Example") && help.contains(names);
             if !shown && names != STAND_IN {
                 missing.push(names.to_owned());

@@ -8,7 +8,7 @@ use super::apply::{ask, can_ask, exit};
 use super::interrupt::{before_anything, unless_interrupted};
 use super::login::{BinariesArgs, LoginArgs, RecordArgs};
 use super::plan::DetailArgs;
-use super::{CommandError, CommandResult, Context, Exit, Format, rotated, runtime};
+use super::{CommandError, CommandResult, Context, Exit, Format, completions, rotated, runtime};
 use crate::fleet::{Campaign, Fleet, FleetLock, Ledger, Terms, Which, to_rotate};
 use crate::model::HostName;
 use crate::sys::{Clock as _, SystemClock};
@@ -20,10 +20,15 @@ use crate::vault::Vault;
 /// with every neighbour that the old one was talking to. Interrupted at any point, a second run
 /// finishes; until then `wgfleet apply` leaves each host the key that it has.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    override_usage = "wgfleet rotate [OPTIONS] <HOST>...
+       wgfleet rotate [OPTIONS] --all
+       wgfleet rotate [OPTIONS] --older-than <DAYS>",
+    after_help = "Examples:
   wgfleet rotate b7
   wgfleet rotate --older-than 90 --yes
-  wgfleet rotate --all")]
+  wgfleet rotate --all"
+)]
 pub(super) struct RotateArgs {
     #[command(flatten)]
     login: LoginArgs,
@@ -38,7 +43,11 @@ pub(super) struct RotateArgs {
     records: RecordArgs,
 
     /// The hosts
-    #[arg(value_name = "HOST", required_unless_present_any = ["all", "older_than"])]
+    #[arg(
+        value_name = "HOST",
+        required_unless_present_any = ["all", "older_than"],
+        add = completions::hosts()
+    )]
     hosts: Vec<HostName>,
 
     /// All managed hosts
@@ -96,7 +105,7 @@ impl RotateArgs {
         let overrides = self.records.overrides();
         let terms = Terms {
             login: self.login.into(),
-            binaries: self.binaries.binaries.as_deref(),
+            binaries: self.binaries.folder(),
             overrides: &overrides,
             allow_unreachable: self.allow_unreachable,
             deadline: Duration::from_secs(self.deadline),

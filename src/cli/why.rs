@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use clap::Args;
 use ipnet::IpNet;
 
-use super::{CommandError, CommandResult, Context, Exit, Format};
+use super::{CommandError, CommandResult, Context, Exit, Format, completions};
 use crate::check::{self, Outcome};
 use crate::fleet::Fleet;
 use crate::inventory::{Inventory, Selector};
@@ -24,11 +24,11 @@ use crate::report;
   wgfleet why --format json paris-gw b7 | jq -r '.mend.patch' | patch -p1")]
 pub(super) struct WhyArgs {
     /// Where the flow begins: an address, a prefix, a host, peer, site, group or network
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", add = completions::ends())]
     from: String,
 
     /// Where it ends: the same, or `internet`
-    #[arg(value_name = "DST")]
+    #[arg(value_name = "DST", add = completions::ends())]
     to: String,
 }
 

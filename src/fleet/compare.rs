@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::asked::Asked;
 use super::read::{Fleet, kind_of};
-use super::unknown::{Asked, refuse_unknown};
+use super::unknown::refuse_unknown;
 use super::watchdog::Watchdog;
 use super::{Context, Error, Kind};
 use crate::check::{State, difference};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::UnknownHost;
+use super::asked::UnknownHost;
 use crate::vault::{PassphraseError, VaultError};
 
 /// What kind of failure it is: what a caller decides on.

@@ -2,6 +2,7 @@
 //!
 //! It says what happens through events and knows no terminal, no arguments and no exit codes.
 
+mod asked;
 mod carry_out;
 mod compare;
 mod context;
@@ -23,6 +24,7 @@ mod turn;
 mod unknown;
 mod watchdog;
 
+pub use asked::{Asked, Meant, UnknownHost};
 pub use carry_out::carry_out;
 pub use compare::compare;
 pub use context::{Context, Keyring};
@@ -38,4 +40,3 @@ pub use rotation::{Campaign, Which, to_rotate};
 pub use sessions::Sessions;
 pub use survey::{Login, Scope, Survey};
 pub use turn::Terms;
-pub use unknown::{Asked, Meant, UnknownHost};

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::asked::Asked;
 use super::ledger::{Ledger, has_moved, went_well};
 use super::read::Fleet;
 use super::survey::{Survey, tell_torn};
 use super::turn::{Terms, Turns};
-use super::unknown::{Asked, refuse_unknown};
+use super::unknown::refuse_unknown;
 use super::{Advice, Context, Error, Kind};
 use crate::apply::Outcome;
 use crate::event::Notice;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::asked::Asked;
 use super::live_keys::LiveKeys;
 use super::read::{Fleet, names};
 use super::survey::{Login, chosen, look};
-use super::unknown::{Asked, refuse_unknown};
+use super::unknown::refuse_unknown;
 use super::{Context, Error};
 use crate::desired::DesiredState;
 use crate::model::{FingerprintKey, HostName, PublicKey};

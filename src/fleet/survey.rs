@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
+use super::asked::Asked;
 use super::live_keys::LiveKeys;
 use super::opened::Opened;
 use super::provenance::{newer, provenance};
 use super::read::{Fleet, names};
 use super::records::{Overrides, Records};
-use super::unknown::{Asked, refuse_unknown};
+use super::unknown::refuse_unknown;
 use super::{Context, Error, Kind};
 use crate::desired::{DesiredHost, DesiredState};
 use crate::event::{Notice, Sink};

@@ -1,50 +1,9 @@
-//! Hosts that were asked for by names that no host has, and what was probably meant.
+//! Refuses names that no host has, and finds what was probably meant.
 
-use super::{Error, Kind};
+use super::asked::{Asked, Meant, UnknownHost};
+use super::error::{Error, Kind};
 use crate::inventory::Inventory;
 use crate::model::{HostName, closest};
-
-/// A host that was asked for and is not there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownHost {
-    /// The name.
-    pub name: HostName,
-    /// What it was asked for.
-    pub asked: Asked,
-    /// What was probably meant.
-    pub meant: Meant,
-}
-
-/// What hosts are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asked {
-    /// To be the only ones that a command is about.
-    Limit,
-    /// The same, where hosts of two inventories count.
-    LimitOfTwo,
-    /// To be another machine from now on.
-    Replace,
-    /// To get new keys.
-    Rotate,
-}
-
-/// What a name that no host has was probably meant for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Meant {
-    /// Nobody knows.
-    Nothing,
-    /// The host with the closest name.
-    Host(HostName),
-    /// An unmanaged peer, which has no host's part in the fleet.
-    Peer,
-    /// All hosts of a site, a group or a network.
-    Hosts {
-        /// Of what.
-        of: &'static str,
-        /// The hosts, in order of the file.
-        hosts: Vec<HostName>,
-    },
-}
 
 /// Refuses names that are hosts of none of the inventories; where two are compared, peers whose files
 /// the vault makes count as well.
@@ -57,8 +16,8 @@ pub(super) fn refuse_unknown(
     match names.iter().find(|name| !known(name)) {
         None => Ok(()),
         Some(name) => {
-            let found = inventories.iter().map(|one| meant(one, name));
-            let meant = found.filter(|meant| *meant != Meant::Nothing).next();
+            let mut found = inventories.iter().map(|one| meant(one, name));
+            let meant = found.find(|meant| *meant != Meant::Nothing);
             let meant = meant.unwrap_or(Meant::Nothing);
             Err(Error::unknown(Kind::Usage, UnknownHost { name: name.clone(), asked, meant }))
         }

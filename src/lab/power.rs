@@ -102,13 +102,11 @@ pub enum Cable {
 
 impl Lab {
     fn host_index(&self, name: &str) -> Result<usize, LabError> {
-        match self.node(name)? {
-            Node::Host(index) => Ok(index),
-            _ => {
-                let lab = self.spec.name.to_string();
-                Err(LabError::NotHost { lab, node: name.to_owned() })
-            }
+        if let Node::Host(index) = self.node(name)? {
+            return Ok(index);
         }
+        let lab = self.spec.name.to_string();
+        Err(LabError::NotHost { lab, node: name.to_owned() })
     }
 
     /// Cuts a host's power: every process is killed, memory and network are lost, the disk stays.

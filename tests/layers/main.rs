@@ -63,8 +63,9 @@ const FENCES: &[(&str, &str)] = &[
     ("hkdf", "vault/derive.rs"),
     ("petgraph", "check/"),
     ("clap", "cli/"),
-    ("clap_complete", "cli/completions.rs"),
+    ("clap_complete", "cli/completions/"),
     ("clap_mangen", "cli/man.rs"),
+    ("roff", "cli/man.rs"),
     ("seccompiler", "tunnel/confinement/"),
     ("tracing_subscriber", "cli/"),
 ];

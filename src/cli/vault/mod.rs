@@ -17,7 +17,7 @@ use status::StatusArgs;
 
 use super::output::print;
 use super::passphrase::Terminal;
-use super::{CommandError, CommandResult, Context, Exit, Format};
+use super::{CommandError, CommandResult, Context, Exit, Format, completions};
 use crate::model::{FleetName, HostName, PrivateKey, closest, count};
 use crate::sys::{Clock as _, FileError, Mode, SystemClock, write_new};
 use crate::vault::{Passphrase as _, Recipient, Vault, VaultError, identity};
@@ -87,7 +87,7 @@ pub(super) struct Access {
   wgfleet vault keygen paris-gw b7")]
 struct KeygenArgs {
     /// The hosts [default: all of the inventory]
-    #[arg(value_name = "HOST")]
+    #[arg(value_name = "HOST", add = completions::key_holders())]
     hosts: Vec<HostName>,
 }
 
@@ -97,7 +97,7 @@ struct KeygenArgs {
   ssh root@paris.example.com wg show wg0 private-key | wgfleet vault import paris-gw")]
 struct ImportArgs {
     /// The host
-    #[arg(value_name = "HOST")]
+    #[arg(value_name = "HOST", add = completions::key_holders())]
     host: HostName,
 }
 
@@ -107,7 +107,7 @@ struct ImportArgs {
   wgfleet vault export alice-phone --output /run/user/1000/alice.key")]
 struct ExportArgs {
     /// The host
-    #[arg(value_name = "HOST")]
+    #[arg(value_name = "HOST", add = completions::key_holders())]
     host: HostName,
 
     /// The file, which must not be there yet
