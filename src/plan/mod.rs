@@ -57,7 +57,7 @@ pub use compare::{
     Base, CompareError, Comparison, HostAction, HostComparison, Setting, Side, StandIns, Value,
     compare_hosts,
 };
-pub use compile::Payload;
+pub use compile::{Mode, Op, Payload, Saved, Seconds, Staged, Sysctl};
 pub use diff::diff_host;
 pub use disruption::{Disruption, Elsewhere, Felt};
 pub use drifted::Drifted;

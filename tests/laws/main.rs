@@ -4,6 +4,7 @@ mod drift;
 mod felt;
 mod fleet;
 mod kept;
+mod labels;
 mod names;
 mod payload;
 mod plan;

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use wgfleet::desired::{DEFAULT_TEMPLATE, DesiredState};
 use wgfleet::model::{Become, Mtu, Port};
-use wgfleet::plan::{HostPlan, HostState, Payload, Plan, diff_host, moved, resolve};
+use wgfleet::plan::{HostPlan, HostState, Op, Payload, Plan, Saved, diff_host, moved, resolve};
 
 use crate::drift::{drift, live};
 use crate::fleet::{Spec, host_spec, spec};
@@ -267,7 +267,10 @@ proptest! {
         all.extend(secrets(&new.desired(), &new.vault));
         for payload in payloads(&old, &new, &facts, &drifts) {
             let sections = sections(&payload.encode());
-            prop_assert_eq!(sections["ops"].lines().collect::<Vec<_>>(), payload.ops());
+            for (name, ops) in [("ops", payload.ops()), ("keep", payload.keep()), ("undo", payload.undo())] {
+                let lines: Vec<String> = ops.iter().map(ToString::to_string).collect();
+                prop_assert_eq!(sections[name].lines().collect::<Vec<_>>(), lines);
+            }
             for (name, text) in &sections {
                 prop_assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.'), "{}", name);
                 if !["ops", "keep", "undo"].contains(&name.as_str()) {
@@ -291,28 +294,38 @@ proptest! {
                     prop_assert!(staged.is_none_or(|name| sections.contains_key(*name)), "{}", line);
                 }
             }
-            let written = |op: &String| {
-                let words: Vec<&str> = op.split(' ').collect();
-                ["file", "prepare"].contains(&words[0]).then(|| words[3].to_owned())
+            let ops = payload.ops();
+            let written = |op: &Op| match op {
+                Op::File { path, .. } | Op::Prepare { path, .. } => Some(path.clone()),
+                _ => None,
             };
-            let mut paths: Vec<String> = payload.ops().iter().filter_map(written).collect();
+            let mut paths: Vec<String> = ops.iter().filter_map(written).collect();
             let all_paths = paths.len();
             paths.sort_unstable();
             paths.dedup();
-            prop_assert_eq!(paths.len(), all_paths, "written twice: {:?}", payload.ops());
+            prop_assert_eq!(paths.len(), all_paths, "written twice: {:?}", ops);
             // What can fail is tried before anything stops, and put in place by a rename.
-            let verb = |op: &String| op.split(' ').next().unwrap_or_default().to_owned();
-            let stop = payload.ops().iter().position(|op| ["stop", "quick-down", "delete"].contains(&verb(op).as_str()));
-            let tried = payload.ops().iter().rposition(|op| verb(op) == "try");
-            prop_assert!(tried < stop.or(Some(usize::MAX)), "{:?}", payload.ops());
-            for (at, op) in payload.ops().iter().enumerate() {
-                if let Some(words) = op.strip_prefix("keep ") {
-                    let prepared = format!("prepare {words}");
-                    let first = payload.ops().iter().position(|op| *op == prepared);
-                    prop_assert!(first.is_some_and(|first| first < stop.unwrap_or(at)), "{:?}", payload.ops());
+            let stops = |op: &Op| matches!(op, Op::Stop { .. } | Op::QuickDown { .. } | Op::Delete { .. });
+            let stop = ops.iter().position(stops);
+            let tried = ops.iter().rposition(|op| matches!(op, Op::Try { .. }));
+            prop_assert!(tried < stop.or(Some(usize::MAX)), "{:?}", ops);
+            for (at, op) in ops.iter().enumerate() {
+                match op {
+                    Op::Keep { content, mode, path } => {
+                        let prepared = Op::Prepare { content: *content, mode: *mode, path: path.clone() };
+                        let first = ops.iter().position(|op| *op == prepared);
+                        prop_assert!(first.is_some_and(|first| first < stop.unwrap_or(at)), "{:?}", ops);
+                    }
+                    Op::File { path, .. } => prop_assert!(
+                        !path.starts_with("/etc/wireguard/") || path.starts_with("/etc/wireguard/wgfleet"), "{op}"
+                    ),
+                    _ => {}
                 }
-                prop_assert!(!(verb(op) == "file" && op.contains(" /etc/wireguard/") && !op.contains("/etc/wireguard/wgfleet")), "{op}");
             }
+            // What a rollback gives an interface again is saved.
+            let touched = ops.iter().filter(|op| matches!(op, Op::Touch { .. })).count();
+            prop_assert!(touched > 0 || ops.iter().all(|op| op.saved() != Saved::ByTouch), "{:?}", ops);
+            prop_assert!(payload.keep().iter().all(|op| op.saved() != Saved::ByTouch), "{:?}", payload.keep());
             let shown = format!("{payload:?}");
             prop_assert!(!leaks(&shown, &all));
         }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
 
+use super::op::Op;
 use super::payload::Compiler;
+use super::word::{Mode, Staged};
 use crate::desired::Secrets;
 use crate::plan::paths;
 use crate::plan::{Change, FileAction, NewInterface, Rename, TargetFile};
@@ -34,10 +36,10 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             let written =
                 files.find(|(path, action)| *path == conf && *action != FileAction::Remove);
             let Some((path, _)) = written else { continue };
-            if let Some((name, file)) = self.stage(path) {
-                self.op(format!("try {name} {interface}"));
-                self.op(format!("prepare {name} {:o} {path}", file.mode));
-                self.prepared.insert(path, name);
+            if let Some((content, file)) = self.stage(path) {
+                self.op(Op::Try { conf: content, interface: interface.clone() });
+                self.op(Op::Prepare { content, mode: Mode(file.mode), path: path.to_owned() });
+                self.prepared.insert(path, content);
             }
         }
     }
@@ -47,7 +49,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         let now = self.read_now();
         self.install(|path| now.contains(path));
         if now.iter().any(|path| path.starts_with(UNITS)) {
-            self.op("reload".to_owned());
+            self.op(Op::Reload);
         }
     }
 
@@ -58,13 +60,13 @@ impl<'a, S: Secrets> Compiler<'a, S> {
                 continue;
             }
             if action == FileAction::Remove {
-                self.op(format!("remove {path}"));
-            } else if let Some(name) = self.prepared.get(path)
+                self.op(Op::Remove { path: path.to_owned() });
+            } else if let Some(content) = self.prepared.get(path).copied()
                 && let Some(file) = self.target.files.get(path)
             {
-                self.op(format!("keep {name} {:o} {path}", file.mode));
-            } else if let Some((name, file)) = self.stage(path) {
-                self.op(format!("file {name} {:o} {path}", file.mode));
+                self.op(Op::Keep { content, mode: Mode(file.mode), path: path.to_owned() });
+            } else if let Some((content, file)) = self.stage(path) {
+                self.op(Op::File { content, mode: Mode(file.mode), path: path.to_owned() });
             }
         }
     }
@@ -85,7 +87,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             .collect();
         // A unit is known by its file, so that goes after it and comes before it.
         for (unit, _) in units.iter().filter(|(_, on)| !on) {
-            self.keep(format!("disable {unit}"));
+            self.keep(Op::Disable { unit: (*unit).to_owned() });
         }
         let mut reload = false;
         for (path, action) in self.files() {
@@ -94,24 +96,25 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             }
             if action == FileAction::Remove {
                 reload |= path.starts_with(UNITS);
-                self.keep(format!("remove {path}"));
-            } else if let Some((name, file)) = self.stage(path) {
-                self.op(format!("prepare {name} {:o} {path}", file.mode));
-                self.keep(format!("keep {name} {:o} {path}", file.mode));
+                self.keep(Op::Remove { path: path.to_owned() });
+            } else if let Some((content, file)) = self.stage(path) {
+                let (mode, path) = (Mode(file.mode), path.to_owned());
+                self.op(Op::Prepare { content, mode, path: path.clone() });
+                self.keep(Op::Keep { content, mode, path });
             }
         }
         if reload {
-            self.keep("reload".to_owned());
+            self.keep(Op::Reload);
         }
         for (unit, _) in units.iter().filter(|(_, on)| *on) {
-            self.keep(format!("enable {unit}"));
+            self.keep(Op::Enable { unit: (*unit).to_owned() });
         }
         for change in &self.plan.changes {
             // Who may read a file does not wait.
             if let Change::File { path, action: FileAction::Protect, .. } = change
                 && let Some(file) = self.target.files.get(path)
             {
-                self.op(format!("protect {:o} {path}", file.mode));
+                self.op(Op::Protect { mode: Mode(file.mode), path: path.clone() });
             }
         }
     }
@@ -171,7 +174,7 @@ impl<'a, S: Secrets> Compiler<'a, S> {
     }
 
     /// Sends a file's content along; none where the target does not have the file.
-    fn stage(&mut self, path: &str) -> Option<(String, &'a TargetFile)> {
+    fn stage(&mut self, path: &str) -> Option<(Staged, &'a TargetFile)> {
         let target = self.target;
         let file = target.files.get(path)?;
         let content = match &file.conf {

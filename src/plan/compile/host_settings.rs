@@ -2,7 +2,9 @@
 
 use zeroize::Zeroizing;
 
+use super::op::Op;
 use super::payload::Compiler;
+use super::word::Sysctl;
 use crate::desired::Secrets;
 use crate::model::{Family, InterfaceName};
 use crate::plan::firewall::removal;
@@ -13,21 +15,24 @@ impl<S: Secrets> Compiler<'_, S> {
         for change in &self.plan.changes {
             match change {
                 Change::Forward { family: Family::V4, on, .. } => {
-                    self.op(format!("sysctl net/ipv4/ip_forward {}", u8::from(*on)));
+                    self.op(Op::Sysctl { setting: Sysctl::ForwardV4, value: u8::from(*on) });
                 }
                 Change::Forward { family: Family::V6, on, accept_ra } => {
                     // Before: what the kernel forgets when it begins to forward comes with the next
                     // advertisement alone.
                     for interface in accept_ra {
-                        self.op(format!(
-                            "sysctl net/ipv6/conf/{interface}/accept_ra {HEARS_AS_A_ROUTER}"
-                        ));
+                        self.op(Op::Sysctl {
+                            setting: Sysctl::AcceptRa(interface.clone()),
+                            value: HEARS_AS_A_ROUTER,
+                        });
                     }
-                    self.op(format!("sysctl net/ipv6/conf/all/forwarding {}", u8::from(*on)));
+                    self.op(Op::Sysctl { setting: Sysctl::ForwardV6, value: u8::from(*on) });
                 }
                 Change::Firewall { digest: Some(_), .. } => self.firewall(None),
                 Change::Rename(Rename::Table { from, .. }) => self.firewall(Some(from)),
-                Change::Firewall { digest: None, table } => self.op(format!("nft-delete {table}")),
+                Change::Firewall { digest: None, table } => {
+                    self.op(Op::NftDelete { table: table.clone() });
+                }
                 _ => {}
             }
         }
@@ -41,9 +46,8 @@ impl<S: Secrets> Compiler<'_, S> {
         let table = &self.target.names.table;
         let mut text = old.map(removal).unwrap_or_default();
         text.push_str(&firewall.text);
-        let file = self.payload.file("nft", Zeroizing::new(text));
-        let old = old.map(|old| format!(" {old}")).unwrap_or_default();
-        self.op(format!("nft {file} {table}{old}"));
+        let rules = self.payload.file("nft", Zeroizing::new(text));
+        self.op(Op::Nft { rules, table: table.clone(), old: old.map(str::to_owned) });
     }
 
     /// Units that nothing could start or enable.
@@ -53,7 +57,7 @@ impl<S: Secrets> Compiler<'_, S> {
                 && from.masked
                 && !to.masked
             {
-                self.op(format!("unmask {unit}"));
+                self.op(Op::Unmask { unit: unit.clone() });
             }
         }
     }
@@ -65,9 +69,9 @@ impl<S: Secrets> Compiler<'_, S> {
             if (to.enabled || to.active) != up {
                 continue;
             }
-            let active = to.active;
-            if from.active != active {
-                self.op(format!("{} {unit}", if active { "start" } else { "stop" }));
+            if from.active != to.active {
+                let unit = unit.clone();
+                self.op(if to.active { Op::Start { unit } } else { Op::Stop { unit } });
             }
         }
     }
@@ -75,19 +79,18 @@ impl<S: Secrets> Compiler<'_, S> {
     /// Units that run already, and whose interface was made anew under them.
     pub(super) fn units_anew(&mut self) {
         for change in &self.plan.changes {
-            let (name, verb) = match change {
-                // It was stopped before.
-                Change::Restart { interface, .. } => (interface, "start"),
+            let (name, stopped) = match change {
+                Change::Restart { interface, .. } => (interface, true),
                 // Its interface went away without it, so it thinks that it runs.
-                Change::Create(NewInterface { interface, .. }) => (interface, "restart"),
+                Change::Create(NewInterface { interface, .. }) => (interface, false),
                 _ => continue,
             };
             let quick = self.wanted(name).is_some_and(|wanted| wanted.quick);
             if let Some(unit) = self.running_unit(name)
-                && (quick || verb == "start")
+                && (quick || stopped)
                 && self.target.units.contains_key(&unit)
             {
-                self.op(format!("{verb} {unit}"));
+                self.op(if stopped { Op::Start { unit } } else { Op::Restart { unit } });
             }
         }
     }

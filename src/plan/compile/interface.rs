@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
 use super::conf::{self, PeerParts};
+use super::op::Op;
 use super::payload::Compiler;
 use crate::desired::Secrets;
 use crate::model::InterfaceName;
@@ -17,11 +18,11 @@ impl<S: Secrets> Compiler<'_, S> {
     /// did beside it.
     pub(super) fn stop(&mut self, name: &InterfaceName) {
         if let Some(unit) = self.running_unit(name) {
-            self.op(format!("stop {unit}"));
+            self.op(Op::Stop { unit });
         } else if self.observed.files.contains_key(&paths::conf(name)) {
-            self.op(format!("quick-down {name}"));
+            self.op(Op::QuickDown { interface: name.clone() });
         }
-        self.op(format!("delete {name}"));
+        self.op(Op::Delete { interface: name.clone() });
     }
 
     pub(super) fn interface(&mut self, name: &InterfaceName) -> Result<(), S::Error> {
@@ -32,7 +33,7 @@ impl<S: Secrets> Compiler<'_, S> {
             match change {
                 Change::Create(NewInterface { backend, .. }) => self.start(name, *backend)?,
                 Change::Restart { backend, .. } => {
-                    self.undo(format!("quick-down {name}"));
+                    self.undo(Op::QuickDown { interface: name.clone() });
                     self.stop(name);
                     self.start(name, *backend)?;
                 }
@@ -53,7 +54,7 @@ impl<S: Secrets> Compiler<'_, S> {
             if self.observed.facts.systemd {
                 return Ok(());
             }
-            self.op(format!("quick-up {name} {}", backend_word(backend)));
+            self.op(Op::QuickUp { interface: name.clone(), backend });
             return Ok(());
         }
         let mut text = conf::interface(self.target.desired, desired, self.secrets)?;
@@ -68,16 +69,16 @@ impl<S: Secrets> Compiler<'_, S> {
             whole.push_str(peer);
         }
         std::mem::swap(&mut text, &mut whole);
-        let file = self.payload.file("set", text);
+        let conf = self.payload.file("set", text);
         let mut batch = String::new();
         for address in &desired.addresses {
             let _ = writeln!(batch, "address add {address} dev {name}");
         }
         let _ = writeln!(batch, "link set dev {name} mtu {} up", desired.mtu);
-        let batch = self.payload.file("up", Zeroizing::new(batch));
-        self.op(format!("create {name} {}", backend_word(backend)));
-        self.op(format!("setconf {name} {file}"));
-        self.op(format!("batch {batch}"));
+        let lines = self.payload.file("up", Zeroizing::new(batch));
+        self.op(Op::Create { interface: name.clone(), backend });
+        self.op(Op::SetConf { interface: name.clone(), conf });
+        self.op(Op::Batch { lines });
         Ok(())
     }
 
@@ -97,17 +98,17 @@ impl<S: Secrets> Compiler<'_, S> {
                         .expose_base64();
                     let mut text = Zeroizing::new(String::with_capacity(48));
                     let _ = writeln!(text, "{}", key.as_str());
-                    let file = self.payload.file("key", text);
-                    self.op(format!("private {name} {file}"));
+                    let key = self.payload.file("key", text);
+                    self.op(Op::Private { interface: name.clone(), key });
                 }
                 DeviceField::ListenPort => {
                     if let Some(port) = desired.listen_port {
-                        self.op(format!("port {name} {port}"));
+                        self.op(Op::Port { interface: name.clone(), port });
                     }
                 }
                 DeviceField::FwMark => {
                     let mark = desired.fwmark.map_or(0, |mark| mark.0);
-                    self.op(format!("fwmark {name} {mark}"));
+                    self.op(Op::FwMark { interface: name.clone(), mark });
                 }
                 DeviceField::Mtu => {
                     let _ = writeln!(batch, "link set dev {name} mtu {}", desired.mtu);
@@ -117,15 +118,9 @@ impl<S: Secrets> Compiler<'_, S> {
                 }
             }
         }
-        self.batch("batch", "link", batch);
+        if let Some(lines) = self.lines("link", batch) {
+            self.op(Op::Batch { lines });
+        }
         Ok(())
-    }
-}
-
-const fn backend_word(backend: LiveBackend) -> &'static str {
-    match backend {
-        LiveBackend::Kernel => "kernel",
-        LiveBackend::Embedded => "embedded",
-        LiveBackend::Userspace => "userspace",
     }
 }

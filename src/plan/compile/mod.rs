@@ -6,8 +6,12 @@ mod boot;
 mod conf;
 mod host_settings;
 mod interface;
+mod op;
 mod payload;
 mod peers;
 mod routes;
+mod word;
 
+pub use op::{Op, Saved};
 pub use payload::Payload;
+pub use word::{Mode, Seconds, Staged, Sysctl};

@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 
 use zeroize::Zeroizing;
 
+use super::op::Op;
+use super::word::{Mode, Staged};
 use crate::desired::Secrets;
 use crate::model::{Fingerprint, FleetName, InterfaceName};
 use crate::observed::{ObservedHost, Record};
@@ -16,11 +18,11 @@ use crate::plan::{Change, HostPlan, RenderedHost, Target, TargetInterface};
 /// What is sent to a host: staged files, operations, and the way back.
 pub struct Payload {
     files: Vec<(String, Zeroizing<String>)>,
-    ops: Vec<String>,
+    ops: Vec<Op>,
     /// What concerns the next boot only: done with the confirmation, so that a power cut before it
     /// brings up what ran before.
-    keep: Vec<String>,
-    undo: Vec<String>,
+    keep: Vec<Op>,
+    undo: Vec<Op>,
 }
 
 impl std::fmt::Debug for Payload {
@@ -91,28 +93,38 @@ impl Payload {
     /// Has the host keep a record of this change: true with the confirmation, and not before.
     pub fn recording(&mut self, fleet: &FleetName, text: String) {
         let path = Record::path(fleet);
-        let name = self.file("record", Zeroizing::new(text));
-        self.ops.push(format!("prepare {name} 600 {path}"));
-        self.keep.push(format!("keep {name} 600 {path}"));
+        let (content, mode) = (self.file("record", Zeroizing::new(text)), Mode(0o600));
+        self.ops.push(Op::Prepare { content, mode, path: path.clone() });
+        self.keep.push(Op::Keep { content, mode, path });
     }
 
     /// The operations, in order.
     #[must_use]
-    pub fn ops(&self) -> &[String] {
+    pub fn ops(&self) -> &[Op] {
         &self.ops
     }
 
     /// The operations that wait for the confirmation, in order.
     #[must_use]
-    pub fn keep(&self) -> &[String] {
+    pub fn keep(&self) -> &[Op] {
         &self.keep
+    }
+
+    /// What a rollback does first, of what was begun, in order.
+    #[must_use]
+    pub fn undo(&self) -> &[Op] {
+        &self.undo
     }
 
     /// The bytes for the host's stdin: each line of a file behind a blank, so that no content can
     /// look like a head line.
     #[must_use]
     pub fn encode(&self) -> Zeroizing<String> {
-        let lists = [("ops", &self.ops), ("keep", &self.keep), ("undo", &self.undo)];
+        let lists =
+            [("ops", &self.ops), ("keep", &self.keep), ("undo", &self.undo)].map(|(name, ops)| {
+                let lines: Vec<String> = ops.iter().map(Op::to_string).collect();
+                (name, lines)
+            });
         let size: usize = self.files.iter().map(|(name, text)| name.len() + text.len() * 2).sum();
         let listed: usize = lists.iter().flat_map(|(_, l)| l.iter()).map(|l| l.len() + 2).sum();
         let mut out = Zeroizing::new(String::with_capacity(size + listed + 256));
@@ -133,10 +145,10 @@ impl Payload {
     }
 
     /// Stages a file under a number and a word, never under a name out of the inventory.
-    pub(super) fn file(&mut self, word: &str, text: Zeroizing<String>) -> String {
-        let name = format!("f{}.{word}", self.files.len());
-        self.files.push((name.clone(), text));
-        name
+    pub(super) fn file(&mut self, word: &'static str, text: Zeroizing<String>) -> Staged {
+        let staged = Staged { number: self.files.len(), word };
+        self.files.push((staged.to_string(), text));
+        staged
     }
 }
 
@@ -144,7 +156,7 @@ impl Payload {
 pub(super) struct Compiler<'a, S> {
     pub(super) payload: Payload,
     /// The staged names of files that are prepared before anything stops, by path.
-    pub(super) prepared: BTreeMap<&'a str, String>,
+    pub(super) prepared: BTreeMap<&'a str, Staged>,
     /// The paths of files that are written in the course of the change.
     pub(super) installed: BTreeSet<&'a str>,
     /// Whether the rules of masquerading are put in place.
@@ -159,31 +171,28 @@ pub(super) struct Compiler<'a, S> {
 }
 
 impl<'a, S: Secrets> Compiler<'a, S> {
-    pub(super) fn op(&mut self, op: String) {
+    pub(super) fn op(&mut self, op: Op) {
         self.payload.ops.push(op);
     }
 
-    pub(super) fn keep(&mut self, op: String) {
+    pub(super) fn keep(&mut self, op: Op) {
         self.payload.keep.push(op);
     }
 
-    pub(super) fn undo(&mut self, op: String) {
+    pub(super) fn undo(&mut self, op: Op) {
         self.payload.undo.push(op);
     }
 
-    /// Adds a batch of ip(8) commands, where there is any.
-    pub(super) fn batch(&mut self, verb: &str, word: &str, batch: String) {
-        if !batch.is_empty() {
-            let file = self.payload.file(word, Zeroizing::new(batch));
-            self.op(format!("{verb} {file}"));
-        }
+    /// Stages lines of ip(8), where there are any.
+    pub(super) fn lines(&mut self, word: &'static str, lines: String) -> Option<Staged> {
+        (!lines.is_empty()).then(|| self.payload.file(word, Zeroizing::new(lines)))
     }
 
     fn run(&mut self) -> Result<(), S::Error> {
         let touched: BTreeSet<InterfaceName> =
             self.plan.changes.iter().filter_map(Change::interface).cloned().collect();
         for name in &touched {
-            self.op(format!("touch {name}"));
+            self.op(Op::Touch { interface: name.clone() });
         }
         self.prepare_starts();
         self.unmask();

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use zeroize::Zeroizing;
 
 use super::conf::{self, PeerParts};
+use super::op::Op;
 use super::payload::Compiler;
+use super::word::Seconds;
 use crate::desired::{DesiredInterface, DesiredPeer, Secrets};
 use crate::model::{Endpoint, InterfaceName, PublicKey};
 use crate::plan::{Change, FieldChange, PeerField};
@@ -41,7 +43,11 @@ impl<S: Secrets> Compiler<'_, S> {
                         parts.endpoint = seen.and_then(Endpoint::of_socket).or(parts.endpoint);
                         if parts.keepalive.is_none() && parts.endpoint.is_some() {
                             parts.keepalive = Some(5);
-                            after.push(format!("keepalive {name} {} off", peer.key));
+                            after.push(Op::Keepalive {
+                                interface: name.clone(),
+                                peer: peer.key,
+                                every: Seconds::Off,
+                            });
                         }
                     }
                     sections.push(conf::peer(desired, &peer.key, wanted, &parts, self.secrets)?);
@@ -66,7 +72,7 @@ impl<S: Secrets> Compiler<'_, S> {
                     };
                     sections.push(conf::peer(desired, &peer.key, wanted, &parts, self.secrets)?);
                     if psk.is_some_and(|f| f.to.is_none()) {
-                        after.push(format!("no-psk {name} {}", peer.key));
+                        after.push(Op::NoPsk { interface: name.clone(), peer: peer.key });
                     }
                 }
                 Change::RemovePeer { peer, .. } => {
@@ -81,14 +87,13 @@ impl<S: Secrets> Compiler<'_, S> {
             for section in &sections {
                 text.push_str(section);
             }
-            let file = self.payload.file("add", text);
-            self.op(format!("addconf {name} {file}"));
+            let conf = self.payload.file("add", text);
+            self.op(Op::AddConf { interface: name.clone(), conf });
         }
         // Adding moves AllowedIPs from the old peer at once, so removing comes after.
         let forgotten: Vec<PublicKey> = forgotten.into_iter().collect();
         for keys in forgotten.chunks(FORGET_AT_ONCE) {
-            let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
-            self.op(format!("forget {name} {}", keys.join(" ")));
+            self.op(Op::Forget { interface: name.clone(), peers: keys.to_vec() });
         }
         for op in after {
             self.op(op);
@@ -104,30 +109,32 @@ impl<S: Secrets> Compiler<'_, S> {
         wanted: &DesiredPeer,
         fields: &[FieldChange<PeerField>],
     ) -> Result<(), S::Error> {
-        let name = &interface.name;
+        let (name, peer) = (&interface.name, *key);
         for field in fields {
             match field.field {
                 PeerField::Endpoint => {
                     // None is ever taken from a peer: wg(8) has no word for that.
                     if let Some(endpoint) = &wanted.endpoint {
-                        self.op(format!("endpoint {name} {key} {endpoint}"));
+                        let endpoint = endpoint.clone();
+                        self.op(Op::Endpoint { interface: name.clone(), peer, endpoint });
                     }
                 }
                 PeerField::Keepalive => {
                     let seconds = wanted.keepalive.map_or(0, crate::model::Keepalive::get);
-                    self.op(format!("keepalive {name} {key} {seconds}"));
+                    let every = Seconds::Every(seconds);
+                    self.op(Op::Keepalive { interface: name.clone(), peer, every });
                 }
                 PeerField::PresharedKey => {
                     let Some(epoch) = wanted.psk_epoch else {
-                        self.op(format!("no-psk {name} {key}"));
+                        self.op(Op::NoPsk { interface: name.clone(), peer });
                         continue;
                     };
                     let psk = self.secrets.preshared_key(&interface.public_key, key, epoch)?;
                     let psk = psk.expose_base64();
                     let mut text = Zeroizing::new(String::with_capacity(48));
                     let _ = writeln!(text, "{}", psk.as_str());
-                    let file = self.payload.file("psk", text);
-                    self.op(format!("psk {name} {key} {file}"));
+                    let psk = self.payload.file("psk", text);
+                    self.op(Op::Psk { interface: name.clone(), peer, psk });
                 }
                 // A peer whose AllowedIPs change gets a section of its own: see `keeps_allowed_ips`.
                 PeerField::AllowedIps => {}

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use ipnet::IpNet;
 
+use super::op::Op;
 use super::payload::Compiler;
 use crate::desired::Secrets;
 use crate::model::InterfaceName;
@@ -30,7 +31,9 @@ impl<'a, S: Secrets> Compiler<'a, S> {
         }
         // An address takes younger ones of its prefix along, and the last one all routes. What
         // went along cannot be removed once more, so failures are no matter here.
-        self.batch("drop", "drop", batch);
+        if let Some(lines) = self.lines("drop", batch) {
+            self.op(Op::Drop { lines });
+        }
     }
 
     pub(super) fn add_addresses_and_routes(&mut self, name: &InterfaceName) {
@@ -82,7 +85,11 @@ impl<'a, S: Secrets> Compiler<'a, S> {
             let lines = if removed { &mut again } else { &mut batch };
             let _ = writeln!(lines, "route add {prefix} dev {name} proto kernel {kind}");
         }
-        self.batch("drop", "again", again);
-        self.batch("batch", "net", batch);
+        if let Some(lines) = self.lines("again", again) {
+            self.op(Op::Drop { lines });
+        }
+        if let Some(lines) = self.lines("net", batch) {
+            self.op(Op::Batch { lines });
+        }
     }
 }
