@@ -8,12 +8,11 @@ use tokio::time::Instant;
 use super::before::differences;
 use super::job::{Job, Logins};
 use super::outcome::Outcome;
-use super::said::{said, shown};
 use super::verdict::{self, Patience, ROLLBACK_LIMIT};
 use crate::desired::Secrets;
 use crate::event::{Event, Sink};
 use crate::plan::{Change, Payload};
-use crate::remote::{Host, describe, observe_host};
+use crate::remote::{Answer, Host, Rollback, Step, describe, observe_host};
 
 /// Most changes that one message names.
 const NAMED: usize = 8;
@@ -85,25 +84,22 @@ pub(super) async fn perform<S: Secrets>(
         Ok(reply) => reply,
         Err(error) => return Err(roll_back(context, logins, job, &describe(&error)).await),
     };
-    let stdout = shown(&reply.stdout);
-    let lines: Vec<&str> = stdout.lines().collect();
-    Err(match lines.as_slice() {
-        ["done"] => return Ok(()),
-        [failed, "reverted"] if failed.starts_with("failed ") => {
-            Outcome::RolledBack(failed["failed ".len()..].to_owned())
+    Err(match reply.answer() {
+        Answer::Done => return Ok(()),
+        Answer::Failed { step, why, rollback: Some(Rollback::Verified) } => {
+            Outcome::RolledBack(format!("{step}{why}"))
         }
-        [failed, rest, ..] if failed.starts_with("failed ") => {
-            Outcome::Unknown(format!("{failed}; the rollback failed too: {rest}"))
+        Answer::Failed { step, why, rollback: Some(rollback) } => {
+            Outcome::Unknown(format!("failed {step}{why}; the rollback failed too: {rollback}"))
         }
-        [failed] if failed.starts_with("failed 0 ") => {
-            Outcome::Failed(failed["failed 0 ".len()..].to_owned())
+        Answer::Failed { step: Step::Before, why, rollback: None } => {
+            Outcome::Failed(why.to_string())
         }
-        [busy] if busy.starts_with("busy ") => Outcome::Failed(format!(
-            "another change ({}) is armed there; wait until it is confirmed or rolled back",
-            &busy["busy ".len()..]
+        Answer::Busy { change } => Outcome::Failed(format!(
+            "another change ({change}) is armed there; wait until it is confirmed or rolled back"
         )),
-        [moved] if moved.starts_with("moved ") => Outcome::Moved(what_moved(logins, job).await),
-        _ => roll_back(context, logins, job, &said(&reply.stdout, &reply.stderr)).await,
+        Answer::Moved { .. } => Outcome::Moved(what_moved(logins, job).await),
+        _ => roll_back(context, logins, job, &reply.said()).await,
     })
 }
 
@@ -163,8 +159,8 @@ async fn push<S: Secrets>(
         let words = [machine.as_str(), &digest.to_string()];
         let reply = host.run("agent", &words, binary, PUSH_LIMIT).await;
         let reply = reply.map_err(|error| Outcome::Failed(describe(&error)))?;
-        if reply.stdout.trim() != "done" {
-            return Err(Outcome::Failed(said(&reply.stdout, &reply.stderr)));
+        if reply.answer() != Answer::Done {
+            return Err(Outcome::Failed(reply.said()));
         }
     }
     Ok(())

@@ -8,7 +8,6 @@ mod host;
 mod job;
 mod outcome;
 mod rotate;
-mod said;
 mod verdict;
 
 pub use fleet::apply_all;

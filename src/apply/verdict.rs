@@ -11,10 +11,9 @@ use super::before::same;
 use super::health::healthy;
 use super::job::{Job, Logins};
 use super::outcome::Outcome;
-use super::said::said;
 use crate::observed::{ObservedHost, Record};
 use crate::plan::{AgentSource, Change, diff_host};
-use crate::remote::{Host, RemoteError, describe, observe_host};
+use crate::remote::{Answer, Host, RemoteError, Rollback, describe, observe_host};
 
 /// How long one call to a host may take.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
@@ -135,10 +134,13 @@ async fn ask_to_keep(
     }
     *told = true;
     let reply = host.run("confirm", &[&job.id], &[], CALL_LIMIT).await?;
-    let text = reply.stdout.trim();
-    Ok(match text {
-        "confirmed" => Some(Verdict::Kept(Outcome::Applied)),
-        "gone" => {
+    Ok(match reply.answer() {
+        Answer::Confirmed => Some(Verdict::Kept(Outcome::Applied)),
+        Answer::NotForNextBoot { what } => {
+            let what = format!("{what} {}", reply.stderr).trim().to_owned();
+            Some(Verdict::Kept(Outcome::NotForNextBoot(what)))
+        }
+        Answer::Gone => {
             let seen = observe_host(host, &job.look).await?;
             match &seen.armed {
                 Some(_) => None,
@@ -147,13 +149,7 @@ async fn ask_to_keep(
                 None => Some(Verdict::Back(back(job, &seen, TOO_LATE))),
             }
         }
-        _ => match text.strip_prefix("confirmed, but not for the next boot:") {
-            Some(what) => {
-                let what = said(what, &reply.stderr);
-                Some(Verdict::Kept(Outcome::NotForNextBoot(what)))
-            }
-            None => return Err(RemoteError::Host(said(text, &reply.stderr))),
-        },
+        _ => return Err(RemoteError::Host(reply.said())),
     })
 }
 
@@ -201,15 +197,15 @@ async fn ask_back(
     reason: &str,
 ) -> Result<Option<Outcome>, RemoteError> {
     let reply = host.run("revert", &[&job.id], &[], CALL_LIMIT).await?;
-    Ok(match reply.stdout.trim() {
-        "reverted" => Some(Outcome::RolledBack(reason.to_owned())),
-        "gone" => {
+    Ok(match reply.answer() {
+        Answer::RolledBack(Rollback::Verified) => Some(Outcome::RolledBack(reason.to_owned())),
+        Answer::Gone => {
             let seen = observe_host(host, &job.look).await?;
             seen.armed.is_none().then(|| back(job, &seen, reason))
         }
-        other => {
-            let other = said(other, &reply.stderr);
-            Some(Outcome::Unknown(format!("{reason}; the rollback: {other}")))
+        _ => {
+            let said = reply.said();
+            Some(Outcome::Unknown(format!("{reason}; the rollback: {said}")))
         }
     })
 }

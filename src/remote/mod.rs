@@ -2,6 +2,7 @@
 //!
 //! All that runs on a host is one static script, put together from the files below `host/`; what varies goes to its stdin.
 
+mod answer;
 mod connector;
 mod gate;
 mod logins;
@@ -13,6 +14,7 @@ mod session;
 mod settings;
 mod shell;
 
+pub use answer::{Answer, Rollback, Step};
 pub use connector::Connector;
 pub use logins::LastLogins;
 pub(crate) use observe::describe;
