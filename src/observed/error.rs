@@ -1,10 +1,20 @@
 //! Why an answer is refused.
 
 use super::lacking::Lacking;
+use super::protocol::PROTOCOL;
 
 /// Why an observation was refused. A refused host counts as one that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ObserveError {
+    /// The host's script is that of another version.
+    #[error(
+        "the host's script has protocol {found}, and this wgfleet {PROTOCOL}; use one version of \
+         wgfleet for both"
+    )]
+    Protocol {
+        /// Its protocol.
+        found: u32,
+    },
     /// The text ends before its last line: the connection broke.
     #[error("the host's answer ends early, after {lines} lines")]
     Truncated {

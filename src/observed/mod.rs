@@ -10,6 +10,7 @@ mod interface;
 mod lacking;
 mod odd;
 mod parse;
+mod protocol;
 mod record;
 mod routing;
 mod word;
@@ -20,6 +21,7 @@ pub use interface::{LiveBackend, ObservedInterface, ObservedPeer, ObservedPsk};
 pub use lacking::Lacking;
 pub use odd::PathKind;
 pub use parse::parse;
+pub use protocol::PROTOCOL;
 pub use record::{Commit, CommitId, Record, RecordError};
 
 use std::collections::{BTreeMap, BTreeSet};

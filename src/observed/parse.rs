@@ -11,6 +11,7 @@ use super::drops::ObservedDrops;
 use super::error::ObserveError;
 use super::interface::{LiveBackend, ObservedInterface, ObservedPeer, ObservedPsk};
 use super::lacking::Lacking;
+use super::protocol::PROTOCOL;
 use super::routing::Routing;
 use super::word::word;
 use super::{ObservedFile, ObservedHost, UnitState};
@@ -21,6 +22,12 @@ use crate::model::{FleetName, InterfaceName, Keepalive, is_deceptive, parse_net}
 /// # Errors
 /// [`ObserveError`]; nothing of a text that is not whole is used.
 pub fn parse(text: &str) -> Result<ObservedHost, ObserveError> {
+    let spoken = text.lines().next().and_then(|line| line.strip_prefix("observe "));
+    if let Some(found) =
+        spoken.and_then(|word| word.parse().ok()).filter(|found| *found != PROTOCOL)
+    {
+        return Err(ObserveError::Protocol { found });
+    }
     let mut reader = Reader::default();
     let mut lines = 0;
     for (index, line) in text.lines().enumerate() {
@@ -98,7 +105,7 @@ impl Reader {
             self.bounds.take(kind, 1)?;
         }
         match first {
-            "observe" => (word::<u32>(rest)? == 1).then_some(())?,
+            "observe" => (word::<u32>(rest)? == PROTOCOL).then_some(())?,
             "now" => self.host.now = word(rest)?,
             "machine" => facts.machine = printable(rest.next()?)?,
             "kernel" => facts.kernel = printable(rest.next()?)?,
@@ -383,6 +390,10 @@ mod tests {
 
     #[test]
     fn what_a_host_lacks_is_named_with_what_brings_it() {
+        let other = parse("observe 2\nfuture\nend\n");
+        assert_eq!(other, Err(ObserveError::Protocol { found: 2 }));
+        assert!(other.unwrap_err().to_string().ends_with("use one version of wgfleet for both"));
+        assert_eq!(parse("observe 0\nend\n"), Err(ObserveError::Protocol { found: 0 }));
         let said = parse("observe 1\nlacks awk\nlacks setsid\ninstaller apt-get\nend\n");
         assert_eq!(
             said.unwrap_err().to_string(),

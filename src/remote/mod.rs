@@ -48,6 +48,12 @@ mod tests {
     use super::HOST_SCRIPT;
 
     #[test]
+    fn both_sides_have_one_protocol() {
+        let line = format!("\nprotocol={} ", crate::observed::PROTOCOL);
+        assert_eq!(HOST_SCRIPT.matches(&line).count(), 1);
+    }
+
+    #[test]
     fn no_text_of_a_host_goes_through_echo() {
         // dash's obeys `\n`, `\t` and `\c` in what it is to print: `say` is there for that.
         let code = HOST_SCRIPT.lines().filter(|line| !line.trim_start().starts_with('#'));

@@ -25,7 +25,7 @@ fn encode(files: &[(&str, String)], ops: &[String]) -> String {
 
 /// The payload of a change, as wgfleet writes it.
 fn payload(files: &[(&str, String)], ops: &[String], keep: &[&str], undo: &[&str]) -> String {
-    let mut out = String::new();
+    let mut out = format!("=== protocol\n {}\n", wgfleet::observed::PROTOCOL);
     let ops = ops.join("\n") + "\n";
     let lists = [("ops", ops), ("keep", keep.join("\n")), ("undo", undo.join("\n"))];
     for (name, text) in
@@ -254,6 +254,21 @@ fn a_payload_that_is_cut_short_touches_nothing() {
         let said = String::from_utf8(said).expect("text");
         assert!(said.starts_with("failed 0 stage: ") && said.lines().count() == 1, "{cut}: {said}");
         assert_same(&sandbox.state(), &before, "after a cut");
+    }
+    sandbox.wait_until_quiet();
+}
+
+#[test]
+fn a_payload_of_another_protocol_touches_nothing() {
+    let sandbox = Sandbox::new("dash");
+    let before = sandbox.state();
+    let payload = encode(&files(), &ops());
+    let own = format!("=== protocol\n {}\n", wgfleet::observed::PROTOCOL);
+    for (other, named) in [("=== protocol\n 0\n", "0"), ("=== protocol\n 2\n", "2"), ("", "none")] {
+        let said = sandbox.host("apply", &["a1", "60"], &payload.replace(&own, other));
+        let head = format!("failed 0 stage: the payload has protocol {named}, and ");
+        assert!(said.starts_with(&head) && said.lines().count() == 1, "{said}");
+        assert_same(&sandbox.state(), &before, &said);
     }
     sandbox.wait_until_quiet();
 }

@@ -12,7 +12,7 @@ use super::op::Op;
 use super::word::{Mode, Staged};
 use crate::desired::Secrets;
 use crate::model::{Fingerprint, FleetName, InterfaceName};
-use crate::observed::{ObservedHost, Record};
+use crate::observed::{ObservedHost, PROTOCOL, Record};
 use crate::plan::{Change, HostPlan, RenderedHost, Target, TargetInterface};
 
 /// What is sent to a host: staged files, operations, and the way back.
@@ -128,6 +128,7 @@ impl Payload {
         let size: usize = self.files.iter().map(|(name, text)| name.len() + text.len() * 2).sum();
         let listed: usize = lists.iter().flat_map(|(_, l)| l.iter()).map(|l| l.len() + 2).sum();
         let mut out = Zeroizing::new(String::with_capacity(size + listed + 256));
+        let _ = writeln!(out, "=== protocol\n {PROTOCOL}");
         for (name, text) in &self.files {
             let _ = writeln!(out, "=== {name}");
             for line in text.lines() {

@@ -148,6 +148,13 @@ apply() { # ID SECONDS
 		return 1
 	fi
 	[ $whole = 0 ] || { finish "$1"; say "failed 0 stage: the payload did not arrive whole"; return 1; }
+	theirs=none
+	read -r theirs 2>/dev/null <"$stage/protocol" || :
+	if [ "$theirs" != "$protocol" ]; then
+		finish "$1"
+		say "failed 0 stage: the payload has protocol ${theirs:-none}, and the host's script $protocol; use one version of wgfleet for both"
+		return 1
+	fi
 	: >>"$stage/undo"
 	[ -e "$stage/ops" ] || { finish "$1"; say "failed 0 stage: the payload has no operations"; return 1; }
 	# Its own: a running shell reads its script as it goes, and another version may come meanwhile.

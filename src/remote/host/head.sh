@@ -5,9 +5,9 @@
 #   observe              stdin: fingerprint key, then "interface NAME" lines, and "text BYTES", the most that
 #                        is told of a file; stdout: see observed/parse.rs
 #   agent MACHINE SHA    stdin: the binary
-#   apply ID SECONDS     stdin: payload (files, "ops", "keep" and "undo"; perhaps "observe", what the verb
-#                        of that name reads, and "expect", the digest that it has to come to); arms the
-#                        timer, then does the ops
+#   apply ID SECONDS     stdin: payload ("protocol", files, "ops", "keep" and "undo"; perhaps "observe", what
+#                        the verb of that name reads, and "expect", the digest that it has to come to);
+#                        arms the timer, then does the ops
 #   confirm ID           makes permanent what `apply` did: only now, with "keep", does the next boot change
 #   revert ID            rolls it back now
 #   expire ID SECONDS    the timer's own verb
@@ -26,6 +26,7 @@ LC_ALL=C
 WG_ENDPOINT_RESOLUTION_RETRIES=2
 export PATH LC_ALL WG_ENDPOINT_RESOLUTION_RETRIES
 umask 077
+protocol=1 # of what is said here: operations, observations, answers
 run=/run/wgfleet
 lib=/usr/local/lib/wgfleet
 agent=$lib/wgfleet

@@ -314,7 +314,7 @@ lacking() { # says what of that is not there
 
 observe() {
 	read -r key || exit 9
-	lacks=$(lacking) && { printf 'observe 1\n%s\nend\n' "$lacks"; return; }
+	lacks=$(lacking) && { printf 'observe %s\n%s\nend\n' "$protocol" "$lacks"; return; }
 	seen=$(state)
 	case $seen in *"${newline}end") ;; *) return 1 ;; esac # something ended it half-way
 	d=$(state_digest)
@@ -329,7 +329,7 @@ state() { # all that is observed
 		text) case $name in *[!0-9]* | '') ;; *) most=$name ;; esac ;;
 		esac
 	done
-	say observe 1
+	say "observe $protocol"
 	date '+now %s'
 	d=$(uname -rm)
 	release=${d%% *}
