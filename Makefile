@@ -1,14 +1,17 @@
-# make demo and make test are all that a newcomer needs; both install what is missing (as root, on
-# Debian or Ubuntu) and say what they install.
+# make demo and make test are all that a newcomer needs; both install what is missing, Rust included
+# (as root, on Debian or Ubuntu), and say what they install.
 
 SHELL = /bin/bash
 .DEFAULT_GOAL = build
 .PHONY: build demo test test-quick bench bench-plan bench-check bench-first-plan bench-tunnel test-kernel test-packets docs lint fuzz install uninstall
 
 CARGO ?= cargo
+# Where rustup puts cargo for a user whose shell does not know yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
 PREFIX ?= /usr/local
 TARGET_DIR = $(or $(CARGO_TARGET_DIR),target)
-HOST = $(shell rustc --print host-tuple)
+# The shell asks, when it gets there: rustc may be installed by a line before.
+HOST = $$(rustc --print host-tuple)
 DEBUG = $(TARGET_DIR)/$(HOST)/debug/wgfleet
 RELEASE = $(TARGET_DIR)/$(HOST)/release/wgfleet
 DOCS = $(TARGET_DIR)/docs
@@ -29,7 +32,6 @@ demo:
 test:
 	@scripts/setup.sh test
 	@scripts/privileges.sh
-	@scripts/peers.sh
 	@scripts/test.sh all
 
 # Fleets on kernel WireGuard, in an emulated machine with Debian's cloud kernel. Needs root.
@@ -39,6 +41,7 @@ test-kernel:
 
 # What needs no root: unit, property and snapshot tests.
 test-quick:
+	@scripts/setup.sh build
 	@scripts/test.sh quick
 
 # The proof against packets over 500 random fleets, or SEEDS=FROM..TO. Needs root; takes half an hour.
@@ -58,7 +61,7 @@ bench-plan:
 	@scripts/setup.sh test
 	@scripts/privileges.sh
 	$(CARGO) build --locked --quiet
-	@WGFLEET=$(abspath $(DEBUG)) benches/plan.sh
+	@WGFLEET=$$(realpath $(DEBUG)) benches/plan.sh
 
 # check and render of a mesh of 1,000 and of 10,000 spokes on two hubs. Needs no root.
 bench-check:
@@ -77,7 +80,7 @@ bench-tunnel: $(PEERS)/bin/gotatun $(PEERS)/bin/boringtun-cli
 	@scripts/setup.sh bench
 	@scripts/privileges.sh
 	$(CARGO) build --release --locked
-	@WGFLEET=$(abspath $(RELEASE)) WGFLEET_BENCH_PEER=$(WGFLEET_BENCH_PEER) \
+	@WGFLEET=$$(realpath $(RELEASE)) WGFLEET_BENCH_PEER=$(WGFLEET_BENCH_PEER) \
 		$(CARGO) bench --locked --quiet --profile dev --bench tunnel -- $(ARGS)
 
 $(PEERS)/bin/gotatun:
@@ -90,9 +93,10 @@ $(PEERS)/bin/boringtun-cli:
 fuzz:
 	@scripts/fuzz.sh $(or $(SECONDS),600) $(TARGET)
 
-# The JSON Schema in the repository; man pages and completions under target/docs.
+# The JSON Schema and the picture in the repository; man pages and completions under target/docs.
 docs: build
 	$(DEBUG) schema > schemas/fleet.schema.json
+	scripts/picture.sh $(DEBUG) examples/hub-and-spoke > docs/images/topology.svg
 	@rm -rf $(DOCS)
 	$(DEBUG) man $(DOCS)/man
 	@mkdir -p $(DOCS)/completions
