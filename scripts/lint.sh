@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Everything that is judged without running it: format, clippy, documentation, dependencies, shell.
+# Everything that is judged without running it: format, clippy, documentation, fuzz targets,
+# dependencies, shell.
 #
-# The steps share what they compile: clippy and rustdoc both need the dependencies' metadata only.
+# The steps share what they compile: clippy, rustdoc and the fuzz targets all need the dependencies'
+# metadata only. cargo-deny is built beside them, where it is missing: they leave a core idle often.
 set -euo pipefail
 
 cargo=${CARGO:-cargo}
-deny_version=0.20.2
 
 step() { printf '\n== %s\n' "$*"; }
 
@@ -21,9 +22,8 @@ cat $host/{head,armed,agent,observe,operations,snapshot,change,verbs}.sh | shell
 find src templates \( -name '*.sh' -o -name '*.bash' \) ! -path 'src/remote/host/*' \
 	-exec shellcheck --shell=sh {} +
 
-step cargo metadata of the fuzz targets
-# They are a workspace of their own, whose lock is forgotten easily.
-$cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
+scripts/deny.sh >/dev/null 2>&1 &
+building=$!
 
 step cargo clippy
 $cargo clippy --all-targets --locked -- -D warnings
@@ -31,23 +31,13 @@ $cargo clippy --all-targets --locked -- -D warnings
 step cargo doc
 RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" $cargo doc --no-deps --locked
 
+step cargo check of the fuzz targets
+# They are a workspace of their own, whose lock is forgotten easily. Nothing is linked here, so
+# libFuzzer is not compiled: the variable names where it would be.
+CUSTOM_LIBFUZZER_PATH=/usr/lib/libfuzzer.a \
+	$cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}"
+
 step cargo deny
-tools=$(realpath -m "${CARGO_TARGET_DIR:-target}/tools")
-deny=$tools/bin/cargo-deny
-if command -v cargo-deny >/dev/null; then
-	deny=$(command -v cargo-deny)
-elif ! [ -x "$deny" ]; then
-	# It checks a few hundred packages for a second: a fast build matters more than fast code.
-	# From another folder, where the project's own build settings do not count.
-	echo "building cargo-deny $deny_version into $tools"
-	(
-		cd /
-		CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_DEBUG=false \
-			CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-			$cargo install --quiet --locked --no-default-features --version $deny_version \
-			--root "$tools" --target-dir "$tools/build" cargo-deny
-	)
-	rm -rf "$tools/build"
-fi
+wait "$building" || scripts/deny.sh
 # Advisories are left out: see deny.toml.
-"$deny" --locked check bans licenses sources
+scripts/deny.sh bans licenses sources

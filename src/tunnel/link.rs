@@ -202,7 +202,7 @@ pub fn kernel_interfaces() -> io::Result<Vec<InterfaceName>> {
 }
 
 /// Reads a message as news of a link, for the fuzz target.
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(super) fn read(message: &Received<'_>) {
     let _ = (event(message), wireguard_name(message));
 }

@@ -41,7 +41,7 @@ pub use tun::{SystemTun, TunError};
 pub use udp::SystemSockets;
 
 /// Reads any bytes as messages of the kernel, for the fuzz target.
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub fn read_netlink(bytes: &[u8]) {
     for message in netlink::messages(bytes) {
         kernel::read(&message);

@@ -86,7 +86,7 @@ impl Kernel {
 }
 
 /// Reads a message as part of an answer, for the fuzz target.
-#[cfg(fuzzing)]
+#[cfg(feature = "fuzzing")]
 pub(super) fn read(message: &netlink::Received<'_>) {
     let attributes = message.payload.get(GENL_HEADER..).unwrap_or_default();
     let _ = answer::read_device(&mut DeviceSnapshot::default(), attributes);
