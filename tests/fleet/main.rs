@@ -11,6 +11,7 @@ mod drift;
 mod examples;
 mod first;
 mod gateway;
+mod guide;
 mod identity;
 mod in_place;
 mod leaving;
