@@ -1,6 +1,7 @@
 //! What the documentation shows is what the program does, and what the repository promises of itself.
 
 mod budgets;
+mod extending;
 mod picture;
 mod shown;
 mod workflows;

@@ -1,0 +1,62 @@
+//! Each step of docs/extending.md names a file, and names that stand in it.
+
+use std::fs;
+use std::path::Path;
+
+use crate::root;
+
+/// The text of a file, or of all files below a folder.
+fn text(path: &Path) -> String {
+    if path.is_file() {
+        return fs::read_to_string(path).expect("text");
+    }
+    let entries = fs::read_dir(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    let named = paths.iter().map(|path| format!("{}\n{}", path.display(), text(path)));
+    named.collect()
+}
+
+/// The steps of the page: their lines from the number on, as one text.
+fn steps(page: &str) -> Vec<String> {
+    let mut steps: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in page.lines() {
+        let number = line.split_once(". ").is_some_and(|(number, _)| number.parse::<u8>().is_ok());
+        if number {
+            steps.push(line.to_owned());
+        } else if inside && line.starts_with("   ") {
+            steps.last_mut().expect("a step").push_str(line);
+        }
+        inside = number || (inside && line.starts_with("   "));
+    }
+    steps
+}
+
+#[test]
+fn every_step_names_what_is_there() {
+    let page = fs::read_to_string(root().join("docs/extending.md")).expect("the page is there");
+    let headings = page.lines().filter(|line| line.starts_with("## ")).count();
+    assert_eq!(headings, 6, "{page}");
+    let steps = steps(&page);
+    assert!(steps.len() > 4 * headings, "{} steps", steps.len());
+    let mut wrong = Vec::new();
+    for step in &steps {
+        let mut words = step.split('`').skip(1).step_by(2);
+        let file = root().join(words.next().expect("a step begins with a file"));
+        if !file.exists() {
+            wrong.push(format!("{} is not there: {step}", file.display()));
+            continue;
+        }
+        let text = text(&file);
+        for word in words {
+            // Another file, a command, or a name that stands in the step's own.
+            let known =
+                root().join(word).exists() || word.starts_with("make ") || text.contains(word);
+            if !known {
+                wrong.push(format!("{} has no `{word}`: {step}", file.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
