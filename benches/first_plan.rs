@@ -249,7 +249,7 @@ fn measured(
     println!("{what}");
     let plan = planned(wanted, epoch, pairs);
     lap("planned, changes", plan.hosts.iter().map(|host| host.changes.len()).sum());
-    let json = plan.to_saved().expect("a plan has a form");
+    let json = plan.to_saved(None).expect("a plan has a form");
     // On a machine that does other things as well, the wall clock tells of those.
     let took = (processor() - before).min(begin.elapsed().as_secs_f64());
     lap("as JSON, bytes", json.len());

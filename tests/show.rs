@@ -9,7 +9,8 @@ const KEY: &str = "AGE-SECRET-KEY-1YX9K024AMDLZGXR3JTLUNTQDLS0XK8RHZPQ5UQ0JLQY4W
 
 fn show(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wgfleet"));
-    command.arg("show").args(arguments).current_dir(folder).env_remove("WGFLEET_IDENTITY");
+    command.env_clear().env("HOME", folder);
+    command.arg("show").args(arguments).current_dir(folder);
     command.output().expect("the binary runs")
 }
 
@@ -66,13 +67,121 @@ fn a_saved_plan_is_shown_without_inventory_and_key() {
     assert!(missing.is_empty(), "docs/json.md does not say what these are: {missing:?}");
 }
 
+/// A fleet of one host, which is down, with a vault; its saved plan is `fleet.plan`.
+fn fleet_with_plan(folder: &Path) {
+    let fleet = "fleet: acme\nnetworks:\n  n: { interface: wg0, prefixes: [10.9.0.0/24] }\nhosts:\n  \
+                 a: { address: 10.9.0.1, ssh: 'ssh://127.0.0.1:1', endpoint: '192.0.2.1:51820' }\n";
+    fs::write(folder.join("fleet.yaml"), fleet).expect("it can be written");
+    for (arguments, code) in [
+        (&["vault", "init", "--fleet", "acme"][..], 0),
+        (&["vault", "keygen"], 0),
+        (&["plan", "--connect-timeout", "5", "--out", "fleet.plan"], 4),
+        (&["show", "fleet.plan"], 0),
+    ] {
+        let ran = wgfleet(folder, arguments);
+        assert_eq!(ran.status.code(), Some(code), "{ran:?}");
+    }
+}
+
+fn wgfleet(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wgfleet"));
+    command.env_clear().env("HOME", folder).env("PATH", std::env::var_os("PATH").unwrap());
+    command.args(arguments).current_dir(folder);
+    command.output().expect("the binary runs")
+}
+
+/// Somebody can write to the artefact that a reviewer reads, and not open the vault.
+#[test]
+fn a_plan_that_was_changed_since_it_was_saved_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    fleet_with_plan(folder.path());
+    let saved = fs::read_to_string(at("fleet.plan")).expect("it is there");
+    let shown = wgfleet(folder.path(), &["show", "fleet.plan"]);
+    assert!(String::from_utf8_lossy(&shown.stderr).starts_with("verified: "), "{shown:?}");
+    assert!(shown.stdout.starts_with(b"a  could not be read"), "{shown:?}");
+
+    let note = "\"notes\":[\"reviewed: nothing runs as root\"]";
+    let calm = "\"disruption\":\"routes\"";
+    let (without, _) = saved.rsplit_once(",\"mac\"").expect("it has a MAC");
+    let value: serde_json::Value = serde_json::from_str(&saved).expect("JSON");
+    let pretty = serde_json::to_string_pretty(&value).expect("JSON");
+    let edits = [
+        (saved.replacen("\"notes\":[]", note, 1), "its MAC does not fit"),
+        (saved.replacen("\"disruption\":\"none\"", calm, 1), "its MAC does not fit"),
+        (saved.replacen("\"orphans\":[", "\"orphans\": [", 1), "its MAC does not fit"),
+        (format!("{without}}}\n"), "does not end with the MAC"),
+        (pretty, "does not end with the MAC"),
+    ];
+    for (text, why) in edits {
+        assert_ne!(text, saved);
+        fs::write(at("edited.plan"), text).expect("it can be written");
+        let ran = wgfleet(folder.path(), &["apply", "--yes", "edited.plan"]);
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(64), "{said}");
+        assert!(said.contains(why) && said.contains("make a plan anew"), "{said}");
+        let shown = wgfleet(folder.path(), &["show", "edited.plan"]);
+        let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+        if why.starts_with("its MAC") {
+            assert_eq!((shown.status.code(), text.as_str()), (Some(64), ""), "{shown:?}");
+        } else {
+            assert!(text.starts_with("not verified: it has no MAC at its end"), "{text}");
+        }
+    }
+
+    // Another fleet's, of this vault's name and of another.
+    let other = tempfile::tempdir().expect("a folder");
+    fleet_with_plan(other.path());
+    let foreign = other.path().join("fleet.plan");
+    let ran = wgfleet(folder.path(), &["apply", "--yes", foreign.to_str().expect("text")]);
+    assert_eq!(ran.status.code(), Some(64), "{ran:?}");
+    fs::write(at("other.plan"), saved.replace("\"acme\"", "\"other\"")).expect("it is written");
+    let ran = wgfleet(folder.path(), &["apply", "--yes", "other.plan"]);
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert_eq!(ran.status.code(), Some(6), "{said}");
+    assert!(said.contains("the plan is of fleet `other`, and this is `acme`"), "{said}");
+
+    // Where it cannot be verified, that is said.
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let begins = |arguments: &[&str], words: &str| {
+        let shown = wgfleet(elsewhere.path(), arguments);
+        let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(text.starts_with(&format!("not verified: {words}")), "{text}");
+        assert_eq!(shown.status.code(), Some(0), "{text}");
+    };
+    let path = at("fleet.plan");
+    let path = path.to_str().expect("text");
+    begins(&["show", path], "no identity. Whoever can write to the file");
+    let identity = at(".config/wgfleet/identity-acme.txt");
+    let identity = ["--identity", identity.to_str().expect("text")];
+    begins(&["show", identity[0], identity[1], path], "the vault ./vault cannot be read");
+    let shown = wgfleet(elsewhere.path(), &["show", "--format", "json", path]);
+    assert!(String::from_utf8_lossy(&shown.stderr).starts_with("not verified: no identity"));
+    assert_eq!(wgfleet(folder.path(), &["show", path]).status.code(), Some(0));
+
+    // One without secrets has none.
+    let plan = ["plan", "--connect-timeout", "5", "--out", "bare.plan"];
+    fs::rename(at(".config"), at("away")).expect("it is there");
+    assert_eq!(wgfleet(folder.path(), &plan).status.code(), Some(4));
+    fs::rename(at("away"), at(".config")).expect("it is there");
+    let text = fs::read_to_string(at("bare.plan")).expect("it is there");
+    assert!(!text.contains("\"mac\""), "{text}");
+    let shown = wgfleet(folder.path(), &["show", "bare.plan"]);
+    assert!(
+        shown.stdout.starts_with(b"not verified: it was made without an identity"),
+        "{shown:?}"
+    );
+    let ran = wgfleet(folder.path(), &["apply", "--yes", "bare.plan"]);
+    assert_eq!(ran.status.code(), Some(64), "{ran:?}");
+}
+
 #[test]
 fn what_is_no_plan_is_refused_and_never_quoted() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
-    let deep = format!("{{\"version\": 2, \"hosts\": {}", "[".repeat(200_000));
+    let deep = format!("{{\"version\": 3, \"hosts\": {}", "[".repeat(200_000));
     let far = example().replace("\"peers\": [0]", "\"peers\": [4294967295]");
-    let more = example().replacen("\"version\": 2,", &format!("\"version\": 2, \"{KEY}\": 1,"), 1);
+    let more = example().replacen("\"version\": 3,", &format!("\"version\": 3, \"{KEY}\": 1,"), 1);
     let files: [(&str, &str, i32); 8] = [
         ("key", KEY, 64),
         ("empty", "", 64),
@@ -81,7 +190,7 @@ fn what_is_no_plan_is_refused_and_never_quoted() {
         ("far", &far, 64),
         ("more", &more, 64),
         ("old", "{\"version\": 1, \"fleet\": \"f\", \"hosts\": []}", 6),
-        ("new", "{\"version\": 3, \"fleet\": \"f\", \"hosts\": []}", 6),
+        ("new", "{\"version\": 4, \"fleet\": \"f\", \"hosts\": []}", 6),
     ];
     for (name, text, code) in files {
         fs::write(at(name), text).expect("it can be written");

@@ -11,11 +11,12 @@ use serde_json::json;
 use super::interrupt::unless_interrupted;
 use super::login::{BinariesArgs, LimitArgs, LoginArgs, RecordArgs, scope};
 use super::plan::DetailArgs;
+use super::saved::SavedPlan;
 use super::{CommandError, CommandResult, Context, Exit, Format, runtime};
 use crate::apply::Outcome;
 use crate::fleet::{Fleet, FleetLock, Survey, carry_out};
 use crate::model::{HostName, count};
-use crate::plan::{Plan, SecretState, leave_out, moved};
+use crate::plan::{Plan, leave_out, moved};
 
 /// Make the hosts what the file says, with the smallest operations.
 ///
@@ -71,20 +72,20 @@ impl ApplyArgs {
 
     async fn apply(&self, context: &Context, fleet: &Fleet) -> CommandResult {
         // Before anybody logs in anywhere.
-        let saved = self.plan.as_ref().map(|path| super::plan::read(path)).transpose()?;
-        if let Some((path, saved)) = self.plan.as_ref().zip(saved.as_ref()) {
-            refuse_without_secrets(path, saved)?;
+        let saved = self.plan.as_deref().map(SavedPlan::read).transpose()?;
+        if let Some(saved) = &saved {
+            saved.refuse_changed(&context.fleet, &fleet.inventory().fleet.value)?;
         }
         let overrides = self.records.overrides();
         let scope = scope(self.login, &self.limit, &self.binaries, &overrides);
         let mut survey = Survey::take(&context.fleet, scope, fleet, None).await?;
         let mut plan = survey.whole_plan(&context.fleet, fleet)?;
-        if let Some((path, saved)) = self.plan.as_ref().zip(saved.as_ref()) {
-            fresh(path, saved, &plan)?;
+        if let Some(saved) = &saved {
+            fresh(saved, &plan)?;
         }
         let blocked = survey.blocked(&plan).map(Exit::of);
         if let Some(saved) = &saved {
-            leave_out(saved, &mut plan);
+            leave_out(saved.plan(), &mut plan);
         }
         // A saved plan was reviewed, and nothing is done that is not in it.
         let reviewed = self.yes && self.plan.is_some();
@@ -155,46 +156,11 @@ fn show_json(plan: &Plan, outcomes: &[(HostName, Outcome)]) -> Result<(), Comman
     super::write_stdout(text.as_bytes())
 }
 
-/// Most lines that say what moved since a plan was saved.
-const TOLD: usize = 8;
-
-/// Refuses a plan that was made without the vault's identity: it does not say which keys it would
-/// write, so nobody has reviewed what would be done.
-fn refuse_without_secrets(path: &std::path::Path, saved: &Plan) -> Result<(), CommandError> {
-    if saved.secrets == SecretState::Compared {
-        return Ok(());
-    }
-    let message = format!(
-        "{} was made without the identity that opens the vault: secrets are not compared in it, so it \
-         cannot be carried out; no host was changed",
-        path.display()
-    );
-    Err(CommandError::message(Exit::Usage, message).hint(
-        "run `wgfleet plan --out FILE` where the identity is (--identity, WGFLEET_IDENTITY or \
-         WGFLEET_IDENTITY_KEY), and review that plan",
-    ))
-}
-
 /// Refuses a saved plan that is not the plan of now, and says what moved; one that is carried out
 /// already has nothing more to do.
-fn fresh(path: &std::path::Path, saved: &Plan, plan: &Plan) -> Result<(), CommandError> {
-    let moved = moved(saved, plan);
-    if moved.is_empty() {
-        return Ok(());
-    }
-    let mut lines: Vec<String> = moved.iter().take(TOLD).cloned().collect();
-    if moved.len() > TOLD {
-        lines.push(format!("and {} more", moved.len() - TOLD));
-    }
-    Err(CommandError::message(
-        Exit::Stale,
-        format!(
-            "{} is not what would be done now; no host was changed\n  {}",
-            path.display(),
-            lines.join("\n  ")
-        ),
-    )
-    .hint("run `wgfleet plan --out` again and review it"))
+fn fresh(saved: &SavedPlan, plan: &Plan) -> Result<(), CommandError> {
+    let moved = moved(saved.plan(), plan);
+    if moved.is_empty() { Ok(()) } else { Err(saved.stale(&moved)) }
 }
 
 /// Refuses to wait for an answer that nobody can give.

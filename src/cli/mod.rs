@@ -28,6 +28,7 @@ mod render;
 mod rotate;
 mod rotated;
 mod runtime;
+mod saved;
 mod schema;
 mod show;
 mod status;

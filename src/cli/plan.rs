@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::login::{BinariesArgs, LimitArgs, LoginArgs, RecordArgs, scope};
+use super::saved::SavedPlan;
 use super::{CommandError, CommandResult, Context, Exit, Format, runtime};
 use crate::fleet::{Scope, Survey};
-use crate::plan::{FormError, Plan};
+use crate::plan::Plan;
 use crate::report;
 use crate::report::plan::Detail;
 
@@ -99,15 +100,11 @@ impl PlanArgs {
             let survey = Survey::take(&context.fleet, scope, &fleet, None).await?;
             let plan = survey.whole_plan(&context.fleet, &fleet)?;
             let blocked = survey.blocked(&plan).map(Exit::of);
+            let key = survey.plan_key();
             survey.close().await;
             if let Some(path) = &out {
                 // Once more: hosts took their time to answer.
-                let path = &writable(path)?;
-                let bytes =
-                    plan.to_saved().map_err(|error| CommandError::new(Exit::Failed, &error))?;
-                readable(bytes.len() as u64)?;
-                crate::sys::write_atomic(path, &bytes, crate::sys::Mode::Public)
-                    .map_err(|error| CommandError::new(Exit::Failed, &error))?;
+                SavedPlan::write(&writable(path)?, &plan, key?.as_ref())?;
             }
             show(context, &plan, self.detail)?;
             Ok(self.exit(&plan, blocked))
@@ -181,37 +178,6 @@ fn writable(path: &Path) -> Result<PathBuf, CommandError> {
     }
 }
 
-/// The most bytes of a saved plan; that of a mesh of 1,000 hosts has some six million.
-const MOST_BYTES: u64 = 256 << 20;
-
-/// Refuses to save what nobody could read.
-fn readable(bytes: u64) -> Result<(), CommandError> {
-    if bytes <= MOST_BYTES {
-        return Ok(());
-    }
-    let message = format!(
-        "the plan has {} MiB, and `wgfleet apply FILE` reads at most {} MiB: it is not saved",
-        bytes >> 20,
-        MOST_BYTES >> 20
-    );
-    Err(CommandError::message(Exit::Failed, message)
-        .hint("plan some of the hosts at a time: `wgfleet plan --limit HOST,HOST --out FILE`"))
-}
-
-/// Reads a saved plan.
-pub(super) fn read(path: &Path) -> Result<Plan, CommandError> {
-    let bytes = crate::sys::read_regular(path, MOST_BYTES)
-        .map_err(|error| CommandError::new(Exit::Failed, &error))?;
-    Plan::from_json(&bytes).map_err(|error| {
-        let message = format!("{} cannot be used: {error}", path.display());
-        let exit = match error {
-            FormError::Version { .. } => Exit::Stale,
-            FormError::Syntax { .. } | FormError::Shape { .. } => Exit::Usage,
-        };
-        CommandError::message(exit, message).hint("make a plan anew with `wgfleet plan --out FILE`")
-    })
-}
-
 /// Shows a plan on stdout.
 pub(super) fn show(context: &Context, plan: &Plan, detail: DetailArgs) -> Result<(), CommandError> {
     let bytes = match context.format {
@@ -246,35 +212,6 @@ mod tests {
         {
             let error = writable(&at(name)).unwrap_err();
             assert!(error.to_string().starts_with("--out writes to a regular file"), "{name}");
-        }
-    }
-
-    #[test]
-    fn what_could_not_be_read_is_not_saved() {
-        assert!(readable(MOST_BYTES).is_ok());
-        let error = readable(MOST_BYTES + 1).unwrap_err();
-        assert_eq!(error.exit, Exit::Failed);
-        assert!(error.to_string().contains("is not saved"), "{error}");
-    }
-
-    #[test]
-    fn only_regular_files_of_a_bounded_size_are_read_as_plans() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        let fifo = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), fifo, rustix::fs::Mode::RUSR, 0).unwrap();
-        std::fs::write(at("old"), r#"{"version": 1, "hosts": []}"#).unwrap();
-        std::fs::write(at("key"), "AGE-SECRET-KEY-1YX9K024AMDLZGXR3JT").unwrap();
-        std::fs::File::create(at("huge")).unwrap().set_len(MOST_BYTES + 1).unwrap();
-        for (name, exit) in [
-            ("pipe", Exit::Failed),
-            ("huge", Exit::Failed),
-            ("old", Exit::Stale),
-            ("key", Exit::Usage),
-        ] {
-            let error = read(&at(name)).unwrap_err();
-            assert_eq!(error.exit, exit, "{name}");
-            assert!(!error.to_string().contains("AGE-"), "{error}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The secrets of a run: those of the vault, or none where the user has no identity.
 
 use crate::desired::Secrets;
-use crate::model::{FingerprintKey, HostName, PresharedKey, PrivateKey, PublicKey};
+use crate::model::{FingerprintKey, HostName, PlanKey, PresharedKey, PrivateKey, PublicKey};
 use crate::plan::{SecretState, WithoutSecrets};
 use crate::vault::{Unlocked, VaultError};
 
@@ -32,6 +32,17 @@ impl Opened {
         getrandom::fill(&mut random)
             .map_err(|error| Error::message(Kind::Failed, error.to_string()))?;
         Ok(Self::Without(WithoutSecrets::new(random)))
+    }
+
+    /// The key of the MACs of saved plans; `None` without secrets.
+    ///
+    /// # Errors
+    /// Why the file of the secret that it is derived from does not open.
+    pub fn plan_key(&self) -> Result<Option<PlanKey>, VaultError> {
+        match self {
+            Self::Vault(vault) => vault.plan_key().map(Some),
+            Self::Without(_) => Ok(None),
+        }
     }
 
     /// Whether secrets can be compared.

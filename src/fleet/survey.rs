@@ -17,7 +17,7 @@ use super::unknown::refuse_unknown;
 use super::{Context, Error, Kind};
 use crate::desired::{DesiredHost, DesiredState};
 use crate::event::{Notice, Sink};
-use crate::model::{FingerprintKey, FleetName, HostName, PublicKey};
+use crate::model::{FingerprintKey, FleetName, HostName, PlanKey, PublicKey};
 use crate::observed::{ObserveError, ObservedHost};
 use crate::plan::{
     AgentSource, HostPlan, HostState, Newer, Plan, Provenance, RenderedHost, clash, diff_host,
@@ -304,6 +304,14 @@ impl Survey {
         let plan = Plan::new(self.state.fleet.clone(), hosts);
         let secrets = self.secrets.state();
         Ok(Plan { secrets, newer: self.newer.clone(), ..plan })
+    }
+
+    /// The key of the MAC of a saved plan; `None` where it compares no secrets.
+    ///
+    /// # Errors
+    /// Why the file of the secret that it is derived from does not open.
+    pub fn plan_key(&self) -> Result<Option<PlanKey>, Error> {
+        Ok(self.secrets.plan_key()?)
     }
 
     /// Before the first host is touched: what is changed from now on is newer than any other copy of

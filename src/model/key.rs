@@ -221,6 +221,29 @@ impl fmt::Debug for FingerprintKey {
     }
 }
 
+/// The key of the MACs of a fleet's saved plans. It never prints itself and is zeroed on drop.
+pub struct PlanKey(Zeroizing<[u8; 32]>);
+
+impl PlanKey {
+    /// Takes raw bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(bytes)
+    }
+
+    /// The raw bytes.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PlanKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlanKey(redacted)")
+    }
+}
+
 /// A keyed SHA-256 of something that may hold secrets: 32 bytes, hex in text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -231,6 +254,12 @@ impl Fingerprint {
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// The digest's bytes.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 32] {
+        self.0
     }
 }
 
@@ -306,6 +335,8 @@ mod tests {
         let key = FingerprintKey::from_bytes(Zeroizing::new([0xab; 32]));
         assert_eq!(format!("{key:?}"), "FingerprintKey(redacted)");
         assert_eq!(*key.expose_hex(), "ab".repeat(32));
+        let key = PlanKey::from_bytes(Zeroizing::new([0xab; 32]));
+        assert_eq!(format!("{key:?}"), "PlanKey(redacted)");
         assert!(!KeyError.to_string().contains("dwdt"));
     }
 

@@ -20,7 +20,9 @@ pub use address::{
     AddressError, Endpoint, EndpointHost, Family, covers, host_net, is_private, parse_net,
 };
 pub use drop_cause::DropCause;
-pub use key::{Fingerprint, FingerprintKey, KeyError, PresharedKey, PrivateKey, PublicKey};
+pub use key::{
+    Fingerprint, FingerprintKey, KeyError, PlanKey, PresharedKey, PrivateKey, PublicKey,
+};
 pub use masking::{HIDDEN, looks_like_key, mask, mask_in, secrets_in, stars};
 pub use name::{FleetName, GroupName, HostName, InterfaceName, NameError, NetworkName, SiteName};
 pub use plural::count;

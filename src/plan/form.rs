@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::ser::{SerializeStruct as _, Serializer};
 use serde::{Deserialize, Serialize};
 
+use super::weight::{TooLarge, count_values};
 use super::{
     Change, FieldChange, HostPlan, HostState, NewInterface, NewPeer, PeerField, PeerRef, Plan,
 };
@@ -36,6 +37,9 @@ pub enum FormError {
         /// The column, from 1.
         column: usize,
     },
+    /// More than is read.
+    #[error("it is no plan that wgfleet can have saved: {0}")]
+    TooLarge(#[from] TooLarge),
     /// A plan of another version of wgfleet.
     #[error("it is a plan of version {found}, and this wgfleet reads version {}", Plan::VERSION)]
     Version {
@@ -53,16 +57,12 @@ impl Plan {
         json(&Form { plan: self, reasons: true })
     }
 
-    /// The JSON of a plan that is saved: without ssh's words about hosts that could not be read, which
-    /// differ from one time to the next.
-    ///
-    /// # Errors
-    /// None that is known: every value of a plan has a form.
-    pub fn to_saved(&self) -> Result<Vec<u8>, serde_json::Error> {
+    /// The JSON of a plan without ssh's words about hosts that could not be read.
+    pub(super) fn to_json_without_reasons(&self) -> Result<Vec<u8>, serde_json::Error> {
         json(&Form { plan: self, reasons: false })
     }
 
-    /// Reads a plan, printed or saved.
+    /// Reads a plan, printed or saved. Whether it was changed since is for [`super::verify`] to say.
     ///
     /// # Errors
     /// [`FormError`], for anything else and for plans of other versions.
@@ -74,6 +74,7 @@ impl Plan {
         if text.trim_ascii_start().first() != Some(&b'{') {
             return Err(FormError::Syntax { what: "it is no JSON object", line: 1, column: 1 });
         }
+        count_values(text)?;
         let Versioned { version } = serde_json::from_slice(text).map_err(|error| said(&error))?;
         if version != u64::from(Self::VERSION) {
             return Err(FormError::Version { found: version });
@@ -100,9 +101,11 @@ fn said(error: &serde_json::Error) -> FormError {
         }
         serde_json::error::Category::Data => {
             let text = error.to_string();
+            if text.starts_with(&TooLarge::Memory.to_string()) {
+                return TooLarge::Memory.into();
+            }
             // The only ones that name no more than we do.
-            let ours =
-                ["missing field `", "duplicate field `", NO_SUCH_PEER, NO_TABLE, TOO_MANY, TWICE];
+            let ours = ["missing field `", "duplicate field `", NO_SUCH_PEER, NO_TABLE, TWICE];
             let known = ours.iter().any(|begin| text.starts_with(begin));
             let what = text.split(" at line ").next().filter(|_| known);
             let what = what.unwrap_or(if text.starts_with("unknown field `") {
@@ -119,7 +122,6 @@ fn said(error: &serde_json::Error) -> FormError {
 pub(super) const NO_SUCH_PEER: &str = "a change refers to a peer that the table does not have";
 pub(super) const NO_TABLE: &str = "a change of a peer that is not in the table of them";
 pub(super) const TWICE: &str = "a host, or a setting of a peer, is there twice";
-pub(super) const TOO_MANY: &str = "changes refer to more peers than any fleet has";
 
 /// A plan as it is written.
 struct Form<'a> {

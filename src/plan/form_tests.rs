@@ -98,7 +98,7 @@ fn a_plan_survives_its_json() {
 
 #[test]
 fn the_words_of_a_failed_login_are_not_saved() {
-    let saved = plan().to_saved().unwrap();
+    let saved = plan().to_saved(None).unwrap();
     assert!(!String::from_utf8(saved.clone()).unwrap().contains("Connection"));
     let read = Plan::from_json(&saved).unwrap();
     assert_eq!(read.hosts[2].state, HostState::Unreadable(String::new()));
@@ -133,10 +133,10 @@ fn a_change_of_a_whole_mesh_is_small() {
     hosts[8].changes.insert(50, restart);
     hosts[9].changes.insert(50, change(3, "none that is known"));
     let plan = Plan::new("f".parse().unwrap(), hosts);
-    let bytes = plan.to_saved().unwrap();
+    let bytes = plan.to_saved(None).unwrap();
     assert!(bytes.len() < 150_000, "{}", bytes.len());
     assert_eq!(Plan::from_json(&bytes).unwrap(), plan);
-    assert_eq!(Plan::from_json(&bytes).unwrap().to_saved().unwrap(), bytes);
+    assert_eq!(Plan::from_json(&bytes).unwrap().to_saved(None).unwrap(), bytes);
 }
 
 #[test]
@@ -151,10 +151,10 @@ fn what_is_no_plan_is_said_and_never_quoted() {
             said("{}"),
             said(r#"{"version": 1, "fleet": "f", "hosts": []}"#),
             said(r#"{"version": "AGE-SECRET-KEY-1"}"#),
-            said(r#"{"version": 2, "fleet": "AGE SECRET KEY"}"#),
-            said(r#"{"version": 2}"#),
-            said(r#"{"version": 2, "fleet": "f", "secrets": "AGE-SECRET-KEY-1"}"#),
-            said(r#"{"version": 2, "AGE-SECRET-KEY-1": 3, "fleet": "f", "hosts": [{"#),
+            said(r#"{"version": 3, "fleet": "AGE SECRET KEY"}"#),
+            said(r#"{"version": 3}"#),
+            said(r#"{"version": 3, "fleet": "f", "secrets": "AGE-SECRET-KEY-1"}"#),
+            said(r#"{"version": 3, "AGE-SECRET-KEY-1": 3, "fleet": "f", "hosts": [{"#),
         ]
         .join("\n"),
         @r#"
@@ -163,7 +163,7 @@ fn what_is_no_plan_is_said_and_never_quoted() {
     it is no JSON (line 1, column 2)
     it is no JSON object (line 1, column 1)
     it is JSON, but no plan: missing field `version` (line 1, column 2)
-    it is a plan of version 1, and this wgfleet reads version 2
+    it is a plan of version 1, and this wgfleet reads version 3
     it is JSON, but no plan: a value that no plan has there (line 1, column 30)
     it is JSON, but no plan: a value that no plan has there (line 1, column 41)
     it is JSON, but no plan: missing field `fleet` (line 1, column 14)
@@ -203,7 +203,7 @@ fn a_damaged_plan_never_panics() {
 #[test]
 fn what_is_there_twice_is_no_plan() {
     let twice = |hosts: bool| {
-        let mut value: Value = serde_json::from_slice(&plan().to_saved().unwrap()).unwrap();
+        let mut value: Value = serde_json::from_slice(&plan().to_saved(None).unwrap()).unwrap();
         let list =
             if hosts { &mut value["hosts"] } else { &mut value["peer_changes"][0]["fields"] };
         let one = list[0].clone();

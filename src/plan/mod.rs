@@ -42,12 +42,14 @@ mod renames;
 mod resolve;
 mod running;
 mod said;
+mod saved;
 mod seen;
 mod stale;
 mod tables;
 mod target;
 mod told;
 mod unit;
+mod weight;
 mod without;
 
 pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
@@ -76,8 +78,10 @@ pub use record::{Provenance, record};
 pub use rename::Rename;
 pub use resolve::resolve;
 pub use running::running;
-pub use stale::{leave_out, moved};
+pub use saved::{MacError, SaveError, verify};
+pub use stale::{leave_out, moved, of_another};
 pub use target::{RenderedHost, SecretState, Target, TargetFile, TargetInterface};
+pub use weight::TooLarge;
 pub use without::WithoutSecrets;
 
 use crate::check::Difference;
@@ -105,7 +109,7 @@ pub struct Plan {
 
 impl Plan {
     /// Version of the JSON form that this wgfleet writes, and the only one that it carries out.
-    pub const VERSION: u32 = 2;
+    pub const VERSION: u32 = 3;
 
     /// A plan of these hosts, with nothing said of orphans and flows.
     #[must_use]

@@ -7,19 +7,14 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny};
 use serde_json::Value;
 
-use super::form::{CHANGE_PEERS, CREATE, NO_SUCH_PEER, NO_TABLE, TOO_MANY, TWICE};
+use super::form::{CHANGE_PEERS, CREATE, NO_SUCH_PEER, NO_TABLE, TWICE};
+use super::weight::{self, MOST_MEMORY, TooLarge};
 use super::{
     Change, Disruption, Drifted, Felt, FieldChange, HostPlan, HostState, NewInterface, NewPeer,
     Newer, Orphan, PeerField, PeerRef, Plan, SecretState,
 };
 use crate::check::Difference;
 use crate::model::{Become, Fingerprint, FleetName, HostName, InterfaceName, SshTarget};
-
-/// The most references to peers that a plan is read with.
-const MOST_REFERENCES: usize = 50_000_000;
-
-/// How many of them a change to a peer counts for: it takes more memory.
-const WEIGHT: usize = 4;
 
 /// A plan as it is read.
 #[derive(Deserialize)]
@@ -34,6 +29,9 @@ struct Read {
     orphans: Vec<Orphan>,
     newer: Vec<Newer>,
     reachability: Option<Difference>,
+    /// Of a saved plan. It is of the bytes of the file, which [`super::verify`] has.
+    #[serde(default, rename = "mac")]
+    _mac: Option<Fingerprint>,
 }
 
 #[derive(Deserialize)]
@@ -104,8 +102,8 @@ impl<'a> Deserialize<'a> for ReadChange {
 struct ReadTables {
     peers: Vec<Arc<NewPeer>>,
     peer_changes: Vec<ReadPeerChange>,
-    /// How many references there may still be.
-    references: usize,
+    /// How many bytes what is referred to may still take.
+    memory: usize,
 }
 
 impl ReadTables {
@@ -115,27 +113,30 @@ impl ReadTables {
         change: ReadChange,
         into: &mut Vec<Change>,
     ) -> Result<(), E> {
-        let mut refer = |numbers: &[usize], weight: usize| {
-            let left = self.references.checked_sub(numbers.len() * weight);
-            self.references = left.ok_or_else(|| E::custom(TOO_MANY))?;
+        let mut take = |bytes: usize| {
+            let left = self.memory.checked_sub(bytes);
+            self.memory = left.ok_or_else(|| E::custom(TooLarge::Memory))?;
             Ok(())
         };
         match change {
             ReadChange::Other(change) => into.push(change),
             ReadChange::Create(mut new, numbers) => {
-                refer(&numbers, 1)?;
+                take(numbers.len().saturating_mul(weight::of_new_peer()))?;
                 let peers = numbers.into_iter().map(|number| self.peers.get(number).cloned());
                 let peers: Option<Vec<Arc<NewPeer>>> = peers.collect();
                 new.peers = peers.ok_or_else(|| E::custom(NO_SUCH_PEER))?;
                 into.push(Change::Create(new));
             }
             ReadChange::Peers(interface, numbers) => {
-                refer(&numbers, WEIGHT)?;
-                into.reserve_exact(numbers.len());
-                for number in numbers {
-                    let change = self.peer_changes.get(number);
-                    let ReadPeerChange { peer, fields } =
-                        change.ok_or_else(|| E::custom(NO_SUCH_PEER))?;
+                let changes = numbers.into_iter().map(|number| self.peer_changes.get(number));
+                let changes: Option<Vec<&ReadPeerChange>> = changes.collect();
+                let changes = changes.ok_or_else(|| E::custom(NO_SUCH_PEER))?;
+                // All of them, before the first is there.
+                for ReadPeerChange { peer, fields } in &changes {
+                    take(weight::of_change(&interface, peer, fields))?;
+                }
+                into.reserve_exact(changes.len());
+                for ReadPeerChange { peer, fields } in changes {
                     let (peer, fields) = (peer.clone(), fields.clone());
                     into.push(Change::ChangePeer { interface: interface.clone(), peer, fields });
                 }
@@ -161,7 +162,7 @@ impl<'a> Deserialize<'a> for Plan {
         let mut tables = ReadTables {
             peers: read.peers.into_iter().map(Arc::new).collect(),
             peer_changes: read.peer_changes,
-            references: MOST_REFERENCES,
+            memory: MOST_MEMORY,
         };
         let mut hosts = Vec::new();
         for host in read.hosts {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Change, Field, FieldChange, HostPlan, HostState, NewInterface, PeerField, Plan};
-use crate::model::{HostName, PublicKey, Untrusted};
+use crate::model::{FleetName, HostName, PublicKey, Untrusted};
 
 /// What of a saved plan differs from the plan of now: each line names a host and what moved there.
 /// Each may be shown. Empty: the saved plan is what would be done now, or what of it is left to do. A host that has
@@ -15,8 +15,8 @@ use crate::model::{HostName, PublicKey, Untrusted};
 #[must_use]
 pub fn moved(saved: &Plan, now: &Plan) -> Vec<String> {
     let mut found = Vec::new();
-    if saved.fleet != now.fleet {
-        found.push(format!("the plan is of fleet `{}`, and this is `{}`", saved.fleet, now.fleet));
+    if let Some(line) = of_another(saved, &now.fleet) {
+        found.push(line);
         return found;
     }
     let by_name = |plan: &'_ Plan| -> BTreeMap<HostName, usize> {
@@ -53,6 +53,13 @@ pub fn moved(saved: &Plan, now: &Plan) -> Vec<String> {
         }
     }
     found
+}
+
+/// Says so where a saved plan is that of another fleet than this one.
+#[must_use]
+pub fn of_another(saved: &Plan, fleet: &FleetName) -> Option<String> {
+    let own = &saved.fleet;
+    (own != fleet).then(|| format!("the plan is of fleet `{own}`, and this is `{fleet}`"))
 }
 
 /// Leaves out what a saved plan does not change: hosts that could not be read or were blocked when it

@@ -219,7 +219,7 @@ fn a_plan_that_was_saved_is_not_stale_for_its_form() {
             now: true,
         });
     });
-    let saved = Plan::from_json(&plan.to_saved().unwrap()).unwrap();
+    let saved = Plan::from_json(&plan.to_saved(None).unwrap()).unwrap();
     assert_eq!(moved(&saved, &plan), [] as [&str; 0]);
 }
 

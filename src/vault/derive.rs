@@ -9,11 +9,12 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::secret::FingerprintSecret;
-use crate::model::{Fingerprint, FingerprintKey, HostName, PresharedKey, PublicKey};
+use crate::model::{Fingerprint, FingerprintKey, HostName, PlanKey, PresharedKey, PublicKey};
 
 const SALT: &[u8] = b"wgfleet vault v1";
 const PAIRWISE: &[u8] = b"pairwise psk\0";
 const FINGERPRINT: &[u8] = b"fingerprint\0";
+const PLAN: &[u8] = b"saved plan\0";
 const EPOCH: &[u8] = b"psk epoch\0";
 const CHECK: &[u8] = b"check\0";
 
@@ -40,6 +41,11 @@ pub(super) fn pairwise(
 /// The key of the digests of a host's files.
 pub(super) fn fingerprint(secret: &FingerprintSecret, name: &HostName) -> FingerprintKey {
     FingerprintKey::from_bytes(expand(secret.expose(), &[FINGERPRINT, name.as_str().as_bytes()]))
+}
+
+/// The key of the MACs of saved plans.
+pub(super) fn plan(secret: &FingerprintSecret) -> PlanKey {
+    PlanKey::from_bytes(expand(secret.expose(), &[PLAN]))
 }
 
 /// The secret of the fingerprints of a vault that has none of its own: the master of its epoch.
@@ -104,6 +110,12 @@ mod tests {
         let one = fingerprint(&secret, &"a".parse().unwrap());
         let other = fingerprint(&secret, &"b".parse().unwrap());
         assert_ne!(one.expose(), other.expose());
+        let of_plans = plan(&secret);
+        assert_ne!(of_plans.expose(), one.expose());
+        assert_eq!(
+            of_plans.expose(),
+            &hmac(&hmac(b"wgfleet vault v1", &[&[7; 32]]), &[b"saved plan\0", &[0x01]])
+        );
         let mark = check(master.expose());
         assert_eq!(mark.len(), 16);
         assert!(!mark.contains("0707"));

@@ -13,7 +13,7 @@ use super::age_file::{self, OpenProblem};
 use super::layout::{Layout, pending, read};
 use super::secret::{Epoch, FingerprintSecret};
 use super::{Identities, Index, PskEpoch, VaultError, derive, secret};
-use crate::model::{FingerprintKey, HostName, PresharedKey, PrivateKey, PublicKey};
+use crate::model::{FingerprintKey, HostName, PlanKey, PresharedKey, PrivateKey, PublicKey};
 use crate::sys::{ConfinedError, FileError};
 
 /// The most bytes a file of the vault may have; with a thousand recipients it needs less.
@@ -107,6 +107,14 @@ impl Unlocked {
     /// neither that nor PSK material.
     pub fn fingerprint_key(&self, name: &HostName) -> Result<FingerprintKey, VaultError> {
         Ok(derive::fingerprint(&*self.fingerprint_secret()?, name))
+    }
+
+    /// The key of the MACs of saved plans.
+    ///
+    /// # Errors
+    /// Those of [`Self::fingerprint_key`].
+    pub fn plan_key(&self) -> Result<PlanKey, VaultError> {
+        Ok(derive::plan(&*self.fingerprint_secret()?))
     }
 
     /// The public mark of what [`Self::fingerprint_key`] derives from: fingerprints that were made

@@ -118,6 +118,29 @@ fn a_saved_plan_is_carried_out_as_it_was_reviewed_or_not_at_all() {
     }
     yard.write(&eager);
 
+    // Somebody edits the file that is reviewed: what it says, and nothing of what is done.
+    let ran = yard.run(&["show", &path]);
+    assert!(ran.code == 0 && ran.stderr.contains("verified: "), "{ran:?}");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let edited = yard.path().join("edited.plan").to_str().unwrap().to_owned();
+    let before = yard.sh("left", "wg showconf wg0; cat /etc/wireguard/wg0.conf; ip -o link");
+    for (from, to) in [
+        ("\"notes\":[]", "\"notes\":[\"approved\"]"),
+        (
+            "\"orphans\":[]",
+            "\"orphans\":[{\"kind\":\"host\",\"name\":\"x\",\"host\":null,\"runs\":[]}]",
+        ),
+        ("\"disruption\":\"none\"", "\"disruption\":\"restart\""),
+        ("\"peer_changes\":[0]", "\"peer_changes\":[0,0]"),
+    ] {
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&edited, text.replacen(from, to, 1)).unwrap();
+        let ran = carry_out(&yard, &edited, 64);
+        assert!(ran.stderr.contains("its MAC does not fit"), "{ran:?}");
+        assert_eq!(yard.run(&["show", &edited]).code, 64);
+    }
+    assert_eq!(yard.sh("left", "wg showconf wg0; cat /etc/wireguard/wg0.conf; ip -o link"), before);
+
     // What somebody else did on a host meanwhile, whether the plan changes that host or not.
     for (host, hand, back) in [
         ("left", "wg set wg0 fwmark 0x55", "wg set wg0 fwmark 0"),

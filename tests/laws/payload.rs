@@ -74,7 +74,7 @@ fn payloads(
 
 /// A host's plan as the file has it that somebody reviews.
 fn saved(state: &DesiredState, plan: HostPlan) -> String {
-    let bytes = Plan::new(state.fleet.clone(), vec![plan]).to_saved().expect("a plan is JSON");
+    let bytes = Plan::new(state.fleet.clone(), vec![plan]).to_saved(None).expect("a plan is JSON");
     String::from_utf8(bytes).expect("JSON is text")
 }
 
@@ -203,9 +203,9 @@ proptest! {
         }
         let saved = Plan::new(after.fleet.clone(), hosts.0);
         let now = Plan::new(after.fleet.clone(), hosts.1);
-        let bytes = saved.to_saved().expect("a plan is JSON");
+        let bytes = saved.to_saved(None).expect("a plan is JSON");
         let read = Plan::from_json(&bytes).expect("it is a plan");
-        prop_assert_eq!(read.to_saved().expect("a plan is JSON"), bytes);
+        prop_assert_eq!(read.to_saved(None).expect("a plan is JSON"), bytes);
         prop_assert_eq!(moved(&read, &saved), Vec::<String>::new());
         prop_assert_eq!(moved(&read, &now), Vec::<String>::new());
     }

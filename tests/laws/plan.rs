@@ -105,7 +105,7 @@ proptest! {
                 hosts.push(plan(&after, index, &new.vault, &world, &after.names).0);
             }
             let plan = Plan::new(after.fleet.clone(), hosts);
-            let saved = plan.to_saved().expect("it is JSON");
+            let saved = plan.to_saved(None).expect("it is JSON");
             texts.push((String::from_utf8(saved).expect("text"), format!("{plan:?}")));
         }
         prop_assert_eq!(&texts[0], &texts[1]);
