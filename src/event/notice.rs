@@ -25,6 +25,18 @@ pub enum Notice {
         /// Why.
         why: String,
     },
+    /// What this controller knows of the vault is not kept, so a vault that was exchanged is not noticed.
+    VaultNotRemembered {
+        /// Why.
+        why: String,
+    },
+    /// Somebody has confirmed other recipients of the vault since this controller saw it last.
+    Reconfirmed {
+        /// Whom they added, as age writes them.
+        added: Vec<String>,
+        /// Whom they took away.
+        removed: Vec<String>,
+    },
     /// Hosts whose rotation was interrupted, and is not being finished.
     HalfRotated {
         /// They keep the key that is in use.

@@ -92,12 +92,25 @@ impl Context {
         Ok(self.vault()?.with_prompts(self.keyring.prompts()))
     }
 
-    /// What opens a vault.
+    /// What opens a vault, where it is the vault that this controller knows.
     ///
     /// # Errors
-    /// Those of [`Keyring::identities`].
+    /// Those of [`Keyring::identities`], and where the vault's secrets were exchanged.
     pub fn identities(&self, vault: &Vault) -> Result<Identities, Error> {
-        self.keyring.identities(vault.index().fleet())
+        let identities = self.keyring.identities(vault.index().fleet())?;
+        self.compare_vault(vault, &identities)?;
+        Ok(identities)
+    }
+
+    /// What opens a vault that is about to be written to.
+    ///
+    /// # Errors
+    /// Those of [`Self::identities`], and where the vault names older recipients than this controller
+    /// knows.
+    pub fn identities_to_write(&self, vault: &Vault) -> Result<Identities, Error> {
+        let identities = self.identities(vault)?;
+        self.compare_recipients(vault, &identities)?;
+        Ok(identities)
     }
 
     /// Says what writing to a vault of an older version has given it.

@@ -12,6 +12,7 @@ mod ledger;
 mod live_keys;
 pub mod load;
 mod lock;
+mod memory;
 mod opened;
 mod provenance;
 mod reached;

@@ -91,7 +91,7 @@ impl<'a> Campaign<'a> {
         now: Timestamp,
     ) -> Result<Self, Error> {
         // Whoever does not have the passphrase makes no keys.
-        let identities = context.identities(vault)?;
+        let identities = context.identities_to_write(vault)?;
         forget_proven(vault)?;
         tell_torn(context, fleet, vault, &names);
         let before = vault.index().clone();

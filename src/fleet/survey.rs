@@ -9,6 +9,7 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::asked::Asked;
 use super::live_keys::LiveKeys;
+use super::memory::state_file;
 use super::opened::Opened;
 use super::provenance::{newer, provenance};
 use super::read::{Fleet, names};
@@ -49,23 +50,13 @@ impl Login {
         let connector = Connector::new(context.ssh_config.clone(), self.patience)
             .map_err(|error| Error::new(Kind::Failed, error))?;
         // Without a home nothing can be kept: then each login is the first one.
-        let Some(path) = last_logins(fleet) else { return Ok(connector) };
+        let Some(path) = state_file("logins", fleet) else { return Ok(connector) };
         let logins = LastLogins::open(&path).map_err(|error| {
             let hint = format!("remove {} if nothing else has written it", path.display());
             Error::new(Kind::Failed, error).hint(hint)
         })?;
         Ok(connector.comparing(logins))
     }
-}
-
-/// Where it is kept where each host of a fleet was last logged in to: below `XDG_STATE_HOME` or
-/// `~/.local/state`.
-fn last_logins(fleet: &FleetName) -> Option<PathBuf> {
-    let absolute =
-        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let folder = absolute("XDG_STATE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
-    Some(folder.join("wgfleet").join(format!("logins-{fleet}.json")))
 }
 
 /// What a survey is about.

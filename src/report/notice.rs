@@ -22,6 +22,20 @@ pub(super) fn line(notice: &Notice) -> String {
              them: {}",
             Untrusted::new(why)
         ),
+        Notice::VaultNotRemembered { why } => format!(
+            "what the vault's secrets are known by is not kept on this controller, so a pull request \
+             that exchanges them is not noticed: {}",
+            Untrusted::new(why)
+        ),
+        Notice::Reconfirmed { added, removed } => {
+            let added = added.iter().map(|one| format!("\n  + {one}"));
+            let lines = added.chain(removed.iter().map(|one| format!("\n  - {one}")));
+            format!(
+                "somebody has confirmed other recipients of the vault since it was written to from \
+                 here:{}",
+                lines.collect::<String>()
+            )
+        }
         Notice::HalfRotated { hosts } => {
             let some = hosts.iter().take(NAMED).map(HostName::as_str).collect::<Vec<_>>().join(" ");
             let more = if hosts.len() > NAMED { " …" } else { "" };
@@ -79,6 +93,11 @@ mod tests {
             Notice::Pinned { lock: "fleet.lock".into() },
             Notice::NoCommit { folder: "fleet".into() },
             Notice::LoginsNotKept { why: "read-only\u{1b}[2J".to_owned() },
+            Notice::VaultNotRemembered { why: "read-only\u{1b}[2J".to_owned() },
+            Notice::Reconfirmed {
+                added: vec!["age1x".to_owned()],
+                removed: vec!["age1y".to_owned()],
+            },
             Notice::HalfRotated { hosts: hosts(&["b7"]) },
             Notice::HalfRotated { hosts: many },
             Notice::WaitsForRollback { host: b7() },

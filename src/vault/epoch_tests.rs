@@ -33,7 +33,7 @@ fn master(vault: &Vault, identities: &Identities, epoch: u32) -> PresharedKey {
 
 /// Adds an epoch as anyone can who knows the recipients; what its MAC is made with is up to them.
 fn add(vault: &mut Vault, epoch: u32, before: &PresharedKey, new: &PresharedKey) {
-    let plain = secret::encode_psk(epoch, new, &[]);
+    let plain = secret::encode_psk(epoch, new, None);
     let sealed = age_file::seal(&vault.recipients, plain.as_bytes(), &vault.prompts);
     fs::write(Layout(vault.folder()).epoch(epoch), sealed.unwrap()).unwrap();
     let mac = Some(derive::epoch_mac(before, epoch, now(), new));

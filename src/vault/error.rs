@@ -336,6 +336,19 @@ pub enum VaultError {
         /// The file.
         path: PathBuf,
     },
+    /// The identity at hand would not open what is made.
+    #[error(
+        "{path} names none of your identities, so you could not open what is made; nothing was \
+         encrypted\n  yours:{}\n  where a commit has taken your line out, find it with `git log -p -- \
+         {path}` and revert it; otherwise leave this to someone who is a recipient",
+        list(.tried)
+    )]
+    NotARecipient {
+        /// The recipients file.
+        path: PathBuf,
+        /// The public parts of the identities at hand.
+        tried: Vec<String>,
+    },
     /// After the change, the identity at hand would not open the vault.
     #[error(
         "recipients.txt names none of your identities, so you could not open the vault after \

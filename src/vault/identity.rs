@@ -66,7 +66,9 @@ impl Identities {
         self.0.unknown()
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
+    /// What messages call them: their public parts, as far as those are known.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
         self.0.names()
     }
 

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::age_file::SealProblem;
 use super::index::whole_seconds;
 use super::recipients::{Confirmed, RecipientChange};
-use super::secret::FingerprintSecret;
+use super::secret::{Confirmation, FingerprintSecret};
 use super::{
     FingerprintEntry, Generation, Identities, KeyState, Layout, PskEpoch, Unlocked, Vault,
     VaultError, age_file, derive, pending, recipients, secret,
@@ -194,7 +194,8 @@ impl Vault {
             // This is what confirms: whoever runs it has seen them.
             let confirmed = Confirmed::of(&vault.recipients);
             let texts = recipients::texts(&vault.recipients);
-            let plain = vault.unlock(identities).plaintexts(&texts)?;
+            let unlocked = vault.unlock(identities);
+            let plain = unlocked.plaintexts(&unlocked.next_confirmation(texts.clone())?)?;
             vault.index.recipients = texts;
             let write = |(path, plain): &(PathBuf, Zeroizing<String>)| {
                 let sealed = vault.seal(&confirmed, path, plain.as_bytes())?;
@@ -221,8 +222,9 @@ impl Vault {
         let epoch = 1;
         let path = Layout(&self.folder).epoch(epoch);
         let master = PresharedKey::from_bytes(random()?);
-        let texts = recipients::texts(confirmed.recipients());
-        let plain = secret::encode_psk(epoch, &master, &texts);
+        let recipients = recipients::texts(confirmed.recipients());
+        let first = Confirmation { count: 1, recipients };
+        let plain = secret::encode_psk(epoch, &master, Some(&first));
         let sealed = self.seal(confirmed, &path, plain.as_bytes())?;
         self.store.create(&pending(&path), &sealed, Mode::Private)?;
         let check = derive::check(master.expose());
@@ -237,15 +239,23 @@ impl Vault {
     fn confirmed(&mut self, identities: &Identities) -> Result<Confirmed, VaultError> {
         self.refuse_unconfirmed()?;
         let recipients = Confirmed::of(&self.recipients);
+        // What is made is for whoever makes it as well: a line that was taken out of the file must not
+        // lead to keys that a stranger can open and the operator cannot.
+        if !identities.may_open(recipients.recipients()) {
+            return Err(VaultError::NotARecipient {
+                path: Layout(&self.folder).recipients(),
+                tried: identities.names(),
+            });
+        }
         let unlocked = self.unlock(identities);
         let Some(confirmed) = unlocked.confirmed()? else {
             if let Some(made) = unlocked.made_since_confirmed()? {
                 return Err(unlocked.stripped(made));
             }
-            self.take_as_confirmed(&recipients, &unlocked, identities)?;
+            self.take_as_confirmed(&recipients, &unlocked)?;
             return Ok(recipients);
         };
-        let change = RecipientChange::between(&confirmed, &self.recipients);
+        let change = RecipientChange::between(&confirmed.recipients, &self.recipients);
         if !change.added.is_empty() {
             let (path, difference) = (Layout(&self.folder).index(), change.lines());
             return Err(VaultError::RecipientsForged { path, difference });
@@ -273,14 +283,9 @@ impl Vault {
         &mut self,
         recipients: &Confirmed,
         unlocked: &Unlocked,
-        identities: &Identities,
     ) -> Result<(), VaultError> {
-        // It takes the place of a file that they can open.
-        if !identities.may_open(recipients.recipients()) {
-            return Err(VaultError::LockedOut { tried: identities.names() });
-        }
         let texts = recipients::texts(recipients.recipients());
-        let (path, plain) = unlocked.confirming(&texts)?;
+        let (path, plain) = unlocked.confirming(&unlocked.next_confirmation(texts)?)?;
         let sealed = self.seal(recipients, &path, plain.as_bytes())?;
         self.store.replace(&path, &sealed, Mode::Private)?;
         self.newly_confirmed = true;

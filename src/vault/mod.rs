@@ -42,6 +42,7 @@ pub use identity::Identities;
 pub use index::{FingerprintEntry, Generation, Index, IndexError, KeyState, PskEpoch};
 pub use passphrase::{Passphrase, PassphraseError, Unattended};
 pub use recipients::RecipientChange;
+pub use secret::Confirmation;
 pub use unlocked::Unlocked;
 
 use std::collections::BTreeSet;
@@ -264,7 +265,7 @@ impl Vault {
         identities: &Identities,
     ) -> Result<RecipientChange, VaultError> {
         Ok(match self.unlock(identities).confirmed()? {
-            Some(confirmed) => RecipientChange::between(&confirmed, &self.recipients),
+            Some(confirmed) => RecipientChange::between(&confirmed.recipients, &self.recipients),
             None => RecipientChange {
                 added: self.recipients.clone(),
                 removed: self.recipient_change().removed,

@@ -4,13 +4,15 @@
 //! wgfleet-key 2          wgfleet-psk 2          wgfleet-fingerprint 2
 //! host paris-gw          epoch 1                fleet acme
 //! private 6Gx…=          master 9fb…=           secret c0D…=
+//!                        confirmed 3
 //!                        recipient age1…
 //! ```
 //!
-//! The file of the first epoch ends with the recipients that were confirmed. Version 1 is the same
+//! The file of the first epoch ends with the recipients that were confirmed, and before them how many
+//! times that was done. Version 1 is the same
 //! without them: whatever has version 2 was made in a vault that has them.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -25,6 +27,7 @@ const UNCONFIRMED: u32 = 1;
 
 const PSK: &str = "wgfleet-psk";
 const RECIPIENT: &str = "recipient";
+const CONFIRMED: &str = "confirmed";
 
 /// The longest plaintext without recipients; the buffers never grow and so leave no copies.
 const CAPACITY: usize = 256;
@@ -49,6 +52,16 @@ impl fmt::Debug for FingerprintSecret {
     }
 }
 
+/// Who was confirmed, as the file of the first epoch says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirmation {
+    /// How many times recipients were confirmed, this one included; it never goes back. 0 where the
+    /// vault does not count.
+    pub count: u64,
+    /// All of them, sorted, as age writes them.
+    pub recipients: Vec<String>,
+}
+
 fn lines(kind: &str, owner: (&str, &str), secret: (&str, &str)) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(CAPACITY));
     for (word, value) in [(kind, VERSION.to_string().as_str()), owner, secret] {
@@ -66,23 +79,25 @@ pub(super) fn encode_key(name: &HostName, key: &PrivateKey) -> Zeroizing<String>
     lines("wgfleet-key", ("host", name.as_str()), ("private", &private))
 }
 
-/// The plaintext of an epoch's PSK material. `recipients`: those that were confirmed, for the first
-/// epoch; none for the others.
+/// The plaintext of an epoch's PSK material. `confirmed`: for the first epoch; none for the others.
 pub(super) fn encode_psk(
     epoch: u32,
     master: &PresharedKey,
-    recipients: &[String],
+    confirmed: Option<&Confirmation>,
 ) -> Zeroizing<String> {
     let secret = master.expose_base64();
     let head = lines(PSK, ("epoch", &epoch.to_string()), ("master", &secret));
-    let more: usize = recipients.iter().map(|one| RECIPIENT.len() + one.len() + 2).sum();
-    let mut text = Zeroizing::new(String::with_capacity(head.len() + more));
-    text.push_str(&head);
-    for recipient in recipients {
-        for part in [RECIPIENT, " ", recipient, "\n"] {
-            text.push_str(part);
+    let mut tail = String::new();
+    if let Some(Confirmation { count, recipients }) = confirmed {
+        // Writing to a String cannot fail.
+        let _ = writeln!(tail, "{CONFIRMED} {count}");
+        for recipient in recipients {
+            let _ = writeln!(tail, "{RECIPIENT} {recipient}");
         }
     }
+    let mut text = Zeroizing::new(String::with_capacity(head.len() + tail.len()));
+    text.push_str(&head);
+    text.push_str(&tail);
     text
 }
 
@@ -100,6 +115,8 @@ struct Fields<'a> {
     version: u32,
     owner: &'a str,
     secret: &'a str,
+    /// How many times recipients were confirmed.
+    count: u64,
     recipients: Vec<&'a str>,
 }
 
@@ -123,15 +140,24 @@ fn fields<'a>(path: &Path, plain: &'a [u8], words: [&str; 3]) -> Result<Fields<'
     };
     let owner = value(words[1]).ok_or_else(|| damaged("its plaintext names nobody"))?;
     let secret = value(words[2]).ok_or_else(|| damaged("its plaintext holds no secret"))?;
-    let mut recipients = Vec::new();
+    let (mut count, mut recipients) = (0, Vec::new());
     for line in lines {
+        let counted = line.strip_prefix(CONFIRMED).and_then(|rest| rest.strip_prefix(' '));
+        let counted = counted.and_then(|text| text.parse::<u64>().ok()).filter(|count| *count > 0);
+        if let Some(counted) = counted.filter(|_| version > UNCONFIRMED && words[0] == PSK)
+            && count == 0
+            && recipients.is_empty()
+        {
+            count = counted;
+            continue;
+        }
         let recipient = line.strip_prefix(RECIPIENT).and_then(|rest| rest.strip_prefix(' '));
         match recipient.filter(|_| version > UNCONFIRMED && words[0] == PSK) {
             Some(recipient) => recipients.push(recipient),
             None => return Err(damaged("its plaintext has lines too many")),
         }
     }
-    Ok(Fields { version, owner, secret, recipients })
+    Ok(Fields { version, owner, secret, count, recipients })
 }
 
 /// Whether a plaintext, which was decoded before, was made in a vault that says who was confirmed.
@@ -172,12 +198,12 @@ pub(super) struct Epoch {
     pub(super) master: PresharedKey,
     /// The recipients that were confirmed, in the file of the first epoch; none where its vault is of
     /// a version that did not say.
-    pub(super) recipients: Option<Vec<String>>,
+    pub(super) confirmed: Option<Confirmation>,
 }
 
 /// Reads the plaintext of an epoch's PSK material.
 pub(super) fn decode_psk(path: &Path, plain: &[u8], epoch: u32) -> Result<Epoch, VaultError> {
-    let Fields { version, owner, secret, recipients } =
+    let Fields { version, owner, secret, count, recipients } =
         fields(path, plain, [PSK, "epoch", "master"])?;
     if owner.parse() != Ok(epoch) {
         return Err(VaultError::Mismatch { path: path.to_owned(), what: "epoch" });
@@ -186,9 +212,9 @@ pub(super) fn decode_psk(path: &Path, plain: &[u8], epoch: u32) -> Result<Epoch,
         path: path.to_owned(),
         why: "its plaintext holds no secret",
     })?;
-    let recipients =
-        (version > UNCONFIRMED).then(|| recipients.into_iter().map(ToOwned::to_owned).collect());
-    Ok(Epoch { master, recipients })
+    let recipients: Vec<String> = recipients.into_iter().map(ToOwned::to_owned).collect();
+    let confirmed = (version > UNCONFIRMED).then_some(Confirmation { count, recipients });
+    Ok(Epoch { master, confirmed })
 }
 
 /// Reads the plaintext of a fleet's fingerprint secret and checks whose it is.

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::age_file::{self, OpenProblem};
 use super::layout::{Layout, pending, read};
-use super::secret::{Epoch, FingerprintSecret};
+use super::secret::{Confirmation, Epoch, FingerprintSecret};
 use super::{Identities, Index, PskEpoch, VaultError, derive, secret};
 use crate::model::{FingerprintKey, HostName, PlanKey, PresharedKey, PrivateKey, PublicKey};
 use crate::sys::{ConfinedError, FileError};
@@ -140,7 +140,10 @@ impl Unlocked {
 
     /// Every file with the plaintext that it is to have once these recipients are confirmed. What is
     /// there is checked against the index.
-    pub(super) fn plaintexts(&self, recipients: &[String]) -> Result<Vec<Plaintext>, VaultError> {
+    pub(super) fn plaintexts(
+        &self,
+        confirmed: &Confirmation,
+    ) -> Result<Vec<Plaintext>, VaultError> {
         let layout = Layout(&self.folder);
         let mut all = self
             .keys()
@@ -152,9 +155,8 @@ impl Unlocked {
             })
             .collect::<Result<Vec<_>, VaultError>>()?;
         for epoch in self.index.epochs().keys() {
-            let recipients =
-                if Some(*epoch) == self.index.first_epoch() { recipients } else { &[] };
-            let plain = secret::encode_psk(*epoch, &self.epoch(*epoch)?.master, recipients);
+            let confirmed = Some(confirmed).filter(|_| Some(*epoch) == self.index.first_epoch());
+            let plain = secret::encode_psk(*epoch, &self.epoch(*epoch)?.master, confirmed);
             all.push((layout.epoch(*epoch), plain));
         }
         if self.index.fingerprint().is_some() {
@@ -167,14 +169,17 @@ impl Unlocked {
 
     /// The recipients that the last rekey confirmed, as the vault's own secrets have them, and not a
     /// file that anyone can write; none in a vault of a version that did not say.
-    pub(super) fn confirmed(&self) -> Result<Option<Vec<String>>, VaultError> {
+    ///
+    /// # Errors
+    /// Why the file of the first epoch does not open; [`VaultError::NoEpoch`].
+    pub fn confirmed(&self) -> Result<Option<Confirmation>, VaultError> {
         let epoch = self.index.first_epoch().ok_or(VaultError::NoEpoch { epoch: 1 })?;
-        let recipients = self.epoch(epoch)?.recipients.clone();
-        if recipients.as_ref().is_some_and(Vec::is_empty) {
+        let confirmed = self.epoch(epoch)?.confirmed.clone();
+        if confirmed.as_ref().is_some_and(|confirmed| confirmed.recipients.is_empty()) {
             let path = Layout(&self.folder).epoch(epoch);
             return Err(VaultError::Damaged { path, why: "it names no confirmed recipient" });
         }
-        Ok(recipients)
+        Ok(confirmed)
     }
 
     /// A file that was made in a vault that says who was confirmed. Where the vault does not say so,
@@ -204,7 +209,9 @@ impl Unlocked {
         let forged: Vec<String> = self
             .recipients
             .iter()
-            .filter(|one| self.index.recipients().contains(one) && !confirmed.contains(one))
+            .filter(|one| {
+                self.index.recipients().contains(one) && !confirmed.recipients.contains(one)
+            })
             .map(|one| format!("+ {one}"))
             .collect();
         if forged.is_empty() {
@@ -213,10 +220,19 @@ impl Unlocked {
         Err(VaultError::RecipientsForged { path: Layout(&self.folder).index(), difference: forged })
     }
 
+    /// These recipients, confirmed after all that were before.
+    pub(super) fn next_confirmation(
+        &self,
+        recipients: Vec<String>,
+    ) -> Result<Confirmation, VaultError> {
+        let count = self.confirmed()?.map_or(0, |confirmed| confirmed.count).saturating_add(1);
+        Ok(Confirmation { count, recipients })
+    }
+
     /// The file of the first epoch, and the plaintext that confirms these recipients.
-    pub(super) fn confirming(&self, recipients: &[String]) -> Result<Plaintext, VaultError> {
+    pub(super) fn confirming(&self, confirmed: &Confirmation) -> Result<Plaintext, VaultError> {
         let epoch = self.index.first_epoch().ok_or(VaultError::NoEpoch { epoch: 1 })?;
-        let plain = secret::encode_psk(epoch, &self.epoch(epoch)?.master, recipients);
+        let plain = secret::encode_psk(epoch, &self.epoch(epoch)?.master, Some(confirmed));
         Ok((Layout(&self.folder).epoch(epoch), plain))
     }
 

@@ -84,7 +84,7 @@ fn an_identity_comes_from_a_variable_or_stdin_with_its_comments() {
     let output = wgfleet(&bench).env("WGFLEET_IDENTITY_KEY", &file).args(init).output().unwrap();
     assert_opens(&output);
     assert!(errors(&output).contains("using the identity of WGFLEET_IDENTITY_KEY"));
-    assert!(!bench.path("home").exists(), "nothing else was made");
+    assert!(!bench.path("home/.config").exists(), "no other identity was made");
 }
 
 /// The text of an identity that opens nothing here.

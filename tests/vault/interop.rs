@@ -47,7 +47,7 @@ fn age_opens_what_wgfleet_writes() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.starts_with("wgfleet-psk 2\nepoch 1\nmaster "));
     let recipient = &bench.identities.recipients()[0];
-    assert!(text.ends_with(&format!("=\nrecipient {recipient}\n")));
+    assert!(text.ends_with(&format!("=\nconfirmed 1\nrecipient {recipient}\n")));
     let output = run(Command::new("age")
         .arg("-d")
         .arg("-i")

@@ -10,4 +10,5 @@ mod identities;
 mod interop;
 mod plugins;
 mod recipients;
+mod remembered;
 mod rotation;

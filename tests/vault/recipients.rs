@@ -104,7 +104,7 @@ fn older(bench: &Bench, file: &std::path::Path) {
     rewrite(bench, file, |text| {
         let text = text.replacen(" 2\n", " 1\n", 1);
         text.lines()
-            .filter(|line| !line.starts_with("recipient "))
+            .filter(|line| !line.starts_with("recipient ") && !line.starts_with("confirmed "))
             .flat_map(|line| [line, "\n"])
             .collect()
     });

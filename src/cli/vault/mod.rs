@@ -171,9 +171,11 @@ pub(super) fn make(
         }
         identities.recipients()
     };
+    let own: Vec<String> = recipients.iter().map(ToString::to_string).collect();
     recipients.extend(others);
     let prompts = Terminal.plugin_prompts();
     let vault = Vault::create_with(&folder, fleet, &recipients, now, prompts)?;
+    context.fleet.remember_new(&vault, &own);
     context.say(&format!(
         "made the vault {} for {}",
         folder.display(),
@@ -193,7 +195,7 @@ impl KeygenArgs {
             Vec::new()
         } else {
             vault.refuse_unconfirmed()?;
-            vault.ensure_keys(&hosts, &context.fleet.identities(&vault)?, now)?
+            vault.ensure_keys(&hosts, &context.fleet.identities_to_write(&vault)?, now)?
         };
         context.fleet.tell_upgrade(&before, &vault);
         let mut text = String::new();
@@ -235,7 +237,7 @@ impl ImportArgs {
         let public = key.public();
         let before = vault.index().clone();
         vault.refuse_unconfirmed()?;
-        let identities = context.fleet.identities(&vault)?;
+        let identities = context.fleet.identities_to_write(&vault)?;
         let imported = vault.import(&self.host, &key, &identities, now)?;
         context.fleet.tell_upgrade(&before, &vault);
         if imported {

@@ -68,7 +68,7 @@ impl RecipientsArgs {
 impl RekeyArgs {
     pub(super) fn run(&self, context: &Context, now: Timestamp) -> CommandResult {
         let mut vault = context.fleet.vault_to_write()?;
-        let identities = context.fleet.identities(&vault)?;
+        let identities = context.fleet.identities_to_write(&vault)?;
         let change = vault.change_to_confirm(&identities)?;
         let asks = !change.is_empty() && !self.yes;
         let shown = format!("who can open the vault:\n  {}", change.lines().join("\n  "));
@@ -84,6 +84,7 @@ impl RekeyArgs {
         }
         let before = vault.index().clone();
         let files = vault.rekey(&identities, now)?;
+        context.fleet.remember_recipients(&vault, &identities)?;
         context.fleet.tell_upgrade(&before, &vault);
         let mut text = format!("encrypted {} to {recipients}", count(files, "file"));
         if !change.removed.is_empty() {
