@@ -85,9 +85,31 @@ impl Context {
     }
 }
 
-/// Ends a program that does not end by itself.
-fn end(why: &str) {
-    let error = CommandError::message(Exit::Findings, why);
+/// Ends a program that does not end by itself; `has_changed`: after it has changed hosts.
+fn end(why: &str, has_changed: bool) {
+    let error = overrun(why, has_changed);
     anstream::eprintln!("wgfleet: {error}");
     std::process::exit(error.exit.code().into());
+}
+
+fn overrun(why: &str, has_changed: bool) -> CommandError {
+    if has_changed {
+        CommandError::message(Exit::Partial, format!("{why}; some hosts were changed before"))
+            .hint("correct the template, then run the same command again to finish")
+    } else {
+        CommandError::message(Exit::Findings, why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_ended_says_whether_hosts_were_changed() {
+        assert_eq!(overrun("too long", false).exit, Exit::Findings);
+        let later = overrun("too long", true);
+        assert_eq!(later.exit, Exit::Partial);
+        assert!(later.to_string().contains("some hosts were changed before"), "{later}");
+    }
 }

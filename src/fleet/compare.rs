@@ -54,7 +54,7 @@ pub fn compare(
     let state = fleet.desired(&keys)?;
     let old = base.map(|base| base.desired(&keys)).transpose()?;
     let hosts = old.iter().chain([&state]).flat_map(|state| &state.hosts);
-    let watching = Watchdog::over(hosts, fleet.overrun);
+    let watching = Watchdog::over(hosts, fleet.overrun, &fleet.has_changed);
     let new = Wanted::new(fleet, state)?;
     let old = base.zip(old).map(|(base, state)| Wanted::new(base, state)).transpose()?;
     let inventories: Vec<&Inventory> =

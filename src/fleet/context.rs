@@ -42,10 +42,13 @@ pub struct Context {
     pub keyring: Arc<dyn Keyring>,
     /// Hears what happens.
     pub sink: Arc<dyn Sink>,
-    /// Ends the program, for work that nothing else ends: it is told what takes too much. No host is
-    /// being changed then.
-    pub overrun: fn(&str),
+    /// Ends the program, for work that nothing else ends.
+    pub overrun: Overrun,
 }
+
+/// Ends the program: it is told what takes too much, and whether this run has changed hosts before. No
+/// host is being changed then.
+pub type Overrun = fn(&str, bool);
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -260,11 +260,7 @@ impl Context {
     ///
     /// # Errors
     /// Where the vault cannot be opened.
-    pub fn remember_recipients(
-        &self,
-        vault: &Vault,
-        identities: &Identities,
-    ) -> Result<(), Error> {
+    pub fn remember_recipients(&self, vault: &Vault, identities: &Identities) -> Result<(), Error> {
         let confirmed = vault.unlock(identities).confirmed()?.map(KnownConfirmation::from);
         self.compare(vault.index().fleet(), &identities.names(), |_, known| {
             let known = known.cloned().unwrap_or_else(|| Known::of(vault.index()));

@@ -28,7 +28,7 @@ mod watchdog;
 pub use asked::{Asked, Meant, UnknownHost};
 pub use carry_out::carry_out;
 pub use compare::compare;
-pub use context::{Context, Keyring};
+pub use context::{Context, Keyring, Overrun};
 pub use error::{Advice, Error, Kind};
 pub use git::WorkTree;
 pub use ledger::{Ledger, Turned};

@@ -1,14 +1,15 @@
 //! An inventory that was read and checked, and what it makes with the keys of the vault.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
 use super::load::{Loaded, load, load_at};
 use super::opened::Opened;
 use super::watchdog::Watchdog;
-use super::{Advice, Context, Error, Kind};
+use super::{Advice, Context, Error, Kind, Overrun};
 use crate::check;
 use crate::desired::{
     self, DEFAULT_TEMPLATE, DesiredHost, DesiredState, PublicKeys, Renderer, Secrets,
@@ -31,7 +32,9 @@ pub struct Fleet {
     /// The generation of the lock file; 0: it has none.
     pub(super) generation: AtomicU64,
     /// Of the context that it was read in.
-    pub(super) overrun: fn(&str),
+    pub(super) overrun: Overrun,
+    /// Whether a host was changed in this run.
+    pub(super) has_changed: Arc<AtomicBool>,
 }
 
 /// What reading an inventory brought.
@@ -83,7 +86,8 @@ impl Fleet {
         findings.extend(keys(inventory));
         finding::settle(&mut findings);
         let generation = AtomicU64::new(lock.generation().unwrap_or_default());
-        let fleet = Self { loaded, topology, generation, overrun: context.overrun };
+        let has_changed = Arc::default();
+        let fleet = Self { loaded, topology, generation, overrun: context.overrun, has_changed };
         Reading { fleet: Some(fleet), findings, loaded: None }
     }
 
@@ -188,7 +192,7 @@ impl Fleet {
         hosts: &[&DesiredHost],
         secrets: &Opened,
     ) -> Result<BTreeMap<HostName, RenderedHost>, Error> {
-        let _watchdog = Watchdog::over(hosts.iter().copied(), self.overrun);
+        let _watchdog = Watchdog::over(hosts.iter().copied(), self.overrun, &self.has_changed);
         let renderer = self.renderer()?;
         let fleet = &self.inventory().fleet.value;
         let render = |host: &&DesiredHost| {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::carry_out::{job, read_agents};
@@ -136,6 +137,8 @@ impl Turns<'_> {
                 rotation.neighbours.push((job, connection));
             }
         }
+        // What ends the program from now on does not end it before anything was touched.
+        self.fleet.has_changed.store(true, Ordering::Relaxed);
         let (deadline, parallel) = (self.terms.deadline, self.terms.login.parallel);
         let (connector, secrets, sink) = (&survey.connector, &survey.secrets, &survey.sink);
         outcomes.extend(rotate(connector, rotation, secrets, deadline, parallel, sink).await);

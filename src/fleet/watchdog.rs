@@ -4,6 +4,8 @@
 //! before it runs (`[1] * 90000000 ~ ''`), and compares lists of lists. No host is being changed while
 //! files are rendered.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -39,21 +41,25 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Watches the rendering of the files of some hosts; `overrun` is told what it takes too much of.
+    /// Watches the rendering of the files of some hosts; `overrun` is told what it takes too much of,
+    /// and whether hosts were changed before.
     pub(super) fn over<'a>(
         hosts: impl Iterator<Item = &'a DesiredHost>,
-        overrun: fn(&str),
+        overrun: fn(&str, bool),
+        has_changed: &Arc<AtomicBool>,
     ) -> Self {
+        let has_changed = Arc::clone(has_changed);
         let interfaces = hosts.flat_map(|host| &host.interfaces);
         let count = |(files, peers), interface: &crate::desired::DesiredInterface| {
             (files + 1, peers + interface.peers.len())
         };
         let (files, peers) = interfaces.fold((0, 0), count);
         Self::start(Limits::of(files, peers), move |what| {
-            overrun(&format!(
+            let why = format!(
                 "the template templates/wg0.conf.j2 takes more than {what}; look for lists that are \
                  multiplied or added to themselves"
-            ));
+            );
+            overrun(&why, has_changed.load(Ordering::Relaxed));
         })
     }
 
