@@ -1,5 +1,5 @@
 //! Carrying out a plan: staged on the host, armed with a deadline, done, and confirmed over a new
-//! connection; what is not confirmed goes back by itself.
+//! connection; what is not confirmed is rolled back by the host itself.
 
 mod before;
 mod fleet;

@@ -52,7 +52,7 @@ pub struct Rotation<'a> {
     pub new: PublicKey,
 }
 
-/// Changes one host's key; every share is confirmed, or every share goes back. At most `parallel`
+/// Changes one host's key; every share is confirmed, or every share is rolled back. At most `parallel`
 /// new connections are begun at a time.
 pub async fn rotate<S: Secrets>(
     connector: &Connector,
@@ -146,7 +146,7 @@ impl<S: Secrets> Turn<'_, S> {
                 keeps
             }
             (Err(reason), first) => {
-                // Both ends at once: until both have gone back, they do not understand each other.
+                // Both ends at once: until both have rolled back, they do not understand each other.
                 others.extend(first);
                 Err(reason)
             }
@@ -182,7 +182,7 @@ impl<S: Secrets> Turn<'_, S> {
 
     async fn take_back(&self, armed: Armed<'_>, reason: &str) -> (HostName, Outcome) {
         let Armed { job, connection, expired, .. } = armed;
-        self.first.working(&job, "going back");
+        self.first.working(&job, "rolling back");
         let until = expired + ROLLBACK_LIMIT;
         let outcome = take_back(&self.logins, &job, connection, reason, until).await;
         (job.plan.host.clone(), outcome)

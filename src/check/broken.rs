@@ -56,7 +56,7 @@ pub(super) fn flows(
 /// The code of a cause; none where the file means it so, or does not say.
 pub(super) fn code(topology: &Topology, cause: Cause) -> Option<Code> {
     Some(match cause {
-        Cause::NoRoute | Cause::NoPeer(_) | Cause::NoWayBack => Code::NoWay,
+        Cause::NoRoute | Cause::NoPeer(_) | Cause::NoReturnPath => Code::NoWay,
         Cause::SourceRefused(_) => Code::SourceRefused,
         Cause::NoForwarding => Code::NotForwarded,
         Cause::Loop => Code::Loop,
@@ -279,7 +279,7 @@ fn finding(
     let (from, to) = (name(topology, &broken.from), name(topology, &broken.to));
     let title = match (&broken.back, cause) {
         (None, _) => format!("{from} does not reach {to}"),
-        (Some(_), Cause::NoWayBack) => format!("no reply comes back from {to} to {from}"),
+        (Some(_), Cause::NoReturnPath) => format!("no reply comes back from {to} to {from}"),
         (Some(_), _) => format!("the reply from {to} to {from} is lost"),
     };
     let Packet { source, destination } = broken.out.packet;

@@ -119,7 +119,7 @@ impl Prover<'_> {
         let title = match (broken.cause, &broken.back) {
             (None, _) => format!("{from} reaches {to}, and must not"),
             (Some(_), None) => format!("{from} does not reach {to}"),
-            (Some(Cause::NoWayBack), _) => format!("no reply comes back from {to} to {from}"),
+            (Some(Cause::NoReturnPath), _) => format!("no reply comes back from {to} to {from}"),
             (Some(_), Some(_)) => format!("the reply from {to} to {from} is lost"),
         };
         let mut finding = Finding::new(Code::ExpectFails, title, rule.at)

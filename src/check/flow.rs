@@ -150,7 +150,7 @@ impl Flow<'_> {
                 Place::Lan(node) => self.walker.on_link(node, destination, source),
                 _ => false,
             };
-            let cause = if near { Cause::OnLink } else { Cause::NoWayBack };
+            let cause = if near { Cause::OnLink } else { Cause::NoReturnPath };
             let steps = out.steps.last().copied().into_iter().collect();
             let back = Walk { packet: reply, steps, end: Err(cause), assumed: false };
             self.broken(out, Some(back), Some(cause))

@@ -137,7 +137,7 @@ fn proposals(
             all.extend(maker.exits(broken));
             all.extend(maker.exit_for_all(broken, sources));
         }
-        (Some(Cause::NoWayBack), Some(step)) => {
+        (Some(Cause::NoReturnPath), Some(step)) => {
             all.extend(switch(step.node, "masquerade").chain(switch(step.node, "exit")));
         }
         _ => {}

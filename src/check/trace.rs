@@ -9,7 +9,7 @@ use crate::topology::{InterfaceId, NodeId, Topology};
 pub(super) fn hops(topology: &Topology, broken: &Broken) -> Vec<Hop> {
     let mut hops: Vec<Hop> = walked(topology, &broken.out, "").collect();
     if let Some(back) = &broken.back {
-        if let Some(cause @ (Cause::NoWayBack | Cause::OnLink)) = broken.cause {
+        if let Some(cause @ (Cause::NoReturnPath | Cause::OnLink)) = broken.cause {
             hops.extend(back.steps.last().map(|step| Hop {
                 host: topology.node(step.node).name.clone(),
                 interface: None,
@@ -101,7 +101,7 @@ pub(super) fn why(topology: &Topology, node: NodeId, cause: Cause) -> String {
         Cause::Loop => {
             format!("has seen it before: it goes round through `{}`", topology.node(node).name)
         }
-        Cause::NoWayBack => "nothing leads back: the source is not masqueraded".to_owned(),
+        Cause::NoReturnPath => "nothing leads back: the source is not masqueraded".to_owned(),
         Cause::OnLink => {
             "delivers to a LAN whose machines take the other address for one of theirs".to_owned()
         }
@@ -128,7 +128,7 @@ pub(super) fn mend(topology: &Topology, cause: Cause) -> Option<String> {
              a packet"
                 .to_owned()
         }
-        Cause::NoWayBack => {
+        Cause::NoReturnPath => {
             "say `exit: true` or `masquerade: true` where it leaves the tunnels".to_owned()
         }
         Cause::NoSession(_) => "give one of them an `endpoint:`".to_owned(),

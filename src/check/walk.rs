@@ -1,4 +1,4 @@
-//! One packet through the fleet, hop by hop, and the way back of its reply.
+//! One packet through the fleet, hop by hop, and the path of its reply.
 //!
 //! At each node: its own address, or the kernel's route → interface → the longest match of its
 //! `AllowedIPs` → peer → session → the receiver's check of the inner source, which must lead back
@@ -73,7 +73,7 @@ pub enum Cause {
     /// The packet comes back to a node that it has been at.
     Loop,
     /// It arrives, but the reply is lost outside: nothing masquerades the source.
-    NoWayBack,
+    NoReturnPath,
     /// A machine on a LAN takes the address for one of its LAN, and asks nobody to route it.
     OnLink,
     /// It ends where it was not to go.

@@ -28,7 +28,7 @@ pub(super) fn words(advice: &Advice) -> String {
             "add --locked to leave the lock file as it is; old copies are then not noticed"
         }
         Advice::AllowOlder => {
-            "update them, with `git pull` for example; add --allow-older to take hosts back on purpose"
+            "update them, with `git pull` for example; add --allow-older to go to an older state on purpose"
         }
         Advice::IncludeHost => "bring the host up, and include it in --limit",
         Advice::AllowUnreachable => {

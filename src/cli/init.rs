@@ -106,7 +106,7 @@ fn next_steps(dir: &Path) -> String {
          2. wgfleet check{at}           says what is wrong with it\n  \
          3. wgfleet vault keygen{at}    makes the keys of hosts that have none\n  \
          4. wgfleet plan{at}            reads the hosts and shows what would change\n  \
-         5. wgfleet apply{at}           changes it, and goes back by itself where that locks it out\n",
+         5. wgfleet apply{at}           changes the hosts; one that can no longer be reached rolls back by itself\n",
         dir.join(FLEET_FILE).display()
     )
 }

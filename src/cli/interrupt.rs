@@ -13,7 +13,7 @@ pub(super) async fn unless_interrupted(
     unless_signalled(work).await?.unwrap_or_else(|| {
         Err(CommandError::message(
             Exit::Interrupted,
-            "interrupted; hosts that were not confirmed go back by themselves",
+            "interrupted; hosts whose change was not confirmed roll it back by themselves",
         )
         .hint(hint))
     })

@@ -66,7 +66,7 @@ pub(super) struct RecordArgs {
     #[arg(long, value_name = "HOST", value_delimiter = ',', add = completions::hosts())]
     replace: Vec<HostName>,
 
-    /// Take hosts back although they were changed from newer files than these
+    /// Change hosts although they were changed from newer files than these
     #[arg(long)]
     allow_older: bool,
 }

@@ -66,7 +66,7 @@ pub(super) struct RotateArgs {
     #[arg(short, long)]
     yes: bool,
 
-    /// Seconds after which a host takes an unconfirmed change back
+    /// Seconds after which a host rolls back an unconfirmed change
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(30..=3600))]
     deadline: u64,
 }

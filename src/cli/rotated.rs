@@ -29,13 +29,13 @@ pub(super) fn show(context: &Context, ledger: &Ledger) -> Result<(), CommandErro
             json!({ "turn": one.turn, "host": one.host, "outcome": word, "reason": reason })
         })
         .collect();
-    let story = json!({
+    let document = json!({
         "version": 1,
         "rotated": ledger.rotated,
         "failed": ledger.failed,
         "outcomes": outcomes,
     });
-    super::write_stdout(format!("{story}\n").as_bytes())
+    super::write_stdout(format!("{document}\n").as_bytes())
 }
 
 /// Which key a host has whose turn failed; without an outcome nothing was changed.

@@ -83,7 +83,7 @@ impl Builder<'_> {
             let hooks = own.map(|own| HookLines::from(&own.hooks)).unwrap_or_default();
             self.interface(interface, key, hooks)
         };
-        // A LAN behind an exit knows the way back through its gateway; a host that masquerades
+        // A LAN behind an exit has a return path through its gateway; a host that masquerades
         // says that it does not.
         let except: Vec<IpNet> = if host.masquerade {
             Vec::new()

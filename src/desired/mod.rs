@@ -59,7 +59,7 @@ pub struct DesiredHost {
 pub struct Masquerade {
     /// Inner sources.
     pub source: IpNet,
-    /// Destinations that keep the source: LANs that know the way back.
+    /// Destinations that keep the source: LANs that have a return path.
     pub except: Vec<IpNet>,
 }
 

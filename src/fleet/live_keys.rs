@@ -1,6 +1,6 @@
 //! Which key each host is to have: the one that it has, but for those that a rotation moves on.
 //!
-//! A rotation that was cut short leaves hosts with two keys in the vault. A command that wanted the
+//! An interrupted rotation leaves hosts with two keys in the vault. A command that wanted the
 //! new one for all of them would take it to some hosts and not to others, and sessions would end.
 //! So what is live decides, and only the rotation of a host itself moves it on. A host confirms its
 //! new key before any neighbour does: a neighbour that keeps the new one proves that the host has it.
@@ -49,7 +49,7 @@ impl<'a> LiveKeys<'a> {
     }
 
     /// Hosts with a key that waits for a rotation to go on.
-    pub fn torn(index: &Index) -> impl Iterator<Item = &HostName> {
+    pub fn interrupted(index: &Index) -> impl Iterator<Item = &HostName> {
         index.names().filter(|name| index.next(name).is_some())
     }
 }
@@ -161,7 +161,7 @@ mod tests {
     fn a_host_keeps_the_key_that_it_has() {
         assert_eq!(hub_key(&[], &[("hub", host(Some(1), &[3], false))]), key(1));
         assert_eq!(hub_key(&[], &[("hub", host(Some(2), &[3], false))]), key(2));
-        // What is not confirmed goes back.
+        // What is not confirmed is rolled back.
         assert_eq!(hub_key(&[], &[("hub", host(Some(2), &[3], true))]), key(1));
         // Its own word counts for more than a neighbour's.
         let spoke = ("spoke", host(Some(3), &[2], false));

@@ -61,7 +61,7 @@ pub(super) fn newer<'a>(
     };
     let newer = records.into_iter().filter_map(|record| {
         let because = older(here, record, &mut is_ancestor)?;
-        Some(Newer { host: record.host.clone(), because, record: Untrusted::new(record.story()) })
+        Some(Newer { host: record.host.clone(), because, record: Untrusted::new(record.summary()) })
     });
     newer.collect()
 }

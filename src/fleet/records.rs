@@ -13,12 +13,12 @@ use crate::plan::{Plan, same_machines, shared, stranger};
 pub struct Overrides {
     /// Hosts that the machines are taken for, although their records or keys say another.
     pub replace: Vec<HostName>,
-    /// Hosts that were changed from newer files are taken back.
+    /// Hosts that were changed from newer files get what the older ones say.
     pub allow_older: bool,
 }
 
 impl Overrides {
-    /// Refuses to take hosts back that were changed from newer files.
+    /// Refuses to give hosts older configuration than they have.
     ///
     /// # Errors
     /// [`Kind::Stale`].

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::asked::Asked;
 use super::ledger::{Ledger, has_moved, went_well};
 use super::read::Fleet;
-use super::survey::{Survey, tell_torn};
+use super::survey::{Survey, tell_interrupted};
 use super::turn::{Terms, Turns};
 use super::unknown::refuse_unknown;
 use super::{Advice, Context, Error, Kind};
@@ -58,7 +58,7 @@ pub fn to_rotate(
     match which {
         Which::All => {
             let all: Vec<HostName> = hosts().collect();
-            let left = left_over(vault, &all);
+            let left = remaining(vault, &all);
             if left.len() < all.len() {
                 let done = all.len() - left.len();
                 context.notice(Notice::Resuming { left: left.len(), done });
@@ -93,7 +93,7 @@ impl<'a> Campaign<'a> {
         // Whoever does not have the passphrase makes no keys.
         let identities = context.identities_to_write(vault)?;
         forget_proven(vault)?;
-        tell_torn(context, fleet, vault, &names);
+        tell_interrupted(context, fleet, vault, &names);
         let before = vault.index().clone();
         let begun = vault.begin_rotation(&names, &identities, now)?;
         context.tell_upgrade(&before, vault);
@@ -193,7 +193,7 @@ impl<'a> Campaign<'a> {
             let mut outcomes = self.turns().turn(self.vault, &name).await?;
             ledger.turn(&name, &outcomes);
             if !went_well(&outcomes) && has_moved(&name, &outcomes) {
-                // There is no way back for the host: whoever did not follow is told once more.
+                // The host keeps its new key: neighbours that did not follow are told once more.
                 outcomes = self.turns().turn(self.vault, &name).await?;
                 ledger.turn(&name, &outcomes);
             }
@@ -224,9 +224,9 @@ fn forget_proven(vault: &mut Vault) -> Result<(), Error> {
     Ok(())
 }
 
-/// The hosts that a rotation of all has left over: those whose turn has not come since the first of
+/// The hosts that a rotation of all still has to do: those whose turn has not come since the first of
 /// the keys that wait was made; all where none waits.
-fn left_over(vault: &Vault, all: &[HostName]) -> Vec<HostName> {
+fn remaining(vault: &Vault, all: &[HostName]) -> Vec<HostName> {
     let index = vault.index();
     let made = |name: &HostName, state| index.generation(name, state).map(|one| one.created);
     let Some(begun) = all.iter().filter_map(|name| made(name, KeyState::Next)).min() else {

@@ -144,7 +144,7 @@ impl Survey {
         } else {
             Fleet::unlock(context)?
         };
-        tell_torn(context, fleet, &vault, &[]);
+        tell_interrupted(context, fleet, &vault, &[]);
         let keys = LiveKeys::current(vault.index());
         Self::of(context, scope, fleet, &vault, secrets, keys).await
     }
@@ -323,16 +323,16 @@ impl Survey {
     }
 }
 
-/// Says whose rotation was cut short and is not being finished: nothing else moves these hosts on.
-pub(super) fn tell_torn(context: &Context, fleet: &Fleet, vault: &Vault, finished: &[HostName]) {
+/// Says whose rotation was interrupted and is not being finished: nothing else moves these hosts on.
+pub(super) fn tell_interrupted(context: &Context, fleet: &Fleet, vault: &Vault, finished: &[HostName]) {
     let hosts: BTreeSet<&HostName> =
         fleet.inventory().hosts.iter().map(|host| &host.name.value).collect();
-    let torn: Vec<HostName> = LiveKeys::torn(vault.index())
+    let interrupted: Vec<HostName> = LiveKeys::interrupted(vault.index())
         .filter(|name| hosts.contains(name) && !finished.contains(name))
         .cloned()
         .collect();
-    if !torn.is_empty() {
-        context.notice(Notice::HalfRotated { hosts: torn });
+    if !interrupted.is_empty() {
+        context.notice(Notice::HalfRotated { hosts: interrupted });
     }
 }
 

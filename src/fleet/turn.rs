@@ -18,7 +18,7 @@ use crate::plan::HostState;
 use crate::topology::NodeKind;
 use crate::vault::{Identities, Vault};
 
-/// How often hosts are looked at while they take an unconfirmed change back.
+/// How often hosts are looked at while they roll back an unconfirmed change.
 const POLL: Duration = Duration::from_secs(2);
 
 /// How keys are changed.
@@ -46,7 +46,7 @@ pub(super) struct Turns<'a> {
 }
 
 impl Turns<'_> {
-    /// All hosts, once those that a cut-short run has left armed have gone back by themselves.
+    /// All hosts, once those that an interrupted run has left armed have rolled back by themselves.
     pub(super) async fn settled(&self, vault: &Vault, names: &[HostName]) -> Result<Survey, Error> {
         let mut told = BTreeSet::new();
         let rounds =

@@ -206,7 +206,7 @@ impl Record {
 
     /// Who made the change, when, and from which commit, for a sentence.
     #[must_use]
-    pub fn story(&self) -> String {
+    pub fn summary(&self) -> String {
         let day = self.written.strftime("%Y-%m-%d");
         let from = match (&self.commit, self.generation) {
             (Some(commit), _) => {
@@ -278,14 +278,14 @@ mod tests {
         let record = parse(|_| ()).unwrap();
         assert_eq!(Record::parse(&fleet(), &record.to_text()), Ok(record.clone()));
         assert_eq!(
-            record.story(),
+            record.summary(),
             "ann@ctl on 2026-11-20, from commit 0123456789ab and files that were not committed"
         );
         assert!(record.has_file("/etc/wireguard/wg0.conf") && !record.has_file("/etc/passwd"));
         // A later version of this format may say more.
         assert_eq!(parse(|value| value["more"] = json!([1])), Ok(record));
         let outside = parse(|value| value["commit"] = Value::Null).unwrap();
-        assert_eq!(outside.story(), "ann@ctl on 2026-11-20, generation 7");
+        assert_eq!(outside.summary(), "ann@ctl on 2026-11-20, generation 7");
     }
 
     #[test]
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn hostile_words_are_shown_escaped() {
         let record = parse(|value| value["who"] = json!("\u{202e}\u{1b}[2J")).unwrap();
-        assert!(!record.story().chars().any(is_deceptive), "{}", record.story());
+        assert!(!record.summary().chars().any(is_deceptive), "{}", record.summary());
     }
 
     proptest! {
@@ -333,7 +333,7 @@ mod tests {
             let at = at.index(bytes.len());
             if cut { bytes.truncate(at) } else { bytes[at] = byte }
             if let Ok(record) = Record::parse(&fleet(), &String::from_utf8_lossy(&bytes)) {
-                prop_assert!(!record.story().chars().any(is_deceptive));
+                prop_assert!(!record.summary().chars().any(is_deceptive));
                 prop_assert!(Record::parse(&fleet(), &record.to_text()).is_ok());
             }
         }

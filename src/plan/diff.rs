@@ -72,7 +72,7 @@ pub fn diff_host(
         blocked = blocked.or_else(|| {
             Some(format!(
                 "another change ({id}) is armed there and not yet confirmed; wait until it is \
-                 confirmed or has gone back by itself"
+                 confirmed or has rolled back by itself"
             ))
         });
     }

@@ -39,13 +39,13 @@ pub fn stranger(
     };
     match kept {
         Some(Ok(record)) if record.host != *name => {
-            Some(other(&record.host, format!("so says the record of {}", record.story())))
+            Some(other(&record.host, format!("so says the record of {}", record.summary())))
         }
         Some(Ok(record)) if moved(record, observed) => Some(format!(
             "the machine at {ssh} is not the one that was `{name}`: its machine-id and its ssh host \
              keys are not those of the record of {}; if it is a copy, remove {} there; if it takes \
              the place of `{name}` or was installed anew, add --replace {name}",
-            record.story(),
+            record.summary(),
             Record::path(fleet),
         )),
         Some(Err(error @ RecordError::Newer { .. })) => Some(format!(

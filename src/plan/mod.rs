@@ -101,7 +101,7 @@ pub struct Plan {
     pub hosts: Vec<HostPlan>,
     /// What wgfleet set up and the inventory no longer has.
     pub orphans: Vec<Orphan>,
-    /// Hosts that were changed from newer files than these; carrying it out would take them back.
+    /// Hosts that were changed from newer files than these; carrying it out would give them an older state.
     pub newer: Vec<Newer>,
     /// The flows that it makes work or stop; `None` where nobody asked.
     pub reachability: Option<Difference>,

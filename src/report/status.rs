@@ -16,9 +16,9 @@ use crate::observed::{DropCounts, LiveBackend, ObservedHost, ObservedInterface, 
 pub enum SessionState {
     /// The last handshake is younger than a session lives.
     Fresh,
-    /// No handshake of late, and no keepalive that would ask for one.
+    /// No recent handshake, and no keepalive that would ask for one.
     Idle,
-    /// No handshake of late, though a keepalive should have brought one.
+    /// No recent handshake, though a keepalive should have brought one.
     Late,
     /// There never was a handshake.
     Never,

@@ -164,7 +164,7 @@ fn also_with_bash() {
 }
 
 #[test]
-fn what_is_not_confirmed_goes_back_by_itself() {
+fn what_is_not_confirmed_is_rolled_back_by_the_host() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
     assert_eq!(sandbox.host("apply", &["a1", "2"], &encode(&files(), &ops())), "done\n");
@@ -244,7 +244,7 @@ fn a_change_is_taken_back_when_asked() {
 }
 
 #[test]
-fn a_payload_that_is_cut_short_touches_nothing() {
+fn a_payload_that_is_truncated_touches_nothing() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
     let payload = encode(&files(), &ops());
@@ -285,7 +285,7 @@ fn hanging() -> Vec<String> {
 }
 
 #[test]
-fn a_killed_apply_goes_back_by_itself() {
+fn a_killed_apply_is_rolled_back_by_the_host() {
     let sandbox = Sandbox::new("dash");
     let before = sandbox.state();
     let mut child = sandbox.start("apply", &["a1", "3"], &encode(&files(), &hanging()));

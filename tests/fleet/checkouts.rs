@@ -1,4 +1,4 @@
-//! Old copies of a fleet's files do not take hosts back in silence.
+//! Old copies of a fleet's files do not give hosts an older state in silence.
 
 use std::path::Path;
 use std::process::Command;

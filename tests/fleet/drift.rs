@@ -1,4 +1,4 @@
-//! Changes by hand: seen by `plan`, mended by `apply`.
+//! Changes by hand: seen by `plan`, corrected by `apply`.
 
 use crate::yard::{THREE, Yard, changes};
 

@@ -34,7 +34,7 @@ fn forwarding_and_masquerade_come_and_go() {
     yard.settle();
     // One family only is needed.
     assert_eq!(yard.sh("paris-gw", FORWARDS), "1\n0\n");
-    // A machine in the LAN of paris that knows no way back.
+    // A machine in the LAN of paris that has no return path.
     yard.sh("lan-paris-1", "ip route del default");
     yard.reaches("lan-oslo-1", "192.168.1.100");
     yard.reaches("oslo-gw", "192.168.1.100");

@@ -1,5 +1,5 @@
 //! Changes that lock everybody out, cables that are pulled and a wgfleet that is killed: the host
-//! goes back by itself.
+//! rolls back by itself.
 
 use std::process::Child;
 use std::time::Duration;
@@ -114,7 +114,7 @@ fn a_cable_that_is_pulled_in_mid_apply_never_ends_well_and_the_host_is_back() {
 }
 
 #[test]
-fn a_wgfleet_that_is_killed_in_mid_apply_leaves_a_host_that_goes_back() {
+fn a_wgfleet_that_is_killed_in_mid_apply_leaves_a_host_that_rolls_back() {
     let fleet = up();
     let before = fleet.state("a");
     slow_change(&fleet);

@@ -1,4 +1,4 @@
-//! Everything through one host: a managed laptop's way out, and its way back.
+//! Everything through one host: a managed laptop's way out, and its return path.
 
 use crate::fleet::Fleet;
 

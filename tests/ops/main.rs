@@ -10,7 +10,7 @@ mod back;
 mod bare;
 mod bastion;
 mod confirming;
-mod cut_short;
+mod interrupted;
 mod fleet;
 mod full_tunnel;
 mod logins;

@@ -62,9 +62,9 @@ impl Trial {
         old
     }
 
-    /// An apply that goes back on each of some hosts: everything there is as before, soon, and the
+    /// An apply that is rolled back on each of some hosts: everything there is as before, soon, and the
     /// next one is not kept out.
-    fn go_back(&self, trials: &[(&str, &str)]) -> String {
+    fn roll_back(&self, trials: &[(&str, &str)]) -> String {
         let before: Vec<_> = trials.iter().map(|(host, _)| self.fleet.state(host)).collect();
         let old: Vec<_> = trials.iter().map(|(host, words)| self.say(host, words)).collect();
         let hosts: Vec<&str> = trials.iter().map(|(host, _)| *host).collect();
@@ -103,7 +103,7 @@ fn every_rollback_is_whole(trial: &Trial) {
     // The first start: of a tunnel that shuts everybody out, for all its traffic; of a gateway, with
     // forwarding, its rules, and the files of both for the next boot; of one that does not come to an
     // end, and of one that fails.
-    trial.go_back(&[
+    trial.roll_back(&[
         ("h1", &format!(", {LOCK}")),
         ("h2", &format!(", full_tunnel: exit, {LOCK}")),
         ("h3", &format!(", masquerade: true, subnets: 172.20.0.0/24, {LOCK}")),
@@ -126,7 +126,7 @@ fn every_rollback_is_whole(trial: &Trial) {
     for host in HOSTS {
         trial.fleet.reaches(host, "10.90.0.1");
     }
-    trial.go_back(&[
+    trial.roll_back(&[
         ("h1", ", post_up: sleep 600"),
         ("h2", ", full_tunnel: exit, post_up: sleep 600, post_down: 'echo down >>/run/hooks'"),
         ("h3", ", post_up: /bin/false"),
@@ -148,7 +148,7 @@ fn every_rollback_is_whole(trial: &Trial) {
     let pings = ["h1", "h2"].map(|host| trial.fleet.twin.ping_on(host, "10.90.0.1", 0.05));
     trial.fleet.sh("h2", fill);
     let said = trial
-        .go_back(&[("h1", ", post_up: /usr/local/bin/not-there"), ("h2", ", post_up: /bin/true")]);
+        .roll_back(&[("h1", ", post_up: /usr/local/bin/not-there"), ("h2", ", post_up: /bin/true")]);
     assert!(said.contains("/usr/local/bin/not-there, which is not a program"), "{said}");
     assert!(said.contains("No space left"), "{said}");
     trial.fleet.sh("h2", "umount /etc/wireguard; umount /mnt");

@@ -102,7 +102,7 @@ fn a_neighbour_that_is_down_stops_a_rotation_before_anything_is_touched() {
     fleet.reaches("b", "10.90.0.1");
 }
 
-/// Where a rotation of `a` is cut short.
+/// Where a rotation of `a` is interrupted.
 #[derive(Debug, Clone, Copy)]
 enum Cut {
     /// The new key is in the vault only.
@@ -163,7 +163,7 @@ fn killed_at(fleet: &Fleet, cut: Cut) {
         assert!(index(fleet).to_string().contains(old), "{cut:?}");
         fleet.done(&["vault", "status", "--verify"]);
     }
-    // Whatever was not confirmed goes back by itself.
+    // Whatever was not confirmed is rolled back by the host itself.
     for host in ["a", "b", "c"] {
         fleet.until(host, Duration::from_mins(1), "[ ! -e /run/wgfleet/armed ]");
     }

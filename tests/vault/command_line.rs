@@ -135,7 +135,7 @@ fn a_killed_keygen_is_finished_by_the_next() {
     assert_eq!(
         fs::read_dir(bench.path("vault/keys")).unwrap().count(),
         302,
-        "nothing is left over"
+        "nothing is left behind"
     );
 }
 

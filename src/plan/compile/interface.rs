@@ -14,7 +14,7 @@ use crate::plan::paths;
 use crate::plan::{Change, DeviceField, FieldChange, NewInterface};
 
 impl<S: Secrets> Compiler<'_, S> {
-    /// Stops an interface the way that it was started: its unit or wg-quick take back what they
+    /// Stops an interface the way that it was started: its unit or wg-quick undo what they
     /// did beside it.
     pub(super) fn stop(&mut self, name: &InterfaceName) {
         if let Some(unit) = self.running_unit(name) {

@@ -15,7 +15,7 @@ use crate::model::{Fingerprint, FleetName, InterfaceName};
 use crate::observed::{ObservedHost, PROTOCOL, Record};
 use crate::plan::{Change, HostPlan, RenderedHost, Target, TargetInterface};
 
-/// What is sent to a host: staged files, operations, and the way back.
+/// What is sent to a host: staged files, operations, and what undoes them.
 pub struct Payload {
     files: Vec<(String, Zeroizing<String>)>,
     ops: Vec<Op>,

@@ -27,7 +27,7 @@ const MOST_OF_A_WAY: usize = 4 * MOST_MESSAGES;
 /// Bytes before the plaintext of a message.
 const HEADER: usize = 16;
 
-/// To whom, with what, whither.
+/// The peer, its session, and where the messages are sent.
 struct Way {
     peer: Arc<Peer>,
     session: Arc<Session>,

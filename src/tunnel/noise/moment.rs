@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-/// A point on a clock that never goes back and that goes on while the machine sleeps: 8 bytes,
+/// A point on a clock that never runs backwards and that goes on while the machine sleeps: 8 bytes,
 /// also as an `Option`, because a device keeps several for each of its thousands of peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(NonZeroU64);

@@ -113,7 +113,7 @@ impl Timers {
         self.passed(now);
     }
 
-    /// A packet is sent: something should come back.
+    /// A packet is sent: an answer should arrive.
     pub(super) fn data_sent(&mut self, now: Moment) {
         self.sent(now);
         if self.handshake.is_none() {
@@ -128,7 +128,7 @@ impl Timers {
         self.passed(now);
     }
 
-    /// A packet is received: something should go back.
+    /// A packet is received: an answer is due.
     pub(super) fn data_heard(&mut self, now: Moment) {
         self.heard(now);
         if self.keepalive.is_none() {

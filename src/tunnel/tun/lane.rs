@@ -110,7 +110,7 @@ pub(super) fn choose(packet: &[u8], lanes: usize) -> usize {
     if streams < 2 {
         return 0;
     }
-    // Both ends are mixed in alike, so that the way back has the same sum.
+    // Both ends are mixed in alike, so that the other direction has the same sum.
     let pairs = addresses.chunks_exact(2).chain(ports.chunks_exact(2).take(2));
     let sum = pairs.fold(0_u16, |sum, pair| sum ^ u16::from_be_bytes([pair[0], pair[1]]));
     // The upper bits of a multiplication by 2^16 over the golden ratio are spread well.
@@ -168,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_way_back_is_the_same(
+        fn the_other_direction_is_the_same(
             four in any::<[[u8; 6]; 2]>(),
             six in any::<[[u8; 16]; 2]>(),
             lanes in 1_usize..6,

@@ -1,4 +1,4 @@
-//! Rotations that are cut short or refused: nobody loses a session, whatever runs next.
+//! Rotations that are interrupted or refused: nobody loses a session, whatever runs next.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -81,7 +81,7 @@ fn key_of(fleet: &Fleet, host: &str, state: &str) -> Option<String> {
 }
 
 #[test]
-fn a_rotation_that_was_cut_short_is_moved_on_by_no_other_command() {
+fn a_rotation_that_was_interrupted_is_moved_on_by_no_other_command() {
     let fleet = up();
     let before = keys(&fleet);
     // Only the vault knows the new key.
@@ -160,10 +160,10 @@ exit 0";
     let args = ["--format", "json", "rotate", "--yes", "a"];
     let output = fleet.command(&args).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let story: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(story["rotated"], serde_json::json!(["a"]), "{story}");
-    assert_eq!(story["failed"], Value::Null);
-    assert_eq!(story["outcomes"].as_array().unwrap().len(), 3);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["rotated"], serde_json::json!(["a"]), "{document}");
+    assert_eq!(document["failed"], Value::Null);
+    assert_eq!(document["outcomes"].as_array().unwrap().len(), 3);
     assert_eq!(fleet.sh("a", "ls /usr/local/sbin/mv || :"), "");
     let after = keys(&fleet);
     assert_ne!(after["a"], before["a"]);
@@ -176,7 +176,7 @@ exit 0";
 }
 
 #[test]
-fn a_rotation_of_all_goes_on_where_it_was_cut_short() {
+fn a_rotation_of_all_goes_on_where_it_was_interrupted() {
     let fleet = up();
     let before = keys(&fleet);
     let child = begun(&fleet, &["rotate", "--yes", "--all", "--deadline", DEADLINE]);
@@ -193,8 +193,8 @@ fn a_rotation_of_all_goes_on_where_it_was_cut_short() {
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("interrupted rotation: 2 hosts left"), "{said}");
-    let story: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(story["rotated"], serde_json::json!(["b", "c"]));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["rotated"], serde_json::json!(["b", "c"]));
     let after = keys(&fleet);
     assert!(after["a"] == first["a"] && after["b"] != before["b"] && after["c"] != before["c"]);
     // Not even the kill left an old key behind.
@@ -204,8 +204,8 @@ fn a_rotation_of_all_goes_on_where_it_was_cut_short() {
 
     let args = ["--format", "json", "rotate", "--yes", "--older-than", "1"];
     let output = fleet.command(&args).output().unwrap();
-    let story: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(output.status.success() && story["rotated"].as_array().unwrap().is_empty());
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.success() && document["rotated"].as_array().unwrap().is_empty());
     a_passphrase_is_asked_for_once(&fleet);
 }
 
