@@ -115,7 +115,7 @@ run wgfleet vault keygen
 title "What would change? All hosts are read over ssh, in one round trip each"
 run wgfleet plan --out fleet.plan
 
-title "Change it. Each host goes back by itself unless a new connection confirms"
+title "Change it. Each host rolls back by itself unless a new connection confirms"
 run wgfleet apply --yes fleet.plan
 run wgfleet plan
 

@@ -57,13 +57,13 @@ fn a_pasted_secret_is_never_shown() {
 /// What the page of a code begins its excuse with where its example is no whole inventory.
 const FRAGMENT: &str = "The example is a fragment: ";
 
-/// The example of each page shows what the page is about, and its mend is one.
+/// The example of each page shows what the page is about, and its fix is one.
 #[test]
 fn every_page_has_an_example_that_does_it_and_one_that_does_not() {
     let mut wrong = Vec::new();
     for code in Code::ALL {
         let page = explain::page(*code);
-        let (behaviour, mend) = page.split_once("**What to do.**").expect("it says what to do");
+        let (behaviour, fix) = page.split_once("**What to do.**").expect("it says what to do");
         let inventories = |text: &'static str| -> Vec<&'static str> {
             let blocks = text.split("```yaml\n").skip(1);
             blocks.map(|block| block.split("```").next().unwrap_or_default()).collect()
@@ -82,11 +82,11 @@ fn every_page_has_an_example_that_does_it_and_one_that_does_not() {
                     .push(format!("the example of {code} does something else:\n{}", shown(&found)));
             }
         }
-        for mend in inventories(mend) {
-            let found = found(mend);
+        for fix in inventories(fix) {
+            let found = found(fix);
             let bad = |found: &Finding| found.code == *code || found.severity > Severity::Info;
             if found.0.iter().any(bad) {
-                wrong.push(format!("the mend of {code} is none:\n{}", shown(&found)));
+                wrong.push(format!("the fix of {code} is none:\n{}", shown(&found)));
             }
         }
     }

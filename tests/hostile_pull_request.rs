@@ -336,15 +336,15 @@ fn each_trick_is_refused_with_words() {
         ("link.yaml", "outside the fleet's folder"),
         ("parent.yaml", "outside the fleet's folder"),
         ("untracked.yaml", "outside the fleet's folder"),
-        ("pipe.yaml", "no regular file"),
+        ("pipe.yaml", "not a regular file"),
         ("device.yaml", "outside the fleet's folder"),
-        ("prose.yaml", "is no inventory"),
+        ("prose.yaml", "is not an inventory"),
         ("ssh-option.yaml", "not something ssh(1) connects to"),
         ("link-chain.yaml", "outside the fleet's folder"),
         ("absolute.yaml", "outside the fleet's folder"),
         ("git-internals.yaml", "outside the fleet's folder"),
-        ("socket.yaml", "no regular file"),
-        ("folder.yaml", "no regular file"),
+        ("socket.yaml", "not a regular file"),
+        ("folder.yaml", "not a regular file"),
         ("bare/fleet.yaml", "outside the fleet's folder"),
         ("bomb/fleet.yaml", "anchors and aliases that unfold to more than"),
         ("bidi.yaml", "turns the direction of the text"),
@@ -363,7 +363,7 @@ fn each_trick_is_refused_with_words() {
     // Vaults that lead elsewhere.
     for (file, said) in [
         ("vault-link/fleet.yaml", "outside the fleet's folder"),
-        ("vault-pipe/fleet.yaml", "no regular file"),
+        ("vault-pipe/fleet.yaml", "not a regular file"),
         ("vault-away/fleet.yaml", "outside the fleet's folder"),
         ("vault-folders/fleet.yaml", "outside the fleet's folder"),
     ] {

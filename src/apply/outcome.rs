@@ -18,7 +18,7 @@ pub enum Outcome {
     Skipped(String),
     /// Failed before anything changed.
     Failed(String),
-    /// Failed or not confirmed, taken back, and seen to be back.
+    /// Failed or not confirmed, rolled back, and seen to be as before.
     RolledBack(String),
     /// Nobody knows: the connection broke, and the host rolls the change back by itself.
     Unknown(String),

@@ -101,21 +101,23 @@ fn duplicate(
     let winner = match (known_key(inventory, one), known_key(inventory, two)) {
         (Some(a), Some(b)) => {
             let winner = if a < b { two } else { one };
-            format!("and `{}`, whose key is written last, silently gets the prefix", winner.name)
+            format!("here that is `{}`, whose key sorts last", winner.name)
         }
         _ => {
-            "and silently gives the prefix to the peer that is set last: in the rendered file that \
-              is the one whose public key sorts last, which a rotation may change"
+            "in a rendered file that is the one whose public key sorts last, which a rotation can \
+             change"
                 .to_owned()
         }
     };
-    let mend = if net.prefix_len() == 0 {
-        "let only one peer be the way to everything"
+    let instead = if net.prefix_len() == 0 {
+        "Send everything to one peer only"
     } else {
-        "let only one of them have it, or give one a longer prefix: the longest match wins"
+        "Give the prefix to one peer, or a longer one to one of them: the longest match wins"
     };
-    let mut finding = finding
-        .help(format!("AllowedIPs of one interface are one routing table, {winner}: {mend}"));
+    let mut finding = finding.help(format!(
+        "an interface has one table of AllowedIPs, and the peer that is configured last takes the \
+             prefix without a warning; {winner}. {instead}"
+    ));
     let target = net.hosts().next().unwrap_or_else(|| net.network());
     let source = interface.addresses.iter().map(|addr| addr.value.addr());
     if let Some(source) = source.filter(|addr| addr.is_ipv4() == target.is_ipv4()).min() {

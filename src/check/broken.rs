@@ -302,7 +302,7 @@ fn finding(
             "remove the override, or give it what it lacks: `wgfleet why` proposes the change",
         );
     }
-    match trace::mend(topology, cause) {
+    match trace::instead(topology, cause) {
         Some(help) => finding.help(help),
         None => finding,
     }

@@ -100,7 +100,7 @@ fn leak(
     let network = &inventory.networks[interface.network];
     let (at, overridden) = declared(inventory, interface, node, other);
     let everything = if family == Family::V4 { "0.0.0.0/0" } else { "::/0" };
-    let title = format!("{family} of `{}` leaves beside its full tunnel", node.name);
+    let title = format!("{family} traffic of `{}` bypasses its full tunnel", node.name);
     let has = holds(interface, family);
     // Whoever shares the network leaks for the same reason.
     let primary = if has || overridden { at } else { network.name.at };

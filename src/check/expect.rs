@@ -186,7 +186,7 @@ impl Prover<'_> {
             let name = &self.topology.node(node).name;
             return Some(format!("`internet` is what a full tunnel reaches: give `{name}` one"));
         }
-        trace::mend(self.topology, cause)
+        trace::instead(self.topology, cause)
     }
 
     /// A node that an end is at or behind.

@@ -236,7 +236,7 @@ impl Findings<'_> {
         let best = entries.max_by_key(|(_, net)| net.prefix_len());
         let at = self.endpoint(interface, peer);
         let title = format!(
-            "`{}` sends what it encrypts for `{}` into {} itself",
+            "`{}` routes the encrypted packets for `{}` back into the same tunnel, `{}`",
             node.name, remote.name, interface.name
         );
         let mut finding = Finding::new(Code::EndpointInTunnel, title, at)
@@ -252,7 +252,7 @@ impl Findings<'_> {
             finding = finding.also(interface.at, inside.clone());
         }
         let wide = best.is_some_and(|(_, net)| net.prefix_len() <= 8);
-        let mend = if wide {
+        let instead = if wide {
             "for a full tunnel write 0.0.0.0/0 and ::/0, the only prefixes that wg-quick gives a \
              way around the tunnel"
         } else {
@@ -260,7 +260,7 @@ impl Findings<'_> {
         };
         finding = finding.help(format!(
             "{addr} lies in {inside}, so the encrypted packets are routed into the tunnel again \
-             and no handshake ever leaves: {mend}"
+             and no handshake ever leaves: {instead}"
         ));
         // Where both are on one private underlay, the host may have a closer route.
         let shared = |site: Option<usize>| {
@@ -282,7 +282,7 @@ impl Findings<'_> {
             interface.peers.iter().find(|peer| peer.allowed_ips.iter().any(|net| short(&net)));
         let place = holder.and_then(|holder| holder.allowed_ips_at).unwrap_or(interface.at);
         let title = format!(
-            "`{}` sends what it encrypts for `{}` into {} itself",
+            "`{}` routes the encrypted packets for `{}` back into the same tunnel, `{}`",
             node.name, remote.name, interface.name
         );
         let mut finding = Finding::new(

@@ -64,9 +64,9 @@ fn hosts(topology: &Topology, graph: &Graph) -> Option<Finding> {
         format!("{} hosts are single points of failure", points.len())
     };
     let mut finding = Finding::new(Code::SinglePoint, title, topology.node(*first).at)
-        .label("every way between some hosts goes through it");
+        .label("all paths between some hosts cross this host");
     for id in rest.iter().take(NAMED - 1) {
-        finding = finding.also(topology.node(*id).at, "so it is here");
+        finding = finding.also(topology.node(*id).at, "also a single point of failure");
     }
     Some(finding.help(
         "nothing is wrong; where that matters, give the network a second hub (`links: { hub: [a, \
@@ -85,8 +85,8 @@ fn links(topology: &Topology, graph: &Graph) -> Option<Finding> {
     };
     let at =
         super::entry::entry(topology, *a, *b).map_or(topology.interface(*a).at, |peer| peer.at);
-    let mut finding =
-        Finding::new(Code::SinglePoint, title, at).label("the only way between two parts of it");
+    let mut finding = Finding::new(Code::SinglePoint, title, at)
+        .label("the only link between two parts of the network");
     for (a, b) in rest.iter().take(NAMED - 1) {
         if let Some(peer) = super::entry::entry(topology, *a, *b)
             && peer.at != at

@@ -27,8 +27,8 @@ pub(super) fn ports(inventory: &Inventory, topology: &Topology) -> Vec<Finding> 
                 let title = format!("two interfaces of `{}` on UDP port {port}", node.name);
                 findings.push(
                     Finding::new(Code::PortClash, title, at)
-                        .label(format!("port of {}", interface.name))
-                        .also(*other, format!("port of {name}"))
+                        .label(format!("`{}` listens here", interface.name))
+                        .also(*other, format!("`{name}` listens here"))
                         .help(
                             "give one of them another `listen_port`, under `networks:` of the host",
                         ),
@@ -127,11 +127,11 @@ pub(super) fn interfaces(inventory: &Inventory, topology: &Topology) -> Vec<Find
             };
             findings.add((*other, at), || {
                 let title =
-                    format!("two interfaces of `{}` are named {}", node.name, interface.name);
+                    format!("two interfaces of `{}` are named `{}`", node.name, interface.name);
 
                 Finding::new(Code::InterfaceClash, title, at)
                     .label(format!("for network `{}`", network.name.value))
-                    .also(*other, "and for this one")
+                    .also(*other, "and for this network")
                     .also(node.at, "in both networks")
                     .help("give the networks different `interface:` names")
             });

@@ -1,4 +1,4 @@
-//! Walks in words: hops for people, and what mends a cause.
+//! Walks in words: hops for people, and what removes a cause.
 
 use super::flow::{Broken, Trip};
 use super::walk::{Act, Cause, Place, Step, Walk};
@@ -89,29 +89,31 @@ pub(super) fn why(topology: &Topology, node: NodeId, cause: Cause) -> String {
         ),
         Cause::Asleep(id) => {
             format!(
-                "waits for `{}` to begin the session, which nothing makes it do",
+                "cannot begin the session, and nothing makes `{}` begin it: it sends no keepalive",
                 peer(topology, id)
             )
         }
         Cause::SourceRefused(_) => {
             "drops it: the source is not in the AllowedIPs of the peer that sent it".to_owned()
         }
-        Cause::NoForwarding => "drops it: it does not forward the family".to_owned(),
+        Cause::NoForwarding => {
+            "drops it: it does not forward packets of this address family".to_owned()
+        }
         Cause::NoExit => "drops it: it is no exit to the Internet".to_owned(),
         Cause::Loop => {
-            format!("has seen it before: it goes round through `{}`", topology.node(node).name)
+            format!("routing loop: the packet is back at `{}`", topology.node(node).name)
         }
         Cause::NoReturnPath => "nothing leads back: the source is not masqueraded".to_owned(),
         Cause::OnLink => {
-            "delivers to a LAN whose machines take the other address for one of theirs".to_owned()
+            "delivers it to a LAN whose machines treat the other address as local".to_owned()
         }
         Cause::Elsewhere => "delivers it, but not where it was to go".to_owned(),
         Cause::NoStart => "no node sends it into a tunnel".to_owned(),
     }
 }
 
-/// What to write instead, where a cause has a mend of its own.
-pub(super) fn mend(topology: &Topology, cause: Cause) -> Option<String> {
+/// What to write instead, where a cause has an answer of its own.
+pub(super) fn instead(topology: &Topology, cause: Cause) -> Option<String> {
     Some(match cause {
         Cause::Asleep(id) => format!("give `{}` a `keepalive: 25`", peer(topology, id)),
         Cause::SourceRefused(_) => {

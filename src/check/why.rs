@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::broken;
 use super::first::{First, first};
+use super::fix::{self, Fix};
 use super::flows::Member;
-use super::mend::{self, Mend};
 use super::tables::Tables;
 use super::trace;
 use super::walk::{Cause, Step};
@@ -52,11 +52,11 @@ pub struct Why {
     /// Unmanaged peers whose configuration it counts on.
     pub assumed: Vec<HostName>,
     /// A change to the file that makes all of the flows work.
-    pub mend: Option<Mend>,
+    pub fix: Option<Fix>,
 }
 
 /// Explains the flows from one selector to another. `addresses` gives allocated addresses, for the
-/// proof of a mend.
+/// proof of a fix.
 #[must_use]
 pub fn why(
     inventory: &Inventory,
@@ -77,7 +77,7 @@ pub fn why(
         reply: Vec::new(),
         cause: None,
         assumed: Vec::new(),
-        mend: None,
+        fix: None,
     };
     let named = |from: &Member, to: &Member| {
         format!("from {} to {}", broken::name(topology, from), broken::name(topology, to))
@@ -101,7 +101,7 @@ pub fn why(
             }
             (None, _) => "it is lost before the first hop".to_owned(),
         });
-        why.mend = mend::find(inventory, topology, addresses, (from, to), &broken);
+        why.fix = fix::find(inventory, topology, addresses, (from, to), &broken);
     } else if let Some((from, to, trip)) = trip {
         why.outcome = Outcome::Reachable;
         why.flow = Some(named(&from, &to));

@@ -15,7 +15,7 @@ pub(super) fn words(advice: &Advice) -> String {
             "name the inventory with --file, or begin one with `wgfleet init DIR`"
         }
         Advice::NameTrackedFile => "name the file that git tracks with --file PATH",
-        Advice::GiveOnStdin => "pass what is no regular file on stdin, with `--file -`",
+        Advice::GiveOnStdin => "pass what is not a regular file on stdin, with `--file -`",
         Advice::AllowFolder => {
             "git tracks it as a link that leads out of the fleet's folder; name the file that it leads \
              to with --file, or allow that folder with --include-from DIR"

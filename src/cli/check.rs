@@ -51,7 +51,7 @@ pub(super) fn run(args: &CheckArgs, context: &Context, format: Asked) -> Command
             Asked::Sarif | Asked::Junit => {
                 return Err(CommandError::message(
                     Exit::Usage,
-                    "a matrix is neither sarif nor junit: these are for findings",
+                    "--reachability cannot be written as sarif or junit",
                 )
                 .hint("use --format human, json or html"));
             }

@@ -59,7 +59,7 @@ impl Given {
             return Ok(Self::default());
         };
         let text = std::str::from_utf8(&bytes).map_err(|_| {
-            CommandError::message(Exit::Vault, format!("{IDENTITY_KEY} is no text"))
+            CommandError::message(Exit::Vault, format!("{IDENTITY_KEY} is not UTF-8 text"))
         })?;
         let key = (!text.trim().is_empty()).then(|| Zeroizing::new(text.to_owned()).into());
         Ok(Self { key })

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::{CommandError, CommandResult, Context, Exit, Format, completions};
 use crate::fleet::load::load;
 use crate::lab::{self, Cable, Init, Lab, LabError, Spec};
-use crate::model::{FleetName, HostName};
+use crate::model::{FleetName, HostName, count};
 
 /// Raise the fleet's digital twin on this machine: namespaces, real sshd, LANs, NAT
 #[derive(Debug, Args)]
@@ -323,8 +323,8 @@ fn up(context: &Context, args: UpArgs) -> CommandResult {
             let file = context.fleet.file.display();
             super::write_stdout(format!("{}\n", config.display()).as_bytes())?;
             if !context.quiet {
-                let hosts = lab.spec().hosts.len();
-                anstream::eprintln!("the lab {name} is up: {hosts} hosts");
+                let hosts = count(lab.spec().hosts.len(), "host");
+                anstream::eprintln!("the lab {name} is up: {hosts}");
                 anstream::eprintln!(
                     "  try   wgfleet -f {file} --ssh-config {} plan",
                     config.display()

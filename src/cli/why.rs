@@ -1,4 +1,4 @@
-//! `wgfleet why`: a flow hop by hop, and what mends it.
+//! `wgfleet why`: a flow hop by hop, and what fixes it.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use crate::inventory::{Inventory, Selector};
 use crate::model::{GroupName, HostName, NetworkName, SiteName, closest, host_net};
 use crate::report;
 
-/// Show a flow hop by hop: why it works, or where it fails and which change mends it.
+/// Show a flow hop by hop: why it works, or where it fails and which change fixes it.
 ///
 /// A flow that does not work exits 3. The change is a unified diff of the inventory that has been
 /// proved: with it the flow works. Touches no host, needs no key.
@@ -21,7 +21,7 @@ use crate::report;
   wgfleet why paris branch-7
   wgfleet why 192.168.1.20 192.168.7.30
   wgfleet why alice-phone internet
-  wgfleet why --format json paris-gw b7 | jq -r '.mend.patch' | patch -p1")]
+  wgfleet why --format json paris-gw b7 | jq -r '.fix.patch' | patch -p1")]
 pub(super) struct WhyArgs {
     /// Where the flow begins: an address, a prefix, a host, peer, site, group or network
     #[arg(value_name = "SRC", add = completions::ends())]

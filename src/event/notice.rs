@@ -42,7 +42,7 @@ pub enum Notice {
         /// They keep the key that is in use.
         hosts: Vec<HostName>,
     },
-    /// A host is waited for until it has rolled an unconfirmed change back.
+    /// A host is waited for until it has rolled back an unconfirmed change.
     WaitsForRollback {
         /// The host.
         host: HostName,

@@ -142,7 +142,7 @@ impl<'a> Campaign<'a> {
         if !down.is_empty() {
             return Err(Error::message(
                 Kind::Unreadable,
-                format!("{} cannot be given a new key; nothing was touched", down.join(", ")),
+                format!("cannot reach {} to change its key; nothing was touched", down.join(", ")),
             )
             .hint("bring them up, or name the hosts to rotate without them"));
         }
@@ -150,7 +150,10 @@ impl<'a> Campaign<'a> {
         if !unreadable.is_empty() && !self.terms.allow_unreachable {
             return Err(Error::message(
                 Kind::Unreadable,
-                format!("{} would lose the session; nothing was touched", unreadable.join(", ")),
+                format!(
+                    "cannot reach {}, whose session with the host would end; nothing was touched",
+                    unreadable.join(", ")
+                ),
             )
             .advise(Advice::AllowUnreachable));
         }

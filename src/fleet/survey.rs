@@ -324,7 +324,12 @@ impl Survey {
 }
 
 /// Says whose rotation was interrupted and is not being finished: nothing else moves these hosts on.
-pub(super) fn tell_interrupted(context: &Context, fleet: &Fleet, vault: &Vault, finished: &[HostName]) {
+pub(super) fn tell_interrupted(
+    context: &Context,
+    fleet: &Fleet,
+    vault: &Vault,
+    finished: &[HostName],
+) {
     let hosts: BTreeSet<&HostName> =
         fleet.inventory().hosts.iter().map(|host| &host.name.value).collect();
     let interrupted: Vec<HostName> = LiveKeys::interrupted(vault.index())

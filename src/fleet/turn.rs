@@ -32,7 +32,7 @@ pub struct Terms<'a> {
     pub overrides: &'a Overrides,
     /// Whether it goes on where a neighbour cannot be read.
     pub allow_unreachable: bool,
-    /// After which a host rolls an unconfirmed change back.
+    /// After which a host rolls back an unconfirmed change.
     pub deadline: Duration,
 }
 

@@ -156,7 +156,7 @@ fn pin(
         )
         .label(format!("{} members, {} without an address", members.len(), without.len()))
         .also(first.at, "needs one")
-        .help("use a shorter prefix: addresses that are in use stay as they are");
+        .help("make the network larger with a shorter prefix: addresses that are allocated do not change");
         finding.count = u32::try_from(without.len()).unwrap_or(u32::MAX);
         findings.push(finding);
     }

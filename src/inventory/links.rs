@@ -54,7 +54,7 @@ fn shape<'n>(field: &Field<'n>, node: &'n Node, drafts: &mut Vec<Draft<'n>>, sin
             drafts.push(Draft::Mesh { members: None, at });
         }
         Kind::Scalar { .. } => {
-            sink.push(Finding::new(Code::BadValue, "this is no shape of links", at).help(HELP));
+            sink.push(Finding::new(Code::BadValue, "this is not a shape of links", at).help(HELP));
         }
         Kind::Null => sink.push(Finding::new(Code::WrongType, "a link of nothing", at).help(HELP)),
         Kind::Seq(ends) => pair(&item, ends, drafts, sink),

@@ -42,7 +42,7 @@ impl Reader {
             // It may be anything, such as a key or a list of passwords: it is named, never quoted.
             self.sink.findings.truncate(before);
             let path = self.sources.file(file).path.display().to_string();
-            let title = format!("{path} is no inventory");
+            let title = format!("{path} is not an inventory");
             self.sources.forget(file);
             let help = "it has none of an inventory's keys, such as `fleet`, `networks`, `sites` or \
                         `hosts`; its content is not shown";

@@ -168,7 +168,7 @@ pub(super) fn fwmark(field: &Field<'_>, sink: &mut Sink) -> Option<Located<Optio
 pub(super) fn table(field: &Field<'_>, sink: &mut Sink) -> Option<RouteTable> {
     match &field.node.kind {
         Kind::Scalar { text, .. } if matches!(&**text, "false") => {
-            bad_value("a boolean is no table; write off", field.place(), sink);
+            bad_value("a boolean is not a table; write off", field.place(), sink);
             None
         }
         Kind::Scalar { .. } => parse(field, sink).map(|table| table.value),

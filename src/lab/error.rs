@@ -30,7 +30,9 @@ pub enum LabError {
         name: String,
     },
     /// A half-made or half-removed lab was asked for.
-    #[error("the lab {name} is not whole; run `wgfleet lab down --name {name}`")]
+    #[error(
+        "the lab {name} is incomplete: an earlier `lab up` or `lab down` did not finish; run `wgfleet lab down --name {name}`"
+    )]
     NotWhole {
         /// Its name.
         name: String,
@@ -68,7 +70,7 @@ pub enum LabError {
         host: String,
     },
     /// Another lab of the same name has other contents.
-    #[error("the lab {name} is up with another content; run `wgfleet lab down` first")]
+    #[error("the lab {name} is up with a different inventory; run `wgfleet lab down` first")]
     Differs {
         /// Its name.
         name: String,

@@ -16,7 +16,7 @@ pub enum ObserveError {
         found: u32,
     },
     /// The text ends before its last line: the connection broke.
-    #[error("the host's answer ends early, after {lines} lines")]
+    #[error("the host's answer ends early, after line {lines}")]
     Truncated {
         /// Lines that arrived.
         lines: usize,

@@ -72,7 +72,7 @@ impl Plan {
             version: u64,
         }
         if text.trim_ascii_start().first() != Some(&b'{') {
-            return Err(FormError::Syntax { what: "it is no JSON object", line: 1, column: 1 });
+            return Err(FormError::Syntax { what: "it is not a JSON object", line: 1, column: 1 });
         }
         count_values(text)?;
         let Versioned { version } = serde_json::from_slice(text).map_err(|error| said(&error))?;
@@ -97,7 +97,7 @@ fn said(error: &serde_json::Error) -> FormError {
             FormError::Syntax { what: "it is cut off", line, column }
         }
         serde_json::error::Category::Syntax | serde_json::error::Category::Io => {
-            FormError::Syntax { what: "it is no JSON", line, column }
+            FormError::Syntax { what: "it is not JSON", line, column }
         }
         serde_json::error::Category::Data => {
             let text = error.to_string();

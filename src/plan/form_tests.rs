@@ -158,10 +158,10 @@ fn what_is_no_plan_is_said_and_never_quoted() {
         ]
         .join("\n"),
         @r#"
-    it is no JSON object (line 1, column 1)
-    it is no JSON object (line 1, column 1)
-    it is no JSON (line 1, column 2)
-    it is no JSON object (line 1, column 1)
+    it is not a JSON object (line 1, column 1)
+    it is not a JSON object (line 1, column 1)
+    it is not JSON (line 1, column 2)
+    it is not a JSON object (line 1, column 1)
     it is JSON, but no plan: missing field `version` (line 1, column 2)
     it is a plan of version 1, and this wgfleet reads version 3
     it is JSON, but no plan: a value that no plan has there (line 1, column 30)

@@ -6,7 +6,7 @@ use crate::check::{Outcome, Why};
 use crate::finding::Hop;
 use crate::model::{HostName, mask_in};
 
-/// The flow, hop by hop, and what mends it.
+/// The flow, hop by hop, and what fixes it.
 #[must_use]
 pub fn human(why: &Why, from: &str, to: &str) -> String {
     let mut out = String::new();
@@ -48,12 +48,12 @@ pub fn human(why: &Why, from: &str, to: &str) -> String {
         let names: Vec<&str> = why.assumed.iter().map(HostName::as_str).collect();
         let _ = writeln!(out, "\nassumed: {} is configured as the file has it", names.join(", "));
     }
-    match (&why.mend, why.outcome) {
-        (Some(mend), _) => {
-            let _ = write!(out, "\nmend: {}; then it works:\n\n{}", mend.title, mend.patch);
+    match (&why.fix, why.outcome) {
+        (Some(fix), _) => {
+            let _ = write!(out, "\nfix (proved): {}\n\n{}", fix.title, fix.patch);
         }
         (None, Outcome::Broken) => {
-            out.push_str("\nno single change to the file that wgfleet knows of mends it\n");
+            out.push_str("\nwgfleet knows no single change to the file that fixes it\n");
         }
         (None, _) => {}
     }

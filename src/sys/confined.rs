@@ -21,7 +21,7 @@ pub enum ConfinedError {
         path: PathBuf,
     },
     /// It is a folder, a device, a pipe or a socket.
-    #[error("{path} is no regular file")]
+    #[error("{path} is not a regular file")]
     NotRegular {
         /// The path as it was named.
         path: PathBuf,

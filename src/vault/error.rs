@@ -59,7 +59,7 @@ pub enum VaultError {
         source: IndexError,
     },
     /// A recipient cannot be read, line by line.
-    #[error("{path} has lines that are no recipients:{}", list_lines(.problems))]
+    #[error("{path} contains lines that are not recipients:{}", list_lines(.problems))]
     Recipients {
         /// The recipients file.
         path: PathBuf,

@@ -91,7 +91,7 @@ pub enum IndexError {
         found: u32,
     },
     /// A time is none.
-    #[error("{text:?} is no time; write it like 2026-01-31T12:00:00Z")]
+    #[error("{text:?} is not a timestamp; write it like 2026-01-31T12:00:00Z")]
     Time {
         /// What is there.
         text: String,

@@ -27,7 +27,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Recipient>, VaultEr
     let mut comment: Option<&str> = None;
     for (number, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let Ok(line) = std::str::from_utf8(line) else {
-            problems.push((number + 1, "this is no text".to_owned()));
+            problems.push((number + 1, "this is not text".to_owned()));
             continue;
         };
         let line = line.trim();

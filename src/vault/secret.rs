@@ -55,7 +55,7 @@ impl fmt::Debug for FingerprintSecret {
 /// Who was confirmed, as the file of the first epoch says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirmation {
-    /// How many times recipients were confirmed, this one included; it never goes back. 0 where the
+    /// How many times recipients were confirmed, this one included; it never gets less. 0 where the
     /// vault does not count.
     pub count: u64,
     /// All of them, sorted, as age writes them.
@@ -123,7 +123,7 @@ struct Fields<'a> {
 /// Splits a plaintext into its values and checks kind and version.
 fn fields<'a>(path: &Path, plain: &'a [u8], words: [&str; 3]) -> Result<Fields<'a>, VaultError> {
     let damaged = |why| VaultError::Damaged { path: path.to_owned(), why };
-    let text = std::str::from_utf8(plain).map_err(|_| damaged("its plaintext is no text"))?;
+    let text = std::str::from_utf8(plain).map_err(|_| damaged("its plaintext is not text"))?;
     let mut lines = text.lines();
     let mut value = |word: &str| lines.next()?.strip_prefix(word)?.strip_prefix(' ');
     let version = value(words[0]).ok_or_else(|| damaged("its plaintext is of another kind"))?;

@@ -3,7 +3,7 @@
 use crate::yard::{THREE, Yard, changes};
 
 #[test]
-fn what_a_hand_changed_is_seen_and_mended() {
+fn what_a_hand_changed_is_seen_and_corrected() {
     let text = THREE.replace(
         "endpoint: 203.0.113.5:51820",
         "endpoint: 203.0.113.5:51820\n        masquerade: true",

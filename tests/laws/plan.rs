@@ -199,7 +199,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_left_over_goes(spec in spec(), facts in facts()) {
+    fn what_is_left_behind_goes(spec in spec(), facts in facts()) {
         let mut two = spec.clone();
         two.two = true;
         let mut one = spec;

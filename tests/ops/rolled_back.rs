@@ -147,8 +147,10 @@ fn every_rollback_is_whole(trial: &Trial) {
                 mount --bind /mnt /etc/wireguard && dd if=/dev/zero of=/etc/wireguard/fill bs=1k 2>/dev/null; :";
     let pings = ["h1", "h2"].map(|host| trial.fleet.twin.ping_on(host, "10.90.0.1", 0.05));
     trial.fleet.sh("h2", fill);
-    let said = trial
-        .roll_back(&[("h1", ", post_up: /usr/local/bin/not-there"), ("h2", ", post_up: /bin/true")]);
+    let said = trial.roll_back(&[
+        ("h1", ", post_up: /usr/local/bin/not-there"),
+        ("h2", ", post_up: /bin/true"),
+    ]);
     assert!(said.contains("/usr/local/bin/not-there, which is not a program"), "{said}");
     assert!(said.contains("No space left"), "{said}");
     trial.fleet.sh("h2", "umount /etc/wireguard; umount /mnt");

@@ -202,7 +202,7 @@ fn nothing_prints_a_secret() {
     wgfleet(&["vault", "status"]);
 
     assert!(
-        printed.contains("is no age header") && printed.contains("of b, not of a"),
+        printed.contains("is not an age header") && printed.contains("of b, not of a"),
         "{printed}"
     );
     assert!(!printed.contains(&identity[20..50]), "the identity is printed");

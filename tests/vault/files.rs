@@ -109,7 +109,7 @@ fn unusable_recipients_are_listed_by_line_and_never_repeated() {
     let error = Vault::open(&bench.path("vault")).unwrap_err().to_string();
     assert!(!error.contains(&secret));
     insta::assert_snapshot!(error.replace(bench.root.path().to_str().unwrap(), "…"), @r"
-    …/vault/recipients.txt has lines that are no recipients:
+    …/vault/recipients.txt contains lines that are not recipients:
       line 7: this is a private identity: take it out of the file and out of git's history, and write its public part (`age-keygen -y FILE`) instead
       line 8: write `age1…` or `ssh-ed25519 AAAA… comment`, and comments on lines that start with '#'
       line 9: only ssh-ed25519 keys can be recipients; write an ssh-ed25519 or an age1… key

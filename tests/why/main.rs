@@ -1,4 +1,4 @@
-//! `wgfleet why` and `check --reachability`: traces, causes, and patches that mend.
+//! `wgfleet why` and `check --reachability`: traces, causes, and patches that fix.
 
 use std::fs;
 use std::path::Path;
@@ -107,7 +107,7 @@ hosts:
 ",
         "hub",
         "s1",
-        "waits for `s1`",
+        "nothing makes `s1` begin it",
     ),
     (
         // A phone is spared the keepalive.
@@ -120,7 +120,7 @@ peers:
 ",
         "hub",
         "phone",
-        "waits for `phone`",
+        "nothing makes `phone` begin it",
     ),
     (
         // The same by an address of the LAN.
@@ -186,19 +186,18 @@ peers:
 ";
 
 #[test]
-fn a_flow_that_fails_has_a_cause_and_a_patch_that_mends_it() {
+fn a_flow_that_fails_has_a_cause_and_a_patch_that_fixes_it() {
     for (text, from, to, cause) in BROKEN {
         let folder = folder(text);
         let (code, answer) = why(folder.path(), from, to);
         assert_eq!((code, &answer["outcome"]), (3, &"broken".into()), "{text}\n{answer:#}");
         let said = answer["cause"].as_str().unwrap_or_default();
         assert!(said.contains(cause), "{cause}: {answer:#}");
-        let patch =
-            answer["mend"]["patch"].as_str().unwrap_or_else(|| panic!("{text}\n{answer:#}"));
-        let file = folder.path().join("mend.patch");
+        let patch = answer["fix"]["patch"].as_str().unwrap_or_else(|| panic!("{text}\n{answer:#}"));
+        let file = folder.path().join("fix.patch");
         fs::write(&file, patch).expect("it can be written");
         let mut git = Command::new("git");
-        let applied = git.args(["apply", "mend.patch"]).current_dir(folder.path()).output();
+        let applied = git.args(["apply", "fix.patch"]).current_dir(folder.path()).output();
         let applied = applied.expect("git is there");
         assert!(applied.status.success(), "{applied:?}\n{patch}");
         let (code, answer) = why(folder.path(), from, to);
@@ -213,7 +212,7 @@ fn a_patch_names_no_folder_above() {
     fs::create_dir(&below).expect("a folder");
     let output = wgfleet(&below, &["why", "-f", "..", "--format", "json", "a", "c"]);
     let answer: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
-    let patch = answer["mend"]["patch"].as_str().expect("a patch");
+    let patch = answer["fix"]["patch"].as_str().expect("a patch");
     assert!(patch.starts_with("--- a/fleet.yaml\n+++ b/fleet.yaml\n"), "{patch}");
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::print;
 use super::recipients::{change_json, tell_change};
 use crate::cli::{CommandError, CommandResult, Context, Exit, Format};
+use crate::model::count;
 use crate::vault::{Vault, VaultError};
 
 /// Show all keys: whose, how old, in which state. Needs no identity.
@@ -62,6 +63,11 @@ fn days(created: Timestamp, now: Timestamp) -> i64 {
     (now.as_second().saturating_sub(created.as_second()) / 86_400).max(0)
 }
 
+/// How old something is, for people.
+fn age(created: Timestamp, now: Timestamp) -> String {
+    count(usize::try_from(days(created, now)).unwrap_or_default(), "day")
+}
+
 fn table(vault: &Vault, now: Timestamp) -> String {
     let index = vault.index();
     let width = index.names().map(|name| name.as_str().len()).max().unwrap_or(0).max(4);
@@ -78,10 +84,10 @@ fn table(vault: &Vault, now: Timestamp) -> String {
         }
     }
     if let Some((epoch, made)) = index.epochs().last_key_value() {
-        let _ = writeln!(text, "PSK epoch {epoch}, {} days old", days(made.created, now));
+        let _ = writeln!(text, "PSK epoch {epoch}, {} old", age(made.created, now));
     }
     if let Some(made) = index.fingerprint() {
-        let _ = writeln!(text, "fingerprint secret, {} days old", days(made.created, now));
+        let _ = writeln!(text, "fingerprint secret, {} old", age(made.created, now));
     } else {
         text.push_str(
             "no fingerprint secret of its own: the next keygen, import, rotate or rekey makes one\n",

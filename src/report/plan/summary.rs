@@ -24,7 +24,7 @@ pub fn summary(plan: &Plan) -> String {
         .sum();
     let mut rest = Vec::new();
     if same > 0 {
-        rest.push(format!("{} as the file says", are(same)));
+        rest.push(format!("{} up to date", are(same)));
     }
     if unreadable > 0 {
         rest.push(format!("{BAD}{} could not be read{BAD:#}", number(unreadable)));

@@ -356,7 +356,7 @@ fn problem(error: &DecryptError) -> OpenProblem {
         DecryptError::NoMatchingKeys => OpenProblem::NoMatch,
         DecryptError::UnknownFormat => OpenProblem::Newer,
         DecryptError::Io(_) => OpenProblem::Damaged("it is cut off or no age file"),
-        DecryptError::InvalidHeader => OpenProblem::Damaged("its header is no age header"),
+        DecryptError::InvalidHeader => OpenProblem::Damaged("its header is not an age header"),
         _ => OpenProblem::Damaged("its contents were changed"),
     }
 }

@@ -79,7 +79,7 @@ it has format version 3, this wgfleet knows 2: run a newer wgfleet
 paris-gw has two keys that are current
 b7 has keys, but none that is current
 b7 and paris-gw have the same key AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=
-"yesterday" is no time; write it like 2026-01-31T12:00:00Z
+"yesterday" is not a timestamp; write it like 2026-01-31T12:00:00Z
 it is not an index: a host name cannot contain '/'; use a-z, 0-9, '-' and '.' at line 11 column 19
 it is not an index: unknown field `psks`, expected one of `version`, `fleet`, `recipients`, `fingerprint`, `psk`, `keys` at line 7 column 8
 it is not an index: EOF while parsing a string at line 11 column 111

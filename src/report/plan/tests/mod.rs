@@ -266,7 +266,7 @@ fn what_is_not_done_is_never_told_with_what_is() {
     No longer in the inventory:
       host h77: wg0 still runs
 
-    Plan: 0 to add, 3 to change (3 peers), 0 to remove, on 3 hosts; 1 host is as the file says, 1 could not be read, 1 blocked.
+    Plan: 0 to add, 3 to change (3 peers), 0 to remove, on 3 hosts; 1 host is up to date, 1 could not be read, 1 blocked.
     ");
 }
 

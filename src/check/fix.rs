@@ -13,7 +13,7 @@ use super::tables::Tables;
 use super::walk::{Act, Cause};
 use crate::finding;
 use crate::inventory::{Host, Inventory, LinkShape, Reader, Selector};
-use crate::model::{Located, Location, mask_in};
+use crate::model::{Located, Location, count, mask_in};
 use crate::topology::{self, Addresses, InterfaceId, NodeId, NodeKind, Topology};
 
 /// Most proposals that are tried: each means to read and to prove the whole file again.
@@ -21,7 +21,7 @@ const TRIED: usize = 24;
 
 /// A change to the file after which the flow works.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Mend {
+pub struct Fix {
     /// What it does, as a lower-case fragment.
     pub title: String,
     /// The change as a unified diff of the files, for patch(1) or `git apply`.
@@ -48,7 +48,7 @@ pub(super) fn find(
     addresses: &dyn Addresses,
     (from, to): (&Selector, &Selector),
     broken: &Broken,
-) -> Option<Mend> {
+) -> Option<Fix> {
     let errors = |inventory: &Inventory, topology: &Topology| {
         let found = super::check(inventory, topology);
         found.iter().filter(|f| f.severity == finding::Severity::Error).count()
@@ -68,7 +68,7 @@ pub(super) fn find(
             let tables = Tables::new(&changed, &topology);
             let works = first(&changed, &tables, from, to).broken.is_none();
             (works && errors(&changed, &topology) <= before)
-                .then(|| Mend { title: proposal.title, patch: patch(inventory, &texts) })
+                .then(|| Fix { title: proposal.title, patch: patch(inventory, &texts) })
         },
     )
 }
@@ -226,8 +226,7 @@ impl Maker<'_> {
                 })
                 .collect();
             let value = format!("[{}]", nets.join(", "));
-            let title =
-                format!("let `{}` expect from `{name}` what is derived", settings.name.value);
+            let title = format!("derive the AllowedIPs of `{name}` on `{}`", settings.name.value);
             Some((title, Edit { within: *at, key: "allowed_ips", value }))
         };
         let single = found
@@ -330,7 +329,8 @@ impl Maker<'_> {
             (!full).then_some(Edit { within, key: "full_tunnel", value })
         };
         let edits: Vec<Edit> = nodes.iter().filter_map(edit).collect();
-        let title = format!("send everything from {} hosts through their exits", edits.len());
+        let title =
+            format!("send everything from {} through their exits", count(edits.len(), "host"));
         (edits.len() > 1).then_some(Proposal { title, edits })
     }
 
