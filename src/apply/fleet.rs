@@ -11,12 +11,12 @@ use super::outcome::{Outcome, event};
 use crate::desired::Secrets;
 use crate::event::{Event, Sink, Stage};
 use crate::model::HostName;
-use crate::remote::{Connector, Host};
+use crate::remote::Connect;
 
 /// Changes the hosts of all jobs, at most `parallel` at a time.
-pub async fn apply_all<S: Secrets>(
-    connector: &Connector,
-    jobs: Vec<(Job<'_>, Host)>,
+pub async fn apply_all<C: Connect, S: Secrets>(
+    connector: &C,
+    jobs: Vec<(Job<'_>, C::Host)>,
     secrets: &S,
     deadline: Duration,
     parallel: usize,

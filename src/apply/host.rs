@@ -12,7 +12,7 @@ use super::verdict::{self, Patience, ROLLBACK_LIMIT};
 use crate::desired::Secrets;
 use crate::event::{Event, Sink};
 use crate::plan::{Change, Payload};
-use crate::remote::{Answer, Host, Rollback, Step, describe, observe_host};
+use crate::remote::{Answer, Connect, Host, Rollback, Step, describe};
 
 /// Most changes that one message names.
 const NAMED: usize = 8;
@@ -29,11 +29,11 @@ pub enum ApplyError<E: std::error::Error + 'static> {
 }
 
 /// Changes one host: pushes, does and confirms.
-pub(super) async fn apply_host<S: Secrets>(
+pub(super) async fn apply_host<C: Connect, S: Secrets>(
     context: &Context<'_, S>,
-    logins: &Logins<'_>,
+    logins: &Logins<'_, C>,
     job: &Job<'_>,
-    host: Host,
+    host: C::Host,
 ) -> Outcome {
     if let Err(unarmed) = perform(context, logins, job, host).await {
         return unarmed;
@@ -58,11 +58,11 @@ impl<S> Context<'_, S> {
 }
 
 /// Pushes what is to be pushed, stages and does the change; it is armed afterwards.
-pub(super) async fn perform<S: Secrets>(
+pub(super) async fn perform<C: Connect, S: Secrets>(
     context: &Context<'_, S>,
-    logins: &Logins<'_>,
+    logins: &Logins<'_, C>,
     job: &Job<'_>,
-    host: Host,
+    host: C::Host,
 ) -> Result<(), Outcome> {
     let host = awake(logins, job, host).await?;
     push(context, job, &host).await?;
@@ -104,9 +104,9 @@ pub(super) async fn perform<S: Secrets>(
 }
 
 /// The answer to `apply` did not arrive: the host is told to roll back, and what it has is observed.
-async fn roll_back<S>(
+async fn roll_back<C: Connect, S>(
     context: &Context<'_, S>,
-    logins: &Logins<'_>,
+    logins: &Logins<'_, C>,
     job: &Job<'_>,
     reason: &str,
 ) -> Outcome {
@@ -116,10 +116,10 @@ async fn roll_back<S>(
 }
 
 /// Names what of a host is not any more what the plan saw.
-async fn what_moved(logins: &Logins<'_>, job: &Job<'_>) -> String {
+async fn what_moved<C: Connect>(logins: &Logins<'_, C>, job: &Job<'_>) -> String {
     let look = async {
         let host = logins.connect(job).await?;
-        let seen = observe_host(&host, &job.look).await;
+        let seen = host.observe(&job.look).await;
         host.close().await;
         seen
     };
@@ -137,7 +137,11 @@ async fn what_moved(logins: &Logins<'_>, job: &Job<'_>) -> String {
 
 /// A connection that was not used for long, because somebody read the plan or other hosts came
 /// first, has ended by itself: then there is another, before anything is sent.
-async fn awake(logins: &Logins<'_>, job: &Job<'_>, host: Host) -> Result<Host, Outcome> {
+async fn awake<C: Connect>(
+    logins: &Logins<'_, C>,
+    job: &Job<'_>,
+    host: C::Host,
+) -> Result<C::Host, Outcome> {
     if host.is_awake().await {
         return Ok(host);
     }
@@ -148,7 +152,7 @@ async fn awake(logins: &Logins<'_>, job: &Job<'_>, host: Host) -> Result<Host, O
 async fn push<S: Secrets>(
     context: &Context<'_, S>,
     job: &Job<'_>,
-    host: &Host,
+    host: &impl Host,
 ) -> Result<(), Outcome> {
     for change in &job.plan.changes {
         let Change::PushAgent { machine, digest } = change else { continue };

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use crate::observed::{ObservedHost, Record};
 use crate::plan::{HostPlan, RenderedHost, Target};
-use crate::remote::{Connector, Host, Look, RemoteError};
+use crate::remote::{Connect, Look, RemoteError};
 
 /// One host's share of a plan.
 #[derive(Debug)]
@@ -32,17 +32,17 @@ pub struct Job<'a> {
 
 /// New connections, so many at a time: each costs both ends a key exchange.
 #[derive(Debug)]
-pub(super) struct Logins<'a> {
-    connector: &'a Connector,
+pub(super) struct Logins<'a, C> {
+    connector: &'a C,
     free: Semaphore,
 }
 
-impl<'a> Logins<'a> {
-    pub(super) fn new(connector: &'a Connector, parallel: usize) -> Self {
+impl<'a, C: Connect> Logins<'a, C> {
+    pub(super) fn new(connector: &'a C, parallel: usize) -> Self {
         Self { connector, free: Semaphore::new(parallel.clamp(1, Semaphore::MAX_PERMITS)) }
     }
 
-    pub(super) async fn connect(&self, job: &Job<'_>) -> Result<Host, RemoteError> {
+    pub(super) async fn connect(&self, job: &Job<'_>) -> Result<C::Host, RemoteError> {
         // The semaphore is never closed.
         let _login = self.free.acquire().await;
         let desired = job.target.desired;

@@ -23,7 +23,7 @@ use crate::desired::Secrets;
 use crate::event::{Event, Sink, Stage};
 use crate::model::{HostName, PublicKey};
 use crate::observed::ObservedHost;
-use crate::remote::{Connector, Host, RemoteError, describe, observe_host};
+use crate::remote::{Connect, Host, RemoteError, describe};
 
 /// How long a new handshake may take once a neighbour can be asked: two attempts, five seconds
 /// apart, and some.
@@ -41,11 +41,11 @@ const LIVE: u64 = 180;
 
 /// The change of one host's key.
 #[derive(Debug)]
-pub struct Rotation<'a> {
+pub struct Rotation<'a, H> {
     /// The host's own share, unless it has the new key already.
-    pub host: Option<(Job<'a>, Host)>,
+    pub host: Option<(Job<'a>, H)>,
     /// The shares of its neighbours, as far as they have something to do.
-    pub neighbours: Vec<(Job<'a>, Host)>,
+    pub neighbours: Vec<(Job<'a>, H)>,
     /// The key that it had.
     pub old: Option<PublicKey>,
     /// The key that it gets.
@@ -54,9 +54,9 @@ pub struct Rotation<'a> {
 
 /// Changes one host's key; every share is confirmed, or every share is rolled back. At most `parallel`
 /// new connections are begun at a time.
-pub async fn rotate<S: Secrets>(
-    connector: &Connector,
-    rotation: Rotation<'_>,
+pub async fn rotate<C: Connect, S: Secrets>(
+    connector: &C,
+    rotation: Rotation<'_, C::Host>,
     secrets: &S,
     deadline: Duration,
     parallel: usize,
@@ -77,31 +77,31 @@ pub async fn rotate<S: Secrets>(
 }
 
 /// A share that is done and armed.
-struct Armed<'a> {
+struct Armed<'a, H> {
     job: Job<'a>,
     /// When its timer started at the earliest.
     begun: Instant,
     /// When its timer has run out at the latest.
     expired: Instant,
     /// The connection through which it was seen to work.
-    connection: Option<Host>,
+    connection: Option<H>,
 }
 
-struct Turn<'a, S> {
+struct Turn<'a, C, S> {
     /// For the host.
     first: Context<'a, S>,
     /// For its neighbours, who wait longer.
     then: Context<'a, S>,
-    logins: Logins<'a>,
+    logins: Logins<'a, C>,
     old: Option<PublicKey>,
     new: PublicKey,
 }
 
-impl<S: Secrets> Turn<'_, S> {
+impl<C: Connect, S: Secrets> Turn<'_, C, S> {
     async fn run(
         &self,
-        host: Option<(Job<'_>, Host)>,
-        neighbours: Vec<(Job<'_>, Host)>,
+        host: Option<(Job<'_>, C::Host)>,
+        neighbours: Vec<(Job<'_>, C::Host)>,
     ) -> Vec<(HostName, Outcome)> {
         let mut first = None;
         if let Some((job, connection)) = host {
@@ -160,7 +160,7 @@ impl<S: Secrets> Turn<'_, S> {
     }
 
     /// Has the host itself keep its new key, if there is time to learn whether it does.
-    async fn decide(&self, first: Armed<'_>) -> (HostName, Verdict) {
+    async fn decide(&self, first: Armed<'_, C::Host>) -> (HostName, Verdict) {
         if first.begun + self.first.deadline < Instant::now() + MARGIN {
             let why = "the neighbours took too long; give them more with --deadline";
             let (name, outcome) = self.take_back(first, why).await;
@@ -173,14 +173,14 @@ impl<S: Secrets> Turn<'_, S> {
         (job.plan.host.clone(), verdict)
     }
 
-    async fn keep(&self, armed: Armed<'_>) -> (HostName, Outcome) {
+    async fn keep(&self, armed: Armed<'_, C::Host>) -> (HostName, Outcome) {
         let Armed { job, connection, expired, .. } = armed;
         self.first.working(&job, "confirming");
         let verdict = keep(&self.logins, &job, connection, Patience::until(expired)).await;
         (job.plan.host.clone(), verdict.outcome())
     }
 
-    async fn take_back(&self, armed: Armed<'_>, reason: &str) -> (HostName, Outcome) {
+    async fn take_back(&self, armed: Armed<'_, C::Host>, reason: &str) -> (HostName, Outcome) {
         let Armed { job, connection, expired, .. } = armed;
         self.first.working(&job, "rolling back");
         let until = expired + ROLLBACK_LIMIT;
@@ -190,7 +190,7 @@ impl<S: Secrets> Turn<'_, S> {
 
     /// Waits until a new connection shows it healthy, and each session with the host that was alive
     /// before has shaken hands anew.
-    async fn prove(&self, armed: &mut Armed<'_>) -> Result<(), String> {
+    async fn prove(&self, armed: &mut Armed<'_, C::Host>) -> Result<(), String> {
         let job = &armed.job;
         let before = job.observed;
         let live: BTreeSet<_> = before
@@ -208,7 +208,7 @@ impl<S: Secrets> Turn<'_, S> {
         let host = self.logins.connect(job).await.map_err(unread)?;
         let attempt = async {
             loop {
-                let seen = observe_host(&host, &job.look).await.map_err(unread)?;
+                let seen = host.observe(&job.look).await.map_err(unread)?;
                 healthy(job, &seen).map_err(|reason| format!("{name}: {reason}"))?;
                 let shaken = |name| {
                     let peer = seen.interfaces.get(name).and_then(|l| l.peers.get(&self.new));
@@ -230,12 +230,12 @@ impl<S: Secrets> Turn<'_, S> {
 }
 
 /// Does a share; afterwards it is armed.
-async fn arm<'a, S: Secrets>(
+async fn arm<'a, C: Connect, S: Secrets>(
     context: &Context<'_, S>,
-    logins: &Logins<'_>,
+    logins: &Logins<'_, C>,
     job: Job<'a>,
-    host: Host,
-) -> Result<Armed<'a>, (HostName, Outcome)> {
+    host: C::Host,
+) -> Result<Armed<'a, C::Host>, (HostName, Outcome)> {
     let begun = Instant::now();
     match perform(context, logins, &job, host).await {
         Ok(()) => {

@@ -13,7 +13,7 @@ use super::job::{Job, Logins};
 use super::outcome::Outcome;
 use crate::observed::{ObservedHost, Record};
 use crate::plan::{AgentSource, Change, diff_host};
-use crate::remote::{Answer, Host, RemoteError, Rollback, describe, observe_host};
+use crate::remote::{Answer, Connect, Host, RemoteError, Rollback, describe};
 
 /// How long one call to a host may take.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
@@ -70,10 +70,10 @@ impl Verdict {
 }
 
 /// Has a host confirm its change, if it is healthy; through `connection` while that lasts.
-pub(super) async fn keep(
-    logins: &Logins<'_>,
+pub(super) async fn keep<C: Connect>(
+    logins: &Logins<'_, C>,
     job: &Job<'_>,
-    mut connection: Option<Host>,
+    mut connection: Option<C::Host>,
     patience: Patience,
 ) -> Verdict {
     let mut told = false;
@@ -117,11 +117,11 @@ const TOO_LATE: &str = "the deadline passed before it was confirmed";
 /// `None`: it is being rolled back, or will be at its deadline.
 async fn ask_to_keep(
     job: &Job<'_>,
-    host: &Host,
+    host: &impl Host,
     in_time: bool,
     told: &mut bool,
 ) -> Result<Option<Verdict>, RemoteError> {
-    let seen = observe_host(host, &job.look).await?;
+    let seen = host.observe(&job.look).await?;
     let armed = seen.armed.as_deref() == Some(job.id.as_str());
     if armed && let Err(reason) = healthy(job, &seen) {
         return Ok(ask_back(job, host, &reason).await?.map(Verdict::Back));
@@ -141,7 +141,7 @@ async fn ask_to_keep(
             Some(Verdict::Kept(Outcome::NotForNextBoot(what)))
         }
         Answer::Gone => {
-            let seen = observe_host(host, &job.look).await?;
+            let seen = host.observe(&job.look).await?;
             match &seen.armed {
                 Some(_) => None,
                 // It was confirmed before, and only the answer was lost.
@@ -154,10 +154,10 @@ async fn ask_to_keep(
 }
 
 /// Has a host roll its change back; through `connection` while that lasts.
-pub(super) async fn take_back(
-    logins: &Logins<'_>,
+pub(super) async fn take_back<C: Connect>(
+    logins: &Logins<'_, C>,
     job: &Job<'_>,
-    mut connection: Option<Host>,
+    mut connection: Option<C::Host>,
     reason: &str,
     until: Instant,
 ) -> Outcome {
@@ -193,14 +193,14 @@ pub(super) async fn take_back(
 /// `None`: it is being rolled back.
 async fn ask_back(
     job: &Job<'_>,
-    host: &Host,
+    host: &impl Host,
     reason: &str,
 ) -> Result<Option<Outcome>, RemoteError> {
     let reply = host.run("revert", &[&job.id], &[], CALL_LIMIT).await?;
     Ok(match reply.answer() {
         Answer::RolledBack(Rollback::Verified) => Some(Outcome::RolledBack(reason.to_owned())),
         Answer::Gone => {
-            let seen = observe_host(host, &job.look).await?;
+            let seen = host.observe(&job.look).await?;
             seen.armed.is_none().then(|| back(job, &seen, reason))
         }
         _ => {

@@ -77,7 +77,8 @@ impl ApplyArgs {
             saved.refuse_changed(&context.fleet, &fleet.inventory().fleet.value)?;
         }
         let overrides = self.records.overrides();
-        let scope = scope(self.login, &self.limit, &self.binaries, &overrides);
+        let login = self.login.login(context, fleet)?;
+        let scope = scope(&login, &self.limit, &self.binaries, &overrides);
         let mut survey = Survey::take(&context.fleet, scope, fleet, None).await?;
         let mut plan = survey.whole_plan(&context.fleet, fleet)?;
         if let Some(saved) = &saved {

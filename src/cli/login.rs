@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{completions, environment};
-use crate::fleet::{Login, Overrides, Scope};
+use super::{Context, completions, environment};
+use crate::fleet::{Error, Fleet, Login, Overrides, Scope};
 use crate::model::HostName;
 
 /// How hosts are logged in to.
@@ -21,10 +21,11 @@ pub(super) struct LoginArgs {
     connect_timeout: u64,
 }
 
-impl From<LoginArgs> for Login {
-    fn from(args: LoginArgs) -> Self {
-        let patience = Duration::from_secs(args.connect_timeout.max(1));
-        Self { parallel: args.parallel, patience }
+impl LoginArgs {
+    /// Logins to the hosts of a fleet.
+    pub(super) fn login(self, context: &Context, fleet: &Fleet) -> Result<Login, Error> {
+        let patience = Duration::from_secs(self.connect_timeout.max(1));
+        Login::ssh(&context.fleet, fleet, self.parallel, patience)
     }
 }
 
@@ -79,11 +80,11 @@ impl RecordArgs {
 
 /// What a survey needs to know of a command's arguments.
 pub(super) fn scope<'a>(
-    login: LoginArgs,
+    login: &'a Login,
     limit: &'a LimitArgs,
     binaries: &'a BinariesArgs,
     overrides: &'a Overrides,
 ) -> Scope<'a> {
     let binaries = binaries.folder();
-    Scope { login: login.into(), limit: &limit.limit, binaries, overrides, without_identity: false }
+    Scope { login, limit: &limit.limit, binaries, overrides, without_identity: false }
 }

@@ -93,9 +93,10 @@ impl PlanArgs {
         let fleet = context.load()?;
         runtime()?.block_on(async {
             let overrides = self.records.overrides();
+            let login = self.login.login(context, &fleet)?;
             let scope = Scope {
                 without_identity: true,
-                ..scope(self.login, &self.limit, &self.binaries, &overrides)
+                ..scope(&login, &self.limit, &self.binaries, &overrides)
             };
             let survey = Survey::take(&context.fleet, scope, &fleet, None).await?;
             let plan = survey.whole_plan(&context.fleet, &fleet)?;

@@ -103,8 +103,9 @@ impl RotateArgs {
         ledger: &mut Ledger,
     ) -> CommandResult {
         let overrides = self.records.overrides();
+        let login = self.login.login(context, fleet)?;
         let terms = Terms {
-            login: self.login.into(),
+            login: &login,
             binaries: self.binaries.folder(),
             overrides: &overrides,
             allow_unreachable: self.allow_unreachable,
@@ -118,7 +119,7 @@ impl RotateArgs {
             return Err(error);
         }
         let turns = async {
-            let failed = campaign.take_turns(ledger).await?;
+            let failed = Box::pin(campaign.take_turns(ledger)).await?;
             if !failed.is_empty() {
                 rotated::tell_failure(context, ledger);
             }

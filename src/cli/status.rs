@@ -29,8 +29,8 @@ pub(super) struct StatusArgs {
 impl StatusArgs {
     pub(super) fn run(self, context: &Context) -> CommandResult {
         let fleet = context.load()?;
-        let (limit, login) = (&self.limit.limit, self.login.into());
-        let reading = Sessions::read(&context.fleet, &fleet, limit, login);
+        let login = self.login.login(context, &fleet)?;
+        let reading = Sessions::read(&context.fleet, &fleet, &self.limit.limit, &login);
         let sessions = runtime()?.block_on(reading)?;
         let mut status = Status { unreadable: sessions.unread, ..Status::default() };
         for (name, seen) in &sessions.seen {

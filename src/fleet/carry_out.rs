@@ -10,13 +10,14 @@ use crate::apply::{Job, Outcome, apply_all};
 use crate::event::Event;
 use crate::model::HostName;
 use crate::plan::{Change, HostPlan, HostState, Plan, record, resolve};
+use crate::remote::{Connect, Host};
 
 /// Carries out a plan that was just made; gives the outcome of every host of it.
 ///
 /// # Errors
 /// Where what is to be pushed cannot be read; no host was touched.
-pub async fn carry_out(
-    mut survey: Survey,
+pub async fn carry_out<C: Connect>(
+    mut survey: Survey<C>,
     plan: &Plan,
     deadline: Duration,
     parallel: usize,
@@ -52,9 +53,9 @@ pub async fn carry_out(
         let Some(host) = hosts.remove(name) else { continue };
         jobs.push((job, host));
     }
-    futures_util::future::join_all(hosts.into_values().map(crate::remote::Host::close)).await;
+    futures_util::future::join_all(hosts.into_values().map(Host::close)).await;
     if !jobs.is_empty() {
-        let (connector, secrets, sink) = (&survey.connector, &survey.secrets, &survey.sink);
+        let (connector, secrets, sink) = (&*survey.connector, &survey.secrets, &survey.sink);
         outcomes.extend(apply_all(connector, jobs, secrets, deadline, parallel, sink).await);
     }
     let place = |name: &HostName| plan.hosts.iter().position(|host| host.host == *name);
@@ -63,8 +64,8 @@ pub async fn carry_out(
 }
 
 /// One host's share of a plan; `None` where the survey did not bring what it needs.
-pub(super) fn job<'a>(
-    survey: &'a Survey,
+pub(super) fn job<'a, C: Connect>(
+    survey: &'a Survey<C>,
     observed: &'a BTreeMap<HostName, crate::observed::ObservedHost>,
     plan: &'a HostPlan,
     agents: &Arc<BTreeMap<String, Vec<u8>>>,
@@ -92,8 +93,8 @@ pub(super) fn job<'a>(
 }
 
 /// The binaries that a plan pushes, by machine; none are read where it pushes none.
-pub(super) fn read_agents(
-    survey: &Survey,
+pub(super) fn read_agents<C: Connect>(
+    survey: &Survey<C>,
     plan: &Plan,
 ) -> Result<BTreeMap<String, Vec<u8>>, Error> {
     let changes = plan.hosts.iter().flat_map(|host| &host.changes);

@@ -9,6 +9,7 @@ use crate::check::{Assumed, State, Unread, difference};
 use crate::model::HostName;
 use crate::observed::Commit;
 use crate::plan::{HostState, Plan, Remembered, orphans, running};
+use crate::remote::Connect;
 use crate::topology::{NodeKind, mix};
 
 /// The fleet at the commit that hosts recorded.
@@ -28,7 +29,7 @@ const TRIED: usize = 3;
 impl Recorded {
     /// The fleet at the newest commit that hosts have a record of; `None` where no host has one that
     /// this clone has, or where every host of it was read.
-    pub(super) fn of(context: &Context, survey: &Survey) -> Option<Self> {
+    pub(super) fn of<C: Connect>(context: &Context, survey: &Survey<C>) -> Option<Self> {
         let records = survey.records.of_themselves();
         let mut commits: Vec<&Commit> =
             records.filter_map(|record| record.commit.as_ref()).collect();
@@ -45,7 +46,7 @@ impl Recorded {
     }
 }
 
-impl Survey {
+impl<C: Connect> Survey<C> {
     /// The plan of the fleet, with the flows that it makes work or stop.
     ///
     /// # Errors
@@ -73,8 +74,8 @@ impl Survey {
 /// Tells `plan` the flows that carrying it out makes work or stop. Hosts that it does not change stay as
 /// they are; those that were not read are as the inventory was at the recorded commit, or else as
 /// the file says.
-pub(super) fn reachability(
-    survey: &Survey,
+pub(super) fn reachability<C: Connect>(
+    survey: &Survey<C>,
     fleet: &Fleet,
     plan: &mut Plan,
     recorded: Option<&Recorded>,

@@ -15,6 +15,7 @@ use crate::apply::Outcome;
 use crate::event::Notice;
 use crate::model::HostName;
 use crate::plan::Plan;
+use crate::remote::{Connect, Ssh};
 use crate::topology::NodeKind;
 use crate::vault::{Identities, KeyState, Vault};
 
@@ -31,12 +32,12 @@ pub enum Which<'a> {
 
 /// A rotation whose new keys are in the vault.
 #[derive(Debug)]
-pub struct Campaign<'a> {
+pub struct Campaign<'a, C = Ssh> {
     context: &'a Context,
     fleet: &'a Fleet,
     vault: &'a mut Vault,
     identities: Identities,
-    terms: Terms<'a>,
+    terms: Terms<'a, C>,
     names: Vec<HostName>,
     /// The hosts whose keys this run made.
     begun: Vec<HostName>,
@@ -77,7 +78,7 @@ pub fn to_rotate(
     }
 }
 
-impl<'a> Campaign<'a> {
+impl<'a, C: Connect> Campaign<'a, C> {
     /// Puts the new keys into the vault; no host is touched.
     ///
     /// # Errors
@@ -86,7 +87,7 @@ impl<'a> Campaign<'a> {
         context: &'a Context,
         fleet: &'a Fleet,
         vault: &'a mut Vault,
-        terms: Terms<'a>,
+        terms: Terms<'a, C>,
         names: Vec<HostName>,
         now: Timestamp,
     ) -> Result<Self, Error> {
@@ -100,12 +101,12 @@ impl<'a> Campaign<'a> {
         Ok(Self { context, fleet, vault, identities, terms, names, begun })
     }
 
-    fn turns(&self) -> Turns<'_> {
+    fn turns(&self) -> Turns<'_, C> {
         Turns {
             context: self.context,
             fleet: self.fleet,
             identities: &self.identities,
-            terms: self.terms,
+            terms: &self.terms,
         }
     }
 
@@ -113,7 +114,7 @@ impl<'a> Campaign<'a> {
     ///
     /// # Errors
     /// Where the hosts cannot be asked at all.
-    pub async fn survey(&self) -> Result<(Survey, Plan), Error> {
+    pub async fn survey(&self) -> Result<(Survey<C>, Plan), Error> {
         let survey = self.turns().settled(self.vault, &self.names).await?;
         let plan = survey.plan()?;
         Ok((survey, plan))
@@ -170,7 +171,7 @@ impl<'a> Campaign<'a> {
     ///
     /// # Errors
     /// Where the lock file cannot be written.
-    pub fn count(&self, survey: &mut Survey) -> Result<(), Error> {
+    pub fn count(&self, survey: &mut Survey<C>) -> Result<(), Error> {
         survey.begin(self.context, self.fleet)
     }
 
@@ -193,15 +194,18 @@ impl<'a> Campaign<'a> {
     ) -> Result<Vec<(HostName, Outcome)>, Error> {
         for name in self.names.clone() {
             ledger.begin(&name);
-            let mut outcomes = self.turns().turn(self.vault, &name).await?;
-            ledger.turn(&name, &outcomes);
-            if !went_well(&outcomes) && has_moved(&name, &outcomes) {
-                // The host keeps its new key: neighbours that did not follow are told once more.
-                outcomes = self.turns().turn(self.vault, &name).await?;
+            // The host keeps its new key: neighbours that did not follow are told once more.
+            let mut is_last = false;
+            loop {
+                let outcomes = self.turns().turn(self.vault, &name).await?;
                 ledger.turn(&name, &outcomes);
-            }
-            if !went_well(&outcomes) {
-                return Ok(outcomes);
+                if went_well(&outcomes) {
+                    break;
+                }
+                if is_last || !has_moved(&name, &outcomes) {
+                    return Ok(outcomes);
+                }
+                is_last = true;
             }
             self.vault.promote([&name])?;
             self.vault.retire([&name])?;

@@ -1,18 +1,18 @@
 //! The sessions of a fleet, as its hosts say; files are not compared, and no vault is opened.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::asked::Asked;
 use super::live_keys::LiveKeys;
+use super::login::Login;
 use super::read::{Fleet, names};
-use super::survey::{Login, chosen, look};
+use super::survey::{chosen, look};
 use super::unknown::refuse_unknown;
 use super::{Context, Error};
 use crate::desired::DesiredState;
 use crate::model::{FingerprintKey, HostName, PublicKey};
 use crate::observed::ObservedHost;
-use crate::remote::{describe, observe_all};
+use crate::remote::{Connect, Host as _, describe, observe_all};
 
 /// What hosts say of their sessions.
 #[derive(Debug)]
@@ -32,11 +32,11 @@ impl Sessions {
     ///
     /// # Errors
     /// Where `limit` names no host, or nobody can log in anywhere.
-    pub async fn read(
+    pub async fn read<C: Connect>(
         context: &Context,
         fleet: &Fleet,
         limit: &[HostName],
-        login: Login,
+        login: &Login<C>,
     ) -> Result<Self, Error> {
         refuse_unknown(&[fleet.inventory()], limit, Asked::Limit)?;
         let vault = context.vault()?;
@@ -45,8 +45,7 @@ impl Sessions {
         let names = names(&state, &vault);
         let looks = chosen(&state, limit);
         let looks = looks.into_iter().map(|host| look(host, FingerprintKey::public())).collect();
-        let connector = Arc::new(login.connector(context, &fleet.inventory().fleet.value)?);
-        let observed = observe_all(&connector, looks, login.parallel, &context.sink).await;
+        let observed = observe_all(&login.connector, looks, login.parallel, &context.sink).await;
         let (mut hosts, mut seen, mut unread) = (Vec::new(), Vec::new(), BTreeMap::new());
         for observing in observed {
             match observing.seen {

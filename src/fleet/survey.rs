@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::asked::Asked;
 use super::live_keys::LiveKeys;
-use super::memory::state_file;
+use super::login::Login;
 use super::opened::Opened;
 use super::provenance::{newer, provenance};
 use super::read::{Fleet, names};
@@ -18,52 +17,24 @@ use super::unknown::refuse_unknown;
 use super::{Context, Error, Kind};
 use crate::desired::{DesiredHost, DesiredState};
 use crate::event::{Notice, Sink};
-use crate::model::{FingerprintKey, FleetName, HostName, PlanKey, PublicKey};
+use crate::model::{FingerprintKey, HostName, PlanKey, PublicKey};
 use crate::observed::{ObserveError, ObservedHost};
 use crate::plan::{
     AgentSource, HostPlan, HostState, Newer, Plan, Provenance, RenderedHost, clash, diff_host,
     record, resolve,
 };
-use crate::remote::{Connector, Host, LastLogins, Look, RemoteError, observe_all};
+use crate::remote::{Connect, Host as _, Look, RemoteError, Ssh, observe_all};
 use crate::sys::read_elf;
 use crate::vault::{Identities, Vault};
 
 /// The most bytes that a binary may have.
 pub(super) const BINARY_LIMIT: u64 = 256 << 20;
 
-/// How hosts are logged in to.
-#[derive(Debug, Clone, Copy)]
-pub struct Login {
-    /// How many at a time.
-    pub parallel: usize,
-    /// How long a login may take.
-    pub patience: Duration,
-}
-
-impl Login {
-    /// What logs in to the hosts of a fleet.
-    pub(super) fn connector(
-        self,
-        context: &Context,
-        fleet: &FleetName,
-    ) -> Result<Connector, Error> {
-        let connector = Connector::new(context.ssh_config.clone(), self.patience)
-            .map_err(|error| Error::new(Kind::Failed, error))?;
-        // Without a home nothing can be kept: then each login is the first one.
-        let Some(path) = state_file("logins", fleet) else { return Ok(connector) };
-        let logins = LastLogins::open(&path).map_err(|error| {
-            let hint = format!("remove {} if nothing else has written it", path.display());
-            Error::new(Kind::Failed, error).hint(hint)
-        })?;
-        Ok(connector.comparing(logins))
-    }
-}
-
 /// What a survey is about.
-#[derive(Debug, Clone, Copy)]
-pub struct Scope<'a> {
+#[derive(Debug)]
+pub struct Scope<'a, C = Ssh> {
     /// How hosts are logged in to.
-    pub login: Login,
+    pub login: &'a Login<C>,
     /// The hosts; all where it is empty.
     pub limit: &'a [HostName],
     /// A folder with builds for hosts of other machines.
@@ -75,12 +46,12 @@ pub struct Scope<'a> {
 }
 
 /// The fleet as it is wanted and as it is, and the plan between the two.
-pub struct Survey {
+pub struct Survey<C: Connect = Ssh> {
     pub(super) state: DesiredState,
     pub(super) secrets: Opened,
     pub(super) rendered: BTreeMap<HostName, RenderedHost>,
     pub(super) looks: BTreeMap<HostName, Look>,
-    pub(super) seen: BTreeMap<HostName, (ObservedHost, Host)>,
+    pub(super) seen: BTreeMap<HostName, (ObservedHost, C::Host)>,
     pub(super) unread: BTreeMap<HostName, String>,
     /// What hosts keep about this fleet's last change.
     pub(super) records: Records,
@@ -97,7 +68,7 @@ pub struct Survey {
     pub(super) keyed: BTreeSet<HostName>,
     pub(super) agents: AgentSource,
     pub(super) binaries: BTreeMap<String, PathBuf>,
-    pub(super) connector: Arc<Connector>,
+    pub(super) connector: Arc<C>,
     pub(super) sink: Arc<dyn Sink>,
 }
 
@@ -110,7 +81,7 @@ pub struct Rotating<'a> {
     pub turn: &'a BTreeSet<HostName>,
 }
 
-impl Survey {
+impl<C: Connect> Survey<C> {
     /// Why a plan cannot be carried out; `Locked` where all that it takes is to wait.
     #[must_use]
     pub fn blocked(&self, plan: &Plan) -> Option<Kind> {
@@ -128,7 +99,7 @@ impl Survey {
     /// cannot be read is none.
     pub async fn take(
         context: &Context,
-        scope: Scope<'_>,
+        scope: Scope<'_, C>,
         fleet: &Fleet,
         rotating: Option<Rotating<'_>>,
     ) -> Result<Self, Error> {
@@ -151,7 +122,7 @@ impl Survey {
 
     async fn of(
         context: &Context,
-        scope: Scope<'_>,
+        scope: Scope<'_, C>,
         fleet: &Fleet,
         vault: &Vault,
         secrets: Opened,
@@ -166,8 +137,7 @@ impl Survey {
                 Some((host.name.clone(), look(host, key)))
             })
             .collect();
-        let name = &fleet.inventory().fleet.value;
-        let connector = Arc::new(scope.login.connector(context, name)?);
+        let connector = Arc::clone(&scope.login.connector);
         let sink = Arc::clone(&context.sink);
         let asked = looks.values().cloned().collect();
         let observed = observe_all(&connector, asked, scope.login.parallel, &sink).await;

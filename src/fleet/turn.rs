@@ -7,14 +7,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::carry_out::{job, read_agents};
+use super::login::Login;
 use super::read::Fleet;
 use super::records::Overrides;
-use super::survey::{Login, Rotating, Scope, Survey};
+use super::survey::{Rotating, Scope, Survey};
 use super::{Context, Error};
 use crate::apply::{GRACE, Outcome, ROLLBACK_LIMIT, Rotation, rotate};
 use crate::event::Notice;
 use crate::model::HostName;
 use crate::plan::HostState;
+use crate::remote::{Connect, Host as _, Ssh};
 use crate::topology::NodeKind;
 use crate::vault::{Identities, Vault};
 
@@ -22,10 +24,10 @@ use crate::vault::{Identities, Vault};
 const POLL: Duration = Duration::from_secs(2);
 
 /// How keys are changed.
-#[derive(Debug, Clone, Copy)]
-pub struct Terms<'a> {
+#[derive(Debug)]
+pub struct Terms<'a, C = Ssh> {
     /// How hosts are logged in to.
-    pub login: Login,
+    pub login: &'a Login<C>,
     /// A folder with builds for hosts of other machines.
     pub binaries: Option<&'a Path>,
     /// What is done although hosts remember something else.
@@ -37,17 +39,21 @@ pub struct Terms<'a> {
 }
 
 /// What all turns of a rotation share.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Turns<'a> {
+#[derive(Debug)]
+pub(super) struct Turns<'a, C> {
     pub(super) context: &'a Context,
     pub(super) fleet: &'a Fleet,
     pub(super) identities: &'a Identities,
-    pub(super) terms: Terms<'a>,
+    pub(super) terms: &'a Terms<'a, C>,
 }
 
-impl Turns<'_> {
+impl<C: Connect> Turns<'_, C> {
     /// All hosts, once those that an interrupted run has left armed have rolled back by themselves.
-    pub(super) async fn settled(&self, vault: &Vault, names: &[HostName]) -> Result<Survey, Error> {
+    pub(super) async fn settled(
+        &self,
+        vault: &Vault,
+        names: &[HostName],
+    ) -> Result<Survey<C>, Error> {
         let mut told = BTreeSet::new();
         let rounds =
             (self.terms.deadline + GRACE + ROLLBACK_LIMIT).as_secs().div_ceil(POLL.as_secs());
@@ -74,7 +80,7 @@ impl Turns<'_> {
     }
 
     /// The hosts, which are to get their next keys, and their neighbours as they are now.
-    async fn survey(&self, vault: &Vault, names: &[HostName]) -> Result<Survey, Error> {
+    async fn survey(&self, vault: &Vault, names: &[HostName]) -> Result<Survey<C>, Error> {
         let limit = involved(self.fleet, names);
         let scope = Scope {
             login: self.terms.login,
@@ -140,7 +146,7 @@ impl Turns<'_> {
         // What ends the program from now on does not end it before anything was touched.
         self.fleet.has_changed.store(true, Ordering::Relaxed);
         let (deadline, parallel) = (self.terms.deadline, self.terms.login.parallel);
-        let (connector, secrets, sink) = (&survey.connector, &survey.secrets, &survey.sink);
+        let (connector, secrets, sink) = (&*survey.connector, &survey.secrets, &survey.sink);
         outcomes.extend(rotate(connector, rotation, secrets, deadline, parallel, sink).await);
         Ok(outcomes)
     }

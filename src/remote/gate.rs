@@ -102,7 +102,7 @@ impl Drop for Pass {
 /// A way through all gates of a route; dropped, it makes room.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Passage(Vec<Pass>);
+pub struct Passage(Vec<Pass>);
 
 impl Passage {
     /// The login went well: after many, the gates take one more at a time.

@@ -1,25 +1,32 @@
-//! Hosts behind the system's ssh(1); the only module that knows openssh.
+//! Hosts, and what runs there. [`Connect`] opens a [`Host`], and [`Ssh`] does so with the system's ssh(1).
 //!
-//! All that runs on a host is one static script, put together from the files below `host/`; what varies goes to its stdin.
+//! All that runs on a host is one static script, put together from the files below `host/`; what
+//! varies goes to its stdin.
 
 mod answer;
-mod connector;
+mod error;
 mod gate;
+mod host;
 mod logins;
-mod master;
+mod look;
 mod observe;
 mod refusal;
 mod route;
-mod session;
 mod settings;
 mod shell;
+mod ssh;
+mod ssh_host;
 
 pub use answer::{Answer, Rollback, Step};
-pub use connector::Connector;
+pub use error::RemoteError;
+pub use gate::Passage;
+pub use host::{Connect, Host, Reply};
 pub use logins::LastLogins;
+pub use look::Look;
 pub(crate) use observe::describe;
-pub use observe::{Look, Observing, observe_all, observe_host};
-pub use session::{Host, RemoteError, Reply};
+pub use observe::{Observing, observe_all};
+pub use ssh::Ssh;
+pub use ssh_host::SshHost;
 
 /// The files of the host's side that every verb needs, in order; then the name of the text.
 macro_rules! host_script {

@@ -1,96 +1,31 @@
 //! Looking at hosts: one round trip each, all in parallel.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use zeroize::Zeroizing;
 
-use super::{Connector, Host, RemoteError};
+use super::{Connect, Host as _, Look, RemoteError};
 use crate::event::{Event, Notice, Sink, Stage};
-use crate::model::{Become, FingerprintKey, HostName, InterfaceName, SshTarget, Untrusted, mask};
-use crate::observed::{ObservedHost, parse};
-
-/// How long one look may take.
-const LOOK_LIMIT: Duration = Duration::from_mins(1);
-
-/// What is asked of a host.
-#[derive(Debug, Clone)]
-pub struct Look {
-    /// The host.
-    pub name: HostName,
-    /// How ssh(1) reaches it.
-    pub ssh: SshTarget,
-    /// How the login user becomes root.
-    pub r#become: Become,
-    /// Key of the fingerprints of its files, and of the digest of all that is seen.
-    pub key: FingerprintKey,
-    /// The interfaces that the inventory gives it.
-    pub interfaces: Vec<InterfaceName>,
-    /// How many peers they have together; by that the host's answer is limited.
-    pub peers: usize,
-}
-
-/// The most bytes that a host may answer with, and the most on top of that for each of its peers.
-const MOST_BYTES: usize = 16 << 20;
-const MOST_BYTES_OF_A_PEER: usize = 4 << 10;
-
-/// The most bytes that it may tell of one file, and on top of that for each of its peers; a rendered
-/// file has at most as many.
-const MOST_TEXT: usize = 1 << 20;
-const MOST_TEXT_OF_A_PEER: usize = 1 << 10;
-
-impl Look {
-    /// What the verb `observe` reads: the fingerprint key, which is a secret, the interfaces, and
-    /// how much of a file is told.
-    #[must_use]
-    pub fn stdin(&self) -> Zeroizing<String> {
-        let mut stdin = Zeroizing::new(String::with_capacity(128 + self.interfaces.len() * 32));
-        let _ = writeln!(stdin, "{}", *self.key.expose_hex());
-        for interface in &self.interfaces {
-            let _ = writeln!(stdin, "interface {interface}");
-        }
-        let _ = writeln!(stdin, "text {}", MOST_TEXT + MOST_TEXT_OF_A_PEER * self.peers);
-        stdin
-    }
-
-    fn most(&self) -> u64 {
-        (MOST_BYTES + MOST_BYTES_OF_A_PEER * self.peers) as u64
-    }
-}
+use crate::model::{HostName, Untrusted, mask};
+use crate::observed::ObservedHost;
 
 /// A host that was looked at, and the connection it was looked at through.
 #[derive(Debug)]
-pub struct Observing {
+pub struct Observing<H> {
     /// The host.
     pub name: HostName,
     /// What was seen, or why nothing was.
-    pub seen: Result<(ObservedHost, Host), RemoteError>,
-}
-
-/// Looks at one host through a connection.
-///
-/// # Errors
-/// [`RemoteError`]; an answer that is not whole counts as none.
-pub async fn observe_host(host: &Host, look: &Look) -> Result<ObservedHost, RemoteError> {
-    let stdin = look.stdin();
-    let reply = host.run_up_to("observe", &[], stdin.as_bytes(), LOOK_LIMIT, look.most()).await?;
-    if !reply.status.success() {
-        let text = if reply.stderr.is_empty() { reply.status.to_string() } else { reply.stderr };
-        return Err(RemoteError::Host(text));
-    }
-    Ok(parse(&reply.stdout)?.keyed(&look.key))
+    pub seen: Result<(ObservedHost, H), RemoteError>,
 }
 
 /// Looks at all hosts, at most `parallel` logins at a time; the answer is in order of the question.
-pub async fn observe_all(
-    connector: &Arc<Connector>,
+pub async fn observe_all<C: Connect>(
+    connector: &Arc<C>,
     looks: Vec<Look>,
     parallel: usize,
     sink: &Arc<dyn Sink>,
-) -> Vec<Observing> {
+) -> Vec<Observing<C::Host>> {
     sink.event(Event::Begin { stage: Stage::Observe, hosts: looks.len() });
     // Logins cost both ends a key exchange; more at a time only queue on the controller's cores.
     let logins = Arc::new(Semaphore::new(parallel.max(1)));
@@ -105,7 +40,7 @@ pub async fn observe_all(
             sink.event(event);
             let seen = async {
                 let host = connector.connect(&look.name, &look.ssh, look.r#become).await?;
-                let seen = observe_host(&host, &look).await?;
+                let seen = host.observe(&look).await?;
                 Ok((seen, host))
             };
             let seen = seen.await;
@@ -122,7 +57,7 @@ pub async fn observe_all(
             all[index] = Some(seen);
         }
     }
-    if let Err(error) = connector.save_logins().await {
+    if let Err(error) = connector.remember().await {
         sink.event(Event::Notice { notice: Notice::LoginsNotKept { why: describe(&error) } });
     }
     sink.event(Event::End { stage: Stage::Observe });

@@ -48,7 +48,8 @@ const NEVER: &[(&str, &str)] = &[
 
 /// Libraries, and the only place that may name each.
 const FENCES: &[(&str, &str)] = &[
-    ("openssh", "remote/"),
+    ("openssh", "remote/ssh_host.rs"),
+    ("openssh_mux_client", "remote/ssh_host.rs"),
     ("age", "vault/age_file/"),
     ("age_core", "vault/age_file/"),
     ("minijinja", "desired/render.rs"),

@@ -14,11 +14,11 @@ use tokio::time::Instant;
 
 use super::gate::{Gates, Kind, Passage};
 use super::logins::LastLogins;
-use super::master::Launch;
 use super::refusal::Refusal;
 use super::route::Route;
-use super::session::{Host, RemoteError};
 use super::settings::{HostKeys, Settings, config_for_jumps, words};
+use super::ssh_host::{Launch, SshHost};
+use super::{Connect, RemoteError};
 use crate::model::{Become, HostName, SshTarget, Untrusted};
 use crate::sys::{FileError, Mode, RunFolder, write_atomic};
 
@@ -32,11 +32,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest time between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
-/// How connections are made.
+/// Opens hosts with the system's ssh(1).
 #[derive(Debug)]
-pub struct Connector {
+pub struct Ssh {
     /// Configuration file for ssh(1).
-    ssh_config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Folder of the control sockets; gone with the connector.
     control: RunFolder,
     /// How long a connection may take to come up; a login with all its attempts takes three times
@@ -49,15 +49,15 @@ pub struct Connector {
     configs: Mutex<HashMap<String, PathBuf>>,
 }
 
-impl Connector {
-    /// Prepares connections; `ssh_config` replaces ~/.ssh/config.
+impl Ssh {
+    /// Prepares connections; `config` replaces ~/.ssh/config.
     ///
     /// # Errors
     /// Where no private folder for the control sockets can be made.
-    pub fn new(ssh_config: Option<PathBuf>, patience: Duration) -> Result<Self, RemoteError> {
+    pub fn new(config: Option<PathBuf>, patience: Duration) -> Result<Self, RemoteError> {
         let control = RunFolder::new(LONGEST_FOLDER).map_err(RemoteError::Folder)?;
         Ok(Self {
-            ssh_config,
+            config,
             control,
             patience,
             gates: Gates::default(),
@@ -71,92 +71,6 @@ impl Connector {
     #[must_use]
     pub fn comparing(self, logins: LastLogins) -> Self {
         Self { logins: Some(logins), ..self }
-    }
-
-    /// Keeps where hosts were logged in to.
-    ///
-    /// # Errors
-    /// [`FileError::Write`].
-    pub(super) async fn save_logins(&self) -> Result<(), FileError> {
-        match &self.logins {
-            Some(logins) => logins.save().await,
-            None => Ok(()),
-        }
-    }
-
-    /// Connects to a host. Each call is a new connection with a login of its own. A login that an
-    /// sshd refuses before it has said who it is, as it does when too many come at a time, is tried
-    /// again, and fewer come at a time.
-    ///
-    /// # Errors
-    /// [`RemoteError::Connect`] with ssh's own words, [`RemoteError::HostKey`] with what to run, or
-    /// [`RemoteError::Timeout`].
-    pub async fn connect(
-        &self,
-        name: &HostName,
-        target: &SshTarget,
-        r#become: Become,
-    ) -> Result<Host, RemoteError> {
-        let route = self.route(target).await?;
-        let moved = self.logins.as_ref().and_then(|logins| logins.moved(name, target));
-        let moved = moved.filter(|_| route.keys == HostKeys::New);
-        let config = self.config_for(&route)?;
-        // The host's own sshd speaks once all jump hosts have been logged in to.
-        let hops = u32::try_from(route.hops.len()).unwrap_or(1);
-        let launch = Launch {
-            target,
-            config: config.as_deref(),
-            keys: if moved.is_some() { HostKeys::Known } else { route.keys },
-            patience: self.patience * hops,
-            control: self.control.path(),
-        };
-        let limit = self.patience * 3;
-        let mut pause = FIRST_PAUSE;
-        // What others take before it is no time of its own.
-        let mut spent = Duration::ZERO;
-        loop {
-            let passage = self.gates.enter(&route.gates, Kind::Login).await;
-            let begun = Instant::now();
-            let started = tokio::time::timeout(limit, launch.start())
-                .await
-                .map_err(|_| RemoteError::Timeout(limit.as_secs()))??;
-            let log = match started {
-                Ok(master) => {
-                    passage.accepted();
-                    if let Some(logins) =
-                        self.logins.as_ref().filter(|_| route.keys == HostKeys::New)
-                    {
-                        logins.went_well(name, target);
-                    }
-                    return Ok(Host { master, r#become });
-                }
-                Err(log) => log,
-            };
-            let own = self.ssh_config.as_deref().map(Path::to_string_lossy);
-            match Refusal::of(&log, &route.hops, own.as_deref(), moved.as_ref()) {
-                Refusal::HostKey(text) => return Err(RemoteError::HostKey(Untrusted::new(text))),
-                Refusal::Other(text) => return Err(RemoteError::Connect(Untrusted::new(text))),
-                Refusal::Busy(text) => {
-                    passage.refused();
-                    drop(passage);
-                    spent += begun.elapsed() + pause;
-                    if spent >= limit {
-                        let text = format!("{text} (tried for {} s)", limit.as_secs());
-                        return Err(RemoteError::Connect(Untrusted::new(text)));
-                    }
-                }
-            }
-            tokio::time::sleep(scattered(pause, name)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    /// Waits until a change of a host may begin, so that its confirming login meets no queue of
-    /// others on the way. Dropped, it makes room for the next.
-    pub(crate) async fn room(&self, target: &SshTarget) -> Option<Passage> {
-        // A route that cannot be read is the login's to tell.
-        let route = self.route(target).await.ok()?;
-        Some(self.gates.enter(&route.shared, Kind::Change).await)
     }
 
     /// How a target is reached, as the user's configuration says.
@@ -178,16 +92,16 @@ impl Connector {
     /// written once for each text.
     fn config_for(&self, route: &Route) -> Result<Option<PathBuf>, RemoteError> {
         if route.jumps().is_empty() {
-            return Ok(self.ssh_config.clone());
+            return Ok(self.config.clone());
         }
         let jumps: Vec<_> = route.jumps().iter().map(|hop| (&hop.target, hop.keys)).collect();
-        let own = match self.ssh_config.as_deref() {
+        let own = match self.config.as_deref() {
             Some(path) if path != Path::new("none") => Some(std::path::absolute(path)?),
             other => other.map(Path::to_owned),
         };
         let seconds = self.patience.as_secs().max(1);
         let Some(text) = config_for_jumps(&jumps, own.as_deref(), seconds) else {
-            return Ok(self.ssh_config.clone());
+            return Ok(self.config.clone());
         };
         let mut configs = self.configs.lock();
         if let Some(path) = configs.get(&text) {
@@ -210,7 +124,7 @@ impl Connector {
     async fn ask_settings(&self, target: &SshTarget) -> Result<Arc<Settings>, RemoteError> {
         let mut ssh = Command::new("ssh");
         ssh.arg("-G");
-        if let Some(config) = &self.ssh_config {
+        if let Some(config) = &self.config {
             ssh.arg("-F").arg(config);
         }
         ssh.args(words(target)).stdin(Stdio::null()).kill_on_drop(true);
@@ -226,6 +140,91 @@ impl Connector {
         }
         let settings = Settings::parse(&String::from_utf8_lossy(&output.stdout));
         Ok(Arc::new(settings.ok_or_else(refused)?))
+    }
+}
+
+impl Connect for Ssh {
+    type Host = SshHost;
+    type Room = Option<Passage>;
+
+    /// Logs in. A login that an sshd refuses before it has said who it is, as it does when too many
+    /// come at a time, is tried again, and fewer come at a time.
+    ///
+    /// # Errors
+    /// [`RemoteError::Connect`] with ssh's own words, [`RemoteError::HostKey`] with what to run, or
+    /// [`RemoteError::Timeout`].
+    async fn connect(
+        &self,
+        name: &HostName,
+        target: &SshTarget,
+        r#become: Become,
+    ) -> Result<SshHost, RemoteError> {
+        let route = self.route(target).await?;
+        let moved = self.logins.as_ref().and_then(|logins| logins.moved(name, target));
+        let moved = moved.filter(|_| route.keys == HostKeys::New);
+        let config = self.config_for(&route)?;
+        // The host's own sshd speaks once all jump hosts have been logged in to.
+        let hops = u32::try_from(route.hops.len()).unwrap_or(1);
+        let launch = Launch {
+            target,
+            r#become,
+            config: config.as_deref(),
+            keys: if moved.is_some() { HostKeys::Known } else { route.keys },
+            patience: self.patience * hops,
+            control: self.control.path(),
+        };
+        let limit = self.patience * 3;
+        let mut pause = FIRST_PAUSE;
+        // What others take before it is no time of its own.
+        let mut spent = Duration::ZERO;
+        loop {
+            let passage = self.gates.enter(&route.gates, Kind::Login).await;
+            let begun = Instant::now();
+            let started = tokio::time::timeout(limit, launch.start())
+                .await
+                .map_err(|_| RemoteError::Timeout(limit.as_secs()))??;
+            let log = match started {
+                Ok(host) => {
+                    passage.accepted();
+                    if let Some(logins) =
+                        self.logins.as_ref().filter(|_| route.keys == HostKeys::New)
+                    {
+                        logins.went_well(name, target);
+                    }
+                    return Ok(host);
+                }
+                Err(log) => log,
+            };
+            let own = self.config.as_deref().map(Path::to_string_lossy);
+            match Refusal::of(&log, &route.hops, own.as_deref(), moved.as_ref()) {
+                Refusal::HostKey(text) => return Err(RemoteError::HostKey(Untrusted::new(text))),
+                Refusal::Other(text) => return Err(RemoteError::Connect(Untrusted::new(text))),
+                Refusal::Busy(text) => {
+                    passage.refused();
+                    drop(passage);
+                    spent += begun.elapsed() + pause;
+                    if spent >= limit {
+                        let text = format!("{text} (tried for {} s)", limit.as_secs());
+                        return Err(RemoteError::Connect(Untrusted::new(text)));
+                    }
+                }
+            }
+            tokio::time::sleep(scattered(pause, name)).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn room(&self, target: &SshTarget) -> Option<Passage> {
+        // A route that cannot be read is the login's to tell.
+        let route = self.route(target).await.ok()?;
+        Some(self.gates.enter(&route.shared, Kind::Change).await)
+    }
+
+    async fn remember(&self) -> Result<(), FileError> {
+        match &self.logins {
+            Some(logins) => logins.save().await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! One ssh(1) process that holds a connection, for many commands.
+//! A host behind one ssh(1) process that holds the connection, for many commands; the only file that
+//! knows openssh.
 
 use std::io::SeekFrom;
 use std::path::Path;
@@ -7,11 +8,12 @@ use std::time::Duration;
 
 use openssh::Session;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use super::settings::{HostKeys, words};
-use crate::model::SshTarget;
+use super::{Host, RemoteError, Reply, shell};
+use crate::model::{Become, SshTarget, Untrusted, mask};
 use crate::sys::RunFolder;
 
 /// Seconds after which a master that nobody uses ends by itself: wgfleet may have died.
@@ -24,6 +26,7 @@ const LOG_LIMIT: u64 = 1 << 18;
 #[derive(Debug)]
 pub(super) struct Launch<'a> {
     pub(super) target: &'a SshTarget,
+    pub(super) r#become: Become,
     /// Configuration file; `None`: the user's and the system's.
     pub(super) config: Option<&'a Path>,
     pub(super) keys: HostKeys,
@@ -33,17 +36,19 @@ pub(super) struct Launch<'a> {
     pub(super) control: &'a Path,
 }
 
-/// A running master; dropped, it ends.
+/// A host that ssh(1) has logged in to; dropped, the connection ends.
 #[derive(Debug)]
-pub(super) struct Master {
+pub struct SshHost {
     session: Session,
+    /// Folder of the control socket.
     folder: TempDir,
+    r#become: Become,
     is_closed: bool,
 }
 
 impl Launch<'_> {
     /// Logs in. The inner error is what ssh(1) said, with the ssh(1) processes of its jump hosts.
-    pub(super) async fn start(&self) -> std::io::Result<Result<Master, String>> {
+    pub(super) async fn start(&self) -> std::io::Result<Result<SshHost, String>> {
         let folder =
             tempfile::Builder::new().prefix(RunFolder::CONTENT).tempdir_in(self.control)?;
         let (socket, log) = (folder.path().join("master"), folder.path().join("log"));
@@ -65,7 +70,8 @@ impl Launch<'_> {
         // It goes to the background once it has logged in.
         if ssh.status().await?.success() {
             let session = Session::resume_mux(socket.into(), None);
-            return Ok(Ok(Master { session, folder, is_closed: false }));
+            let r#become = self.r#become;
+            return Ok(Ok(SshHost { session, folder, r#become, is_closed: false }));
         }
         Ok(Err(last_of(&log).await?))
     }
@@ -81,14 +87,72 @@ async fn last_of(log: &Path) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-impl Master {
-    /// What runs commands.
-    pub(super) fn session(&self) -> &Session {
-        &self.session
+impl Host for SshHost {
+    async fn call(
+        &self,
+        verb: &str,
+        words: &[&str],
+        stdin: &[u8],
+        most: u64,
+    ) -> Result<Reply, RemoteError> {
+        let script = shell::script(verb);
+        let size = script.len().to_string();
+        let mut child = self
+            .session
+            .command("sh")
+            .args(["-c", shell::LOADER, "wgfleet", self.r#become.as_str(), &size, verb])
+            .args(words)
+            .stdin(openssh::Stdio::piped())
+            .stdout(openssh::Stdio::piped())
+            .stderr(openssh::Stdio::piped())
+            .spawn()
+            .await
+            .map_err(broken)?;
+        let missing = || std::io::Error::other("ssh gave no pipe");
+        let mut input = child.stdin().take().ok_or_else(missing)?;
+        let mut output = child.stdout().take().ok_or_else(missing)?.take(most + 1);
+        let mut errors = child.stderr().take().ok_or_else(missing)?;
+        let write = async {
+            // A host's side that ends early says why on its own; the broken pipe adds nothing.
+            if input.write_all(script.as_bytes()).await.is_ok() {
+                let _ = input.write_all(stdin).await;
+            }
+            drop(input);
+            Ok(())
+        };
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let read = async {
+            output.read_to_end(&mut stdout).await?;
+            if stdout.len() as u64 > most {
+                // It may go on for ever, so nothing is waited for.
+                return Err(RemoteError::TooLong(most));
+            }
+            Ok(())
+        };
+        let complain = async {
+            (&mut errors).take(64 << 10).read_to_end(&mut stderr).await?;
+            // What is not read would hold the host's side up.
+            tokio::io::copy(&mut errors, &mut tokio::io::sink()).await?;
+            Ok(())
+        };
+        tokio::try_join!(write, read, complain)?;
+        let status = child.wait().await.map_err(broken)?;
+        let stderr = clean(&String::from_utf8_lossy(&stderr));
+        match shell::answer(stdout) {
+            Ok(answer) => Ok(Reply { stdout: text(answer), stderr, status }),
+            Err(stdout) => {
+                let mut printed = vec![clean(&String::from_utf8_lossy(&stdout)), stderr];
+                printed.retain(|text| !text.is_empty());
+                Err(RemoteError::Startup(printed.join("; ")))
+            }
+        }
     }
 
-    /// Ends it.
-    pub(super) async fn close(mut self) {
+    async fn is_awake(&self) -> bool {
+        self.session.check().await.is_ok()
+    }
+
+    async fn close(mut self) {
         self.is_closed = true;
         let socket = self.folder.path().join("master");
         // It ends by its idle limit where it cannot be told to.
@@ -96,7 +160,7 @@ impl Master {
     }
 }
 
-impl Drop for Master {
+impl Drop for SshHost {
     fn drop(&mut self) {
         if !self.is_closed {
             let _ = openssh_mux_client::shutdown_mux_master(self.folder.path().join("master"));
@@ -104,10 +168,26 @@ impl Drop for Master {
     }
 }
 
+fn broken(error: openssh::Error) -> RemoteError {
+    RemoteError::Broken(error.into())
+}
+
+/// Text of any bytes, without a second copy of those that are text already.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// Text of a host that can be shown to a person: its last few lines.
+fn clean(text: &str) -> String {
+    let text = mask(text);
+    let shown = |line: &str| Untrusted::new(line.chars().take(300).collect::<String>()).to_string();
+    let lines: Vec<String> = text.lines().rev().take(5).map(shown).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("; ")
+}
+
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt as _;
-
     use super::*;
 
     #[test]
