@@ -41,10 +41,11 @@ pub(super) fn provenance(fleet: &Fleet) -> Provenance {
     }
 }
 
-/// The work tree whose commits the fleet file is part of.
-fn tree(fleet: &Fleet) -> Option<WorkTree> {
+/// The work tree whose commits the fleet file is part of; git is asked once.
+fn tree(fleet: &Fleet) -> Option<&WorkTree> {
     let loaded = &fleet.loaded;
-    WorkTree::of(&loaded.folder).filter(|tree| tree.tracks(&loaded.path))
+    let ask = || WorkTree::of(&loaded.folder).filter(|tree| tree.tracks(&loaded.path));
+    fleet.tree.get_or_init(ask).as_ref()
 }
 
 /// Hosts that were changed from newer files than those of this run.
@@ -56,7 +57,7 @@ pub(super) fn newer<'a>(
     let tree = tree(fleet);
     let mut asked = BTreeMap::new();
     let mut is_ancestor = |old: &CommitId, new: &CommitId| -> bool {
-        let answer = || tree.as_ref().is_some_and(|tree| tree.is_ancestor(old, new));
+        let answer = || tree.is_some_and(|tree| tree.is_ancestor(old, new));
         *asked.entry((old.clone(), new.clone())).or_insert_with(answer)
     };
     let newer = records.into_iter().filter_map(|record| {

@@ -1,11 +1,12 @@
 //! An inventory that was read and checked, and what it makes with the keys of the vault.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
+use super::git::WorkTree;
 use super::load::{Loaded, load, load_at};
 use super::opened::Opened;
 use super::watchdog::Watchdog;
@@ -31,6 +32,8 @@ pub struct Fleet {
     pub topology: Topology,
     /// The generation of the lock file; 0: it has none.
     pub(super) generation: AtomicU64,
+    /// The work tree whose commits the fleet file is part of, once that was asked.
+    pub(super) tree: OnceLock<Option<WorkTree>>,
     /// Of the context that it was read in.
     pub(super) overrun: Overrun,
     /// Whether a host was changed in this run.
@@ -86,8 +89,8 @@ impl Fleet {
         findings.extend(keys(inventory));
         finding::settle(&mut findings);
         let generation = AtomicU64::new(lock.generation().unwrap_or_default());
-        let has_changed = Arc::default();
-        let fleet = Self { loaded, topology, generation, overrun: context.overrun, has_changed };
+        let (tree, has_changed, overrun) = (OnceLock::new(), Arc::default(), context.overrun);
+        let fleet = Self { loaded, topology, generation, tree, overrun, has_changed };
         Reading { fleet: Some(fleet), findings, loaded: None }
     }
 
