@@ -155,6 +155,57 @@ fn marks_are_checked_under_busybox() {
     marks_are_checked("busybox sh");
 }
 
+/// Where wgfleet's file is damaged, a copy of what still runs of it tells; what runs is never started.
+fn a_copy_tells(shell: &'static str) {
+    let sandbox = Sandbox::new(shell);
+    let wgfleet = env!("CARGO_BIN_EXE_wgfleet");
+    // Nothing can be started from where it lies, so nothing can be through /proc.
+    run(
+        &sandbox,
+        &format!(
+            "mkdir /run/pushed /usr/local/lib/wgfleet; mount -t tmpfs none /run/pushed
+             cp {wgfleet} /run/pushed/wgfleet; /run/pushed/wgfleet tunnel wg6 </dev/null
+             mount -o remount,noexec /run/pushed; ! /run/pushed/wgfleet --version 2>/dev/null
+             cd /usr/local/lib/wgfleet; printf damaged >wgfleet; chmod 755 wgfleet
+             mount --bind /dev/null \"$(readlink -f \"$(command -v wg)\")\""
+        ),
+    );
+    let wg6: InterfaceName = "wg6".parse().expect("a name");
+    let told = || {
+        let seen = observe(&sandbox);
+        seen.interfaces.get(&wg6).map(|live| live.backend)
+    };
+    let state = "ls -A /usr/local/lib/wgfleet; find /run/wgfleet -name '.obs*' 2>/dev/null";
+    let digest = |of: &str| {
+        let write = "cut -d ' ' -f 1 >/usr/local/lib/wgfleet/wgfleet.sha256";
+        run(&sandbox, &format!("{of} | sha256sum | {write}"));
+    };
+    assert_eq!(told(), None, "nobody knows what was pushed");
+    digest("echo another");
+    assert_eq!(told(), None, "it is not what was pushed");
+    digest("cat /run/pushed/wgfleet");
+    assert_eq!(told(), Some(LiveBackend::Embedded));
+    assert_eq!(text(&sandbox, state), "wgfleet\nwgfleet.sha256\n");
+    // A read-only folder, and what a killed run has left in the other one.
+    run(
+        &sandbox,
+        "mkdir -p /run/wgfleet/.observing.4194303-7; touch /run/wgfleet/.observing.4194303-7/x",
+    );
+    run(&sandbox, "mount -o remount,ro /usr/local/lib");
+    assert_eq!(told(), Some(LiveBackend::Embedded));
+    assert_eq!(text(&sandbox, state), "wgfleet\nwgfleet.sha256\n");
+}
+
+#[test]
+fn a_copy_tells_under_dash() {
+    a_copy_tells("dash");
+}
+
+#[test]
+fn a_copy_tells_under_busybox() {
+    a_copy_tells("busybox sh");
+}
+
 fn text(sandbox: &Sandbox, command: &str) -> String {
     String::from_utf8(sandbox.sh(command).stdout).expect("text")
 }

@@ -390,6 +390,7 @@ state() { # all that is observed
 		}
 	fi
 	show_net_state
+	forget_copies
 	say end
 }
 
