@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use super::{Disruption, Elsewhere, Felt, HostPlan, PeerRef};
+use super::{Disruption, Elsewhere, Felt, HostPlan, HostState, PeerRef};
 use crate::model::{HostName, InterfaceName};
 use crate::topology::{InterfaceId, NodeId, Topology};
 
@@ -12,7 +12,7 @@ use crate::topology::{InterfaceId, NodeId, Topology};
 const MOST_HOPS: usize = 16;
 
 /// Tells each host what it feels of the changes to others, beyond what its own do to the same
-/// traffic. `runs` is the fleet as it runs before.
+/// traffic; also one that has nothing to change. `runs` is the fleet as it runs before.
 pub(super) fn spread(hosts: &mut [HostPlan], runs: &Topology) {
     let felt: BTreeMap<HostName, Felt> = hosts
         .iter()
@@ -27,7 +27,7 @@ pub(super) fn spread(hosts: &mut [HostPlan], runs: &Topology) {
     let disturbed = disturbed(runs, &ends);
     let paths = Paths { runs, ends, disturbed, worst, known: RefCell::default() };
     for host in hosts {
-        if host.can_apply() {
+        if host.state == HostState::Ready {
             host.feels.elsewhere = runs.find(&host.host).and_then(|node| paths.elsewhere(node));
             host.disruption = host.feels.worst();
         }

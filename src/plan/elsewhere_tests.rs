@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::model::{Become, PublicKey};
-use crate::plan::{Change, FileAction, HostState};
+use crate::plan::{Change, FileAction};
 
 const HUB: &str = "fleet: f
 networks: { n: { prefixes: 10.9.0.0/24, links: { hub: hub } } }
@@ -111,4 +111,21 @@ fn a_host_with_changes_of_its_own_is_told_what_others_do_beyond_them() {
     let mesh = HUB.replace("{ hub: hub }", "mesh");
     let other = felt_beside(with("a"), &mesh, &[("hub", with("b"))]);
     assert_eq!(other, some(Disruption::Handshake, "hub"));
+}
+
+/// It has nothing to change itself.
+#[test]
+fn a_host_without_changes_is_told_what_others_do() {
+    let restart = Felt { restarts: vec!["wg0".parse().unwrap()], ..Felt::default() };
+    let parsed = crate::inventory::parse(PathBuf::from("fleet.yaml"), HUB.to_owned());
+    let inventory = parsed.inventory.unwrap_or_else(|| panic!("{:#?}", parsed.findings));
+    let runs = crate::topology::build(&inventory, &|_: &_, _: &_| -> Vec<IpAddr> { Vec::new() });
+    let idle = || HostPlan { changes: Vec::new(), ..host("b", Felt::default()) };
+    let down = HostPlan { state: HostState::Unreadable(String::new()), ..idle() };
+    for (host_b, disruption) in [(idle(), Disruption::Restart), (down, Disruption::None)] {
+        let mut hosts = vec![host_b, host("hub", restart.clone())];
+        spread(&mut hosts, &runs);
+        assert_eq!(hosts[0].disruption, disruption);
+        assert_eq!(hosts[0].feels.elsewhere.is_some(), disruption > Disruption::None);
+    }
 }

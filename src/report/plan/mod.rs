@@ -18,7 +18,7 @@ use self::hosts::{Hosts, count};
 use self::peer::PeerChange;
 use self::sign::{BAD, BOLD, DIM, Sign};
 use crate::model::{InterfaceName, Untrusted};
-use crate::plan::{HostState, Orphan, OrphanKind, Plan, SecretState};
+use crate::plan::{Disruption, HostState, Orphan, OrphanKind, Plan, SecretState};
 
 /// How much of a plan is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,12 @@ fn classes(plan: &Plan) -> Vec<Class<'_>> {
     let mut ready = Class { state: &HostState::Ready, hosts: Hosts::new() };
     for (place, host) in (0..).zip(&plan.hosts) {
         let key = match &host.state {
-            HostState::Ready if host.changes.is_empty() => continue,
+            // What others' changes do to its traffic is told of a host without changes as well.
+            HostState::Ready
+                if host.changes.is_empty() && host.feels.worst() == Disruption::None =>
+            {
+                continue;
+            }
             HostState::Ready => {
                 ready.hosts.push(place);
                 continue;

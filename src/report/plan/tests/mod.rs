@@ -270,6 +270,29 @@ fn what_is_not_done_is_never_told_with_what_is() {
     ");
 }
 
+/// It has nothing to change itself, and others restart what its packets go through.
+#[test]
+fn a_host_without_changes_tells_what_it_feels_of_others() {
+    let elsewhere = crate::plan::Elsewhere {
+        how: crate::plan::Disruption::Restart,
+        hosts: 1,
+        such_as: name(1),
+    };
+    let feels = crate::plan::Felt { elsewhere: Some(elsewhere), ..crate::plan::Felt::default() };
+    let idle = |number| HostPlan { feels: feels.clone(), ..host(number, Vec::new()) };
+    let plan =
+        plan(vec![host(1, vec![keepalive(2, None, "20")]), idle(2), idle(3), host(4, vec![])]);
+    for detail in [Detail::Grouped, Detail::Each] {
+        let shown = text(&plan, detail);
+        let words = "up to 10 s without traffic to h1, for the changes there\n";
+        let expected = match detail {
+            Detail::Grouped => format!("h2, h3  {words}"),
+            Detail::Each => format!("h2  {words}\nh3  {words}"),
+        };
+        assert!(shown.contains(&expected) && !shown.contains("h4"), "{shown}");
+    }
+}
+
 fn evil_field<F>(field: F, evil: &str) -> FieldChange<F> {
     FieldChange { field, from: Some(evil.to_owned()), to: Some(format!("{evil}, 10.0.0.1/32")) }
 }
