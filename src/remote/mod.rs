@@ -7,6 +7,7 @@ mod answer;
 mod error;
 mod gate;
 mod host;
+mod log;
 mod logins;
 mod look;
 mod observe;

@@ -3,6 +3,9 @@
 use super::route::Hop;
 use crate::model::SshTarget;
 
+/// What stands where the middle of a log was left out.
+pub(super) const LEFT_OUT: &str = "debug1: wgfleet left out";
+
 /// Most lines of ssh(1) that are repeated.
 const LINES: usize = 4;
 
@@ -28,6 +31,7 @@ const BUSY: &[&str] = &[
 
 /// What the same words follow from where no other attempt would help, or would do harm.
 const FINAL: &[&str] = &[
+    "Host key verification failed",
     "Permission denied",
     "Too many authentication failures",
     "Could not resolve",
@@ -50,10 +54,10 @@ impl Refusal {
         config: Option<&str>,
         before: Option<&SshTarget>,
     ) -> Self {
-        let log = &without_details(log);
         if let Some(text) = host_key(log, hops, config, before) {
             return Self::HostKey(text);
         }
+        let log = &without_details(log);
         let words = words(log);
         let says = |all: &[&str]| all.iter().any(|one| log.contains(one));
         if says(BUSY) && !says(FINAL) { Self::Busy(words) } else { Self::Other(words) }
@@ -79,43 +83,63 @@ fn words(log: &str) -> String {
     if last.is_empty() { "ssh ended without a word".to_owned() } else { last.join("; ") }
 }
 
+/// What `-v` says of each machine whose key was accepted.
+const ACCEPTED: &str = "debug1: SSH2_MSG_NEWKEYS received";
+
+/// What ssh(1) says of a host key that it does not accept: the machine, whether it has another key than
+/// is known, and the lines before.
+///
+/// A machine's banner is text between these lines, and can have the same words. It comes once the key of
+/// the machine was accepted: so no machine can speak so of itself, or of one before it on the way, and
+/// none of what is not on the way.
+fn not_accepted<'a>(log: &'a str, hops: &'a [Hop]) -> Option<(&'a Hop, bool, Vec<&'a str>)> {
+    let (mut accepted, mut lines) = (0_usize, Vec::new());
+    for line in log.lines() {
+        if line.starts_with(ACCEPTED) {
+            accepted = accepted.saturating_add(1);
+        } else if line.starts_with(LEFT_OUT) {
+            accepted = usize::MAX;
+        }
+        let unknown = || {
+            let rest = line.strip_prefix("No ")?.split_once(" host key is known for ")?.1;
+            rest.strip_suffix(" and you have requested strict checking.")
+        };
+        let changed = line.strip_prefix("Host key for ").and_then(|rest| {
+            rest.strip_suffix(" has changed and you have requested strict checking.")
+        });
+        if let Some(name) = changed.or_else(unknown) {
+            let mut on_the_way = hops.iter().skip(accepted);
+            if let Some(hop) = on_the_way.find(|hop| hop.known_as == name) {
+                return Some((hop, changed.is_some(), lines));
+            }
+        }
+        lines.push(line);
+    }
+    None
+}
+
 fn host_key(
     log: &str,
     hops: &[Hop],
     config: Option<&str>,
     before: Option<&SshTarget>,
 ) -> Option<String> {
-    let between = |from: &str, to: &str| {
-        let (_, rest) = log.split_once(from)?;
-        rest.lines().next()?.split_once(to).map(|(name, _)| name.to_owned())
-    };
-    let changed = between("Host key for ", " has changed");
-    let unknown = || between("host key is known for ", " and you have requested");
-    let (name, changed) = match changed {
-        Some(name) => (name, true),
-        None => (unknown()?, false),
-    };
-    let hop = hops.iter().find(|hop| hop.known_as == name);
-    let is_jump = hop.is_some_and(|hop| hop.is_jump);
+    let (hop, changed, said) = not_accepted(log, hops)?;
+    let (name, is_jump) = (&hop.known_as, hop.is_jump);
     let what = if is_jump { "jump host " } else { "" };
     let config = config.map(|path| format!("-F {} ", quoted(path))).unwrap_or_default();
-    let ask = match hop {
-        Some(hop) => {
-            let through = hop.through.as_ref().map(|through| format!("-J {through} "));
-            let through = through.unwrap_or_default();
-            let target = hop.target.words();
-            format!("ssh -o StrictHostKeyChecking=ask {config}{through}{target} true")
-        }
-        None => format!("ssh -o StrictHostKeyChecking=ask {config}{} true", quoted(&name)),
-    };
+    let through = hop.through.as_ref().map(|through| format!("-J {through} "));
+    let (through, target) = (through.unwrap_or_default(), hop.target.words());
+    let ask = format!("ssh -o StrictHostKeyChecking=ask {config}{through}{target} true");
     let compare = "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` prints on that machine";
-    if log.contains("REVOKED HOST KEY DETECTED") {
+    if said.iter().any(|line| line.contains("REVOKED HOST KEY DETECTED")) {
         return Some(format!(
             "the ssh host key of {what}`{name}` is marked as revoked; find out who answers there"
         ));
     }
     if changed {
-        let file = log.lines().find_map(|line| {
+        // The last one: a banner of a machine before it stands further up.
+        let file = said.iter().rev().find_map(|line| {
             let (_, file) = line.strip_prefix("Offending ")?.split_once(" key in ")?;
             file.rsplit_once(':').map(|(file, _)| format!("-f {} ", quoted(file)))
         });
@@ -124,7 +148,7 @@ fn host_key(
             "the ssh host key of {what}`{name}` is not the one that is known: the machine was \
              reinstalled, or another one answers; if its fingerprint is the one that {compare}, run \
              `ssh-keygen {file}-R {}`, then `{ask}`",
-            quoted(&name)
+            quoted(name)
         ));
     }
     let moved = before.filter(|_| !is_jump).map(|before| {
@@ -217,13 +241,64 @@ mod tests {
         assert!(outer.starts_with("the ssh host key of jump host `[198.51.100.1]:2222` is not known; run `ssh -o StrictHostKeyChecking=ask -F '/etc/my conf' outer true`"), "{outer}");
         let inner = text("inner");
         assert!(inner.contains("-J outer ops@inner true`"), "{inner}");
-        let hostile = text("x; reboot");
-        assert!(hostile.contains("'x; reboot' true`"), "{hostile}");
+        // Nothing that was asked for.
+        assert!(matches!(of(&log("x; reboot")), Refusal::Other(_)));
         let old = "root@old".parse().unwrap();
         let Refusal::HostKey(moved) = Refusal::of(&log("b7"), &hops(), None, Some(&old)) else {
             panic!("no host key");
         };
         assert!(moved.contains("the last login to this host went to `root@old`"), "{moved}");
+    }
+
+    #[test]
+    fn no_banner_speaks_of_keys() {
+        let words = |name: &str| {
+            [
+                format!(
+                    "No ED25519 host key is known for {name} and you have requested strict checking.\r\n"
+                ),
+                format!(
+                    "@    WARNING: REVOKED HOST KEY DETECTED!     @\r\nOffending ED25519 key in /etc/shadow:1\r\n\
+                     Host key for {name} has changed and you have requested strict checking.\r\n"
+                ),
+            ]
+        };
+        let accepted = format!("{ACCEPTED}\r\n");
+        let denied = "root@b7: Permission denied (publickey).\r\n";
+        let names = ["[198.51.100.1]:2222", "inner", "b7", "elsewhere"];
+        for (number, name) in (0..).zip(names) {
+            for banner in words(name) {
+                // Of the host itself, to which three keys have led, and of each before.
+                let log = format!("{}{banner}{denied}", accepted.repeat(3));
+                assert!(matches!(of(&log), Refusal::Other(_)), "{log}");
+                let own = accepted.repeat(number + 1);
+                let log = format!("{own}{banner}{denied}");
+                assert!(matches!(of(&log), Refusal::Other(_)), "{log}");
+                // Behind what was left out nobody knows.
+                let log = format!("{LEFT_OUT} 9 bytes\r\n{banner}{denied}");
+                assert!(matches!(of(&log), Refusal::Other(_)), "{log}");
+                let log = format!("welcome! {banner}{denied}");
+                assert!(
+                    !banner.starts_with("No ") || matches!(of(&log), Refusal::Other(_)),
+                    "{log}"
+                );
+                // What ssh(1) itself says.
+                let log =
+                    format!("{}{banner}Host key verification failed.\r\n", accepted.repeat(number));
+                assert_eq!(matches!(of(&log), Refusal::HostKey(_)), name != "elsewhere", "{log}");
+            }
+        }
+    }
+
+    /// The file that is named is ssh's own, not one of a banner of a machine on the way.
+    #[test]
+    fn no_banner_names_a_file() {
+        let log = format!(
+            "{ACCEPTED}\r\nOffending ED25519 key in /etc/shadow:1\r\nOffending ED25519 key in /home/me/known:3\r\n\
+             Host key for b7 has changed and you have requested strict checking.\r\n"
+        );
+        let Refusal::HostKey(text) = of(&log) else { panic!("no host key") };
+        assert!(text.contains("`ssh-keygen -f /home/me/known -R b7`"), "{text}");
     }
 
     #[test]

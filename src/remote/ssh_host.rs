@@ -1,16 +1,16 @@
 //! A host behind one ssh(1) process that holds the connection, for many commands; the only file that
 //! knows openssh.
 
-use std::io::SeekFrom;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use openssh::Session;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
+use super::log::Log;
 use super::settings::{HostKeys, words};
 use super::{Host, RemoteError, Reply, shell};
 use crate::model::{Become, SshTarget, Untrusted, mask};
@@ -18,9 +18,6 @@ use crate::sys::RunFolder;
 
 /// Seconds after which a master that nobody uses ends by itself: wgfleet may have died.
 const IDLE_SECONDS: u64 = 30;
-
-/// The most of what ssh(1) says that is read.
-const LOG_LIMIT: u64 = 1 << 18;
 
 /// What a master is started with.
 #[derive(Debug)]
@@ -51,8 +48,7 @@ impl Launch<'_> {
     pub(super) async fn start(&self) -> std::io::Result<Result<SshHost, String>> {
         let folder =
             tempfile::Builder::new().prefix(RunFolder::CONTENT).tempdir_in(self.control)?;
-        let (socket, log) = (folder.path().join("master"), folder.path().join("log"));
-        let said = tokio::fs::File::create(&log).await?.into_std().await;
+        let socket = folder.path().join("master");
         let seconds = self.patience.as_secs().max(1);
         let mut ssh = Command::new("ssh");
         // Beside a master that persists, the ssh(1) processes of jump hosts are silent but for `-v`.
@@ -66,25 +62,17 @@ impl Launch<'_> {
         }
         // In parts: what stands at the host's place is never taken for a user, a port or an option.
         ssh.args(words(self.target));
-        ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said).kill_on_drop(true);
+        ssh.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut ssh = ssh.spawn()?;
+        let log = Log::of(ssh.stderr.take());
         // It goes to the background once it has logged in.
-        if ssh.status().await?.success() {
+        if ssh.wait().await?.success() {
             let session = Session::resume_mux(socket.into(), None);
             let r#become = self.r#become;
             return Ok(Ok(SshHost { session, folder, r#become, is_closed: false }));
         }
-        Ok(Err(last_of(&log).await?))
+        Ok(Err(log.whole().await))
     }
-}
-
-/// The last of a log, whose length is a host's to choose.
-async fn last_of(log: &Path) -> std::io::Result<String> {
-    let mut file = tokio::fs::File::open(log).await?;
-    let length = file.metadata().await?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(LOG_LIMIT))).await?;
-    let mut bytes = Vec::new();
-    file.take(LOG_LIMIT).read_to_end(&mut bytes).await?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 impl Host for SshHost {
@@ -184,25 +172,4 @@ fn clean(text: &str) -> String {
     let shown = |line: &str| Untrusted::new(line.chars().take(300).collect::<String>()).to_string();
     let lines: Vec<String> = text.lines().rev().take(5).map(shown).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join("; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_last_of_a_log_is_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let mut file = tokio::fs::File::create(&log).await.unwrap();
-            // As long as a host may make it; it takes no room.
-            file.seek(SeekFrom::Start(1 << 40)).await.unwrap();
-            file.write_all(b"end").await.unwrap();
-            file.flush().await.unwrap();
-            let text = last_of(&log).await.unwrap();
-            assert!(text.ends_with("\0end") && text.len() == 1 << 18);
-        });
-    }
 }
