@@ -134,17 +134,18 @@ impl SavedPlan {
 
     /// The key of its MAC, or why it is not at hand.
     fn key(&self, context: &fleet::Context) -> Result<PlanKey, String> {
-        let fleet = &self.plan.fleet;
-        if context.keyring.is_empty(fleet) {
-            return Err("no identity".to_owned());
-        }
+        let no_identity = || "no identity".to_owned();
         let folder = context.vault_folder();
-        let vault = context.vault().map_err(|_| {
-            format!("the vault {} cannot be read; -f names the fleet's file", folder.display())
-        })?;
-        let own = vault.index().fleet();
-        if let Some(another) = of_another(&self.plan, own) {
-            return Err(format!("{another}; -f names the fleet's file"));
+        let Ok(vault) = context.vault() else {
+            if context.keyring.is_empty(&self.plan.fleet) {
+                return Err(no_identity());
+            }
+            let folder = folder.display();
+            return Err(format!("the vault {folder} cannot be read; -f names the fleet's file"));
+        };
+        // Its own name, by which the identity is found, need not be the inventory's.
+        if context.keyring.is_empty(vault.index().fleet()) {
+            return Err(no_identity());
         }
         let opened = context.identities(&vault).and_then(|identities| {
             let key = vault.unlock(&identities).plan_key();
