@@ -1,12 +1,15 @@
 //! `wgfleet plan --offline --base REV`: two inventories compared as a fork's pull request may, without
 //! identity, login or hosts.
 
+mod support;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::Value;
+use support::home::Ran;
 
 const FLEET: &str = r#"
 fleet: f
@@ -80,21 +83,6 @@ impl Repository {
 
     fn plan(&self, words: &[&str]) -> Ran {
         self.run(&[&["plan", "--offline", "--base", "main"], words].concat())
-    }
-}
-
-#[derive(Debug)]
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let code = output.status.code().unwrap_or(-1);
-        Self { code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The lab itself: what a twin's hosts, LANs and underlay do, and that nothing of it is left.
 
-mod twin;
+mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use twin::{Ping, Twin, WGFLEET};
+use support::lab::{Ping, Twin, WGFLEET};
 
 /// Paris (`PPPoE`, IPv4 and IPv6 LAN), Oslo (literal endpoint) and a branch behind NAT.
 fn three_sites() -> PathBuf {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::twin::{Twin, WGFLEET};
+use crate::support::lab::{Twin, WGFLEET};
 
 /// Ends what a command printed. No program prints it.
 const MARK: &str = "\u{1e}";

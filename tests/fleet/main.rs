@@ -1,8 +1,8 @@
 //! The main job, on fleets of the lab: what hosts have after `wgfleet apply`, and what running
 //! traffic felt of it. Needs root.
 
-#[path = "../twin/mod.rs"]
-mod twin;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod absent;
 mod checkouts;

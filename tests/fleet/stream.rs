@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Child;
 use std::thread::JoinHandle;
 
-use crate::twin::Twin;
+use crate::support::lab::Twin;
 
 /// A ping that runs until it is asked what was lost.
 #[derive(Debug)]

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Deref;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::stream::Stream;
-use crate::twin::{Twin, WGFLEET};
+use crate::support::home::Home;
+pub(crate) use crate::support::home::Ran;
 
 /// Three sites: paris with a literal endpoint, frankfurt behind `PPPoE` with a name, and a branch
 /// behind NAT. Each has a LAN of both families.
@@ -58,36 +59,13 @@ pub(crate) const ROME: &str = r#"  rome:
 
 /// An inventory in a folder of its own, and a lab for it.
 #[derive(Debug)]
-pub(crate) struct Yard {
-    /// The lab.
-    pub(crate) lab: Twin,
-    folder: TempDir,
-}
+pub(crate) struct Yard(Home);
 
-/// How a run of wgfleet ended.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    /// Its exit code.
-    pub(crate) code: i32,
-    /// What it printed on stdout.
-    pub(crate) stdout: String,
-    /// What it printed on stderr.
-    pub(crate) stderr: String,
-}
+impl Deref for Yard {
+    type Target = Home;
 
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let code = output.status.code().unwrap_or(-1);
-        Self { code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
-    }
-}
-
-impl Ran {
-    /// Its JSON on stdout, having ended with `code`.
-    pub(crate) fn json(&self, code: i32) -> Value {
-        assert_eq!(self.code, code, "{}{}", self.stdout, self.stderr);
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    fn deref(&self) -> &Home {
+        &self.0
     }
 }
 
@@ -107,19 +85,12 @@ pub(crate) struct Session {
 impl Yard {
     /// Raises the lab of an inventory, and makes the vault.
     pub(crate) fn up(text: &str) -> Self {
-        Self::within(text, text, &[])
+        Self(Home::up("test", text, &[]))
     }
 
     /// The same in a lab that has more than the inventory says: `world`.
     pub(crate) fn within(world: &str, text: &str, options: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("world.yaml");
-        fs::write(&place, world).unwrap();
-        let yard = Self { lab: Twin::up(&place, options), folder };
-        fs::write(yard.path().join("fleet.yaml"), text).unwrap();
-        yard.done(&["vault", "init", "--fleet", "test"]);
-        yard.done(&["vault", "keygen"]);
-        yard
+        Self(Home::within(world, "test", text, options))
     }
 
     /// An inventory of `examples/`, as it is, with its lock file.
@@ -129,15 +100,7 @@ impl Yard {
         for file in ["fleet.yaml", "fleet.lock"] {
             fs::copy(from.join(file), folder.path().join(file)).unwrap();
         }
-        let yard = Self { lab: Twin::up(&folder.path().join("fleet.yaml"), &[]), folder };
-        yard.done(&["vault", "init", "--fleet", "test"]);
-        yard.done(&["vault", "keygen"]);
-        yard
-    }
-
-    /// The folder of the inventory.
-    pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        Self(Home::of("test", folder, "fleet.yaml", &[]))
     }
 
     /// Replaces the inventory; hosts that are new get keys.
@@ -146,29 +109,9 @@ impl Yard {
         self.done(&["vault", "keygen"]);
     }
 
-    /// A command that runs wgfleet with this inventory on this lab.
-    pub(crate) fn command(&self, args: &[&str]) -> Command {
-        self.command_in(self.path(), args)
-    }
-
-    /// The same with the inventory of another folder.
+    /// A command that runs wgfleet with the inventory of another folder on this lab.
     pub(crate) fn command_in(&self, folder: &Path, args: &[&str]) -> Command {
-        let mut command = Command::new(WGFLEET);
-        command
-            .arg("--file")
-            .arg(folder)
-            .arg("--ssh-config")
-            .arg(self.lab.ssh_config())
-            .args(args)
-            .env("XDG_CONFIG_HOME", self.path().join("config"))
-            .env_remove("WGFLEET_IDENTITY")
-            .stdin(Stdio::null());
-        command
-    }
-
-    /// Runs wgfleet.
-    pub(crate) fn run(&self, args: &[&str]) -> Ran {
-        self.command(args).output().unwrap().into()
+        self.command_with(folder, &self.lab.ssh_config(), args)
     }
 
     /// Runs wgfleet and expects it to succeed.
@@ -201,14 +144,6 @@ impl Yard {
     pub(crate) fn settled(&self) {
         let ran = self.run(&["plan", "--detailed-exitcode"]);
         assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-    }
-
-    /// Waits until an answer has come back; that may take a handshake that the other end begins.
-    pub(crate) fn reaches(&self, from: &str, to: &str) {
-        let begun = Instant::now();
-        while !self.lab.exec(from, &["ping", "-n", "-c", "1", "-W", "1", to]).status.success() {
-            assert!(begun.elapsed() < Duration::from_secs(40), "{from} does not reach {to}");
-        }
     }
 
     /// Expects that no answer comes back.

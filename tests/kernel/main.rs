@@ -11,13 +11,13 @@ mod interop;
 #[path = "../tunnel/namespace.rs"]
 #[expect(dead_code, reason = "each test program uses its own part of it")]
 mod namespace;
-#[path = "../twin/mod.rs"]
-mod twin;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::path::Path;
 
 use fleet::Fleet;
-use twin::WGFLEET;
+use support::lab::WGFLEET;
 
 const FLEET: &str = "fleet: ops
 networks:
@@ -64,7 +64,7 @@ fn lives(fleet: &Fleet) {
     assert!(status.contains("kernel") && !status.contains("never"), "{status}");
 
     let paths = [("a", "10.90.0.2"), ("lan-branch-1", "192.168.1.100")];
-    let pings: Vec<_> = paths.iter().map(|(from, to)| fleet.twin.ping_on(from, to, 0.02)).collect();
+    let pings: Vec<_> = paths.iter().map(|(from, to)| fleet.lab.ping_on(from, to, 0.02)).collect();
     fleet.edit("[192.168.2.0/24, ", "[192.168.2.0/24, 192.168.20.0/24, ");
     fleet.apply();
     fleet.done(&["rotate", "--yes", "b"]);
@@ -138,7 +138,7 @@ fn a_session_is_renewed_after_two_minutes() {
     let shaken = "wg show wg0 latest-handshakes | cut -f 2 | sort | head -n 1";
     let before: u64 = fleet.sh("a", shaken).parse().unwrap();
     let pings = [("a", "10.90.0.2"), ("b", "10.90.0.1"), ("c", "10.90.0.1")]
-        .map(|(from, to)| fleet.twin.ping_on(from, to, 0.1));
+        .map(|(from, to)| fleet.lab.ping_on(from, to, 0.1));
     std::thread::sleep(std::time::Duration::from_secs(135));
     for ping in pings {
         let ping = ping.finish();

@@ -71,7 +71,7 @@ hosts:
                   dd of=x bs=1 seek=4096 conv=notrunc 2>/dev/null && mv x wgfleet";
     fleet.sh("a", damage);
     assert_eq!(fleet.changes()["a"], ["push-agent"]);
-    let ping = fleet.twin.ping_on("b", "10.90.0.1", 0.05);
+    let ping = fleet.lab.ping_on("b", "10.90.0.1", 0.05);
     fleet.done(&three);
     assert!(ping.finish().lost() <= 1);
     assert_ne!(fleet.sh("a", stamp), pushed);

@@ -34,7 +34,7 @@ hosts:
         );
     };
     let config = fleet.folder().join("ssh_config");
-    let lab = fleet.twin.ssh_config();
+    let lab = fleet.lab.ssh_config();
     let through = "Host h*.example.com\n  ProxyJump root@jump.example.com\n";
     fs::write(&config, format!("{through}Host *\nInclude {}\n", lab.display())).unwrap();
     let run =
@@ -60,7 +60,7 @@ fn config(fleet: &Fleet, check: &str, more: &str) -> (PathBuf, PathBuf) {
     let text = format!(
         "{more}Host *\n  UserKnownHostsFile {}\n  StrictHostKeyChecking {check}\nInclude {}\n",
         known.display(),
-        fleet.twin.ssh_config().display()
+        fleet.lab.ssh_config().display()
     );
     fs::write(&config, text).unwrap();
     (config, known)
@@ -85,7 +85,7 @@ hosts:
 ",
         &[],
     );
-    let lab = fs::read_to_string(fleet.twin.ssh_config().with_file_name("known_hosts")).unwrap();
+    let lab = fs::read_to_string(fleet.lab.ssh_config().with_file_name("known_hosts")).unwrap();
     let key = |host: &str| {
         let line = lab.lines().find(|line| line.starts_with(&format!("{host} "))).unwrap();
         line.split_once(' ').unwrap().1.to_owned()

@@ -2,53 +2,39 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::twin::{Twin, WGFLEET};
+use crate::support::home::{Home, Ran};
 
 /// An inventory in a folder of its own, its vault, and the lab that is its twin.
-pub(crate) struct Fleet {
-    pub(crate) twin: Twin,
-    folder: TempDir,
+pub(crate) struct Fleet(Home);
+
+impl Deref for Fleet {
+    type Target = Home;
+
+    fn deref(&self) -> &Home {
+        &self.0
+    }
 }
 
 impl Fleet {
     /// Raises the lab of an inventory and makes all keys; `options` go to `wgfleet lab up`.
     pub(crate) fn up(inventory: &str, options: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("fleet.yaml");
-        fs::write(&file, inventory).unwrap();
-        let fleet = Self { twin: Twin::up(&file, options), folder };
-        fleet.done(&["vault", "init", "--fleet", "ops"]);
-        fleet.done(&["vault", "keygen"]);
-        fleet
+        Self(Home::up("ops", inventory, options))
     }
 
     /// The folder of the inventory.
     pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+        self.path()
     }
 
-    /// `wgfleet` against this fleet, with nothing of the user's.
-    pub(crate) fn command(&self, args: &[&str]) -> Command {
-        self.command_through(&self.twin.ssh_config(), args)
-    }
-
-    /// The same with another ssh configuration.
+    /// `wgfleet` against this fleet with another ssh configuration.
     pub(crate) fn command_through(&self, ssh_config: &Path, args: &[&str]) -> Command {
-        let mut command = Command::new(WGFLEET);
-        command.arg("--file").arg(self.folder().join("fleet.yaml"));
-        command.arg("--ssh-config").arg(ssh_config).args(args).stdin(Stdio::null());
-        command.env("XDG_CONFIG_HOME", self.folder().join("config"));
-        for name in ["WGFLEET_IDENTITY", "WGFLEET_SSH_CONFIG", "WGFLEET_BINARIES"] {
-            command.env_remove(name);
-        }
-        command
+        self.command_with(self.folder(), ssh_config, args)
     }
 
     /// Runs `wgfleet`, expects an exit code, and gives everything that it said.
@@ -104,37 +90,18 @@ impl Fleet {
 
     /// Runs shell text in a node and gives what it printed, without the last newline.
     pub(crate) fn sh(&self, node: &str, script: &str) -> String {
-        self.twin.ok(node, &["sh", "-c", script]).trim_end().to_owned()
-    }
-
-    /// Waits until shell text succeeds in a node.
-    pub(crate) fn until(&self, node: &str, limit: Duration, script: &str) {
-        let end = Instant::now() + limit;
-        loop {
-            let output = self.twin.exec(node, &["sh", "-c", script]);
-            if output.status.success() {
-                return;
-            }
-            assert!(Instant::now() < end, "{node} within {limit:?}: {script}: {output:?}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        self.lab.ok(node, &["sh", "-c", script]).trim_end().to_owned()
     }
 
     /// Starts to wait in a node until shell text succeeds, looking every few milliseconds.
     pub(crate) fn watch(&self, node: &str, script: &str) -> std::process::Child {
         let text = format!("until {script}; do sleep 0.01; done");
-        self.twin.spawn(node, &["sh", "-c", &text])
-    }
-
-    /// Waits until an address answers, which takes a handshake.
-    pub(crate) fn reaches(&self, from: &str, to: &str) {
-        let limit = Duration::from_secs(20);
-        self.until(from, limit, &format!("ping -n -c 1 -W 1 {to} >/dev/null"));
+        self.lab.spawn(node, &["sh", "-c", &text])
     }
 
     /// What the lab says of a node.
     fn node(&self, name: &str) -> Value {
-        let args = ["lab", "status", "--format", "json", "--name", self.twin.name()];
+        let args = ["lab", "status", "--format", "json", "--name", self.lab.name()];
         let output = self.command(&args).output().unwrap();
         let status: Value = serde_json::from_slice(&output.stdout).unwrap();
         let nodes = status["nodes"].as_array().unwrap();
@@ -185,12 +152,7 @@ impl Fleet {
 }
 
 /// Expects an exit code and gives everything that was said.
+#[track_caller]
 pub(crate) fn ends(output: &Output, code: i32, args: &[&str]) -> String {
-    let text = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert_eq!(output.status.code(), Some(code), "wgfleet {args:?} said:\n{text}");
-    text
+    Ran::from(output.clone()).ends(code, args)
 }

@@ -30,7 +30,7 @@ fn there_and_back(fleet: &Fleet) {
     // What goes out there has the address of the exit, and comes back.
     let transfer = "wg show wg0 transfer | awk '{ print $2 }'";
     let sent = fleet.sh("exit", transfer).parse::<u64>().unwrap();
-    assert_eq!(fleet.twin.ping("laptop", INTERNET[0], 10, 0.02).received, 10);
+    assert_eq!(fleet.lab.ping("laptop", INTERNET[0], 10, 0.02).received, 10);
     assert!(fleet.sh("exit", transfer).parse::<u64>().unwrap() >= sent + 10 * 64);
     assert_eq!(fleet.sh("laptop", "cat /run/hooks"), "up wg0");
 
@@ -39,7 +39,7 @@ fn there_and_back(fleet: &Fleet) {
         "exit: true, masquerade: true",
         "exit: true, masquerade: true, subnets: 172.30.0.0/24",
     );
-    let ping = fleet.twin.ping_on("laptop", INTERNET[0], 0.02);
+    let ping = fleet.lab.ping_on("laptop", INTERNET[0], 0.02);
     fleet.apply();
     assert_eq!(ping.finish().lost(), 0);
     assert_eq!(fleet.sh("laptop", "cat /run/hooks"), "up wg0");

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::fleet::Fleet;
 use crate::rotation::{DEADLINE, index, keys};
-use crate::twin::WGFLEET;
+use crate::support::lab::WGFLEET;
 
 /// Two spokes that have nobody but the hub.
 const SPOKES: &str = "fleet: ops
@@ -38,7 +38,7 @@ fn both_reach(fleet: &Fleet) {
 /// Does something under 50 pings a second from both spokes, and expects no session to be cut: that
 /// would lose all of them. How few are lost is counted in `rotation`.
 fn quietly(fleet: &Fleet, what: impl FnOnce()) {
-    let pings = ["b", "c"].map(|spoke| fleet.twin.ping_on(spoke, HUB, 0.02));
+    let pings = ["b", "c"].map(|spoke| fleet.lab.ping_on(spoke, HUB, 0.02));
     std::thread::sleep(Duration::from_millis(500));
     what();
     std::thread::sleep(Duration::from_millis(500));
@@ -240,7 +240,7 @@ fn with_passphrase(fleet: &Fleet, passphrase: &str, hosts: &str) -> (Option<i32>
     let command = format!(
         "{WGFLEET} --file {folder}/fleet.yaml --ssh-config {} --identity {folder}/config/key \
          rotate --yes {hosts}",
-        fleet.twin.ssh_config().display()
+        fleet.lab.ssh_config().display()
     );
     let mut child = Command::new("setsid")
         .args(["-w", "timeout", "120", "script", "-qec", &command, "/dev/null"])

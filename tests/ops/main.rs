@@ -19,8 +19,8 @@ mod phone;
 mod rolled_back;
 mod rotation;
 mod secrets;
+#[path = "../support/mod.rs"]
+mod support;
 mod systemd;
-#[path = "../twin/mod.rs"]
-mod twin;
 mod users;
 mod watch;

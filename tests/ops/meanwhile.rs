@@ -20,7 +20,7 @@ fn a_host_that_changed_after_the_question_is_left_alone() {
     fleet.reaches("a", "10.90.0.2");
     fleet.edit("address: 10.90.0.2", "address: 10.90.0.2, keepalive: 7");
     // Somebody reads the plan on a terminal, and somebody else is quicker.
-    let config = fleet.twin.ssh_config();
+    let config = fleet.lab.ssh_config();
     let words = fleet.command_through(&config, &["apply"]);
     let line: Vec<String> = std::iter::once(words.get_program())
         .chain(words.get_args())

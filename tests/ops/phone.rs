@@ -39,7 +39,7 @@ peers:
     let bring_up = |who: &str| {
         let conf = std::fs::read(folder.join(who).join("wg0.conf")).unwrap();
         let mut ssh = std::process::Command::new("ssh");
-        ssh.arg("-F").arg(fleet.twin.ssh_config());
+        ssh.arg("-F").arg(fleet.lab.ssh_config());
         ssh.args(["handset", "umask 077; cat >/etc/wireguard/wg0.conf && wg-quick up wg0 >/run/quick.log 2>&1 </dev/null"]);
         let mut child = ssh.stdin(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(&conf).unwrap();

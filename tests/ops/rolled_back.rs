@@ -145,7 +145,7 @@ fn every_rollback_is_whole(trial: &Trial) {
     // What can be tried before anything stops costs no packet.
     let fill = "mount -t tmpfs -o size=64k none /mnt && cp -a /etc/wireguard/. /mnt && \
                 mount --bind /mnt /etc/wireguard && dd if=/dev/zero of=/etc/wireguard/fill bs=1k 2>/dev/null; :";
-    let pings = ["h1", "h2"].map(|host| trial.fleet.twin.ping_on(host, "10.90.0.1", 0.05));
+    let pings = ["h1", "h2"].map(|host| trial.fleet.lab.ping_on(host, "10.90.0.1", 0.05));
     trial.fleet.sh("h2", fill);
     let said = trial.roll_back(&[
         ("h1", ", post_up: /usr/local/bin/not-there"),

@@ -47,7 +47,7 @@ pub(crate) fn keys(fleet: &Fleet) -> BTreeMap<&'static str, String> {
 
 /// Rotates under 50 pings a second on every link, and expects hardly any to be lost.
 fn rotates_quietly(fleet: &Fleet, args: &[&str]) {
-    let pings = LINKS.map(|(from, _, to)| fleet.twin.ping_on(from, to, 0.02));
+    let pings = LINKS.map(|(from, _, to)| fleet.lab.ping_on(from, to, 0.02));
     std::thread::sleep(Duration::from_millis(500));
     fleet.done(args);
     std::thread::sleep(Duration::from_millis(500));
@@ -84,7 +84,7 @@ fn keys_change_under_fifty_pings_a_second_on_every_link() {
 fn a_neighbour_that_is_down_stops_a_rotation_before_anything_is_touched() {
     let fleet = up();
     let (before, vault) = (keys(&fleet), index(&fleet));
-    fleet.twin.lab("stop", &["b"]);
+    fleet.lab.lab("stop", &["b"]);
     let said = fleet.ends(4, &["rotate", "--yes", "a", "--connect-timeout", "3"]);
     assert!(said.contains("nothing was touched"), "{said}");
     assert_eq!(index(&fleet), vault);
@@ -97,7 +97,7 @@ fn a_neighbour_that_is_down_stops_a_rotation_before_anything_is_touched() {
     fleet.done(&args);
     assert_ne!(fleet.sh("a", "wg show wg0 public-key"), before["a"]);
     fleet.reaches("c", "10.90.0.1");
-    fleet.twin.lab("start", &["b"]);
+    fleet.lab.lab("start", &["b"]);
     fleet.apply();
     fleet.reaches("b", "10.90.0.1");
 }

@@ -191,7 +191,7 @@ peers:
         }
     }
     readable(fleet.folder(), &mut open);
-    readable(&Path::new(wgfleet::lab::STATE_ROOT).join(fleet.twin.name()), &mut open);
+    readable(&Path::new(wgfleet::lab::STATE_ROOT).join(fleet.lab.name()), &mut open);
     assert!(open.iter().any(|(path, _)| path.ends_with("fleet.plan")));
     for (path, text) in &open {
         assert_eq!(needles.find(text), [""; 0], "{}", path.display());

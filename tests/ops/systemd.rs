@@ -67,10 +67,10 @@ fn the_interface_is_back_by_itself_after_a_power_cut() {
     runs(&fleet);
     fleet.in_order();
     for host in ["tools", "bare", "go"] {
-        fleet.twin.lab("stop", &[host]);
+        fleet.lab.lab("stop", &[host]);
     }
     for host in ["tools", "bare", "go"] {
-        fleet.twin.lab("start", &[host]);
+        fleet.lab.lab("start", &[host]);
     }
     runs(&fleet);
     fleet.in_order();

@@ -55,7 +55,7 @@ hosts:
         &[],
     );
     let config = fleet.folder().join("ssh_config");
-    let lab = fleet.twin.ssh_config();
+    let lab = fleet.lab.ssh_config();
     let text = format!(
         "Host inner.example.com\n  ProxyJump ops@jump.example.com\nHost *\nInclude {}\n",
         lab.display()
