@@ -6,7 +6,7 @@ use std::fs;
 use crate::root;
 
 #[test]
-fn every_test_program_has_a_budget() {
+fn budgets_are_numbers_and_of_programs_that_there_are() {
     let page = fs::read_to_string(root().join("CONTRIBUTING.md")).expect("the page is there");
     let rows = page.split("<!-- budgets").nth(1).and_then(|rest| rest.split("<!-- end").next());
     let rows = rows.expect("a table of budgets").lines().filter(|line| line.starts_with("| `"));
@@ -17,15 +17,28 @@ fn every_test_program_has_a_budget() {
         assert!(seconds.is_ok_and(|seconds| seconds > 0), "{row}: seconds, as a number");
         named.insert(cells[1].trim_matches('`').to_owned());
     }
-    let mut programs = BTreeSet::from(["lib".to_owned()]);
-    for entry in fs::read_dir(root().join("tests")).expect("there are tests") {
-        let path = entry.expect("it can be read").path();
-        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        let alone = path.extension().is_some_and(|extension| extension == "rs");
-        // The one in an emulated machine is no part of `make test`.
-        if (alone || path.join("main.rs").exists()) && name != "kernel" {
-            programs.insert(name);
-        }
+    assert!(named.remove("any other"), "what has no row has a budget, too");
+    assert!(named.remove("lib"));
+    assert!(named.len() > 5, "{named:?}");
+    for name in named {
+        let tests = root().join("tests");
+        let there = tests.join(format!("{name}.rs")).exists() || tests.join(&name).exists();
+        assert!(there, "no test program is called {name}");
     }
-    assert_eq!(named, programs, "each program of tests/ has its row in CONTRIBUTING.md");
+}
+
+/// A filter that finds nothing is no error for nextest: the test that it meant would run alone, or
+/// beside what it must not.
+#[test]
+fn what_the_filters_of_nextest_name_is_there() {
+    let config = fs::read_to_string(root().join(".config/nextest.toml")).expect("it is there");
+    let filters = config.split("test(").skip(1).filter_map(|rest| rest.split(')').next());
+    let words = filters.flat_map(|filter| {
+        filter.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+    });
+    let words: BTreeSet<&str> = words.filter(|word| word.len() > 3).collect();
+    assert!(words.len() > 20, "{words:?}");
+    let tests = crate::extending::text(&root().join("tests"));
+    let missing: Vec<_> = words.into_iter().filter(|word| !tests.contains(word)).collect();
+    assert!(missing.is_empty(), "no test has these words of .config/nextest.toml: {missing:?}");
 }

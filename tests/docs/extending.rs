@@ -5,10 +5,10 @@ use std::path::Path;
 
 use crate::root;
 
-/// The text of a file, or of all files below a folder.
-fn text(path: &Path) -> String {
+/// The text of a file, or of all files below a folder, with their names.
+pub(crate) fn text(path: &Path) -> String {
     if path.is_file() {
-        return fs::read_to_string(path).expect("text");
+        return String::from_utf8_lossy(&fs::read(path).expect("a file")).into_owned();
     }
     let entries = fs::read_dir(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
