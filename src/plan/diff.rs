@@ -17,9 +17,11 @@ use super::{
 };
 use crate::desired::{DesiredPeer, EPOCH_LINE};
 use crate::model::{
-    Endpoint, EndpointHost, Family, HostName, InterfaceName, PublicKey, RouteTable,
+    Backend, Endpoint, EndpointHost, Family, HostName, InterfaceName, PublicKey, RouteTable,
 };
-use crate::observed::{ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk, UnitState};
+use crate::observed::{
+    LiveBackend, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk, UnitState,
+};
 
 /// What is to be done to one host. `names` gives the names that keys have or had.
 #[must_use]
@@ -64,6 +66,7 @@ pub fn diff_host(
     }
     let feels = Felt::of(&changes, observed);
     let mut notes = if changes.is_empty() { Vec::new() } else { target.notes.clone() };
+    blocked = blocked.or_else(|| taken_by_kernel(target, observed, &changes));
     if changes.is_empty() {
         blocked = None;
     }
@@ -95,6 +98,31 @@ pub fn diff_host(
         drift: None,
         notes,
     }
+}
+
+/// Why wg-quick(8) would start something else than what is to carry an interface's packets: it takes
+/// the kernel's `WireGuard` where there is one, and the next plan would have to begin anew.
+fn taken_by_kernel(
+    target: &Target<'_>,
+    observed: &ObservedHost,
+    changes: &[Change],
+) -> Option<String> {
+    let starts = |own: &&TargetInterface<'_>| {
+        own.quick
+            && own.backend != LiveBackend::Kernel
+            && changes.iter().any(|change| {
+                matches!(change, Change::Create(_) | Change::Restart { .. })
+                    && change.interface() == Some(&own.desired.name)
+            })
+    };
+    let kernel = observed.facts.kernel_wireguard;
+    let own = target.interfaces.iter().filter(|_| kernel).find(starts)?;
+    let runs = if target.desired.backend == Backend::Auto { " keeps what runs" } else { "" };
+    Some(format!(
+        "backend: {}{runs}, but {} has hooks, DNS servers or a full tunnel, so that wg-quick starts \
+         it, and that takes the kernel's WireGuard where there is one; write backend: kernel",
+        target.desired.backend, own.desired.name
+    ))
 }
 
 fn push_agent(observed: &ObservedHost, agents: &AgentSource) -> Result<Option<Change>, String> {
