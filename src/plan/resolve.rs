@@ -186,11 +186,15 @@ fn units(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
         } else {
             String::new()
         };
-        let tunnel = if interface.backend == LiveBackend::Embedded {
-            format!("Environment=WG_QUICK_USERSPACE_IMPLEMENTATION={AGENT_FOLDER}/wgfleet-tunnel\n")
-        } else {
-            String::new()
+        let program = match interface.backend {
+            LiveBackend::Embedded => Some(format!("{AGENT_FOLDER}/wgfleet-tunnel")),
+            // What wg-quick starts without a word, and wgfleet in its place does not.
+            LiveBackend::Userspace if !facts.has("wg-quick") => Some("wireguard-go".to_owned()),
+            LiveBackend::Userspace | LiveBackend::Kernel => None,
         };
+        let tunnel = program.map_or_else(String::new, |program| {
+            format!("Environment=WG_QUICK_USERSPACE_IMPLEMENTATION={program}\n")
+        });
         let unit = if facts.has("wg-quick") {
             // An interface that wgfleet started in place is adopted instead of being an error.
             let text = format!(
