@@ -176,6 +176,23 @@ fn what_hands_changed_under_systemd_is_seen_and_put_right() {
     }
 }
 
+#[test]
+fn a_unit_that_could_not_start_again_by_itself_runs_after_a_rollback() {
+    let fleet = up();
+    // Masked, and without the file that it starts its interface from.
+    fleet.sh("tools", "systemctl -q mask wg-quick@wg0");
+    fleet.sh("go", "rm /etc/wireguard/wg0.conf");
+    // Both interfaces are started anew, and the hook lets that fail.
+    fleet.edit("gateway: true,", "gateway: true, post_up: /bin/false,");
+    fleet.edit("backend: wireguard-go }", "backend: embedded, post_up: /bin/false }");
+    let said = fleet.ends(8, &["apply", "--yes", "--limit", "tools,go"]);
+    let state = "systemctl is-active wg-quick@wg0; systemctl is-enabled wg-quick@wg0 || :";
+    for (host, was) in [("tools", "active\nmasked"), ("go", "active\nenabled")] {
+        assert!(said.contains(&format!("{host}: rolled back: ")), "{said}");
+        assert_eq!(fleet.sh(host, state), was, "{host}");
+    }
+}
+
 /// What a process of a host may still do.
 fn privileges(fleet: &Fleet, host: &str, interface: &str) -> String {
     let fields = "CapEff|CapPrm|CapBnd|NoNewPrivs|Seccomp";

@@ -194,9 +194,18 @@ unit_off() { # UNIT ENABLED ACTIVE
 	let_go "$1"
 }
 
+start_again() { # UNIT: what masks it again takes nothing from a unit that runs, and lets none start
+	hidden=$(masks "$1") || hidden=
+	for f in $hidden; do rm -f "$f"; done
+	[ -z "$hidden" ] || systemctl daemon-reload
+	systemctl -q start "$1"
+	for f in $hidden; do ln -s /dev/null "$f"; done
+	[ -z "$hidden" ] || systemctl daemon-reload
+}
+
 unit_on() { # UNIT ENABLED ACTIVE
 	[ "$2" = no ] || systemctl -q enable "$1"
-	[ "$3" = no ] || systemctl -q start "$1"
+	[ "$3" = no ] || start_again "$1"
 	[ "$2 $3" = "$(unit_state "$1")" ]
 }
 
@@ -216,6 +225,8 @@ old_link() { # IF, which was there
 		unmark "$1"
 		backend_env "$was"
 		[ ! -f "/etc/wireguard/$1.conf" ] || quick up "$1"
+		# wg-quick takes the kernel's WireGuard where there is one, whatever carried the packets.
+		if read_link "$1" && [ "$kind" != "$was" ]; then op quick-down "$1"; fi
 		link "$1" || op create "$1" "$was" || return 1
 	fi
 	# What a file does not name, syncconf leaves: keepalives among it.
@@ -228,7 +239,7 @@ old_link() { # IF, which was there
 	known=$(self_of "$1")
 	wg syncconf "$1" "$stage/$1.back"
 	[ "$known" = "$(self_of "$1")" ] || greet "$1"
-	settle_net "$1" && [ "$(conf_sum <"$stage/old/$1.live")" = "$(wg showconf "$1" | conf_sum)" ]
+	settle_net "$1" && [ "$kind" = "$was" ] && [ "$(conf_sum <"$stage/old/$1.live")" = "$(wg showconf "$1" | conf_sum)" ]
 }
 
 # An endpoint moves by itself.
@@ -335,12 +346,19 @@ revert() { # ID, already claimed: takes everything back and says whether that wa
 	[ ! -e "$stage/old/tables" ] || tunnels_are_up || within 20 "$1" clear_rules
 	within 60 "$1" old_files || bad="$bad disk"
 	[ ! -s "$stage/bad" ] || bad=$bad$(cat "$stage/bad")
-	if systemd_runs; then within 20 "$1" op reload; units 30 unit_on; fi
+	late='' known=$bad
+	if systemd_runs; then
+		within 20 "$1" op reload
+		units 30 unit_on
+		late=${bad#"$known"} bad=$known
+	fi
 	for f in "$stage"/old/*.live; do
 		[ -e "$f" ] || continue
 		i=${f##*/} i=${i%.live}
 		within 30 "$1" old_link "$i" || bad="$bad $i"
 	done
+	# One that could not start its interface, whose file was lost before the change, takes what is there.
+	[ -z "$late" ] || units 10 unit_on
 	# What comes back before what goes: a table that got another name is never away under both.
 	for had in yes no; do
 		for f in "$stage"/old/nft.*; do
