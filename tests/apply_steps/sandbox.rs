@@ -92,7 +92,7 @@ END
 const STATE: &str = r#"
 for i in $(wg show interfaces | tr ' ' '\n' | sort); do echo "== $i"; wg showconf $i | sort; done
 ip -o link | sed 's/^[0-9]*: //; s/ qdisc.*//' | sort
-ip -o addr | sed 's/^[0-9]*: //; s/ valid_lft.*//' | grep -v fe80: | sort
+ip -o addr | sed 's/^[0-9]*: //; s/ valid_lft.*//; s/ tentative//' | grep -v fe80: | sort
 ip -4 route show table all | sort
 ip -6 route show table all | grep -v -e fe80: -e 'ff00::/8' -e anycast | sort
 ip rule; ip -6 rule
