@@ -18,7 +18,7 @@ use crate::vault::{Vault, leaks, render, render_by, secrets};
 use crate::world::{World, agents, facts, plan};
 
 /// The files of a payload by name, as this side reads them.
-fn sections(text: &str) -> BTreeMap<String, String> {
+pub(crate) fn sections(text: &str) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     let mut name = None;
     for line in text.lines() {
