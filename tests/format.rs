@@ -88,12 +88,13 @@ fn the_design_example_is_read_whole() {
     let text = fs::read_to_string(path).expect("the case can be read");
     let parsed = wgfleet::inventory::parse(PathBuf::from("fleet.yaml"), text);
     let inventory = parsed.inventory.expect("no findings");
-    assert_eq!(inventory.networks[0].psk, PskMode::Pairwise);
+    assert_eq!(inventory.networks[0].psk.get(), PskMode::Pairwise);
     assert!(matches!(inventory.networks[0].links[..], [LinkShape::Mesh { members: None, .. }]));
     assert_eq!(inventory.sites[0].underlay.mtu.as_ref().map(|mtu| mtu.value.get()), Some(1492));
     let [paris, branch] = &inventory.hosts[..] else { panic!("two hosts") };
     assert_eq!(paris.interfaces[0].addresses[0].value.to_string(), "10.10.0.1");
-    assert!(paris.gateway && !paris.nat && branch.nat && branch.gateway);
+    assert!(paris.gateway.get() && !paris.nat.get());
+    assert!(branch.gateway.get() && branch.nat.get());
     assert_eq!(branch.site, Some(1));
     assert_eq!(branch.ssh.value.host(), "b7");
     let alice = &inventory.peers[0];

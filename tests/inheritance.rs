@@ -49,15 +49,15 @@ fn the_nearest_level_wins_and_hooks_add_up() {
         ["from-defaults", "from-one", "from-two", "from-site", "from-a", "from-a-too"]
     );
     assert_eq!(up("d"), ["from-defaults", "from-two", "from-one"]);
-    let nat = |name| host(&fleet, name).nat;
+    let nat = |name| host(&fleet, name).nat.get();
     assert_eq!(["a", "b", "e"].map(nat), [false, true, false]);
-    let dns = |name| host(&fleet, name).interfaces[0].dns.len();
+    let dns = |name| host(&fleet, name).interfaces[0].dns.as_ref().map_or(0, |dns| dns.value.len());
     assert_eq!(["a", "b"].map(dns), [0, 1]);
     let keepalive = |name| host(&fleet, name).interfaces[0].keepalive.clone().map(|k| k.value);
     assert_eq!(keepalive("b").flatten().map(wgfleet::model::Keepalive::get), Some(11));
     assert_eq!(keepalive("e"), Some(None));
-    assert_eq!(host(&fleet, "b").r#become, wgfleet::model::Become::Doas);
-    assert_eq!(host(&fleet, "c").interfaces[0].table, wgfleet::model::RouteTable::Off);
+    assert_eq!(host(&fleet, "b").r#become.get(), wgfleet::model::Become::Doas);
+    assert_eq!(host(&fleet, "c").interfaces[0].table.get(), wgfleet::model::RouteTable::Off);
 }
 
 #[test]

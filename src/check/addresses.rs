@@ -4,14 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use crate::finding::{Code, Finding};
-use crate::inventory::{Inventory, Network, usable};
+use crate::inventory::{Declared, Inventory, Network, usable};
 use crate::model::{Family, HostName, Located, Location, covers};
 use crate::topology::Topology;
 
 /// Every declared address with its network and who declares it.
 fn declared(
     inventory: &Inventory,
-) -> impl Iterator<Item = (usize, &Located<HostName>, &Located<IpAddr>)> {
+) -> impl Iterator<Item = (usize, &Located<HostName>, &Declared<IpAddr>)> {
     let hosts = inventory.hosts.iter().flat_map(|host| {
         host.interfaces.iter().flat_map(move |interface| {
             interface.addresses.iter().map(move |addr| (interface.network, &host.name, addr))
@@ -31,7 +31,7 @@ pub(super) fn members(inventory: &Inventory, _topology: &Topology) -> Vec<Findin
         .collect()
 }
 
-fn member(network: &Network, addr: &Located<IpAddr>) -> Option<Finding> {
+fn member(network: &Network, addr: &Declared<IpAddr>) -> Option<Finding> {
     let name = &network.name.value;
     let family = Family::of_addr(&addr.value);
     let Some(prefix) = network.prefixes.iter().find(|net| Family::of(&net.value) == family) else {

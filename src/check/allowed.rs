@@ -6,11 +6,10 @@ use ipnet::IpNet;
 use rayon::prelude::*;
 
 use super::folded::Folded;
-use super::written::{self, known_key};
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
 use crate::model::Location;
-use crate::topology::{Interface, InterfaceId, Node, Topology};
+use crate::topology::{self, Because, Interface, InterfaceId, Node, Topology};
 
 /// One prefix on two peers of an interface, and the peers.
 type Clash = (IpNet, InterfaceId, InterfaceId);
@@ -52,7 +51,7 @@ type Cause = (Option<IpNet>, Option<Location>, InterfaceId, InterfaceId);
 /// Where an interface overrides what it accepts from a peer.
 fn override_of(interface: &Interface, remote: InterfaceId) -> Option<Location> {
     let peer = interface.peers.iter().find(|peer| peer.remote == remote)?;
-    peer.allowed_ips_at
+    peer.overridden()
 }
 
 /// Whether the clash follows from one prefix at two places, which is a finding of its own.
@@ -77,28 +76,25 @@ fn duplicate(
     // An override is what is to change; otherwise the second peer.
     let swapped = override_of(interface, last).is_none() && override_of(interface, first).is_some();
     let (here, there) = if swapped { (first, last) } else { (last, first) };
-    let place =
-        |remote| written::allowed(inventory, topology, interface, topology.interface(remote), &net);
-    let says = |remote, entry: Option<IpNet>| {
-        let name = &node(remote).name;
-        match entry {
-            Some(entry) if entry != net => format!("`{name}`: {entry} is {net}"),
-            _ => format!("`{name}`"),
-        }
+    let place = |remote| {
+        let remote = topology.interface(remote);
+        let because = topology::origin(inventory, topology, interface, remote, &net);
+        (because.at().unwrap_or(topology.node(remote.node).at), because)
     };
-    let ((at, entry), (other_at, other)) = (place(here), place(there));
+    let says = |remote: InterfaceId| format!("`{}`", node(remote).name);
+    let ((at, _), (other_at, other)) = (place(here), place(there));
     let mut finding = Finding::new(
         Code::DuplicateAllowedIp,
         format!("on `{}`, {net} belongs to both `{}` and `{}`", node(id).name, one.name, two.name),
         at,
     )
-    .label(says(here, entry))
-    .also(other_at, says(there, other));
-    if other.is_none() && other_at == at {
+    .label(says(here))
+    .also(other_at, says(there));
+    if !matches!(other, Because::Override(_)) && other_at == at {
         // Two gateways of one site: the LAN is one place, so point at them too.
         finding = finding.also(one.at, "one peer that has it").also(two.at, "the other");
     }
-    let winner = match (known_key(inventory, one), known_key(inventory, two)) {
+    let winner = match (one.known_key(inventory), two.known_key(inventory)) {
         (Some(a), Some(b)) => {
             let winner = if a < b { two } else { one };
             format!("here that is `{}`, whose key sorts last", winner.name)
@@ -148,7 +144,7 @@ pub(super) fn missing(_inventory: &Inventory, topology: &Topology) -> Vec<Findin
     // Lists are shared between interfaces; each list and peer is looked at once.
     let mut seen: HashMap<(*const IpNet, usize, InterfaceId), bool> = HashMap::new();
     for interface in &topology.interfaces {
-        for peer in interface.peers.iter().filter(|peer| peer.allowed_ips_at.is_some()) {
+        for peer in interface.peers.iter().filter(|peer| peer.overridden().is_some()) {
             let key = (peer.allowed_ips.as_ptr(), peer.allowed_ips.len(), peer.remote);
             let lacks = || {
                 topology
@@ -170,7 +166,7 @@ pub(super) fn missing(_inventory: &Inventory, topology: &Topology) -> Vec<Findin
                 Finding::new(
                     Code::MissingTunnelAddress,
                     title,
-                    peer.allowed_ips_at.unwrap_or(peer.at),
+                    peer.overridden().unwrap_or(peer.at()),
                 )
                 .label("the AllowedIPs lack the peer's own tunnel address")
                 .also(remote.at, format!("has {list}"))

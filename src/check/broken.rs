@@ -146,13 +146,13 @@ impl Known {
         // Whole shapes of links are one place: only a session that cannot be is explained by it.
         let session = matches!(broken.cause, Some(Cause::NoSession(_)));
         let links = links(topology, broken)
-            .flat_map(|peer| [session.then_some(peer.at), peer.allowed_ips_at]);
+            .flat_map(|peer| [session.then_some(peer.at()), peer.overridden()]);
         let mut places: Vec<Location> = links.flatten().collect();
         for id in nodes {
             let node = topology.node(id);
             places.extend(node.subnets.iter().map(|subnet| subnet.at));
             for interface in node.interfaces.iter().map(|id| topology.interface(*id)) {
-                places.extend(interface.addresses.iter().map(|addr| addr.at));
+                places.extend(interface.addresses.iter().map(|addr| addr.at_or(interface.at)));
                 let prefixes = &inventory.networks[interface.network].prefixes;
                 places.extend(prefixes.iter().map(|prefix| prefix.at));
             }
@@ -203,7 +203,7 @@ pub(super) fn blame(topology: &Topology, broken: &Broken) -> (Location, bool) {
     let sender = before.and_then(|step| step.interface);
     let at_fault = match last.act {
         Act::Drop(Cause::SourceRefused(receiver)) => sender
-            .and_then(|sender| entry(topology, receiver, sender)?.allowed_ips_at)
+            .and_then(|sender| entry(topology, receiver, sender)?.overridden())
             .or_else(|| attracts(topology, receiver, walk.packet.source)),
         Act::Drop(Cause::NoRoute | Cause::NoPeer(_) | Cause::NoExit) => {
             lacks(topology, last.node, broken, walk.packet)
@@ -214,7 +214,7 @@ pub(super) fn blame(topology: &Topology, broken: &Broken) -> (Location, bool) {
     let on_the_way = std::iter::once(walk).chain(others).find_map(|walk| {
         walk.steps.iter().rev().find_map(|step| match (step.interface, step.act) {
             (Some(from), Act::Send(to) | Act::Drop(Cause::NoSession(to) | Cause::Asleep(to))) => {
-                entry(topology, from, to)?.allowed_ips_at
+                entry(topology, from, to)?.overridden()
             }
             _ => None,
         })
@@ -233,10 +233,10 @@ pub(super) fn blame(topology: &Topology, broken: &Broken) -> (Location, bool) {
 /// An override of an interface that has an address.
 fn attracts(topology: &Topology, id: InterfaceId, addr: std::net::IpAddr) -> Option<Location> {
     let peers = topology.interface(id).peers.iter();
-    let declared = peers.filter(|peer| peer.allowed_ips_at.is_some());
+    let declared = peers.filter(|peer| peer.overridden().is_some());
     let mut holding =
         declared.filter(|peer| peer.allowed_ips.iter().any(|net| net.contains(&addr)));
-    holding.next()?.allowed_ips_at
+    holding.next()?.overridden()
 }
 
 /// An override of a node that may lack an address: that of the peer which has it, then any.
@@ -244,7 +244,7 @@ fn lacks(topology: &Topology, node: NodeId, broken: &Broken, packet: Packet) -> 
     let declared = || {
         let interfaces = topology.node(node).interfaces.iter();
         let peers = interfaces.flat_map(|id| &topology.interface(*id).peers);
-        peers.filter(|peer| peer.allowed_ips_at.is_some())
+        peers.filter(|peer| peer.overridden().is_some())
     };
     let at_end = |peer: &&crate::topology::Peer| {
         let remote = topology.interface(peer.remote).node;
@@ -252,7 +252,7 @@ fn lacks(topology: &Topology, node: NodeId, broken: &Broken, packet: Packet) -> 
             topology.node(remote).subnets.iter().any(|net| net.value.contains(&packet.destination));
         has || ends(broken).any(|end| end == remote)
     };
-    declared().find(at_end).or_else(|| declared().next())?.allowed_ips_at
+    declared().find(at_end).or_else(|| declared().next())?.overridden()
 }
 
 /// How an end is called.

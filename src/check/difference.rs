@@ -193,21 +193,21 @@ fn heard<'a>(before: &Topology, after: &'a Topology) -> Cow<'a, Topology> {
     }
     let name = |topology: &Topology, id| {
         let interface = topology.interface(id);
-        (topology.node(interface.node).name.clone(), interface.name.clone())
+        (topology.node(interface.node).name.clone(), interface.name.value.clone())
     };
     let mut known = HashMap::new();
     for interface in &before.interfaces {
-        let own = (before.node(interface.node).name.clone(), interface.name.clone());
+        let own = (before.node(interface.node).name.clone(), interface.name.value.clone());
         for peer in interface.peers.iter().filter(|peer| peer.heard) {
-            known.insert((own.clone(), name(before, peer.remote)), peer.endpoint.clone());
+            known.insert((own.clone(), name(before, peer.remote)), peer.address());
         }
     }
     let mut topology = after.clone();
     for interface in &mut topology.interfaces {
-        let own = (after.node(interface.node).name.clone(), interface.name.clone());
+        let own = (after.node(interface.node).name.clone(), interface.name.value.clone());
         for peer in &mut interface.peers {
             let was = known.get(&(own.clone(), name(after, peer.remote)));
-            peer.heard = was.is_some_and(|was| *was == peer.endpoint);
+            peer.heard = was.is_some_and(|was| *was == peer.address());
         }
     }
     Cow::Owned(topology)

@@ -29,7 +29,7 @@ fn few_places_are_told_one_by_one_and_many_by_one_of_them() {
         let fleet = inventory(spokes);
         let wanted = crate::topology::build(&fleet, &none);
         let mut runs = wanted.clone();
-        runs.nodes[0].forwards.v4 = false;
+        runs.nodes[0].forwards.v4.value = false;
         let moved = difference(State::new(&fleet, &runs), State::new(&fleet, &wanted));
         assert_eq!(moved.lost, []);
         // Between two spokes: address to address, address to LAN, LAN to address, LAN to LAN.

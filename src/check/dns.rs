@@ -5,22 +5,22 @@ use std::net::IpAddr;
 use super::folded::Folded;
 use super::tables::Tables;
 use super::walk::{Doubt, Packet, Start, Walker};
-use super::written;
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
 use crate::model::{Family, Located, Location};
-use crate::topology::{Interface, Node, NodeId, Topology};
+use crate::topology::{Interface, NodeId, Topology};
 
 /// Where the DNS servers of an interface are written.
 fn declared<'i>(
     inventory: &'i Inventory,
-    node: &Node,
+    topology: &Topology,
     interface: &Interface,
 ) -> &'i [Located<String>] {
-    if let Some((_, own)) = written::own(inventory, node.kind, interface.network) {
-        return &own.dns;
+    if let Some((_, own)) = topology.membership(inventory, interface) {
+        return own.dns.as_ref().map_or(&[], |dns| dns.value.as_slice());
     }
-    written::unmanaged(inventory, node.kind).map_or(&[], |peer| peer.dns.as_slice())
+    let node = topology.node(interface.node);
+    node.unmanaged(inventory).map_or(&[], |peer| peer.dns.as_slice())
 }
 
 /// A DNS server that no tunnel and no LAN of the host leads to: while the interface is up, names
@@ -33,11 +33,11 @@ pub(super) fn servers(inventory: &Inventory, topology: &Topology) -> Vec<Finding
     let walker = Walker::new(inventory, &tables, Doubt::Works);
     let mut findings: Folded<Location> = Folded::new();
     for (id, node) in (0..).map(NodeId).zip(&topology.nodes) {
-        if !written::ours(inventory, node.kind) {
+        if !node.is_ours(inventory) {
             continue;
         }
         for interface in node.interfaces.iter().map(|id| topology.interface(*id)) {
-            for server in declared(inventory, node, interface) {
+            for server in declared(inventory, topology, interface) {
                 let Ok(addr) = server.value.parse::<IpAddr>() else { continue };
                 let own = || {
                     let mut addresses = interface.addresses.iter().map(|own| own.value.addr());

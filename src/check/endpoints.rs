@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use super::entry::literal;
 use super::folded::Folded;
 use super::underlay::{Reach, Underlay};
-use super::written;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
 use crate::model::{Location, is_private};
@@ -17,7 +16,7 @@ pub(super) fn private_across(inventory: &Inventory, topology: &Topology) -> Vec<
     let mut findings: Folded<Location> = Folded::new();
     for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
         let node = topology.node(interface.node);
-        if !written::ours(inventory, node.kind) {
+        if !node.is_ours(inventory) {
             continue;
         }
         for peer in &interface.peers {
@@ -28,7 +27,7 @@ pub(super) fn private_across(inventory: &Inventory, topology: &Topology) -> Vec<
             }
             let remote = topology.interface(peer.remote);
             let far = topology.node(remote.node);
-            let at = written::endpoint(inventory, topology, interface, remote, false);
+            let at = topology.endpoint_at(peer);
             findings.add(at, || finding(inventory, (node, interface), far, (addr, reach), at));
         }
     }
@@ -82,7 +81,7 @@ pub(super) fn hairpins(inventory: &Inventory, topology: &Topology) -> Vec<Findin
             {
                 continue;
             }
-            let at = written::endpoint(inventory, topology, interface, remote, false);
+            let at = topology.endpoint_at(peer);
             findings.add(at, || {
                 let title = format!(
                     "`{}` and `{}` are behind one NAT and meet at its outside",

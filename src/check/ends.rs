@@ -241,8 +241,8 @@ impl<'a> Marks<'a> {
     fn plain(&self, id: NodeId, alone: &[bool]) -> u128 {
         let node = self.topology.node(id);
         let who = if alone[id.0 as usize] { u64::from(id.0) } else { SELF };
-        let bits = u64::from(node.forwards.v4)
-            | u64::from(node.forwards.v6) << 1
+        let bits = u64::from(node.forwards.v4.value)
+            | u64::from(node.forwards.v6.value) << 1
             | u64::from(matches!(node.kind, NodeKind::Host(_))) << 2;
         mix([11, who, bits, node.interfaces.len() as u64])
     }
@@ -297,7 +297,7 @@ impl<'a> Marks<'a> {
                     sum = own.fold(sum, u128::wrapping_add);
                 }
             }
-            let table = match interface.table {
+            let table = match interface.table.value {
                 RouteTable::Auto => 0,
                 RouteTable::Off => 1,
                 RouteTable::Number(number) => u64::from(number) + 2,
@@ -448,7 +448,7 @@ fn owners(tables: &Tables<'_>) -> (Vec<Option<NodeId>>, Vec<bool>) {
         nodes
     };
     let mut alone: Vec<bool> =
-        topology.nodes.iter().map(|node| node.exit || !node.masquerade.is_empty()).collect();
+        topology.nodes.iter().map(|node| node.exit.value || !node.masquerade.is_empty()).collect();
     let mut owners = Vec::with_capacity(entries.len());
     for entry in entries {
         let all = nodes(entry);

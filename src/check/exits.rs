@@ -3,7 +3,6 @@
 use ipnet::IpNet;
 
 use super::folded::Folded;
-use super::written;
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
 use crate::model::{Family, Location, RouteTable, covers};
@@ -46,7 +45,7 @@ fn full_tunnels<'t>(
 ) -> impl Iterator<Item = (&'t Interface, &'t Node, [bool; 2])> {
     topology.interfaces.iter().filter_map(|interface| {
         let node = topology.node(interface.node);
-        let ours = interface.table == RouteTable::Auto && written::ours(inventory, node.kind);
+        let ours = interface.table.value == RouteTable::Auto && node.is_ours(inventory);
         let families = if ours { full(interface) } else { [false, false] };
         families.contains(&true).then_some((interface, node, families))
     })
@@ -77,28 +76,29 @@ pub(super) fn families(inventory: &Inventory, topology: &Topology) -> Vec<Findin
 /// The override that makes a full tunnel, or the file's `full_tunnel`.
 fn declared(
     inventory: &Inventory,
+    topology: &Topology,
     interface: &Interface,
     node: &Node,
     family: Family,
 ) -> (Location, bool) {
-    if let Some(at) = exit_of(interface, family).and_then(|peer| peer.allowed_ips_at) {
+    if let Some(at) = exit_of(interface, family).and_then(Peer::overridden) {
         return (at, true);
     }
-    let own = written::own(inventory, node.kind, interface.network);
+    let own = topology.membership(inventory, interface);
     let via = own.and_then(|(_, own)| own.full_tunnel_via.as_ref()).map(|via| via.at);
     (via.unwrap_or(node.at), false)
 }
 
 fn leak(
     inventory: &Inventory,
-    _topology: &Topology,
+    topology: &Topology,
     interface: &Interface,
     node: &Node,
     family: Family,
     other: Family,
 ) -> Finding {
     let network = &inventory.networks[interface.network];
-    let (at, overridden) = declared(inventory, interface, node, other);
+    let (at, overridden) = declared(inventory, topology, interface, node, other);
     let everything = if family == Family::V4 { "0.0.0.0/0" } else { "::/0" };
     let title = format!("{family} traffic of `{}` bypasses its full tunnel", node.name);
     let has = holds(interface, family);
@@ -133,7 +133,7 @@ fn blackhole(
 ) -> Option<Finding> {
     let peer = exit_of(interface, family)?;
     let far = topology.remote(peer);
-    let (at, _) = declared(inventory, interface, node, family);
+    let (at, _) = declared(inventory, topology, interface, node, family);
     let title = format!("{family} of `{}` goes into its full tunnel and is lost", node.name);
     let finding = Finding::new(Code::FamilyBlackhole, title, at);
     let network = &inventory.networks[interface.network];
@@ -149,14 +149,11 @@ fn blackhole(
                 .help(help),
         );
     }
-    let forwards = match family {
-        Family::V4 => far.forwards.v4,
-        Family::V6 => far.forwards.v6,
-    };
+    let forwards = far.forwards.of(family);
     let managed = matches!(far.kind, NodeKind::Host(_));
     // An exit that forwards nothing is said by `dead_ends`.
-    let one = far.forwards.v4 || far.forwards.v6;
-    (managed && far.exit && one && !forwards).then(|| {
+    let one = far.forwards.any();
+    (managed && far.exit.value && one && !forwards).then(|| {
         finding
             .label(format!("takes all of {family}"))
             .also(far.at, format!("has no {family} in the tunnel to send on"))
@@ -177,12 +174,12 @@ pub(super) fn dead_ends(inventory: &Inventory, topology: &Topology) -> Vec<Findi
             let far = topology.remote(peer);
             let onward =
                 far.interfaces.iter().any(|id| full(topology.interface(*id)) != [false; 2]);
-            matches!(far.kind, NodeKind::Host(_)) && !far.exit && !onward
+            matches!(far.kind, NodeKind::Host(_)) && !far.exit.value && !onward
         }) else {
             continue;
         };
         let far = topology.remote(peer);
-        let (at, _) = declared(inventory, interface, node, family);
+        let (at, _) = declared(inventory, topology, interface, node, family);
         findings.add((at, far.at), || {
             let title =
                 format!("`{}` sends everything to `{}`, which is no exit", node.name, far.name);

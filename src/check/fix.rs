@@ -210,12 +210,8 @@ impl Maker<'_> {
             let settings = &self.inventory.hosts[*host];
             let interface = &settings.interfaces[*own];
             let name = &interface.peers[*peer].peer.value;
-            let node = &derived.nodes[*host];
-            let id = node
-                .interfaces
-                .iter()
-                .find(|id| derived.interface(**id).network == interface.network)?;
-            let peers = &derived.interface(*id).peers;
+            let node = NodeId(u32::try_from(*host).ok()?);
+            let peers = &derived.interface(derived.member(node, interface.network)?).peers;
             let peer = peers.iter().find(|peer| derived.remote(peer).name == *name)?;
             let nets: Vec<String> = peer
                 .allowed_ips
@@ -291,7 +287,7 @@ impl Maker<'_> {
                 for edit in edits {
                     let title =
                         format!("send everything from `{}` through `{}`", node.name, far.name);
-                    if far.exit {
+                    if far.exit.value {
                         through.push(Proposal { title, edits: vec![edit] });
                         continue;
                     }
@@ -323,7 +319,7 @@ impl Maker<'_> {
             let (_, host) = self.host(*node)?;
             let peers = self.topology.node(*node).interfaces.iter();
             let peers = peers.flat_map(|id| &self.topology.interface(*id).peers);
-            let exit = peers.map(|peer| self.topology.remote(peer)).find(|far| far.exit)?;
+            let exit = peers.map(|peer| self.topology.remote(peer)).find(|far| far.exit.value)?;
             let full = host.interfaces.iter().any(|own| own.full_tunnel_via.is_some());
             let (within, value) = (host.name.at, exit.name.to_string());
             (!full).then_some(Edit { within, key: "full_tunnel", value })
@@ -345,7 +341,7 @@ impl Maker<'_> {
                 let nodes = (0..).map(NodeId).zip(&self.topology.nodes);
                 nodes.filter(move |(_, node)| node.site == Some(site)).map(|(id, _)| id)
             })
-            .filter(|node| self.host(*node).is_some_and(|(_, host)| !host.gateway))
+            .filter(|node| self.host(*node).is_some_and(|(_, host)| !host.gateway.get()))
             .filter_map(|node| self.switch(node, "gateway"))
             .take(4)
             .collect()
@@ -359,7 +355,8 @@ impl Maker<'_> {
                 .map(NodeId)
                 .zip(&self.topology.nodes)
                 .filter(|(id, node)| {
-                    node.site == Some(site) && self.host(*id).is_some_and(|(_, host)| host.gateway)
+                    node.site == Some(site)
+                        && self.host(*id).is_some_and(|(_, host)| host.gateway.get())
                 })
                 .flat_map(|(id, _)| at(id))
                 .collect(),
@@ -385,7 +382,7 @@ impl Maker<'_> {
                 let edit = self.with_links(network, &[format!("[{one}, {two}]")]);
                 all.push(Proposal { title, edits: vec![edit] });
                 for (relay, host) in self.inventory.hosts.iter().enumerate() {
-                    let own = host.interfaces.iter().find(|own| own.network == network);
+                    let own = host.membership(network);
                     let found = own.is_some_and(|own| own.endpoint.is_some());
                     let name = &host.name.value;
                     if !found || name == one || name == two || all.len() > 8 {
@@ -420,8 +417,7 @@ impl Maker<'_> {
         }
         let (mut found, mut hidden) = (Vec::new(), Vec::new());
         for host in &self.inventory.hosts {
-            let own = host.interfaces.iter().find(|own| own.network == network);
-            let Some(own) = own else { continue };
+            let Some(own) = host.membership(network) else { continue };
             let list = if own.endpoint.is_some() { &mut found } else { &mut hidden };
             list.push(host.name.value.as_str());
         }

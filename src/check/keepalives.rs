@@ -3,7 +3,6 @@
 use super::entry::entry;
 use super::folded::Folded;
 use super::session::{Session, Sessions};
-use super::written;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
 use crate::model::Location;
@@ -24,46 +23,22 @@ pub(super) fn sleepers(inventory: &Inventory, topology: &Topology) -> Vec<Findin
             if sessions.of(id, peer) != Session::Asleep {
                 continue;
             }
-            let at = off(inventory, topology, id, peer).unwrap_or(far.at);
-            findings.add(at, || finding(inventory, topology, interface, peer, at));
+            let at = off(topology, id, peer).unwrap_or(far.at);
+            findings.add(at, || finding(topology, interface, peer, at));
         }
     }
     findings.into_findings()
 }
 
 /// Where the file turns the keepalive of the far end off.
-fn off(
-    inventory: &Inventory,
-    topology: &Topology,
-    id: InterfaceId,
-    peer: &Peer,
-) -> Option<Location> {
-    let remote = topology.interface(peer.remote);
-    let far = topology.node(remote.node);
-    let here = topology.node(topology.interface(id).node);
-    entry(topology, peer.remote, id)?;
-    let overridden = written::override_of(inventory, topology, remote, here)
-        .and_then(|own| own.keepalive.as_ref());
-    let of_host = written::own(inventory, far.kind, remote.network)
-        .and_then(|(_, own)| own.keepalive.as_ref());
-    let of_peer = written::unmanaged(inventory, far.kind).and_then(|peer| peer.keepalive.as_ref());
-    overridden.or(of_host).or(of_peer).map(|keepalive| keepalive.at)
+fn off(topology: &Topology, id: InterfaceId, peer: &Peer) -> Option<Location> {
+    entry(topology, peer.remote, id)?.settings.keepalive.because.declared()
 }
 
-fn finding(
-    inventory: &Inventory,
-    topology: &Topology,
-    interface: &Interface,
-    peer: &Peer,
-    at: Location,
-) -> Finding {
+fn finding(topology: &Topology, interface: &Interface, peer: &Peer, at: Location) -> Finding {
     let (node, far) = (topology.node(interface.node), topology.remote(peer));
-    if peer.keepalive.is_some() {
-        let overridden = written::override_of(inventory, topology, interface, far)
-            .and_then(|own| own.keepalive.as_ref());
-        let of_host = written::own(inventory, node.kind, interface.network)
-            .and_then(|(_, own)| own.keepalive.as_ref());
-        let place = overridden.or(of_host).map_or(interface.at, |keepalive| keepalive.at);
+    if peer.keepalive().is_some() {
+        let place = peer.settings.keepalive.because.declared().unwrap_or(interface.at);
         let title = format!(
             "`{}` keeps the session with `{}` alive, and has no NAT to keep open",
             node.name, far.name
@@ -92,7 +67,7 @@ fn finding(
              where a port is forwarded to it",
             far.name
         ));
-    if far.subnets.is_empty() && !far.forwards.v4 && !far.forwards.v6 {
+    if far.subnets.is_empty() && !far.forwards.any() {
         // Written on purpose, and only the host itself sleeps.
         finding.severity = Severity::Info;
     }

@@ -81,7 +81,7 @@ pub(super) fn split(inventory: &Inventory, topology: &Topology) -> Vec<Finding> 
     for node in &topology.nodes {
         let NodeKind::Host(index) = node.kind else { continue };
         let host = &inventory.hosts[index];
-        if let Some(site) = node.site.filter(|_| host.gateway && !host.masquerade) {
+        if let Some(site) = node.site.filter(|_| host.gateway.get() && !host.masquerade.get()) {
             gateways[site].push(node);
         }
     }

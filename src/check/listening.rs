@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use super::entry::entry;
-use super::written;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
 use crate::model::{HostName, Location};
-use crate::topology::{InterfaceId, NodeId, NodeKind, Topology};
+use crate::topology::{NodeId, NodeKind, Topology};
 
 /// Endpoints of hosts without a fixed port, or with another one.
 pub(super) fn ports(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
@@ -20,10 +19,11 @@ pub(super) fn ports(inventory: &Inventory, topology: &Topology) -> Vec<Finding> 
 fn own(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let mut findings = Vec::new();
     for interface in &topology.interfaces {
-        let node = topology.node(interface.node);
-        let written = written::own(inventory, node.kind, interface.network);
-        let Some((host, own)) = written.filter(|(host, _)| !host.nat) else { continue };
-        let (Some(endpoint), Some(port)) = (&own.endpoint, interface.listen_port) else { continue };
+        let own = topology.membership(inventory, interface);
+        let Some((host, own)) = own.filter(|(host, _)| !host.nat.get()) else { continue };
+        let (Some(endpoint), Some(port)) = (&own.endpoint, interface.listen_port.value) else {
+            continue;
+        };
         if endpoint.value.port == port {
             continue;
         }
@@ -58,10 +58,6 @@ fn overridden(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     }
     let names: HashMap<&HostName, NodeId> =
         (0..).map(NodeId).zip(&topology.nodes).map(|(id, node)| (&node.name, id)).collect();
-    let in_network = |node: NodeId, network: usize| -> Option<InterfaceId> {
-        let mut ids = topology.node(node).interfaces.iter().copied();
-        ids.find(|id| topology.interface(*id).network == network)
-    };
     let mut findings: Vec<Finding> = Vec::new();
     for (host, id) in hosts.iter().zip((0..).map(NodeId)) {
         for own in &host.interfaces {
@@ -69,7 +65,7 @@ fn overridden(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
                 let Some(endpoint) = &told.endpoint else { continue };
                 let Some(far) = names.get(&told.peer.value).copied() else { continue };
                 let (Some(here), Some(there)) =
-                    (in_network(id, own.network), in_network(far, own.network))
+                    (topology.member(id, own.network), topology.member(far, own.network))
                 else {
                     continue;
                 };
@@ -78,7 +74,7 @@ fn overridden(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
                 // Overrides of peers that nothing links are said elsewhere.
                 let Some(back) = entry(topology, there, here) else { continue };
                 let asked = endpoint.value.port.get();
-                match topology.interface(there).listen_port {
+                match topology.interface(there).listen_port.value {
                     None => {
                         let title = format!(
                             "`{}` has no fixed port for `{}` to reach",
@@ -98,7 +94,7 @@ fn overridden(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
                         }
                         findings.push(finding);
                     }
-                    Some(port) if port.get() != asked && !node.nat => {
+                    Some(port) if port.get() != asked && !node.nat.value => {
                         findings.push(mismatch(
                             &node.name,
                             port.get(),

@@ -42,7 +42,6 @@ mod trace;
 mod underlay;
 mod unlinked;
 pub mod walk;
-mod written;
 mod zones;
 
 pub use keys::against_vault;

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use super::entry::{entry, literal};
 use super::folded::Folded;
 use super::nested::Nesting;
-use super::written;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
 use crate::model::{Family, Location};
@@ -49,10 +48,10 @@ pub(super) fn sizes(inventory: &Inventory, topology: &Topology) -> Vec<Finding> 
     };
     for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
         let node = topology.node(interface.node);
-        if !written::ours(inventory, node.kind) {
+        if !node.is_ours(inventory) {
             continue;
         }
-        let declared = written::mtu(inventory, node, interface);
+        let declared = interface.mtu.because.declared();
         if let Some(at) = declared {
             add(underlay(inventory, topology, node, id, at));
         }
@@ -161,10 +160,11 @@ fn small(
         Finding::new(Code::MtuBelowIpv6, title, declared.or(least).unwrap_or(interface.at)).label(
             if declared.is_some() { "below 1280" } else { "leaves less than 1280 for the tunnel" },
         );
-    let finding = if v6.at == finding.primary.at {
+    let v6_at = v6.at_or(interface.at);
+    let finding = if v6_at == finding.primary.at {
         finding
     } else {
-        finding.also(v6.at, "has an IPv6 address there")
+        finding.also(v6_at, "has an IPv6 address there")
     };
     Some(finding.help(
         "the kernel turns IPv6 off on interfaces below 1280 bytes, and the address cannot be added: \

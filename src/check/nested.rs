@@ -10,11 +10,10 @@ use prefix_trie::joint::JointPrefixSet;
 use super::entry::{entry, literal, prefixes};
 use super::folded::Folded;
 use super::tables::{Match, Out, Tables};
-use super::written;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
 use crate::model::{Family, Location, host_net};
-use crate::topology::{Interface, InterfaceId, NodeId, Peer, Topology};
+use crate::topology::{self, Interface, InterfaceId, NodeId, Peer, Topology};
 
 /// One end's side of a link: its interface, and the peer's.
 type Side = (InterfaceId, InterfaceId);
@@ -121,13 +120,13 @@ pub(super) fn endpoints(inventory: &Inventory, topology: &Topology) -> Vec<Findi
     let mut findings = Findings { inventory, topology, all: Folded::new() };
     for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
         let node = topology.node(interface.node);
-        if !written::ours(inventory, node.kind) {
+        if !node.is_ours(inventory) {
             continue;
         }
         let whole = halves(interface);
         for peer in interface.peers.iter().filter(|peer| peer.endpoint.is_some()) {
             let Some(addr) = literal(peer) else {
-                if let Some(families) = whole.filter(|_| interface.table != OFF) {
+                if let Some(families) = whole.filter(|_| interface.table.value != OFF) {
                     findings.named(interface, peer, families);
                 }
                 continue;
@@ -215,11 +214,11 @@ impl Findings<'_> {
         self.all.add((finding.primary.at, second), || finding);
     }
 
-    fn endpoint(&self, interface: &Interface, peer: &Peer) -> Location {
-        let remote = self.topology.interface(peer.remote);
-        let local = self.topology.node(interface.node).site.is_some()
-            && self.topology.node(interface.node).site == self.topology.node(remote.node).site;
-        written::endpoint(self.inventory, self.topology, interface, remote, local)
+    /// Where the prefix that an interface gives to a peer is written.
+    fn origin(&self, interface: &Interface, remote: &Interface, net: &IpNet) -> Location {
+        topology::origin(self.inventory, self.topology, interface, remote, net)
+            .at()
+            .unwrap_or(self.topology.node(remote.node).at)
     }
 
     /// The endpoint lies in the very interface whose packets go to it.
@@ -234,7 +233,7 @@ impl Findings<'_> {
                 .map(move |net| (holder, net))
         });
         let best = entries.max_by_key(|(_, net)| net.prefix_len());
-        let at = self.endpoint(interface, peer);
+        let at = self.topology.endpoint_at(peer);
         let title = format!(
             "`{}` routes the encrypted packets for `{}` back into the same tunnel, `{}`",
             node.name, remote.name, interface.name
@@ -244,7 +243,7 @@ impl Findings<'_> {
         let mut inside = format!("the network of {}", interface.name);
         if let Some((holder, net)) = best {
             let other = topology.interface(holder.remote);
-            let (place, _) = written::allowed(self.inventory, topology, interface, other, net);
+            let place = self.origin(interface, other, net);
             inside = net.to_string();
             let name = &topology.node(other.node).name;
             finding = finding.also(place, format!("{net} is routed to `{name}`"));
@@ -280,7 +279,7 @@ impl Findings<'_> {
         let short = |net: &&IpNet| (1..=8).contains(&net.prefix_len());
         let holder =
             interface.peers.iter().find(|peer| peer.allowed_ips.iter().any(|net| short(&net)));
-        let place = holder.and_then(|holder| holder.allowed_ips_at).unwrap_or(interface.at);
+        let place = holder.and_then(Peer::overridden).unwrap_or(interface.at);
         let title = format!(
             "`{}` routes the encrypted packets for `{}` back into the same tunnel, `{}`",
             node.name, remote.name, interface.name
@@ -288,7 +287,7 @@ impl Findings<'_> {
         let mut finding = Finding::new(
             Code::EndpointInTunnel,
             title,
-            self.endpoint(interface, peer),
+            self.topology.endpoint_at(peer),
         )
         .label(format!("whatever address {endpoint} has"))
         .also(place, "these prefixes together are every address")
@@ -319,7 +318,7 @@ impl Findings<'_> {
         let title =
             format!("the tunnel from `{}` to `{}` is carried by itself", node.name, remote.name);
         let mut finding =
-            Finding::new(Code::EndpointInTunnel, title, self.endpoint(interface, peer))
+            Finding::new(Code::EndpointInTunnel, title, self.topology.endpoint_at(peer))
                 .label(format!("the endpoint of `{}`", remote.name));
         for side in rest {
             let carrier = topology.interface(side.0);
@@ -329,7 +328,7 @@ impl Findings<'_> {
             let nets = inner.allowed_ips.iter();
             let net = nets.filter(|net| addr.is_some_and(|addr| net.contains(&addr)));
             let at = match net.max_by_key(|net| net.prefix_len()) {
-                Some(net) => written::allowed(self.inventory, topology, carrier, far, net).0,
+                Some(net) => self.origin(carrier, far, net),
                 None => carrier.at,
             };
             finding = finding.also(at, format!("goes through {}", describe(side)));

@@ -83,15 +83,15 @@ fn links(topology: &Topology, graph: &Graph) -> Option<Finding> {
     } else {
         format!("{} links are single points of failure", bridges.len())
     };
-    let at =
-        super::entry::entry(topology, *a, *b).map_or(topology.interface(*a).at, |peer| peer.at);
+    let at = super::entry::entry(topology, *a, *b)
+        .map_or(topology.interface(*a).at, crate::topology::Peer::at);
     let mut finding = Finding::new(Code::SinglePoint, title, at)
         .label("the only link between two parts of the network");
     for (a, b) in rest.iter().take(NAMED - 1) {
         if let Some(peer) = super::entry::entry(topology, *a, *b)
-            && peer.at != at
+            && peer.at() != at
         {
-            finding = finding.also(peer.at, format!("`{}` and `{}`", name(*a), name(*b)));
+            finding = finding.also(peer.at(), format!("`{}` and `{}`", name(*a), name(*b)));
         }
     }
     Some(finding.help("nothing is wrong; where that matters, link the two parts a second time"))

@@ -3,26 +3,20 @@
 use std::collections::HashMap;
 
 use super::folded::Folded;
-use super::written;
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
 use crate::model::{Endpoint, EndpointHost, HostName, Location, is_private};
 use crate::topology::Topology;
 
 /// Two interfaces of one host on one UDP port: the second one does not come up.
-pub(super) fn ports(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+pub(super) fn ports(_inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let mut findings = Vec::new();
     for node in topology.nodes.iter().filter(|node| node.interfaces.len() > 1) {
         let mut first: HashMap<u16, (Location, &str)> = HashMap::new();
         for id in &node.interfaces {
             let interface = topology.interface(*id);
-            let Some(port) = interface.listen_port else { continue };
-            let at = written::own(inventory, node.kind, interface.network)
-                .and_then(|(_, own)| {
-                    let endpoint = || own.endpoint.as_ref().map(|endpoint| endpoint.at);
-                    own.listen_port.as_ref().map(|port| port.at).or_else(endpoint)
-                })
-                .unwrap_or(interface.at);
+            let Some(port) = interface.listen_port.value else { continue };
+            let at = interface.listen_port.at_or(interface.at);
             if let Some((other, name)) = first.get(&port.get()) {
                 let title = format!("two interfaces of `{}` on UDP port {port}", node.name);
                 findings.push(
@@ -72,7 +66,7 @@ pub(super) fn endpoints(inventory: &Inventory, _topology: &Topology) -> Vec<Find
     let hosts = inventory.hosts.iter().flat_map(|host| {
         host.interfaces.iter().filter_map(move |own| {
             // What the host itself listens on is said where its ports are.
-            let ports = if host.nat { None } else { Some(&host.name.value) };
+            let ports = if host.nat.get() { None } else { Some(&host.name.value) };
             own.endpoint.as_ref().map(|endpoint| (&host.name.value, host.site, endpoint, ports))
         })
     });
@@ -118,9 +112,7 @@ pub(super) fn interfaces(inventory: &Inventory, topology: &Topology) -> Vec<Find
         for id in &node.interfaces {
             let interface = topology.interface(*id);
             let network = &inventory.networks[interface.network];
-            let at = written::own(inventory, node.kind, interface.network)
-                .and_then(|(_, own)| own.interface.as_ref().map(|name| name.at))
-                .unwrap_or(network.interface.at);
+            let at = interface.name.at_or(network.interface.at);
             let Some(other) = first.get(interface.name.as_str()) else {
                 first.insert(interface.name.as_str(), at);
                 continue;

@@ -203,8 +203,8 @@ fn map_node(inventory: &Inventory, topology: &Topology, node: &crate::topology::
         name: node.name.clone(),
         managed: matches!(node.kind, NodeKind::Host(_)),
         site: node.site.map(|site| inventory.sites[site].name.value.to_string()),
-        nat: node.nat,
-        forwards: node.forwards.v4 || node.forwards.v6,
+        nat: node.nat.value,
+        forwards: node.forwards.any(),
         addresses: own.map(|addr| addr.value).collect(),
         subnets: node.subnets.iter().map(|subnet| subnet.value).collect(),
     }

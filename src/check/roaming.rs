@@ -2,7 +2,6 @@
 
 use ipnet::IpNet;
 
-use super::written;
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
 use crate::model::{Located, Location, covers};
@@ -29,7 +28,7 @@ const COMMON: &[&str] = &[
 
 /// Whether a node is somewhere else each day: a device without endpoint, LAN or site.
 fn roams(node: &Node) -> bool {
-    matches!(node.kind, NodeKind::Unmanaged(_)) && node.nat && node.subnets.is_empty()
+    matches!(node.kind, NodeKind::Unmanaged(_)) && node.nat.value && node.subnets.is_empty()
 }
 
 /// A LAN that roaming devices are to reach and that the networks they visit often have too.
@@ -65,7 +64,7 @@ pub(super) fn lans(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
                 finding.count += 1;
                 continue;
             }
-            let issued = written::ours(inventory, node.kind);
+            let issued = node.is_ours(inventory);
             let title =
                 format!("`{}` cannot reach {} from a network of that prefix", node.name, lan.value);
             let finding = Finding::new(Code::RoamingLan, title, lan.at)

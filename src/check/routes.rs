@@ -5,15 +5,14 @@ use std::collections::HashMap;
 use ipnet::IpNet;
 
 use super::folded::Folded;
-use super::written;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
 use crate::model::{Located, Location, RouteTable, covers};
-use crate::topology::{Interface, Node, Topology};
+use crate::topology::{self, Because, Interface, Node, Topology};
 
 /// Whether the routes of an interface go where every packet of its host meets them.
 fn in_main(interface: &Interface) -> bool {
-    matches!(interface.table, RouteTable::Auto | RouteTable::Number(254))
+    matches!(interface.table.value, RouteTable::Auto | RouteTable::Number(254))
 }
 
 /// What an interface adds routes for, and by which peer.
@@ -61,7 +60,9 @@ fn place(
     net: IpNet,
 ) -> Location {
     let remote = topology.interface(interface.peers[peer].remote);
-    written::allowed(inventory, topology, interface, remote, &net).0
+    topology::origin(inventory, topology, interface, remote, &net)
+        .at()
+        .unwrap_or(topology.node(remote.node).at)
 }
 
 /// An interface, the peer that has the prefix, and where that is written.
@@ -114,7 +115,7 @@ pub(super) fn lans(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
             .chain(site.into_iter().flatten())
             .map(|lan| lan.clone().map(|net| net.trunc()))
             .collect();
-        if own.is_empty() || !written::ours(inventory, node.kind) {
+        if own.is_empty() || !node.is_ours(inventory) {
             continue;
         }
         for peer in &interface.peers {
@@ -123,16 +124,20 @@ pub(super) fn lans(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
                     continue;
                 };
                 let remote = topology.interface(peer.remote);
-                let (at, entry) = written::allowed(inventory, topology, interface, remote, net);
-                let (primary, second) =
-                    if entry.is_some() { (at, lan.at) } else { (lan.at, topology.remote(peer).at) };
+                let far_at = topology.remote(peer).at;
+                let because = topology::origin(inventory, topology, interface, remote, net);
+                let overridden = matches!(because, Because::Override(_));
+                let (primary, second) = match because {
+                    Because::Override(at) => (at, lan.at),
+                    _ => (lan.at, far_at),
+                };
                 findings.add((primary, second), || {
                     let far = &topology.remote(peer).name;
                     let title = format!(
                         "`{}` is on {net}, and {} takes it to `{far}`",
                         node.name, interface.name
                     );
-                    let (label, other) = if entry.is_some() {
+                    let (label, other) = if overridden {
                         ("its own LAN".to_owned(), "the LAN".to_owned())
                     } else {
                         (format!("the LAN of `{}` too", node.name), "routes it for all".to_owned())

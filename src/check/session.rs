@@ -75,7 +75,7 @@ impl<'t> Sessions<'t> {
         }
         match (there, self.underlay.reach(peer.remote, back)) {
             (_, Reach::Arrives)
-                if back.keepalive.is_some()
+                if back.keepalive().is_some()
                     || kept_by_its_owner(self.inventory, self.topology, peer) =>
             {
                 Session::Ready
@@ -247,7 +247,8 @@ mod tests {
             Sessions::new(&inventory, topology).of(id, &topology.interface(id).peers[0])
         };
         assert_eq!((of(&topology, hub), of(&topology, spoke)), (Session::Ready, Session::Ready));
-        topology.interfaces[1].peers[0].keepalive = None;
+        let peer = &mut topology.interfaces[1].peers[0];
+        std::sync::Arc::make_mut(&mut peer.settings).keepalive.value = None;
         assert_eq!((of(&topology, hub), of(&topology, spoke)), (Session::Asleep, Session::Ready));
         topology.interfaces[1].peers[0].endpoint = None;
         assert_eq!((of(&topology, hub), of(&topology, spoke)), (Session::Never, Session::Never));

@@ -18,7 +18,7 @@ pub(super) fn initiators(inventory: &Inventory, topology: &Topology) -> Vec<Find
             if entry(topology, peer.remote, id).is_some_and(|back| back.endpoint.is_some()) {
                 continue;
             }
-            findings.add((interface.network, peer.at), || {
+            findings.add((interface.network, peer.at()), || {
                 finding(inventory, topology, interface, peer)
             });
         }
@@ -39,11 +39,11 @@ fn finding(
     let finding = Finding::new(
         Code::NoInitiator,
         format!("neither `{}` nor `{}` can begin their session", a.name, b.name),
-        peer.at,
+        peer.at(),
     )
     .label(format!("links them in network `{}`", network.name.value))
-    .also(a.at, why(a.nat))
-    .also(b.at, why(b.nat));
+    .also(a.at, why(a.nat.value))
+    .also(b.at, why(b.nat.value));
     let endpoint = "give one of them an `endpoint:` (behind NAT: a forwarded port)";
     match relay(topology, interface, peer.remote) {
         Some(relay) => {

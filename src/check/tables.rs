@@ -10,7 +10,6 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
 
-use super::written::known_key;
 use crate::inventory::Inventory;
 use crate::model::{Family, RouteTable, covers, host_net};
 use crate::topology::{InterfaceId, NodeId, Topology};
@@ -137,7 +136,7 @@ impl<'t> Tables<'t> {
         let topology = self.topology;
         // Peers are set in order of their keys, as far as the file knows them.
         let known =
-            |id: InterfaceId| known_key(inventory, topology.node(topology.interface(id).node));
+            |id: InterfaceId| topology.node(topology.interface(id).node).known_key(inventory);
         for (id, node) in (0..).map(NodeId).zip(&topology.nodes) {
             for subnet in &node.subnets {
                 if let Some(index) = self.index(&subnet.value.trunc()) {
@@ -267,7 +266,10 @@ impl<'t> Tables<'t> {
 
     /// Whether the routes of an interface are added to what every packet of its host meets.
     fn in_main(&self, id: InterfaceId) -> bool {
-        matches!(self.topology.interface(id).table, RouteTable::Auto | RouteTable::Number(254))
+        matches!(
+            self.topology.interface(id).table.value,
+            RouteTable::Auto | RouteTable::Number(254)
+        )
     }
 
     /// The nodes that deliver to an address as a LAN: those of the longest prefix.
@@ -334,7 +336,7 @@ fn places(inventory: &Inventory, topology: &Topology) -> Vec<IpNet> {
 #[must_use]
 pub(super) fn boundaries(inventory: &Inventory, topology: &Topology) -> Vec<IpNet> {
     let mut nets = places(inventory, topology);
-    nets.extend(topology.nodes.iter().flat_map(|node| &node.masquerade));
+    nets.extend(topology.nodes.iter().flat_map(|node| node.masquerade.iter()));
     // Lists are shared between interfaces; each is looked at once.
     let mut lists: HashSet<(*const IpNet, usize)> = HashSet::new();
     for interface in &topology.interfaces {

@@ -47,7 +47,7 @@ fn walked<'a>(
 ) -> impl Iterator<Item = Hop> + 'a {
     walk.steps.iter().map(move |step| Hop {
         host: topology.node(step.node).name.clone(),
-        interface: step.interface.map(|id| topology.interface(id).name.clone()),
+        interface: step.interface.map(|id| topology.interface(id).name.value.clone()),
         matched: step.matched,
         action: format!("{what}{}", action(topology, step)),
     })

@@ -7,7 +7,6 @@ use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixSet;
 
 use super::entry::{entry, literal, prefixes};
-use super::written;
 use crate::inventory::Inventory;
 use crate::model::{Endpoint, host_net, is_private};
 use crate::topology::{InterfaceId, Node, Peer, Topology};
@@ -75,11 +74,11 @@ impl<'t> Underlay<'t> {
                 let arrives = together(self.inventory, node, far) || self.inside(addr);
                 if arrives { Reach::Arrives } else { Reach::Private }
             }
-            _ if node.nat && self.outside(node, far, peer, endpoint) => Reach::Turns,
+            _ if node.nat.value && self.outside(node, far, peer, endpoint) => Reach::Turns,
             _ => Reach::Arrives,
         };
         // Whoever brought its own key is told by others where we are.
-        let known = || written::ours(self.inventory, node.kind) && !self.heard(from, peer);
+        let known = || node.is_ours(self.inventory) && !self.heard(from, peer);
         if reach == Reach::Arrives || known() { reach } else { Reach::Arrives }
     }
 
@@ -91,11 +90,11 @@ impl<'t> Underlay<'t> {
         peer: &Peer,
         endpoint: &Endpoint,
     ) -> bool {
-        if node.site.is_none() || node.site != far.site || !far.nat {
+        if node.site.is_none() || node.site != far.site || !far.nat.value {
             return false;
         }
-        let network = self.topology.interface(peer.remote).network;
-        let own = written::own(self.inventory, far.kind, network).map(|(_, own)| own);
+        let remote = self.topology.interface(peer.remote);
+        let own = self.topology.membership(self.inventory, remote).map(|(_, own)| own);
         let own = own.filter(|own| own.local_endpoint.is_none());
         own.and_then(|own| own.endpoint.as_ref()).is_some_and(|outer| outer.value == *endpoint)
     }
@@ -108,6 +107,6 @@ impl<'t> Underlay<'t> {
     /// Whether packets came from the endpoint.
     fn heard(&self, from: InterfaceId, peer: &Peer) -> bool {
         let known = self.heard.and_then(|heard| entry(heard, from, peer.remote));
-        known.is_some_and(|known| known.heard && known.endpoint == peer.endpoint)
+        known.is_some_and(|known| known.heard && known.address() == peer.address())
     }
 }

@@ -273,7 +273,7 @@ impl<'t> Walker<'t> {
         if lan.is_some() && arrived.is_none() {
             return step(lan, Act::Deliver(Place::OwnLan(node)));
         }
-        if arrived.is_some() && here.exit && self.tables.is_internet(to) {
+        if arrived.is_some() && here.exit.value && self.tables.is_internet(to) {
             let act = if forwards {
                 Act::Deliver(Place::Internet(node))
             } else {
@@ -331,11 +331,7 @@ impl<'t> Walker<'t> {
 
     /// Whether a node passes the family on; an unmanaged one between its LAN and its tunnel.
     fn forwards(&self, node: NodeId, to: IpAddr, from_tunnel: bool) -> bool {
-        let forwards = self.topology.node(node).forwards;
-        let family = match Family::of_addr(&to) {
-            Family::V4 => forwards.v4,
-            Family::V6 => forwards.v6,
-        };
+        let family = self.topology.node(node).forwards.of(Family::of_addr(&to));
         family || (!self.managed(node) && !from_tunnel)
     }
 
@@ -375,7 +371,7 @@ impl<'t> Walker<'t> {
     fn masquerades(&self, node: NodeId, packet: Packet) -> bool {
         let here = self.topology.node(node);
         let NodeKind::Host(host) = here.kind else { return false };
-        let kept = !self.inventory.hosts[host].masquerade
+        let kept = !self.inventory.hosts[host].masquerade.get()
             && here.subnets.iter().any(|net| net.value.contains(&packet.destination));
         let source = host_net(packet.source);
         !kept && here.masquerade.iter().any(|net| covers(net, &source))

@@ -88,9 +88,8 @@ fn transit(inventory: &Inventory, topology: &Topology) -> BTreeSet<InterfaceId> 
     let index = inventory.index();
     let mut transit = BTreeSet::new();
     let mut add = |host: usize, network: usize| {
-        let node = &topology.nodes[host];
-        let own = node.interfaces.iter().find(|id| topology.interface(**id).network == network);
-        transit.extend(own);
+        let node = u32::try_from(host).ok().map(NodeId);
+        transit.extend(node.and_then(|node| topology.member(node, network)));
     };
     for (network, settings) in inventory.networks.iter().enumerate() {
         for shape in &settings.links {
@@ -103,7 +102,9 @@ fn transit(inventory: &Inventory, topology: &Topology) -> BTreeSet<InterfaceId> 
             }
         }
     }
-    for (host, settings) in inventory.hosts.iter().enumerate().filter(|(_, host)| host.transit) {
+    for (host, settings) in
+        inventory.hosts.iter().enumerate().filter(|(_, host)| host.transit.get())
+    {
         settings.interfaces.iter().for_each(|own| add(host, own.network));
     }
     transit

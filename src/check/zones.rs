@@ -13,13 +13,13 @@ const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 pub(super) fn transit(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let mut findings = Vec::new();
     for node in topology.nodes.iter().filter(|node| node.interfaces.len() > 1) {
-        let on = node.forwards.v4 || node.forwards.v6;
+        let on = node.forwards.any();
         if !on || !matches!(node.kind, NodeKind::Host(_)) {
             continue;
         }
         for from in &node.interfaces {
             for to in node.interfaces.iter().filter(|to| *to != from) {
-                let table = topology.interface(*to).table;
+                let table = topology.interface(*to).table.value;
                 if matches!(table, RouteTable::Auto | RouteTable::Number(254)) {
                     findings.extend(between(inventory, topology, node, *from, *to));
                 }
@@ -42,10 +42,7 @@ fn between(
     from: InterfaceId,
     to: InterfaceId,
 ) -> Option<Finding> {
-    let forwarded = FAMILIES.into_iter().filter(|family| match family {
-        Family::V4 => gate.forwards.v4,
-        Family::V6 => gate.forwards.v6,
-    });
+    let forwarded = FAMILIES.into_iter().filter(|family| gate.forwards.of(*family));
     forwarded.into_iter().find_map(|family| passes(inventory, topology, gate, (from, to), family))
 }
 

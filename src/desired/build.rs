@@ -79,13 +79,13 @@ impl Builder<'_> {
         let host = &self.inventory.hosts[index];
         let interface = |id: &InterfaceId| {
             let interface = self.topology.interface(*id);
-            let own = host.interfaces.iter().find(|own| own.network == interface.network);
+            let own = host.membership(interface.network);
             let hooks = own.map(|own| HookLines::from(&own.hooks)).unwrap_or_default();
             self.interface(interface, key, hooks)
         };
         // A LAN behind an exit has a return path through its gateway; a host that masquerades
         // says that it does not.
-        let except: Vec<IpNet> = if host.masquerade {
+        let except: Vec<IpNet> = if host.masquerade.get() {
             Vec::new()
         } else {
             node.subnets.iter().map(|subnet| subnet.value.trunc()).collect()
@@ -105,9 +105,9 @@ impl Builder<'_> {
         DesiredHost {
             name: node.name.clone(),
             ssh: host.ssh.value.clone(),
-            r#become: host.r#become,
-            backend: host.backend,
-            forwarding: node.forwards,
+            r#become: host.r#become.get(),
+            backend: host.backend.get(),
+            forwarding: node.forwards.families(),
             masquerade,
             interfaces: node.interfaces.iter().map(interface).collect(),
         }
@@ -142,24 +142,24 @@ impl Builder<'_> {
                 let key = self.known[remote.node.0 as usize]?;
                 let desired = DesiredPeer {
                     name: self.topology.node(remote.node).name.clone(),
-                    endpoint: peer.endpoint.as_deref().cloned(),
-                    allowed_ips: Arc::clone(&peer.allowed_ips),
-                    keepalive: peer.keepalive,
-                    psk_epoch: self.epoch.filter(|_| peer.psk),
+                    endpoint: peer.address().cloned(),
+                    allowed_ips: Arc::clone(&peer.allowed_ips.value),
+                    keepalive: peer.keepalive(),
+                    psk_epoch: self.epoch.filter(|_| peer.settings.psk.value),
                 };
                 Some((key, desired))
             })
             .collect();
         DesiredInterface {
-            name: interface.name.clone(),
+            name: interface.name.value.clone(),
             network: self.inventory.networks[interface.network].name.value.clone(),
             public_key,
             addresses: interface.addresses.iter().map(|address| address.value).collect(),
-            listen_port: interface.listen_port,
-            mtu: interface.mtu,
-            table: interface.table,
-            fwmark: interface.fwmark,
-            dns: interface.dns.clone(),
+            listen_port: interface.listen_port.value,
+            mtu: interface.mtu.value,
+            table: interface.table.value,
+            fwmark: interface.fwmark.value,
+            dns: interface.dns.value.clone(),
             hooks,
             peers,
         }

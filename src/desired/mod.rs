@@ -105,7 +105,7 @@ pub struct HookLines {
 
 impl From<&Hooks> for HookLines {
     fn from(hooks: &Hooks) -> Self {
-        let lines = |hooks: &[crate::model::Located<crate::model::Hook>]| {
+        let lines = |hooks: &[crate::inventory::Declared<crate::model::Hook>]| {
             hooks.iter().map(|hook| hook.value.as_str().to_owned()).collect()
         };
         Self {

@@ -8,13 +8,13 @@ use ipnet::IpNet;
 use crate::finding::{Code, Finding};
 use crate::model::{Family, HostName, Located, Location};
 
-use super::{Inventory, Lock, Network};
+use super::{Declared, Inventory, Lock, Network};
 
 /// A host or unmanaged peer of one network.
 struct Member<'i> {
     name: &'i HostName,
     at: Location,
-    explicit: &'i [Located<IpAddr>],
+    explicit: &'i [Declared<IpAddr>],
 }
 
 /// The lock that the inventory asks for, given the one that is there.
@@ -80,7 +80,7 @@ fn pin(
     let same = |addr: &IpAddr| Family::of_addr(addr) == family;
     let name = &network.name.value;
     let mut taken: HashSet<u128> = HashSet::new();
-    let mut declared: HashMap<u128, &Located<IpAddr>> = HashMap::new();
+    let mut declared: HashMap<u128, &Declared<IpAddr>> = HashMap::new();
     for member in members {
         for address in member.explicit.iter().filter(|address| same(&address.value)) {
             taken.insert(number(address.value));

@@ -10,6 +10,7 @@ use crate::model::{
     NetworkName, PublicKey, SiteName, SshTarget,
 };
 
+use super::declared::{Declared, Level};
 use super::fields::{Field, Fields, Sink, named, wrong_type};
 use super::keys::{
     DEFAULTS, FLEET, FLOW, GROUP, HOST, NETWORK, OVERRIDE, PEER, RULE, SITE, UNDERLAY,
@@ -45,7 +46,7 @@ pub(super) struct DraftNetwork<'n> {
     pub(super) prefixes: Vec<Located<IpNet>>,
     /// `None`: not written, which means a mesh.
     pub(super) links: Option<Vec<links::Draft<'n>>>,
-    pub(super) psk: PskMode,
+    pub(super) psk: Option<Declared<PskMode>>,
     pub(super) tuning: InterfaceSettings,
 }
 
@@ -78,12 +79,12 @@ pub(super) struct DraftPeer {
     pub(super) via: Vec<Located<HostName>>,
     pub(super) full_tunnel: bool,
     pub(super) public_key: Option<Located<PublicKey>>,
-    pub(super) addresses: Vec<Located<IpAddr>>,
-    pub(super) endpoint: Option<Located<Endpoint>>,
+    pub(super) addresses: Vec<Declared<IpAddr>>,
+    pub(super) endpoint: Option<Declared<Endpoint>>,
     pub(super) subnets: Vec<Located<IpNet>>,
-    pub(super) keepalive: Option<Located<Option<Keepalive>>>,
+    pub(super) keepalive: Option<Declared<Option<Keepalive>>>,
     pub(super) dns: Vec<Located<String>>,
-    pub(super) mtu: Option<Located<Mtu>>,
+    pub(super) mtu: Option<Declared<Mtu>>,
 }
 
 #[derive(Debug)]
@@ -225,7 +226,7 @@ impl<'n> Draft<'n> {
 fn network<'n>(entry: &Field<'n>, sink: &mut Sink) -> Option<DraftNetwork<'n>> {
     let fields = Fields::open(&NETWORK, entry.node, entry.at, sink)?;
     let name = value::name(entry, sink);
-    let psk = fields.get("psk").and_then(|field| psk(&field, sink)).unwrap_or_default();
+    let psk = fields.get("psk").and_then(|field| psk(&field, sink));
     let mut tuning = InterfaceSettings::default();
     tuning.tuning(&fields, sink);
     let network = DraftNetwork {
@@ -242,11 +243,13 @@ fn network<'n>(entry: &Field<'n>, sink: &mut Sink) -> Option<DraftNetwork<'n>> {
     Some(network)
 }
 
-fn psk(field: &Field<'_>, sink: &mut Sink) -> Option<PskMode> {
+fn psk(field: &Field<'_>, sink: &mut Sink) -> Option<Declared<PskMode>> {
     let text = value::text(field, sink)?;
     match text.value {
-        "pairwise" => Some(PskMode::Pairwise),
-        "none" => Some(PskMode::None),
+        "pairwise" => {
+            Some(Declared { value: PskMode::Pairwise, at: text.at, level: Level::Network })
+        }
+        "none" => Some(Declared { value: PskMode::None, at: text.at, level: Level::Network }),
         _ => {
             // It may be a key that somebody pasted.
             if text.value.len() > 16 {
@@ -308,9 +311,9 @@ fn peer(entry: &Field<'_>, sink: &mut Sink) -> Option<DraftPeer> {
                 .help("name at least one host: `via: NAME`"),
         );
     }
-    let mut addresses =
-        fields.get("address").map(|f| value::addresses(&f, sink)).unwrap_or_default();
-    value::one_of_each_family(&mut addresses, sink);
+    let addresses = fields.get("address").map(|f| value::addresses(&f, sink)).unwrap_or_default();
+    let addresses = addresses.into_iter().map(Declared::from).collect();
+    let addresses = value::one_of_each_family(addresses, sink);
     let peer = DraftPeer {
         network: fields.get("network").and_then(|f| value::parse(&f, sink)),
         via: fields.get("via").map(|f| value::parse_many(&f, sink)).unwrap_or_default(),
@@ -320,11 +323,14 @@ fn peer(entry: &Field<'_>, sink: &mut Sink) -> Option<DraftPeer> {
             .unwrap_or_default(),
         public_key: fields.get("public_key").and_then(|f| value::parse(&f, sink)),
         addresses,
-        endpoint: fields.get("endpoint").and_then(|f| value::parse(&f, sink)),
+        endpoint: fields.get("endpoint").and_then(|f| value::declared(&f, sink)),
         subnets: fields.get("subnets").map(|f| value::prefixes(&f, sink)).unwrap_or_default(),
-        keepalive: fields.get("keepalive").and_then(|f| value::keepalive(&f, sink)),
+        keepalive: fields
+            .get("keepalive")
+            .and_then(|f| value::keepalive(&f, sink))
+            .map(Declared::from),
         dns: fields.get("dns").map(|f| value::dns(&f, sink)).unwrap_or_default(),
-        mtu: fields.get("mtu").and_then(|f| value::mtu(&f, sink)),
+        mtu: fields.get("mtu").and_then(|f| value::mtu(&f, sink)).map(Declared::from),
         name: name?,
     };
     Some(peer)

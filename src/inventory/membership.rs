@@ -1,9 +1,10 @@
 //! Which networks a host is a member of, and what each of its interfaces inherits.
 
 use crate::finding::{Code, Finding};
-use crate::model::{HostName, Located, RouteTable};
+use crate::model::{HostName, Located};
 
 use super::HostInterface;
+use super::declared::{Declared, Level};
 use super::names::Meaning;
 use super::resolve::Resolver;
 use super::settings::{InterfaceSettings, Member, Settings};
@@ -57,7 +58,7 @@ impl Resolver<'_> {
             self.single_settings(&own.interface, members.len());
         }
         let several = members.len() > 1;
-        let mut interfaces: Vec<HostInterface> = members
+        members
             .into_iter()
             .map(|(network, member)| {
                 let mut general = settings.interface.clone();
@@ -70,42 +71,40 @@ impl Resolver<'_> {
                     .clone()
                     .or_else(|| own.interface.listen_port.clone());
                 let mut merged = member.settings;
-                merged.inherit(&general);
-                merged.inherit(&self.tunings[network]);
-                merged.inherit(&self.defaults.interface);
+                merged.inherit(&general, Level::Own);
+                merged.inherit(&self.tunings[network], Level::Network);
+                merged.inherit(&self.defaults.interface, Level::Fleet);
                 // An endpoint says the port; inherited ports do not contradict it. Behind a NAT it is
                 // the forwarder's, which says nothing about the host's.
                 let told = (merged.endpoint.is_some() && !nat) || merged.local_endpoint.is_some();
                 let listen_port = own_port.or_else(|| merged.listen_port.filter(|_| !told));
                 let full_tunnel_via = merged.full_tunnel.and_then(|via| {
-                    let at = via.at;
-                    via.value.filter(|via| *via != name.value).map(|via| Located::new(via, at))
+                    let Declared { value, at, level } = via;
+                    let other = value.filter(|via| *via != name.value);
+                    other.map(|value| Declared { value, at, level })
                 });
                 HostInterface {
                     network,
                     at: if settings.networks.is_some() { member.name.at } else { name.at },
                     interface: merged.interface,
-                    addresses: merged.address.unwrap_or_default(),
+                    addresses: super::value::one_of_each_family(
+                        merged.address.unwrap_or_default(),
+                        self.sink,
+                    ),
                     endpoint: merged.endpoint,
                     local_endpoint: merged.local_endpoint,
                     listen_port,
                     mtu: merged.mtu,
-                    table: merged.table.unwrap_or(RouteTable::Auto),
-                    fwmark: merged
-                        .fwmark
-                        .and_then(|mark| mark.value.map(|value| Located::new(value, mark.at))),
-                    dns: merged.dns.unwrap_or_default(),
+                    table: merged.table.into(),
+                    fwmark: merged.fwmark,
+                    dns: merged.dns,
                     keepalive: merged.keepalive,
                     hooks: merged.hooks,
                     full_tunnel_via,
                     peers: overrides.to_vec(),
                 }
             })
-            .collect();
-        for interface in &mut interfaces {
-            super::value::one_of_each_family(&mut interface.addresses, self.sink);
-        }
-        interfaces
+            .collect()
     }
 
     /// Settings that one interface alone can have, on a host with several.

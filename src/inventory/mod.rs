@@ -5,6 +5,7 @@
 
 mod allocate;
 mod bind;
+mod declared;
 mod draft;
 mod fields;
 pub mod keys;
@@ -22,6 +23,7 @@ mod value;
 mod yaml;
 
 pub use allocate::{allocate, usable};
+pub use declared::{Declared, Level, Place, Setting};
 pub use lock::{Lock, LockError, MAX_LOCK_BYTES};
 pub use reader::{Parsed, Reader, parse};
 pub use select::Index;
@@ -67,11 +69,9 @@ pub struct Network {
     /// Link shapes; their union counts. Empty: hosts are not linked, only `via` of peers.
     pub links: Vec<LinkShape>,
     /// Whether each pair has a preshared key.
-    pub psk: PskMode,
-    /// Default listen port of its members.
-    pub listen_port: Option<Located<Port>>,
+    pub psk: Setting<PskMode>,
     /// MTU of its members' interfaces.
-    pub mtu: Option<Located<Mtu>>,
+    pub mtu: Option<Declared<Mtu>>,
 }
 
 /// Whether pairs of peers have preshared keys.
@@ -156,7 +156,6 @@ pub struct Underlay {
 
 /// One managed machine.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the file format")]
 pub struct Host {
     /// Its name.
     pub name: Located<HostName>,
@@ -164,27 +163,43 @@ pub struct Host {
     pub site: Option<usize>,
     /// Groups it belongs to, in order of inheritance.
     pub groups: Vec<crate::model::GroupName>,
-    /// How ssh(1) reaches it; default: its name.
+    /// How ssh(1) reaches it; the place of its name where nothing is declared.
     pub ssh: Located<SshTarget>,
     /// How the login user becomes root.
-    pub r#become: Become,
+    pub r#become: Setting<Become>,
     /// Whether its packets leave through a source NAT, so that nobody can begin a session with it
     /// unless an endpoint is declared (a port-forward).
-    pub nat: bool,
+    pub nat: Setting<bool>,
     /// Whether it routes its site's subnets.
-    pub gateway: bool,
+    pub gateway: Setting<bool>,
     /// Whether it forwards between its peers even where it is no hub.
-    pub transit: bool,
+    pub transit: Setting<bool>,
     /// Whether it sends full-tunnel traffic on to the Internet.
-    pub exit: bool,
+    pub exit: Setting<bool>,
     /// Whether traffic that leaves the tunnel through this host is masqueraded.
-    pub masquerade: bool,
+    pub masquerade: Setting<bool>,
     /// Prefixes behind it beside its site's subnets, masked.
     pub subnets: Vec<Located<IpNet>>,
     /// What runs its tunnels.
-    pub backend: Backend,
+    pub backend: Setting<Backend>,
     /// Its interfaces, one for each network that it is a member of, in order of the networks.
     pub interfaces: Vec<HostInterface>,
+}
+
+impl Host {
+    /// What it says about its interface in a network; `None` where it is not a member.
+    #[must_use]
+    pub fn membership(&self, network: usize) -> Option<&HostInterface> {
+        self.interfaces.iter().find(|own| own.network == network)
+    }
+}
+
+impl HostInterface {
+    /// What it overrides for a peer.
+    #[must_use]
+    pub fn override_of(&self, peer: &HostName) -> Option<&PeerOverride> {
+        self.peers.iter().find(|own| own.peer.value == *peer)
+    }
 }
 
 /// What a host says about one of its tunnel interfaces.
@@ -195,30 +210,30 @@ pub struct HostInterface {
     /// Where the membership is written (the host, where it is implied).
     pub at: Location,
     /// Interface name where it differs from the network's.
-    pub interface: Option<Located<InterfaceName>>,
+    pub interface: Option<Declared<InterfaceName>>,
     /// Tunnel addresses, at most one for each family; missing ones are allocated.
-    pub addresses: Vec<Located<std::net::IpAddr>>,
+    pub addresses: Vec<Declared<std::net::IpAddr>>,
     /// Where other sites reach it.
-    pub endpoint: Option<Located<Endpoint>>,
+    pub endpoint: Option<Declared<Endpoint>>,
     /// Where hosts of its own site reach it.
-    pub local_endpoint: Option<Located<Endpoint>>,
+    pub local_endpoint: Option<Declared<Endpoint>>,
     /// UDP port; default: the endpoint's port without NAT, else the network's, else a free choice
     /// of the kernel where nobody has to reach it.
-    pub listen_port: Option<Located<Port>>,
+    pub listen_port: Option<Declared<Port>>,
     /// MTU.
-    pub mtu: Option<Located<Mtu>>,
+    pub mtu: Option<Declared<Mtu>>,
     /// Routing table of its routes.
-    pub table: RouteTable,
-    /// Mark of its encrypted packets.
-    pub fwmark: Option<Located<FwMark>>,
+    pub table: Setting<RouteTable>,
+    /// Mark of its encrypted packets; `Some(None)`: declared off.
+    pub fwmark: Option<Declared<Option<FwMark>>>,
     /// DNS servers and search domains, as wg-quick takes them, validated.
-    pub dns: Vec<Located<String>>,
+    pub dns: Option<Declared<Vec<Located<String>>>>,
     /// Interval that it keeps its NAT mapping open with; `Some(None)`: declared off.
-    pub keepalive: Option<Located<Option<Keepalive>>>,
+    pub keepalive: Option<Declared<Option<Keepalive>>>,
     /// Commands around its life.
     pub hooks: Hooks,
     /// Sends everything through this host.
-    pub full_tunnel_via: Option<Located<HostName>>,
+    pub full_tunnel_via: Option<Declared<HostName>>,
     /// Overrides for single peers.
     pub peers: Vec<PeerOverride>,
 }
@@ -227,13 +242,13 @@ pub struct HostInterface {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hooks {
     /// Before it comes up.
-    pub pre_up: Vec<Located<Hook>>,
+    pub pre_up: Vec<Declared<Hook>>,
     /// After it came up.
-    pub post_up: Vec<Located<Hook>>,
+    pub post_up: Vec<Declared<Hook>>,
     /// Before it goes down.
-    pub pre_down: Vec<Located<Hook>>,
+    pub pre_down: Vec<Declared<Hook>>,
     /// After it went down.
-    pub post_down: Vec<Located<Hook>>,
+    pub post_down: Vec<Declared<Hook>>,
 }
 
 /// What a host says about one of its peers instead of what would be derived.
@@ -261,19 +276,19 @@ pub struct UnmanagedPeer {
     /// Its public key; where it is missing, the vault makes a pair and issues its config.
     pub public_key: Option<Located<PublicKey>>,
     /// Tunnel addresses, at most one for each family; missing ones are allocated.
-    pub addresses: Vec<Located<std::net::IpAddr>>,
+    pub addresses: Vec<Declared<std::net::IpAddr>>,
     /// Where it can be reached.
-    pub endpoint: Option<Located<Endpoint>>,
+    pub endpoint: Option<Declared<Endpoint>>,
     /// Whether it sends everything through its first `via`.
     pub full_tunnel: bool,
     /// Prefixes behind it, masked.
     pub subnets: Vec<Located<IpNet>>,
     /// Its keepalive, for the config that is issued; `Some(None)`: off.
-    pub keepalive: Option<Located<Option<Keepalive>>>,
+    pub keepalive: Option<Declared<Option<Keepalive>>>,
     /// DNS servers and search domains for the config that is issued.
     pub dns: Vec<Located<String>>,
     /// MTU for the config that is issued.
-    pub mtu: Option<Located<Mtu>>,
+    pub mtu: Option<Declared<Mtu>>,
 }
 
 /// One rule of `expect`.

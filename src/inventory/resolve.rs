@@ -3,6 +3,7 @@
 use crate::finding::{Code, Finding};
 use crate::model::{GroupName, HostName, InterfaceName, Located, SourceMap};
 
+use super::declared::{Inherit as _, Level};
 use super::draft::{Draft, DraftHost};
 use super::fields::Sink;
 use super::links;
@@ -148,9 +149,8 @@ impl Resolver<'_> {
                 interface,
                 prefixes: draft.prefixes,
                 links: Vec::new(),
-                psk: draft.psk,
-                listen_port: draft.tuning.listen_port.clone(),
-                mtu: draft.tuning.mtu.clone(),
+                psk: draft.psk.into(),
+                mtu: draft.tuning.mtu.as_ref().map(|mtu| mtu.inherited(Level::Network)),
             });
             self.tunings.push(draft.tuning);
         }
@@ -188,15 +188,16 @@ impl Resolver<'_> {
         let own = draft.settings;
         let mut settings = own.clone();
         if let Some(site) = site {
-            settings.inherit(&self.site_defaults[site]);
-            settings.interface.inherit(&self.site_defaults[site].interface);
+            settings.inherit(&self.site_defaults[site], Level::Site);
+            settings.interface.inherit(&self.site_defaults[site].interface, Level::Site);
         }
-        for group in levels.iter().rev() {
-            settings.inherit(&self.groups[*group].1);
-            settings.interface.inherit(&self.groups[*group].1.interface);
+        for (index, group) in levels.iter().enumerate().rev() {
+            let level = Level::Group(u16::try_from(index).unwrap_or(u16::MAX));
+            settings.inherit(&self.groups[*group].1, level);
+            settings.interface.inherit(&self.groups[*group].1.interface, level);
         }
-        settings.inherit(&self.defaults);
-        let nat = settings.nat.unwrap_or_default();
+        settings.inherit(&self.defaults, Level::Fleet);
+        let nat = settings.nat.as_ref().is_some_and(|nat| nat.value);
         let interfaces = self.interfaces(&draft.name, &own, &settings, nat, &draft.peers);
         for over in &draft.peers {
             self.known_peer(&draft.name, &over.peer);
@@ -222,14 +223,14 @@ impl Resolver<'_> {
             ssh,
             site,
             groups,
-            r#become: settings.r#become.unwrap_or_default(),
-            nat,
-            gateway: settings.gateway.is_some_and(|gateway| gateway.value),
-            transit: settings.transit.unwrap_or_default(),
-            exit: settings.exit.unwrap_or_default(),
-            masquerade: settings.masquerade.unwrap_or_default(),
+            r#become: settings.r#become.into(),
+            nat: settings.nat.into(),
+            gateway: settings.gateway.into(),
+            transit: settings.transit.into(),
+            exit: settings.exit.into(),
+            masquerade: settings.masquerade.into(),
             subnets: draft.subnets,
-            backend: settings.backend.unwrap_or_default(),
+            backend: settings.backend.into(),
             interfaces,
             name: draft.name,
         }

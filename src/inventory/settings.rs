@@ -11,6 +11,7 @@ use crate::model::{
 };
 
 use super::Hooks;
+use super::declared::{Declared, Inherit as _, Level, fill};
 use super::fields::{Field, Fields, Sink, named, wrong_type};
 use super::keys::{MEMBER, Section};
 use super::node::Kind;
@@ -19,13 +20,13 @@ use super::value;
 /// What one level says about the host as a whole.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Settings {
-    pub(super) r#become: Option<Become>,
-    pub(super) nat: Option<bool>,
-    pub(super) gateway: Option<Located<bool>>,
-    pub(super) transit: Option<bool>,
-    pub(super) exit: Option<bool>,
-    pub(super) masquerade: Option<bool>,
-    pub(super) backend: Option<Backend>,
+    pub(super) r#become: Option<Declared<Become>>,
+    pub(super) nat: Option<Declared<bool>>,
+    pub(super) gateway: Option<Declared<bool>>,
+    pub(super) transit: Option<Declared<bool>>,
+    pub(super) exit: Option<Declared<bool>>,
+    pub(super) masquerade: Option<Declared<bool>>,
+    pub(super) backend: Option<Declared<Backend>>,
     pub(super) networks: Option<Vec<Member>>,
     pub(super) interface: InterfaceSettings,
 }
@@ -40,70 +41,72 @@ pub(super) struct Member {
 /// What one level says about tunnel interfaces.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InterfaceSettings {
-    pub(super) address: Option<Vec<Located<IpAddr>>>,
-    pub(super) interface: Option<Located<InterfaceName>>,
-    pub(super) endpoint: Option<Located<Endpoint>>,
-    pub(super) local_endpoint: Option<Located<Endpoint>>,
-    pub(super) listen_port: Option<Located<Port>>,
-    pub(super) mtu: Option<Located<Mtu>>,
-    pub(super) table: Option<RouteTable>,
-    pub(super) fwmark: Option<Located<Option<FwMark>>>,
-    pub(super) dns: Option<Vec<Located<String>>>,
-    pub(super) keepalive: Option<Located<Option<Keepalive>>>,
+    pub(super) address: Option<Vec<Declared<IpAddr>>>,
+    pub(super) interface: Option<Declared<InterfaceName>>,
+    pub(super) endpoint: Option<Declared<Endpoint>>,
+    pub(super) local_endpoint: Option<Declared<Endpoint>>,
+    pub(super) listen_port: Option<Declared<Port>>,
+    pub(super) mtu: Option<Declared<Mtu>>,
+    pub(super) table: Option<Declared<RouteTable>>,
+    pub(super) fwmark: Option<Declared<Option<FwMark>>>,
+    pub(super) dns: Option<Declared<Vec<Located<String>>>>,
+    pub(super) keepalive: Option<Declared<Option<Keepalive>>>,
     /// `Some` with `None`: declared `false`.
-    pub(super) full_tunnel: Option<Located<Option<HostName>>>,
+    pub(super) full_tunnel: Option<Declared<Option<HostName>>>,
     pub(super) hooks: Hooks,
-}
-
-/// Takes what is missing from a lower level.
-fn fill<T: Clone>(higher: &mut Option<T>, lower: Option<&T>) {
-    if higher.is_none() {
-        *higher = lower.cloned();
-    }
 }
 
 impl Settings {
     /// Reads the keys of a level whose section has them.
     pub(super) fn read(section: &'static Section, fields: &Fields<'_>, sink: &mut Sink) -> Self {
         let flag = |name: &str, sink: &mut Sink| {
-            fields.get(name).and_then(|field| value::boolean(&field, sink))
+            let field = fields.get(name)?;
+            value::boolean(&field, sink).map(|on| Declared::own(on, field.at))
         };
-        let nat = flag("nat", sink);
-        let gateway = flag("gateway", sink)
-            .and_then(|on| fields.get("gateway").map(|field| Located::new(on, field.at)));
         Self {
-            r#become: fields.get("become").and_then(|f| value::parse(&f, sink)).map(|v| v.value),
-            nat,
-            gateway,
+            r#become: fields.get("become").and_then(|f| value::declared(&f, sink)),
+            nat: flag("nat", sink),
+            gateway: flag("gateway", sink),
             transit: flag("transit", sink),
             exit: flag("exit", sink),
             masquerade: flag("masquerade", sink),
-            backend: fields.get("backend").and_then(|f| value::parse(&f, sink)).map(|v| v.value),
+            backend: fields.get("backend").and_then(|f| value::declared(&f, sink)),
             networks: fields.get("networks").map(|field| members(field, sink)),
             interface: InterfaceSettings::read(section, fields, sink),
         }
     }
 
     /// Takes what this level does not say from a lower one, but for interfaces.
-    pub(super) fn inherit(&mut self, lower: &Self) {
-        fill(&mut self.r#become, lower.r#become.as_ref());
-        fill(&mut self.nat, lower.nat.as_ref());
-        fill(&mut self.gateway, lower.gateway.as_ref());
-        fill(&mut self.transit, lower.transit.as_ref());
-        fill(&mut self.exit, lower.exit.as_ref());
-        fill(&mut self.masquerade, lower.masquerade.as_ref());
-        fill(&mut self.backend, lower.backend.as_ref());
+    pub(super) fn inherit(&mut self, lower: &Self, level: Level) {
+        fill(&mut self.r#become, lower.r#become.as_ref(), level);
+        fill(&mut self.nat, lower.nat.as_ref(), level);
+        fill(&mut self.gateway, lower.gateway.as_ref(), level);
+        fill(&mut self.transit, lower.transit.as_ref(), level);
+        fill(&mut self.exit, lower.exit.as_ref(), level);
+        fill(&mut self.masquerade, lower.masquerade.as_ref(), level);
+        fill(&mut self.backend, lower.backend.as_ref(), level);
         match (&mut self.networks, &lower.networks) {
             (Some(higher), Some(lower)) => {
                 for member in higher {
                     if let Some(same) = lower.iter().find(|l| l.name.value == member.name.value) {
-                        member.settings.inherit(&same.settings);
+                        member.settings.inherit(&same.settings, level);
                     }
                 }
             }
-            (higher @ None, Some(lower)) => *higher = Some(lower.clone()),
+            (higher @ None, Some(lower)) => {
+                *higher = Some(lower.iter().map(|member| member.inherited(level)).collect());
+            }
             (_, None) => {}
         }
+    }
+}
+
+impl Member {
+    /// The same, for a host that has it from a level above its own.
+    fn inherited(&self, level: Level) -> Self {
+        let mut settings = InterfaceSettings::default();
+        settings.inherit(&self.settings, level);
+        Self { name: self.name.clone(), settings }
     }
 }
 
@@ -111,11 +114,12 @@ impl InterfaceSettings {
     fn read(section: &'static Section, fields: &Fields<'_>, sink: &mut Sink) -> Self {
         let mut settings = Self::default();
         if section.find("address").is_some() {
-            settings.address = fields.get("address").map(|f| value::addresses(&f, sink));
-            settings.interface = fields.get("interface").and_then(|f| value::parse(&f, sink));
-            settings.endpoint = fields.get("endpoint").and_then(|f| value::parse(&f, sink));
+            let addresses = fields.get("address").map(|f| value::addresses(&f, sink));
+            settings.address = addresses.map(|all| all.into_iter().map(Declared::from).collect());
+            settings.interface = fields.get("interface").and_then(|f| value::declared(&f, sink));
+            settings.endpoint = fields.get("endpoint").and_then(|f| value::declared(&f, sink));
             settings.local_endpoint =
-                fields.get("local_endpoint").and_then(|f| value::parse(&f, sink));
+                fields.get("local_endpoint").and_then(|f| value::declared(&f, sink));
         }
         settings.tuning(fields, sink);
         if section.find("full_tunnel").is_some() {
@@ -132,49 +136,54 @@ impl InterfaceSettings {
 
     /// The keys that networks have too.
     pub(super) fn tuning(&mut self, fields: &Fields<'_>, sink: &mut Sink) {
-        self.listen_port = fields.get("listen_port").and_then(|f| value::port(&f, sink));
-        self.mtu = fields.get("mtu").and_then(|f| value::mtu(&f, sink));
-        self.table = fields.get("table").and_then(|f| value::table(&f, sink));
-        self.fwmark = fields.get("fwmark").and_then(|f| value::fwmark(&f, sink));
-        self.dns = fields.get("dns").map(|f| value::dns(&f, sink));
-        self.keepalive = fields.get("keepalive").and_then(|f| value::keepalive(&f, sink));
+        self.listen_port =
+            fields.get("listen_port").and_then(|f| value::port(&f, sink)).map(Declared::from);
+        self.mtu = fields.get("mtu").and_then(|f| value::mtu(&f, sink)).map(Declared::from);
+        self.table = fields.get("table").and_then(|f| value::table(&f, sink)).map(Declared::from);
+        self.fwmark =
+            fields.get("fwmark").and_then(|f| value::fwmark(&f, sink)).map(Declared::from);
+        self.dns = fields.get("dns").map(|f| Declared::own(value::dns(&f, sink), f.place()));
+        self.keepalive =
+            fields.get("keepalive").and_then(|f| value::keepalive(&f, sink)).map(Declared::from);
     }
 
     /// Takes what this level does not say from a lower one; hooks add up, the lower ones first.
-    pub(super) fn inherit(&mut self, lower: &Self) {
-        fill(&mut self.address, lower.address.as_ref());
-        fill(&mut self.interface, lower.interface.as_ref());
-        fill(&mut self.endpoint, lower.endpoint.as_ref());
-        fill(&mut self.local_endpoint, lower.local_endpoint.as_ref());
-        fill(&mut self.listen_port, lower.listen_port.as_ref());
-        fill(&mut self.mtu, lower.mtu.as_ref());
-        fill(&mut self.table, lower.table.as_ref());
-        fill(&mut self.fwmark, lower.fwmark.as_ref());
-        fill(&mut self.dns, lower.dns.as_ref());
-        fill(&mut self.keepalive, lower.keepalive.as_ref());
-        fill(&mut self.full_tunnel, lower.full_tunnel.as_ref());
-        prepend(&mut self.hooks.pre_up, &lower.hooks.pre_up);
-        prepend(&mut self.hooks.post_up, &lower.hooks.post_up);
-        prepend(&mut self.hooks.pre_down, &lower.hooks.pre_down);
-        prepend(&mut self.hooks.post_down, &lower.hooks.post_down);
+    /// [`Level::Own`] leaves to what is taken the level that it has.
+    pub(super) fn inherit(&mut self, lower: &Self, level: Level) {
+        fill(&mut self.address, lower.address.as_ref(), level);
+        fill(&mut self.interface, lower.interface.as_ref(), level);
+        fill(&mut self.endpoint, lower.endpoint.as_ref(), level);
+        fill(&mut self.local_endpoint, lower.local_endpoint.as_ref(), level);
+        fill(&mut self.listen_port, lower.listen_port.as_ref(), level);
+        fill(&mut self.mtu, lower.mtu.as_ref(), level);
+        fill(&mut self.table, lower.table.as_ref(), level);
+        fill(&mut self.fwmark, lower.fwmark.as_ref(), level);
+        fill(&mut self.dns, lower.dns.as_ref(), level);
+        fill(&mut self.keepalive, lower.keepalive.as_ref(), level);
+        fill(&mut self.full_tunnel, lower.full_tunnel.as_ref(), level);
+        prepend(&mut self.hooks.pre_up, &lower.hooks.pre_up, level);
+        prepend(&mut self.hooks.post_up, &lower.hooks.post_up, level);
+        prepend(&mut self.hooks.pre_down, &lower.hooks.pre_down, level);
+        prepend(&mut self.hooks.post_down, &lower.hooks.post_down, level);
     }
 }
 
-fn prepend(higher: &mut Vec<Located<Hook>>, lower: &[Located<Hook>]) {
+fn prepend(higher: &mut Vec<Declared<Hook>>, lower: &[Declared<Hook>], level: Level) {
     if !lower.is_empty() {
-        higher.splice(0..0, lower.iter().cloned());
+        higher.splice(0..0, lower.iter().map(|hook| hook.inherited(level)));
     }
 }
 
-fn hooks(fields: &Fields<'_>, name: &str, sink: &mut Sink) -> Vec<Located<Hook>> {
-    fields.get(name).map(|field| value::parse_many(&field, sink)).unwrap_or_default()
+fn hooks(fields: &Fields<'_>, name: &str, sink: &mut Sink) -> Vec<Declared<Hook>> {
+    let hooks = fields.get(name).map(|field| value::parse_many(&field, sink)).unwrap_or_default();
+    hooks.into_iter().map(Declared::from).collect()
 }
 
 /// The name of a host, or `false`.
-fn full_tunnel(field: &Field<'_>, sink: &mut Sink) -> Option<Located<Option<HostName>>> {
+fn full_tunnel(field: &Field<'_>, sink: &mut Sink) -> Option<Declared<Option<HostName>>> {
     let text = value::text(field, sink)?;
     match text.value {
-        "false" | "off" => Some(Located::new(None, text.at)),
+        "false" | "off" => Some(Declared::own(None, text.at)),
         "true" => {
             value::bad_value(
                 "`full_tunnel` of a host names the host that everything is sent through; write \
@@ -184,7 +193,7 @@ fn full_tunnel(field: &Field<'_>, sink: &mut Sink) -> Option<Located<Option<Host
             );
             None
         }
-        _ => value::parse(field, sink).map(|name| name.map(Some)),
+        _ => value::declared(field, sink).map(|name| name.map(Some)),
     }
 }
 

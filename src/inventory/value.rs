@@ -12,6 +12,7 @@ use crate::model::{
     Family, FwMark, Keepalive, Located, Location, Mtu, Port, RouteTable, Untrusted, parse_net,
 };
 
+use super::declared::Declared;
 use super::fields::{Field, Sink, shorten, wrong_type};
 use super::node::{Kind, Node};
 
@@ -38,6 +39,15 @@ where
             None
         }
     }
+}
+
+/// The same, as what the level that has the field declares itself.
+pub(super) fn declared<T>(field: &Field<'_>, sink: &mut Sink) -> Option<Declared<T>>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    parse(field, sink).map(Declared::from)
 }
 
 /// The name that a key is: hosts, sites, networks and so on.
@@ -165,13 +175,13 @@ pub(super) fn fwmark(field: &Field<'_>, sink: &mut Sink) -> Option<Located<Optio
 }
 
 /// wg-quick's `Table`.
-pub(super) fn table(field: &Field<'_>, sink: &mut Sink) -> Option<RouteTable> {
+pub(super) fn table(field: &Field<'_>, sink: &mut Sink) -> Option<Located<RouteTable>> {
     match &field.node.kind {
         Kind::Scalar { text, .. } if matches!(&**text, "false") => {
             bad_value("a boolean is not a table; write off", field.place(), sink);
             None
         }
-        Kind::Scalar { .. } => parse(field, sink).map(|table| table.value),
+        Kind::Scalar { .. } => parse(field, sink),
         _ => {
             wrong_type(field, "`table` is auto, off, main or a table number", sink);
             None
@@ -309,9 +319,12 @@ pub(super) fn addresses(field: &Field<'_>, sink: &mut Sink) -> Vec<Located<IpAdd
 }
 
 /// Keeps the first address of each family: what one interface can have.
-pub(super) fn one_of_each_family(addresses: &mut Vec<Located<IpAddr>>, sink: &mut Sink) {
-    let mut kept: Vec<Located<IpAddr>> = Vec::new();
-    for addr in addresses.drain(..) {
+pub(super) fn one_of_each_family(
+    addresses: Vec<Declared<IpAddr>>,
+    sink: &mut Sink,
+) -> Vec<Declared<IpAddr>> {
+    let mut kept: Vec<Declared<IpAddr>> = Vec::new();
+    for addr in addresses {
         let family = Family::of_addr(&addr.value);
         match kept.iter().find(|other| Family::of_addr(&other.value) == family) {
             Some(first) => sink.push(
@@ -322,7 +335,7 @@ pub(super) fn one_of_each_family(addresses: &mut Vec<Located<IpAddr>>, sink: &mu
             None => kept.push(addr),
         }
     }
-    *addresses = kept;
+    kept
 }
 
 /// DNS servers and search domains, as wg-quick's `DNS` takes them.

@@ -8,10 +8,8 @@ use ipnet::{IpNet, Ipv4Net};
 use super::pool::{Pool, nth, overlap, take_near};
 use super::spec::{Cabling, Forward, HostSpec, Init, Lan, Login, Router, Spec, SpecError};
 use super::wiring::NAT_GATEWAYS;
-use crate::inventory::{Host, HostInterface, Inventory};
-use crate::model::{
-    Become, Endpoint, EndpointHost, Family, FleetName, HostName, Located, is_private,
-};
+use crate::inventory::{Declared, Host, HostInterface, Inventory};
+use crate::model::{Become, Endpoint, EndpointHost, Family, FleetName, HostName, is_private};
 
 /// Where underlay addresses come from that no endpoint of the inventory dictates: RFC 2544's
 /// benchmark range.
@@ -93,7 +91,7 @@ fn literals(inventory: &Inventory) -> impl Iterator<Item = IpAddr> + '_ {
 /// The literal addresses of a host's endpoints, each once.
 fn endpoints<'a>(
     interfaces: &'a [HostInterface],
-    which: impl Fn(&'a HostInterface) -> Option<&'a Located<Endpoint>>,
+    which: impl Fn(&'a HostInterface) -> Option<&'a Declared<Endpoint>>,
 ) -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     for interface in interfaces {
@@ -159,7 +157,7 @@ impl Spec {
             hosts.push(HostSpec {
                 name: host.name.value.clone(),
                 ssh: Some(vec![host.ssh.value.host().to_owned()]),
-                login: match host.r#become {
+                login: match host.r#become.get() {
                     Become::Sudo | Become::Doas => Login::Ops,
                     Become::Auto | Become::None => Login::Root,
                 },
@@ -226,7 +224,7 @@ fn routers(inventory: &Inventory, addresses: &mut Addresses) -> Result<Vec<Route
     for (index, site) in inventory.sites.iter().enumerate() {
         let name = format!("router-{}", site.name.value);
         // The declared endpoint of a host behind NAT is an address of its router.
-        let here = inventory.hosts.iter().filter(|host| host.nat && host.site == Some(index));
+        let here = inventory.hosts.iter().filter(|host| host.nat.get() && host.site == Some(index));
         let mut own: Vec<IpAddr> = Vec::new();
         for addr in here.flat_map(|host| endpoints(&host.interfaces, |i| i.endpoint.as_ref())) {
             if !own.contains(&addr) {
@@ -253,13 +251,16 @@ fn uplink(
     routers: &mut [Router],
     addresses: &mut Addresses,
 ) -> Result<Cabling, SpecError> {
-    let mut own =
-        if host.nat { Vec::new() } else { endpoints(&host.interfaces, |i| i.endpoint.as_ref()) };
+    let mut own = if host.nat.get() {
+        Vec::new()
+    } else {
+        endpoints(&host.interfaces, |i| i.endpoint.as_ref())
+    };
     // A private address means something at its own site only, unless a private net joins several.
     let site = host.site.map(|site| &inventory.sites[site]);
     let apart = site.is_some_and(|site| site.underlay.name.is_none());
     let inner: Vec<IpAddr> = own.extract_if(.., |addr| apart && is_private(*addr)).collect();
-    addresses.fill(&mut own, host.nat, host.name.value.as_str())?;
+    addresses.fill(&mut own, host.nat.get(), host.name.value.as_str())?;
     let in_lan = |addr: &IpAddr| host.subnets.iter().any(|net| net.value.contains(addr));
     let local = endpoints(&host.interfaces, |i| i.local_endpoint.as_ref());
     let mut all: Vec<IpAddr> = Vec::new();
@@ -269,8 +270,8 @@ fn uplink(
         }
     }
     let local = all;
-    let cabling = Cabling { router, addresses: own, local, mtu: 1500, nat: host.nat };
-    if host.nat {
+    let cabling = Cabling { router, addresses: own, local, mtu: 1500, nat: host.nat.get() };
+    if host.nat.get() {
         for interface in &host.interfaces {
             let Some(endpoint) = &interface.endpoint else { continue };
             let router = &mut routers[router];
@@ -307,7 +308,7 @@ impl Lans {
         for (index, site) in inventory.sites.iter().enumerate() {
             let here: Vec<&Host> =
                 inventory.hosts.iter().filter(|host| host.site == Some(index)).collect();
-            if !here.iter().any(|host| host.gateway) {
+            if !here.iter().any(|host| host.gateway.get()) {
                 continue;
             }
             for net in site.subnets.iter().filter(|net| wide(&net.value)) {
@@ -350,7 +351,7 @@ impl Lans {
         }
         for host in here {
             // A host that is asked for by name in `of_host` routes its own subnets.
-            if !(host.gateway || here.len() == 1) {
+            if !(host.gateway.get() || here.len() == 1) {
                 continue;
             }
             let key = (host.name.value.clone(), index);
@@ -390,7 +391,7 @@ fn wide(net: &IpNet) -> bool {
 
 /// The addresses behind a host that are a whole prefix each.
 fn loopback(inventory: &Inventory, host: &Host) -> Vec<IpAddr> {
-    let site = host.site.filter(|_| host.gateway).map(|site| &inventory.sites[site].subnets);
+    let site = host.site.filter(|_| host.gateway.get()).map(|site| &inventory.sites[site].subnets);
     let all = host.subnets.iter().chain(site.into_iter().flatten());
     all.filter(|net| !wide(&net.value)).map(|net| net.value.addr()).collect()
 }
@@ -451,7 +452,7 @@ fn roaming(
 }
 
 /// The DNS name of an endpoint that has one.
-fn dns_name(endpoint: Option<&Located<Endpoint>>) -> Option<&str> {
+fn dns_name(endpoint: Option<&Declared<Endpoint>>) -> Option<&str> {
     match &endpoint?.value.host {
         EndpointHost::Name(name) => Some(name),
         EndpointHost::Addr(_) => None,
@@ -478,8 +479,11 @@ fn names(
     for (host, spec) in inventory.hosts.iter().zip(hosts) {
         let own = spec.uplink.source(Family::V4);
         // Behind NAT it is the router that forwards a port.
-        let public =
-            if host.nat { routers[spec.uplink.router].gateways.first().copied() } else { own };
+        let public = if host.nat.get() {
+            routers[spec.uplink.router].gateways.first().copied()
+        } else {
+            own
+        };
         for interface in &host.interfaces {
             if let Some(name) = dns_name(interface.endpoint.as_ref()) {
                 say(name, public);

@@ -1,12 +1,16 @@
 //! Twins of inventories that are built in code.
 
 use super::*;
-use crate::inventory::{Hooks, LinkShape, Network, PskMode, Site, Underlay, UnmanagedPeer};
-use crate::model::{Backend, Location, Mtu, RouteTable, SourceMap, SshTarget};
+use crate::inventory::{Hooks, LinkShape, Network, Setting, Site, Underlay, UnmanagedPeer};
+use crate::model::{Located, Location, Mtu, SourceMap, SshTarget};
 
 fn at<T>(value: T) -> Located<T> {
     let mut sources = SourceMap::default();
     Located::new(value, Location::start_of(sources.add("fleet.yaml".into(), String::new())))
+}
+
+fn on(on: bool) -> Setting<bool> {
+    on.then(|| Declared::from(at(true))).into()
 }
 
 fn nets(list: &[&str]) -> Vec<Located<IpNet>> {
@@ -29,26 +33,26 @@ fn host(name: &str, site: usize, endpoint: Option<&str>) -> Host {
         site: Some(site),
         groups: Vec::new(),
         ssh: at(format!("{name}.example.com").parse::<SshTarget>().unwrap()),
-        r#become: Become::Auto,
-        nat: endpoint.is_none(),
-        gateway: true,
-        transit: false,
-        exit: false,
-        masquerade: false,
+        r#become: Setting::default(),
+        nat: on(endpoint.is_none()),
+        gateway: on(true),
+        transit: on(false),
+        exit: on(false),
+        masquerade: on(false),
         subnets: Vec::new(),
-        backend: Backend::Auto,
+        backend: Setting::default(),
         interfaces: vec![HostInterface {
             network: 0,
             at: here,
             interface: None,
             addresses: Vec::new(),
-            endpoint: endpoint.map(|text| at(text.parse().unwrap())),
+            endpoint: endpoint.map(|text| at(text.parse().unwrap()).into()),
             local_endpoint: None,
             listen_port: None,
             mtu: None,
-            table: RouteTable::default(),
+            table: Setting::default(),
             fwmark: None,
-            dns: Vec::new(),
+            dns: None,
             keepalive: None,
             hooks: Hooks::default(),
             full_tunnel_via: None,
@@ -65,8 +69,7 @@ fn three_sites() -> Inventory {
             interface: at("wg0".parse().unwrap()),
             prefixes: nets(&["10.10.0.0/24"]),
             links: vec![LinkShape::Mesh { members: None, at: at(()).at }],
-            psk: PskMode::None,
-            listen_port: None,
+            psk: Setting::default(),
             mtu: None,
         }],
         sites: vec![
@@ -92,7 +95,7 @@ fn phone(endpoint: Option<&str>) -> UnmanagedPeer {
         via: vec![at("paris-gw".parse().unwrap())],
         public_key: None,
         addresses: Vec::new(),
-        endpoint: endpoint.map(|text| at(text.parse().unwrap())),
+        endpoint: endpoint.map(|text| at(text.parse().unwrap()).into()),
         full_tunnel: true,
         subnets: Vec::new(),
         keepalive: None,
@@ -122,7 +125,7 @@ fn a_phone_is_behind_a_nat_of_its_own_and_has_no_sshd() {
 fn a_declared_endpoint_behind_nat_is_a_port_forward() {
     let mut inventory = three_sites();
     inventory.hosts[2] = host("branch-gw", 2, Some("198.51.100.7:4500"));
-    inventory.hosts[2].nat = true;
+    inventory.hosts[2].nat = on(true);
     let spec = Spec::from_inventory(&inventory).unwrap();
     let router = &spec.routers[3];
     assert_eq!(router.gateways[0], "198.51.100.7".parse::<IpAddr>().unwrap());
@@ -156,7 +159,7 @@ fn a_fleet_that_uses_the_management_prefix_gets_another() {
 fn two_gateways_of_a_site_share_its_lan() {
     let mut inventory = three_sites();
     let mut second = host("paris-gw2", 0, Some("203.0.113.9:51820"));
-    second.interfaces[0].local_endpoint = Some(at("192.168.1.1:51820".parse().unwrap()));
+    second.interfaces[0].local_endpoint = Some(at("192.168.1.1:51820".parse().unwrap()).into());
     inventory.hosts.push(second);
     let spec = Spec::from_inventory(&inventory).unwrap();
     let addr = |host: usize| spec.hosts[host].lans[0].1.to_string();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use super::{Disruption, Elsewhere, Felt, HostPlan, HostState, PeerRef};
-use crate::model::{HostName, InterfaceName};
+use crate::model::{Family, HostName, InterfaceName};
 use crate::topology::{InterfaceId, NodeId, Topology};
 
 /// Hosts that a packet may pass before it is given up.
@@ -89,7 +89,7 @@ fn disturbed(runs: &Topology, ends: &HashMap<NodeId, Ends<'_>>) -> Vec<(NodeId, 
     let mut nodes: BTreeSet<NodeId> = ends.keys().chain(peers).copied().collect();
     for (node, ends) in ends.iter().filter(|(_, ends)| !ends.renewals.is_empty()) {
         let own = runs.node(*node).interfaces.iter().map(|id| runs.interface(*id));
-        let own = own.filter(|own| ends.renewals.contains(&own.name));
+        let own = own.filter(|own| ends.renewals.contains(&own.name.value));
         let peers = own.flat_map(|own| &own.peers);
         nodes.extend(peers.map(|peer| runs.interface(peer.remote).node));
     }
@@ -172,7 +172,7 @@ impl Paths<'_> {
                 break;
             }
             let node = self.runs.node(there);
-            let forwards = if addr.is_ipv4() { node.forwards.v4 } else { node.forwards.v6 };
+            let forwards = node.forwards.of(Family::of_addr(&addr));
             if !forwards || there == from {
                 break;
             }

@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::seen::{Seen, is_of};
-use crate::inventory::{Hooks, Host, HostInterface, Inventory, Network, PskMode};
-use crate::model::{
-    Backend, Become, Family, HostName, InterfaceName, Located, Mtu, NetworkName, RouteTable,
-};
+use crate::inventory::{Declared, Hooks, Host, HostInterface, Inventory, Network, Setting};
+use crate::model::{Family, HostName, InterfaceName, Located, Mtu, NetworkName, RouteTable};
 use crate::observed::ObservedInterface;
-use crate::topology::{Forwarding, Interface, InterfaceId, Node, NodeId, NodeKind, Topology, mix};
+use crate::topology::{
+    Because, Derived, Forwards, Interface, InterfaceId, Node, NodeId, NodeKind, Topology, mix,
+};
 
 /// A state to which nodes and interfaces are added; [`mix`] puts the indices in order afterwards.
 struct Adding {
@@ -64,8 +64,7 @@ impl Adding {
         let NodeKind::Host(host) = self.topology.node(node).kind else { return false };
         let network = self.inventory.networks.iter().position(|network| is_of(live, network));
         let Some(network) = network.or_else(|| self.network(name, live)) else { return false };
-        let member = |id: &InterfaceId| self.topology.interface(*id).network == network;
-        if self.topology.node(node).interfaces.iter().any(member) {
+        if self.topology.member(node, network).is_some() {
             return false;
         }
         self.interface(node, host, network, name.clone(), Vec::new());
@@ -89,8 +88,7 @@ impl Adding {
             interface: Located::new(name.clone(), at),
             prefixes,
             links: Vec::new(),
-            psk: PskMode::None,
-            listen_port: None,
+            psk: Setting::default(),
             mtu: None,
         });
         Some(self.inventory.networks.len() - 1)
@@ -102,21 +100,21 @@ impl Adding {
         host: usize,
         network: usize,
         name: InterfaceName,
-        addresses: Vec<Located<IpNet>>,
+        addresses: Vec<Derived<IpNet>>,
     ) {
         let at = self.inventory.fleet.at;
         self.inventory.hosts[host].interfaces.push(HostInterface {
             network,
             at,
-            interface: Some(Located::new(name.clone(), at)),
+            interface: Some(Declared::own(name.clone(), at)),
             addresses: Vec::new(),
             endpoint: None,
             local_endpoint: None,
             listen_port: None,
             mtu: None,
-            table: RouteTable::Auto,
+            table: Setting::default(),
             fwmark: None,
-            dns: Vec::new(),
+            dns: None,
             keepalive: None,
             hooks: Hooks::default(),
             full_tunnel_via: None,
@@ -126,14 +124,14 @@ impl Adding {
         self.topology.interfaces.push(Interface {
             node,
             network,
-            name,
+            name: Derived::seen(name),
             at,
             addresses,
-            listen_port: None,
-            mtu: Mtu::DEFAULT,
-            table: RouteTable::Auto,
-            fwmark: None,
-            dns: Vec::new(),
+            listen_port: Derived::seen(None),
+            mtu: Derived::seen(Mtu::DEFAULT),
+            table: Derived::seen(RouteTable::Auto),
+            fwmark: Derived::seen(None),
+            dns: Derived::seen(Vec::new()),
             peers: Vec::new(),
         });
         self.topology.nodes[node.0 as usize].interfaces.push(id);
@@ -158,25 +156,21 @@ impl Adding {
                 site: None,
                 at,
                 subnets: Vec::new(),
-                nat: false,
+                nat: Derived::seen(false),
                 // Whoever went may have been a hub or a gateway.
-                forwards: Forwarding { v4: true, v6: true },
-                masquerade: Vec::new(),
-                exit: false,
+                forwards: Forwards::seen(true, true),
+                masquerade: Derived::seen(Vec::new()),
+                exit: Derived::seen(false),
                 interfaces: Vec::new(),
             });
             id
         });
         let NodeKind::Host(host) = self.topology.node(id).kind else { return };
-        let own = |topology: &Topology| {
-            let mut own = topology.node(id).interfaces.iter().copied();
-            own.find(|own| topology.interface(*own).network == network)
-        };
-        if own(&self.topology).is_none() {
+        if self.topology.member(id, network).is_none() {
             let interface = self.inventory.networks[network].interface.value.clone();
             self.interface(id, host, network, interface, Vec::new());
         }
-        let Some(own) = own(&self.topology) else { return };
+        let Some(own) = self.topology.member(id, network) else { return };
         let taken = |addr: IpAddr| {
             let mut nodes = self.topology.interfaces.iter().filter(|own| own.node != id);
             nodes.any(|own| own.addresses.iter().any(|net| net.value.addr() == addr))
@@ -193,9 +187,9 @@ impl Adding {
         let addresses = &mut self.topology.interfaces[own.0 as usize].addresses;
         for addr in found {
             // One of each family: another host's, reached through it, may be among them.
-            let of = |known: &Located<IpNet>| Family::of(&known.value) == Family::of(&addr);
+            let of = |known: &Derived<IpNet>| Family::of(&known.value) == Family::of(&addr);
             if !addresses.iter().any(of) {
-                addresses.push(Located::new(addr, at));
+                addresses.push(Derived::new(addr, Because::Pinned(at)));
             }
         }
     }
@@ -208,14 +202,14 @@ fn former_host(name: &HostName, at: crate::model::Location) -> Host {
         site: None,
         groups: Vec::new(),
         ssh: Located::new(ssh, at),
-        r#become: Become::default(),
-        nat: false,
-        gateway: false,
-        transit: false,
-        exit: false,
-        masquerade: false,
+        r#become: Setting::default(),
+        nat: Setting::default(),
+        gateway: Setting::default(),
+        transit: Setting::default(),
+        exit: Setting::default(),
+        masquerade: Setting::default(),
         subnets: Vec::new(),
-        backend: Backend::default(),
+        backend: Setting::default(),
         interfaces: Vec::new(),
     }
 }

@@ -10,7 +10,7 @@ use super::seen::Seen;
 use crate::check::tables::Tables;
 use crate::inventory::Inventory;
 use crate::model::{Endpoint, HostName, Keepalive, Located, covers, host_net};
-use crate::topology::{InterfaceId, NodeId, Peer, Topology};
+use crate::topology::{Derived, InterfaceId, NodeId, Peer, PeerSettings, Topology};
 
 /// Hops after which a path is none.
 const FAR: usize = 32;
@@ -148,7 +148,8 @@ impl Led {
 fn tunnels(inventory: &Inventory, runs: &Topology) -> Vec<IpNet> {
     let networks = inventory.networks.iter().flat_map(|network| &network.prefixes);
     let live = runs.interfaces.iter().flat_map(|own| &own.addresses);
-    let all = networks.chain(live).map(|net| net.value.trunc());
+    let live = live.map(|net| net.value.trunc());
+    let all = networks.map(|net| net.value.trunc()).chain(live);
     IpNet::aggregate(&all.collect::<BTreeSet<_>>().into_iter().collect())
 }
 
@@ -156,10 +157,10 @@ fn tunnels(inventory: &Inventory, runs: &Topology) -> Vec<IpNet> {
 fn exit(runs: &mut Topology, id: NodeId, former: bool, fleet: &Names, seen: &Seen<'_, '_>) {
     let node = &mut runs.nodes[id.0 as usize];
     let masks = (seen.of)(&node.name).map_or(former, |host| fleet.masquerades(host));
-    if masks && !node.exit {
-        node.exit = true;
+    if masks && !node.exit.value {
+        node.exit = Derived::seen(true);
         let all = [IpNet::V4(ipnet::Ipv4Net::default()), IpNet::V6(ipnet::Ipv6Net::default())];
-        node.masquerade = all.to_vec();
+        node.masquerade = Derived::seen(all.to_vec());
     }
 }
 
@@ -212,7 +213,7 @@ fn peers(base: &Topology, inventory: &Inventory, runs: &mut Topology, former: &B
         }
     }
     // Whoever it had a session with had told it where it is: as others are told, now or by the file.
-    let mut told: HashMap<HostName, Arc<Endpoint>> = HashMap::new();
+    let mut told: HashMap<HostName, Arc<Derived<Endpoint>>> = HashMap::new();
     for topology in [&*runs, base] {
         for peer in topology.interfaces.iter().flat_map(|own| &own.peers) {
             if let Some(endpoint) = &peer.endpoint {
@@ -222,18 +223,19 @@ fn peers(base: &Topology, inventory: &Inventory, runs: &mut Topology, former: &B
         }
     }
     for (id, near) in lists {
-        let at = runs.interface(id).at;
+        let settings = Arc::new(PeerSettings {
+            at: runs.interface(id).at,
+            keepalive: Derived::seen(Some(Keepalive::DEFAULT)),
+            psk: Derived::seen(false),
+        });
         let peers = near
             .into_iter()
             .map(|(remote, nets)| Peer {
                 remote,
-                allowed_ips: nets.into_iter().collect(),
-                allowed_ips_at: None,
+                allowed_ips: Derived::seen(nets.into_iter().collect()),
                 endpoint: told.get(&runs.node(runs.interface(remote).node).name).cloned(),
                 heard: true,
-                keepalive: Some(Keepalive::DEFAULT),
-                psk: false,
-                at,
+                settings: Arc::clone(&settings),
             })
             .collect();
         runs.interfaces[id.0 as usize].peers = peers;

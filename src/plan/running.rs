@@ -13,9 +13,11 @@ use super::names::Names;
 use super::seen::Seen;
 use super::{former, lans};
 use crate::inventory::Inventory;
-use crate::model::{Endpoint, EndpointHost, HostName, Located, Port, PublicKey};
+use crate::model::{Endpoint, EndpointHost, HostName, Port, PublicKey};
 use crate::observed::{ObservedHost, ObservedInterface};
-use crate::topology::{Forwarding, InterfaceId, NodeId, NodeKind, Peer, Topology};
+use crate::topology::{
+    Derived, Forwards, InterfaceId, NodeId, NodeKind, Peer, PeerSettings, Topology,
+};
 
 /// The state of the fleet as it runs: addresses, peers and forwarding as they were seen on every
 /// host that was read, everything else as `base` says.
@@ -56,27 +58,30 @@ pub fn running<'o>(
             continue;
         };
         let at = interface.at;
-        interface.addresses = found.addresses.iter().map(|net| Located::new(*net, at)).collect();
+        interface.addresses = found.addresses.iter().copied().map(Derived::seen).collect();
         let network = interface.network;
+        let mut shared = None;
         let peer = |(key, peer): (&PublicKey, &crate::observed::ObservedPeer)| {
             let remote = *nodes.get(names.get(key)?)?;
-            let mut there = topology.node(remote).interfaces.iter().copied();
-            let there = there.find(|id| topology.interface(*id).network == network)?;
+            let there = topology.member(remote, network)?;
             // A session needs the key that the other end really has, as far as that was seen.
             let same = live.get(&there).is_some_and(|live| live.public_key == Some(*key));
             let endpoint = peer.endpoint.and_then(|addr| {
                 let port = Port::new(addr.port())?;
-                Some(Arc::new(Endpoint { host: EndpointHost::Addr(addr.ip()), port }))
+                let endpoint = Endpoint { host: EndpointHost::Addr(addr.ip()), port };
+                Some(Arc::new(Derived::seen(endpoint)))
             });
+            let settings = PeerSettings {
+                at,
+                keepalive: Derived::seen(peer.keepalive),
+                psk: Derived::seen(false),
+            };
             (same || !read(there)).then(|| Peer {
                 remote: there,
-                allowed_ips: peer.allowed_ips.iter().map(IpNet::trunc).collect(),
-                allowed_ips_at: None,
+                allowed_ips: Derived::seen(peer.allowed_ips.iter().map(IpNet::trunc).collect()),
                 endpoint,
                 heard: peer.latest_handshake > 0,
-                keepalive: peer.keepalive,
-                psk: false,
-                at,
+                settings: settings.shared(&mut shared),
             })
         };
         interface.peers = found.peers.iter().filter_map(peer).collect();
@@ -87,9 +92,9 @@ pub fn running<'o>(
     for node in &mut runs.nodes {
         let host = (seen.of)(&node.name).filter(|_| matches!(node.kind, NodeKind::Host(_)));
         if let Some(host) = host {
-            node.forwards = Forwarding { v4: host.forward_v4, v6: host.forward_v6 };
+            node.forwards = Forwards::seen(host.forward_v4, host.forward_v6);
             if !fleet.masquerades(host) {
-                node.masquerade.clear();
+                node.masquerade = Derived::seen(Vec::new());
             }
         }
     }

@@ -32,12 +32,12 @@ fn observed(topology: &Topology) -> BTreeMap<HostName, ObservedHost> {
         let peers = interface.peers.iter().map(|peer| {
             let observed = ObservedPeer {
                 psk: ObservedPsk::None,
-                endpoint: peer.endpoint.as_deref().and_then(Endpoint::socket_addr),
+                endpoint: peer.address().and_then(Endpoint::socket_addr),
                 allowed_ips: peer.allowed_ips.iter().copied().collect(),
                 latest_handshake: 0,
                 received: 0,
                 sent: 0,
-                keepalive: peer.keepalive,
+                keepalive: peer.keepalive(),
             };
             (key(peer.remote.0 as usize), observed)
         });
@@ -56,8 +56,8 @@ fn observed(topology: &Topology) -> BTreeMap<HostName, ObservedHost> {
         }
     };
     let host = |(index, node): (usize, &crate::topology::Node)| {
-        let interfaces = [(topology.interfaces[index].name.clone(), interface(index))].into();
-        let (forward_v4, forward_v6) = (node.forwards.v4, node.forwards.v6);
+        let interfaces = [(topology.interfaces[index].name.value.clone(), interface(index))].into();
+        let (forward_v4, forward_v6) = (node.forwards.v4.value, node.forwards.v6.value);
         let host = ObservedHost { interfaces, forward_v4, forward_v6, ..ObservedHost::default() };
         (node.name.clone(), host)
     };
@@ -277,12 +277,12 @@ fn observed_by_node(topology: &Topology) -> BTreeMap<HostName, ObservedHost> {
             let peers = interface.peers.iter().map(|peer| {
                 let observed = ObservedPeer {
                     psk: ObservedPsk::None,
-                    endpoint: peer.endpoint.as_deref().and_then(Endpoint::socket_addr),
+                    endpoint: peer.address().and_then(Endpoint::socket_addr),
                     allowed_ips: peer.allowed_ips.iter().copied().collect(),
                     latest_handshake: 0,
                     received: 0,
                     sent: 0,
-                    keepalive: peer.keepalive,
+                    keepalive: peer.keepalive(),
                 };
                 (key(100 + topology.interface(peer.remote).node.0 as usize), observed)
             });
@@ -299,7 +299,7 @@ fn observed_by_node(topology: &Topology) -> BTreeMap<HostName, ObservedHost> {
                 unruled: BTreeSet::new(),
                 peers: peers.collect(),
             };
-            host.interfaces.insert(interface.name.clone(), live);
+            host.interfaces.insert(interface.name.value.clone(), live);
         }
     }
     all

@@ -33,7 +33,7 @@ impl<'o> Seen<'_, 'o> {
         let (mut known, mut others) = (BTreeMap::new(), Vec::new());
         let Some(seen) = (self.of)(&here.name) else { return (known, others) };
         let named = |name: &InterfaceName| {
-            here.interfaces.iter().find(|id| topology.interface(**id).name == *name)
+            here.interfaces.iter().find(|id| topology.interface(**id).name.value == *name)
         };
         for (name, live) in &seen.interfaces {
             match named(name) {

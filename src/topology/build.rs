@@ -7,18 +7,20 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::allowed::Derivation;
+use super::ends::End;
 use super::links::{self, Links};
 use super::paths::Paths;
-use super::{Forwarding, Interface, InterfaceId, Node, NodeId, NodeKind, Peer, Topology};
-use crate::inventory::{Host, HostInterface, Inventory, PskMode, UnmanagedPeer};
-use crate::model::{
-    Endpoint, Family, HostName, Keepalive, Located, Location, Mtu, NetworkName, Port, RouteTable,
+use super::settle::{self, exit_of};
+use super::{
+    Because, Derived, Forwards, Interface, InterfaceId, Node, NodeId, NodeKind, Peer, PeerSettings,
+    Topology,
 };
-
-/// Bytes that `WireGuard` adds to a packet over IPv6: 40 + 8 + 32.
-const OVERHEAD: u16 = 80;
-/// Bytes of an underlay that says nothing else.
-const ETHERNET: u16 = 1500;
+use crate::inventory::{
+    Declared, Host, HostInterface, Inventory, Level, Network, Place, UnmanagedPeer,
+};
+use crate::model::{
+    Endpoint, HostName, InterfaceName, Located, Location, Mtu, NetworkName, Port, RouteTable,
+};
 
 /// Looks up allocated tunnel addresses of a member of a network; explicit ones are among them.
 pub trait Addresses {
@@ -51,8 +53,8 @@ pub fn build(inventory: &Inventory, addresses: &dyn Addresses) -> Topology {
         mark_transit(&mut topology, &links);
         add_peers(&mut topology, inventory, network, members, &links);
     }
-    settle_mtus(&mut topology, inventory);
-    settle_forwarding(&mut topology, inventory);
+    settle::mtus(&mut topology, inventory);
+    settle::forwarding(&mut topology, inventory);
     topology
 }
 
@@ -69,7 +71,7 @@ fn add_host(
 ) {
     let id = NodeId(next_id(topology.nodes.len()));
     let mut subnets = host.subnets.clone();
-    if host.gateway
+    if host.gateway.get()
         && let Some(site) = host.site
     {
         subnets.extend(inventory.sites[site].subnets.iter().cloned());
@@ -80,10 +82,10 @@ fn add_host(
         site: host.site,
         at: host.name.at,
         subnets,
-        nat: host.nat,
-        forwards: Forwarding::default(),
-        masquerade: Vec::new(),
-        exit: host.exit,
+        nat: (&host.nat).into(),
+        forwards: Forwards::default(),
+        masquerade: Derived::default_of(Vec::new()),
+        exit: (&host.exit).into(),
         interfaces: Vec::new(),
     };
     for interface in &host.interfaces {
@@ -92,20 +94,23 @@ fn add_host(
         topology.interfaces.push(Interface {
             node: id,
             network: interface.network,
-            name: interface.interface.as_ref().unwrap_or(&network.interface).value.clone(),
+            name: interface
+                .interface
+                .as_ref()
+                .map_or_else(|| interface_name(network), Derived::written),
             at: interface.at,
-            addresses: tunnel_addresses(
-                inventory,
-                interface.network,
-                &host.name,
-                &interface.addresses,
-                addresses,
+            addresses: tunnel_addresses(network, &host.name, &interface.addresses, addresses),
+            listen_port: listen_port(host, interface),
+            mtu: declared_mtu(interface.mtu.as_ref()),
+            table: (&interface.table).into(),
+            fwmark: interface
+                .fwmark
+                .as_ref()
+                .map_or_else(|| Derived::default_of(None), Derived::written),
+            dns: interface.dns.as_ref().map_or_else(
+                || Derived::default_of(Vec::new()),
+                |dns| Derived::new(texts(&dns.value), Because::Written(dns.place())),
             ),
-            listen_port: listen_port(host, interface, network.listen_port.as_ref()),
-            mtu: interface.mtu.as_ref().or(network.mtu.as_ref()).map_or(Mtu::DEFAULT, |m| m.value),
-            table: interface.table,
-            fwmark: interface.fwmark.as_ref().map(|mark| mark.value),
-            dns: interface.dns.iter().map(|dns| dns.value.clone()).collect(),
             peers: Vec::new(),
         });
     }
@@ -122,52 +127,77 @@ fn add_unmanaged(
     let node = NodeId(next_id(topology.nodes.len()));
     let interface = InterfaceId(next_id(topology.interfaces.len()));
     let network = &inventory.networks[peer.network];
+    let endpoint = peer.endpoint.as_ref().map(Declared::place);
     topology.nodes.push(Node {
         name: peer.name.value.clone(),
         kind: NodeKind::Unmanaged(index),
         site: None,
         at: peer.name.at,
         subnets: peer.subnets.clone(),
-        nat: peer.endpoint.is_none(),
-        forwards: Forwarding::default(),
-        masquerade: Vec::new(),
-        exit: false,
+        nat: Derived::new(
+            peer.endpoint.is_none(),
+            endpoint.map_or(Because::NoEndpoint, Because::Endpoint),
+        ),
+        forwards: Forwards::default(),
+        masquerade: Derived::default_of(Vec::new()),
+        exit: Derived::default_of(false),
         interfaces: vec![interface],
     });
     topology.interfaces.push(Interface {
         node,
         network: peer.network,
-        name: network.interface.value.clone(),
+        name: interface_name(network),
         at: peer.name.at,
-        addresses: tunnel_addresses(
-            inventory,
-            peer.network,
-            &peer.name,
-            &peer.addresses,
-            addresses,
+        addresses: tunnel_addresses(network, &peer.name, &peer.addresses, addresses),
+        listen_port: Derived::new(
+            peer.endpoint.as_ref().map(|endpoint| endpoint.value.port),
+            endpoint.map_or(Because::Default, Because::Endpoint),
         ),
-        listen_port: peer.endpoint.as_ref().map(|endpoint| endpoint.value.port),
-        mtu: peer.mtu.as_ref().or(network.mtu.as_ref()).map_or(Mtu::DEFAULT, |mtu| mtu.value),
-        table: RouteTable::Auto,
-        fwmark: None,
-        dns: peer.dns.iter().map(|dns| dns.value.clone()).collect(),
+        mtu: declared_mtu(peer.mtu.as_ref().or(network.mtu.as_ref())),
+        table: Derived::default_of(RouteTable::Auto),
+        fwmark: Derived::default_of(None),
+        dns: peer.dns.first().map_or_else(
+            || Derived::default_of(Vec::new()),
+            |first| Derived::new(texts(&peer.dns), Because::Written(Place::own(first.at))),
+        ),
         peers: Vec::new(),
     });
 }
 
+fn texts(all: &[Located<String>]) -> Vec<String> {
+    all.iter().map(|text| text.value.clone()).collect()
+}
+
+/// What the file declares; otherwise it follows from the peers, once they are known.
+fn declared_mtu(declared: Option<&Declared<Mtu>>) -> Derived<Mtu> {
+    declared.map_or_else(|| Derived::new(Mtu::DEFAULT, Because::Ethernet), Derived::written)
+}
+
+/// The interface name of a network's members.
+fn interface_name(network: &Network) -> Derived<InterfaceName> {
+    let Located { value, at } = &network.interface;
+    // One that is not written stands at the name of the network.
+    let because = if *at != network.name.at {
+        Because::Written(Place { at: *at, level: Level::Network })
+    } else if value.as_str() == network.name.value.as_str() {
+        Because::NetworkName(*at)
+    } else {
+        Because::Default
+    };
+    Derived::new(value.clone(), because)
+}
+
 /// Tunnel addresses with the prefix length of the network's prefix of their family.
 fn tunnel_addresses(
-    inventory: &Inventory,
-    network: usize,
+    network: &Network,
     name: &Located<HostName>,
-    explicit: &[Located<IpAddr>],
+    explicit: &[Declared<IpAddr>],
     addresses: &dyn Addresses,
-) -> Vec<Located<IpNet>> {
-    let network = &inventory.networks[network];
-    let mut all: Vec<Located<IpAddr>> = explicit.to_vec();
+) -> Vec<Derived<IpNet>> {
+    let mut all: Vec<Derived<IpAddr>> = explicit.iter().map(Derived::written).collect();
     for addr in addresses.of(&network.name.value, &name.value) {
         if !all.iter().any(|known| known.value.is_ipv4() == addr.is_ipv4()) {
-            all.push(Located::new(addr, name.at));
+            all.push(Derived::new(addr, Because::Pinned(name.at)));
         }
     }
     all.sort_by_key(|addr| addr.value.is_ipv6());
@@ -178,110 +208,34 @@ fn tunnel_addresses(
                 prefix.value.prefix_len()
             });
             let net = IpNet::new(addr.value, length).unwrap_or_else(|_| IpNet::from(addr.value));
-            Located::new(net, addr.at)
+            Derived::new(net, addr.because)
         })
         .collect()
 }
 
-fn listen_port(
-    host: &Host,
-    interface: &HostInterface,
-    network: Option<&Located<Port>>,
-) -> Option<Port> {
-    let declared = interface.listen_port.as_ref().map(|port| port.value);
-    let of_endpoint = interface.endpoint.as_ref().map(|endpoint| endpoint.value.port);
-    let of_local = interface.local_endpoint.as_ref().map(|endpoint| endpoint.value.port);
-    let of_network = network.map(|port| port.value);
-    let reachable = if host.nat { of_local.or(of_endpoint) } else { of_endpoint.or(of_local) };
-    declared.or(reachable).or(of_network)
+/// The declared port, else that of an endpoint, the one that no NAT forwards from another port first.
+fn listen_port(host: &Host, interface: &HostInterface) -> Derived<Option<Port>> {
+    let told = |endpoint: Option<&Declared<Endpoint>>, because: fn(Place) -> Because| {
+        let endpoint = endpoint?;
+        Some(Derived::new(endpoint.value.port, because(endpoint.place())))
+    };
+    let of_endpoint = told(interface.endpoint.as_ref(), Because::Endpoint);
+    let of_local = told(interface.local_endpoint.as_ref(), Because::LocalEndpoint);
+    let reachable =
+        if host.nat.get() { of_local.or(of_endpoint) } else { of_endpoint.or(of_local) };
+    let declared = interface.listen_port.as_ref().map(Derived::written);
+    declared.or(reachable).map_or_else(
+        || Derived::default_of(None),
+        |port| Derived::new(Some(port.value), port.because),
+    )
 }
 
 fn mark_transit(topology: &mut Topology, links: &Links) {
-    for id in links.transit.keys() {
+    for (id, transit) in &links.transit {
         let node = topology.interface(*id).node;
-        let families = families_of(topology, *id);
-        let node = &mut topology.nodes[node.0 as usize];
-        node.forwards.v4 |= families.contains(&Family::V4);
-        node.forwards.v6 |= families.contains(&Family::V6);
-    }
-}
-
-fn families_of(topology: &Topology, id: InterfaceId) -> Vec<Family> {
-    topology.tunnel_addresses(id).map(|addr| Family::of_addr(&addr)).collect()
-}
-
-fn shared(endpoint: &Located<Endpoint>) -> Arc<Endpoint> {
-    Arc::new(endpoint.value.clone())
-}
-
-/// One end of a link as the inventory describes it.
-struct End<'a> {
-    name: &'a HostName,
-    site: Option<usize>,
-    nat: bool,
-    managed: bool,
-    endpoint: Option<Arc<Endpoint>>,
-    local_endpoint: Option<Arc<Endpoint>>,
-    /// What the file says about its keepalive, which may be "off".
-    keepalive: Option<&'a Located<Option<Keepalive>>>,
-    interface: Option<&'a HostInterface>,
-}
-
-impl<'a> End<'a> {
-    fn of(inventory: &'a Inventory, topology: &'a Topology, id: InterfaceId) -> Self {
-        let node = topology.node(topology.interface(id).node);
-        let network = topology.interface(id).network;
-        match node.kind {
-            NodeKind::Host(index) => {
-                let host = &inventory.hosts[index];
-                let interface = host.interfaces.iter().find(|own| own.network == network);
-                Self {
-                    name: &host.name.value,
-                    site: host.site,
-                    nat: host.nat,
-                    managed: true,
-                    endpoint: interface.and_then(|own| own.endpoint.as_ref()).map(shared),
-                    local_endpoint: interface
-                        .and_then(|own| own.local_endpoint.as_ref())
-                        .map(shared),
-                    keepalive: interface.and_then(|own| own.keepalive.as_ref()),
-                    interface,
-                }
-            }
-            NodeKind::Unmanaged(index) => {
-                let peer = &inventory.peers[index];
-                Self {
-                    name: &peer.name.value,
-                    site: None,
-                    nat: peer.endpoint.is_none(),
-                    managed: false,
-                    endpoint: peer.endpoint.as_ref().map(shared),
-                    local_endpoint: None,
-                    keepalive: peer.keepalive.as_ref(),
-                    interface: None,
-                }
-            }
+        for family in topology.families(*id) {
+            topology.nodes[node.0 as usize].forwards.turn_on(family, transit.because);
         }
-    }
-
-    /// Where this end finds `other`, overrides aside.
-    fn endpoint_of<'o>(&self, other: &'o End<'a>) -> Option<&'o Arc<Endpoint>> {
-        let together = self.site.is_some() && self.site == other.site;
-        let local = other.local_endpoint.as_ref().filter(|_| together);
-        local.or(other.endpoint.as_ref())
-    }
-
-    /// Keepalive towards `other` at `endpoint`, overrides of it aside: the side that cannot be found keeps the way
-    /// open; phones are spared it unless the file asks.
-    fn keepalive_to(&self, other: &End<'a>, endpoint: Option<&Endpoint>) -> Option<Keepalive> {
-        if let Some(declared) = self.keepalive {
-            return declared.value;
-        }
-        let hidden = self.nat || other.endpoint_of(self).is_none();
-        let together = self.site.is_some() && self.site == other.site;
-        let found = endpoint.is_some();
-        let needs = hidden && found && self.managed && !(together && self.local_endpoint.is_some());
-        needs.then_some(Keepalive::DEFAULT)
     }
 }
 
@@ -331,6 +285,7 @@ fn add_peers(
             &ends[index]
         };
         let places = Places::new(members, links);
+        let mut shared: Option<Arc<PeerSettings>> = None;
         let peers_of = |(id, lists): (InterfaceId, super::allowed::Lists)| {
             let index = members.binary_search(&id).unwrap_or_default();
             // Both are in order of the remote.
@@ -340,169 +295,24 @@ fn add_peers(
                 let place = told.peek().filter(|(near, _)| *near == remote);
                 let at = place
                     .map_or(topology.interface(id).at, |(_, at)| places.distinct[*at as usize]);
-                let psk = settings.psk == PskMode::Pairwise
-                    && psk_possible(inventory, topology, id, remote);
-                make_peer(end(id), end(remote), remote, allowed_ips, psk, at)
+                let (this, other) = (end(id), end(remote));
+                let endpoint = this.endpoint_told(other);
+                let settings = PeerSettings {
+                    at,
+                    keepalive: this.keepalive_to(other, endpoint.is_some()),
+                    psk: this.psk_with(other, &settings.psk),
+                };
+                // Most peers of a network have the same.
+                let settings = settings.shared(&mut shared);
+                let allowed_ips = this.allowed_ips_of(other, allowed_ips);
+                Peer { remote, allowed_ips, endpoint, heard: false, settings }
             };
             (id, lists.into_iter().map(&mut peer).collect())
         };
-        let all = derivation.all(|id| exit_of(inventory, topology, id));
+        let all = derivation.all(|id| exit_of(inventory, topology, id).map(|(exit, _)| exit));
         all.into_iter().map(peers_of).collect()
     };
     for (id, list) in peers {
         topology.interfaces[id.0 as usize].peers = list;
     }
-}
-
-/// A peer whose private key somebody else keeps has no PSK that the vault could derive for it, but
-/// one can still be issued; partners that brought their own public key are left without.
-fn psk_possible(
-    inventory: &Inventory,
-    topology: &Topology,
-    a: InterfaceId,
-    b: InterfaceId,
-) -> bool {
-    [a, b].into_iter().all(|id| match topology.node(topology.interface(id).node).kind {
-        NodeKind::Host(_) => true,
-        NodeKind::Unmanaged(index) => inventory.peers[index].public_key.is_none(),
-    })
-}
-
-fn make_peer<'a>(
-    this: &End<'a>,
-    other: &End<'a>,
-    remote: InterfaceId,
-    derived: Arc<[IpNet]>,
-    psk: bool,
-    at: Location,
-) -> Peer {
-    let overrides =
-        this.interface.and_then(|own| own.peers.iter().find(|p| p.peer.value == *other.name));
-    let list = overrides.and_then(|o| o.allowed_ips.as_ref());
-    let endpoint = overrides
-        .and_then(|o| o.endpoint.as_ref())
-        .map(shared)
-        .or_else(|| this.endpoint_of(other).cloned());
-    let keepalive = overrides
-        .and_then(|o| o.keepalive.as_ref())
-        .map_or_else(|| this.keepalive_to(other, endpoint.as_deref()), |keepalive| keepalive.value);
-    Peer {
-        remote,
-        allowed_ips: list
-            .map_or(derived, |list| list.iter().map(|net| net.value.trunc()).collect()),
-        allowed_ips_at: overrides.filter(|o| o.allowed_ips.is_some()).map(|o| o.peer.at),
-        endpoint,
-        heard: false,
-        keepalive,
-        psk,
-        at,
-    }
-}
-
-/// The interface that an end sends everything through.
-fn exit_of(inventory: &Inventory, topology: &Topology, id: InterfaceId) -> Option<InterfaceId> {
-    let interface = topology.interface(id);
-    let via = match topology.node(interface.node).kind {
-        NodeKind::Host(index) => inventory.hosts[index]
-            .interfaces
-            .iter()
-            .find(|own| own.network == interface.network)?
-            .full_tunnel_via
-            .as_ref()?,
-        NodeKind::Unmanaged(index) => {
-            let peer = &inventory.peers[index];
-            peer.via.first().filter(|_| peer.full_tunnel)?
-        }
-    };
-    let node = topology.node(topology.find(&via.value)?);
-    node.interfaces.iter().copied().find(|id| topology.interface(*id).network == interface.network)
-}
-
-/// An interface's packets must fit the underlays of both ends of each of its links.
-fn settle_mtus(topology: &mut Topology, inventory: &Inventory) {
-    let underlay = |node: &Node| {
-        let site = node.site.map(|site| &inventory.sites[site].underlay);
-        site.and_then(|underlay| underlay.mtu.as_ref()).map_or(ETHERNET, |mtu| mtu.value.get())
-    };
-    let declared = |interface: &Interface| {
-        let network = &inventory.networks[interface.network];
-        let own = match topology.node(interface.node).kind {
-            NodeKind::Host(index) => inventory.hosts[index]
-                .interfaces
-                .iter()
-                .find(|own| own.network == interface.network)
-                .and_then(|own| own.mtu.as_ref()),
-            NodeKind::Unmanaged(index) => inventory.peers[index].mtu.as_ref(),
-        };
-        own.or(network.mtu.as_ref()).is_some()
-    };
-    let mtus: Vec<Mtu> = topology
-        .interfaces
-        .iter()
-        .map(|interface| {
-            if declared(interface) {
-                return interface.mtu;
-            }
-            let own = underlay(topology.node(interface.node));
-            let least = interface
-                .peers
-                .iter()
-                .map(|peer| underlay(topology.remote(peer)))
-                .fold(own.min(ETHERNET), u16::min);
-            Mtu::new(u32::from(least.saturating_sub(OVERHEAD))).unwrap_or(Mtu::DEFAULT)
-        })
-        .collect();
-    for (interface, mtu) in topology.interfaces.iter_mut().zip(mtus) {
-        interface.mtu = mtu;
-    }
-}
-
-/// Gateways, hubs and exits forward; exits and hosts that ask for it masquerade.
-fn settle_forwarding(topology: &mut Topology, inventory: &Inventory) {
-    let exits: Vec<NodeId> = (0..)
-        .map(InterfaceId)
-        .take(topology.interfaces.len())
-        .filter_map(|id| exit_of(inventory, topology, id))
-        .map(|id| topology.interface(id).node)
-        .collect();
-    for exit in exits {
-        topology.nodes[exit.0 as usize].exit = true;
-    }
-    for index in 0..topology.nodes.len() {
-        let NodeKind::Host(host) = topology.nodes[index].kind else { continue };
-        let interfaces = topology.nodes[index].interfaces.clone();
-        let mut families: Vec<Family> = Vec::new();
-        for id in &interfaces {
-            families.extend(families_of(topology, *id));
-        }
-        let node = &mut topology.nodes[index];
-        let subnets: Vec<Family> =
-            node.subnets.iter().map(|subnet| Family::of(&subnet.value)).collect();
-        for family in [Family::V4, Family::V6] {
-            let routes = subnets.contains(&family) || (node.exit && families.contains(&family));
-            match family {
-                Family::V4 => node.forwards.v4 |= routes,
-                Family::V6 => node.forwards.v6 |= routes,
-            }
-        }
-        if node.exit || inventory.hosts[host].masquerade {
-            topology.nodes[index].masquerade = tunnel_sources(topology, inventory, &interfaces);
-        }
-    }
-}
-
-/// Where packets that come out of these tunnels are from: tunnel addresses, and LANs behind peers.
-fn tunnel_sources(
-    topology: &Topology,
-    inventory: &Inventory,
-    interfaces: &[InterfaceId],
-) -> Vec<IpNet> {
-    let mut sources: Vec<IpNet> = Vec::new();
-    for interface in interfaces.iter().map(|id| topology.interface(*id)) {
-        let prefixes = &inventory.networks[interface.network].prefixes;
-        sources.extend(prefixes.iter().map(|prefix| prefix.value.trunc()));
-        let behind = interface.peers.iter().flat_map(|peer| peer.allowed_ips.iter());
-        sources.extend(behind.filter(|net| net.prefix_len() > 0).copied());
-    }
-    IpNet::aggregate(&sources)
 }

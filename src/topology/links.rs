@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{InterfaceId, NodeKind, Topology};
+use super::{Because, InterfaceId, NodeKind, Topology};
 use crate::inventory::{Inventory, LinkShape, Selector};
 use crate::model::{HostName, Located, Location};
 
@@ -11,9 +11,18 @@ use crate::model::{HostName, Located, Location};
 pub(super) struct Links {
     /// Each pair once, lower interface first, with the place that says it.
     pub(super) edges: BTreeMap<(InterfaceId, InterfaceId), Location>,
-    /// Interfaces whose nodes pass traffic on between their peers, each with its rank: a lower one
-    /// is preferred. Only lists of hubs give ranks, so the order of hosts in the file means nothing.
-    pub(super) transit: BTreeMap<InterfaceId, u32>,
+    /// Interfaces whose nodes pass traffic on between their peers.
+    pub(super) transit: BTreeMap<InterfaceId, Transit>,
+}
+
+/// That a node passes traffic on between its peers.
+#[derive(Debug)]
+pub(super) struct Transit {
+    /// A lower one is preferred. Only lists of hubs give ranks, so the order of hosts in the file
+    /// means nothing.
+    pub(super) rank: u32,
+    /// Why it does.
+    pub(super) because: Because,
 }
 
 /// Rank of hosts that pass traffic on without being a hub.
@@ -26,8 +35,8 @@ impl Links {
         }
     }
 
-    fn add_transit(&mut self, id: InterfaceId, rank: u32) {
-        self.transit.entry(id).or_insert(rank);
+    fn add_transit(&mut self, id: InterfaceId, rank: u32, because: Because) {
+        self.transit.entry(id).or_insert(Transit { rank, because });
     }
 }
 
@@ -73,7 +82,7 @@ pub(super) fn resolve(
                 let mut ordered = Vec::new();
                 for hub in hubs {
                     for id in select(std::slice::from_ref(hub)) {
-                        links.add_transit(id, rank);
+                        links.add_transit(id, rank, Because::Hub(hub.at));
                         if !ordered.contains(&id) {
                             ordered.push(id);
                         }
@@ -105,8 +114,9 @@ pub(super) fn resolve(
     for id in members {
         match kind(topology, *id) {
             NodeKind::Host(index) => {
-                if inventory.hosts[index].transit {
-                    links.add_transit(*id, UNRANKED);
+                let transit = inventory.hosts[index].transit.declared();
+                if let Some(transit) = transit.filter(|transit| transit.value) {
+                    links.add_transit(*id, UNRANKED, Because::Written(transit.place()));
                 }
             }
             NodeKind::Unmanaged(index) => {
@@ -120,10 +130,8 @@ pub(super) fn resolve(
     }
     // A full tunnel is a link of its own, whatever the shapes say.
     for id in &hosts {
-        let NodeKind::Host(index) = kind(topology, *id) else { continue };
-        let interfaces = &inventory.hosts[index].interfaces;
-        let own = interfaces.iter().find(|interface| interface.network == network);
-        if let Some(via) = own.and_then(|interface| interface.full_tunnel_via.as_ref())
+        let own = topology.membership(inventory, topology.interface(*id));
+        if let Some(via) = own.and_then(|(_, own)| own.full_tunnel_via.as_ref())
             && let Some(exit) = named(&via.value)
         {
             links.add(*id, exit, via.at);

@@ -5,30 +5,31 @@
 
 mod allowed;
 mod build;
+mod derived;
+mod ends;
+mod id;
 mod links;
 mod mix;
+mod origin;
 mod paths;
+mod settle;
 
 pub use build::{Addresses, build};
+pub use derived::{Because, Derived};
+pub use id::{InterfaceId, NodeId};
 pub use mix::mix;
+pub use origin::{Origins, origin};
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::inventory::{Inventory, Selector};
+use crate::inventory::{Host, HostInterface, Inventory, Selector, UnmanagedPeer};
 use crate::model::{
-    Endpoint, FwMark, HostName, InterfaceName, Keepalive, Located, Location, Mtu, Port, RouteTable,
+    Endpoint, Family, FwMark, HostName, InterfaceName, Keepalive, Located, Location, Mtu, Port,
+    RouteTable,
 };
-
-/// Index into [`Topology::nodes`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub u32);
-
-/// Index into [`Topology::interfaces`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InterfaceId(pub u32);
 
 /// The fleet, every derived value in place.
 #[derive(Debug, Clone, Default)]
@@ -62,18 +63,40 @@ pub struct Node {
     /// Prefixes that it delivers to: its site's subnets where it is a gateway, and its own.
     pub subnets: Vec<Located<IpNet>>,
     /// Whether its packets leave through a source NAT.
-    pub nat: bool,
+    pub nat: Derived<bool>,
     /// Families it forwards between interfaces: hubs, gateways, transit hosts and exits.
-    pub forwards: Forwarding,
+    pub forwards: Forwards,
     /// Source prefixes that it masquerades when they leave the tunnel.
-    pub masquerade: Vec<IpNet>,
+    pub masquerade: Derived<Vec<IpNet>>,
     /// Whether it sends full-tunnel traffic on to the Internet.
-    pub exit: bool,
+    pub exit: Derived<bool>,
     /// Its interfaces.
     pub interfaces: Vec<InterfaceId>,
 }
 
 impl Node {
+    /// The unmanaged peer that it is, where it is one.
+    #[must_use]
+    pub fn unmanaged<'i>(&self, inventory: &'i Inventory) -> Option<&'i UnmanagedPeer> {
+        match self.kind {
+            NodeKind::Host(_) => None,
+            NodeKind::Unmanaged(index) => inventory.peers.get(index),
+        }
+    }
+
+    /// The key that a peer brought, and by which wg(8) orders it.
+    #[must_use]
+    pub fn known_key(&self, inventory: &Inventory) -> Option<[u8; 32]> {
+        let key = self.unmanaged(inventory)?.public_key.as_ref()?;
+        Some(*key.value.as_bytes())
+    }
+
+    /// Whether wgfleet writes its configuration: a host, or a peer whose config it issues.
+    #[must_use]
+    pub fn is_ours(&self, inventory: &Inventory) -> bool {
+        self.unmanaged(inventory).is_none_or(|peer| peer.public_key.is_none())
+    }
+
     /// Whether a selector names it, its site or one of its groups.
     #[must_use]
     pub fn is_of(&self, inventory: &Inventory, selector: &Selector) -> bool {
@@ -87,6 +110,61 @@ impl Node {
                 NodeKind::Unmanaged(_) => false,
             },
             Selector::Network(_) | Selector::Net(_) | Selector::Internet => false,
+        }
+    }
+}
+
+/// The families that a node forwards, each with what decided it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forwards {
+    /// `net.ipv4.ip_forward`.
+    pub v4: Derived<bool>,
+    /// `net.ipv6.conf.all.forwarding`.
+    pub v6: Derived<bool>,
+}
+
+impl Default for Forwards {
+    fn default() -> Self {
+        Self { v4: Derived::default_of(false), v6: Derived::default_of(false) }
+    }
+}
+
+impl Forwards {
+    /// What was seen on a host.
+    #[must_use]
+    pub const fn seen(v4: bool, v6: bool) -> Self {
+        Self { v4: Derived::seen(v4), v6: Derived::seen(v6) }
+    }
+
+    /// Whether it forwards a family.
+    #[must_use]
+    pub const fn of(&self, family: Family) -> bool {
+        match family {
+            Family::V4 => self.v4.value,
+            Family::V6 => self.v6.value,
+        }
+    }
+
+    /// Whether it forwards any family.
+    #[must_use]
+    pub const fn any(&self) -> bool {
+        self.v4.value || self.v6.value
+    }
+
+    /// The families alone.
+    #[must_use]
+    pub const fn families(&self) -> Forwarding {
+        Forwarding { v4: self.v4.value, v6: self.v6.value }
+    }
+
+    /// Turns a family on; what has already done so stays the reason.
+    fn turn_on(&mut self, family: Family, because: Because) {
+        let switch = match family {
+            Family::V4 => &mut self.v4,
+            Family::V6 => &mut self.v6,
+        };
+        if !switch.value {
+            *switch = Derived::new(true, because);
         }
     }
 }
@@ -108,21 +186,21 @@ pub struct Interface {
     /// Index into the inventory's networks.
     pub network: usize,
     /// Its name.
-    pub name: InterfaceName,
+    pub name: Derived<InterfaceName>,
     /// Where its membership is written.
     pub at: Location,
     /// Tunnel addresses with the prefix length of the network.
-    pub addresses: Vec<Located<IpNet>>,
+    pub addresses: Vec<Derived<IpNet>>,
     /// UDP port; `None`: the kernel chooses.
-    pub listen_port: Option<Port>,
+    pub listen_port: Derived<Option<Port>>,
     /// MTU in bytes.
-    pub mtu: Mtu,
+    pub mtu: Derived<Mtu>,
     /// Where its routes go.
-    pub table: RouteTable,
+    pub table: Derived<RouteTable>,
     /// Mark of its encrypted packets.
-    pub fwmark: Option<FwMark>,
+    pub fwmark: Derived<Option<FwMark>>,
     /// DNS servers and search domains.
-    pub dns: Vec<String>,
+    pub dns: Derived<Vec<String>>,
     /// Its peers, in order of the remote's interface id.
     pub peers: Vec<Peer>,
 }
@@ -133,19 +211,61 @@ pub struct Peer {
     /// The other end.
     pub remote: InterfaceId,
     /// What is sent to it and accepted from it. Shared between interfaces that say the same.
-    pub allowed_ips: Arc<[IpNet]>,
-    /// Where the operator overrode the derived list.
-    pub allowed_ips_at: Option<Location>,
+    pub allowed_ips: Derived<Arc<[IpNet]>>,
     /// Where this side finds the other; `None`: the other begins. Shared by all who are told it.
-    pub endpoint: Option<Arc<Endpoint>>,
+    pub endpoint: Option<Arc<Derived<Endpoint>>>,
     /// Whether packets came from there: what runs knows, a file does not.
     pub heard: bool,
-    /// Keepalive of this side.
-    pub keepalive: Option<Keepalive>,
-    /// Whether the pair has a preshared key.
-    pub psk: bool,
+    /// The rest, shared by the peers of an interface that have the same.
+    pub settings: Arc<PeerSettings>,
+}
+
+/// Settings of a peer that most peers of an interface have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerSettings {
     /// Where the link is written.
     pub at: Location,
+    /// Keepalive of this side.
+    pub keepalive: Derived<Option<Keepalive>>,
+    /// Whether the pair has a preshared key.
+    pub psk: Derived<bool>,
+}
+
+impl PeerSettings {
+    /// The settings in memory that those before them have too, where they are the same.
+    #[must_use]
+    pub fn shared(self, last: &mut Option<Arc<Self>>) -> Arc<Self> {
+        match last {
+            Some(last) if **last == self => Arc::clone(last),
+            _ => Arc::clone(last.insert(Arc::new(self))),
+        }
+    }
+}
+
+impl Peer {
+    /// Where the operator overrode the derived `AllowedIPs`.
+    #[must_use]
+    pub fn overridden(&self) -> Option<Location> {
+        self.allowed_ips.because.declared()
+    }
+
+    /// Where this side finds the other, whatever says it.
+    #[must_use]
+    pub fn address(&self) -> Option<&Endpoint> {
+        self.endpoint.as_deref().map(|endpoint| &endpoint.value)
+    }
+
+    /// Where the link is written.
+    #[must_use]
+    pub fn at(&self) -> Location {
+        self.settings.at
+    }
+
+    /// Keepalive of this side.
+    #[must_use]
+    pub fn keepalive(&self) -> Option<Keepalive> {
+        self.settings.keepalive.value
+    }
 }
 
 impl Topology {
@@ -165,6 +285,38 @@ impl Topology {
     #[must_use]
     pub fn remote(&self, peer: &Peer) -> &Node {
         self.node(self.interface(peer.remote).node)
+    }
+
+    /// The host of an interface with what the file says about that interface; `None` for
+    /// unmanaged peers.
+    #[must_use]
+    pub fn membership<'i>(
+        &self,
+        inventory: &'i Inventory,
+        interface: &Interface,
+    ) -> Option<(&'i Host, &'i HostInterface)> {
+        let NodeKind::Host(index) = self.node(interface.node).kind else { return None };
+        let host = &inventory.hosts[index];
+        host.membership(interface.network).map(|own| (host, own))
+    }
+
+    /// Where it is written how an interface finds a peer; the peer where that is not written.
+    #[must_use]
+    pub fn endpoint_at(&self, peer: &Peer) -> Location {
+        let told = peer.endpoint.as_ref().and_then(|endpoint| endpoint.because.at());
+        told.unwrap_or(self.interface(peer.remote).at)
+    }
+
+    /// The interface of a node in a network.
+    #[must_use]
+    pub fn member(&self, node: NodeId, network: usize) -> Option<InterfaceId> {
+        let mut own = self.node(node).interfaces.iter().copied();
+        own.find(|id| self.interface(*id).network == network)
+    }
+
+    /// The families that an interface has addresses of.
+    fn families(&self, id: InterfaceId) -> Vec<Family> {
+        self.tunnel_addresses(id).map(|addr| Family::of_addr(&addr)).collect()
     }
 
     /// The node of a name.

@@ -9,7 +9,7 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use super::InterfaceId;
-use super::links::Links;
+use super::links::{Links, Transit};
 
 /// Hops, then the sum over the hosts in between.
 type Cost = (u32, u128);
@@ -38,8 +38,8 @@ impl Paths {
             neighbours.entry(*a).or_default().push(*b);
             neighbours.entry(*b).or_default().push(*a);
         }
-        let toll = |(id, rank): (&InterfaceId, &u32)| {
-            (*id, ((u128::from(*rank) + 1) << 64) | u128::from(hash(name(*id))))
+        let toll = |(id, transit): (&InterfaceId, &Transit)| {
+            (*id, ((u128::from(transit.rank) + 1) << 64) | u128::from(hash(name(*id))))
         };
         let toll = links.transit.iter().map(toll).collect();
         let between = links.transit.keys().map(|id| (*id, OnceCell::new())).collect();

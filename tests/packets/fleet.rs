@@ -211,8 +211,8 @@ fn mutate(topology: &mut Topology, dice: &mut Dice) -> Option<String> {
     let what = dice.below(8);
     if what == 0 {
         let forwards = &mut topology.nodes[node].forwards;
-        (forwards.v4, forwards.v6) = (dice.percent(30), dice.percent(30));
-        return Some(format!("{} forwards {forwards:?}", names[node]));
+        (forwards.v4.value, forwards.v6.value) = (dice.percent(30), dice.percent(30));
+        return Some(format!("{} forwards {:?}", names[node], forwards.families()));
     }
     if interface.peers.is_empty() {
         return None;
@@ -238,7 +238,7 @@ fn mutate(topology: &mut Topology, dice: &mut Dice) -> Option<String> {
     };
     nets.sort_unstable();
     nets.dedup();
-    peer.allowed_ips = Arc::from(nets);
+    peer.allowed_ips.value = Arc::from(nets);
     Some(said)
 }
 

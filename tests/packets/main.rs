@@ -77,7 +77,7 @@ fn conf(id: InterfaceId, interface: &Interface) -> String {
     for addr in &interface.addresses {
         let _ = writeln!(text, "Address = {}", addr.value);
     }
-    if let Some(port) = interface.listen_port {
+    if let Some(port) = interface.listen_port.value {
         let _ = writeln!(text, "ListenPort = {port}");
     }
     for peer in &interface.peers {
@@ -87,7 +87,7 @@ fn conf(id: InterfaceId, interface: &Interface) -> String {
         if let Some(endpoint) = &peer.endpoint {
             let _ = writeln!(text, "Endpoint = {endpoint}");
         }
-        if let Some(keepalive) = peer.keepalive {
+        if let Some(keepalive) = peer.keepalive() {
             let _ = writeln!(text, "PersistentKeepalive = {}", keepalive.get());
         }
     }
@@ -104,15 +104,15 @@ fn script(fleet: &Fleet, node: NodeId) -> String {
     let _ = writeln!(
         text,
         "echo {} >/proc/sys/net/ipv4/ip_forward\necho {} >/proc/sys/net/ipv6/conf/all/forwarding",
-        u8::from(here.forwards.v4),
-        u8::from(here.forwards.v6),
+        u8::from(here.forwards.v4.value),
+        u8::from(here.forwards.v6.value),
     );
     let masked_always = match here.kind {
-        NodeKind::Host(host) => fleet.inventory.hosts[host].masquerade,
+        NodeKind::Host(host) => fleet.inventory.hosts[host].masquerade.get(),
         NodeKind::Unmanaged(_) => false,
     };
     let mut rules = String::new();
-    for source in &here.masquerade {
+    for source in here.masquerade.iter() {
         let family = if matches!(source, ipnet::IpNet::V4(_)) { "ip" } else { "ip6" };
         let same = |net: &ipnet::IpNet| matches!(net, ipnet::IpNet::V4(_)) == (family == "ip");
         let kept = here.subnets.iter().map(|subnet| subnet.value).filter(same);

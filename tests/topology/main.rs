@@ -174,7 +174,7 @@ proptest! {
                 prop_assert_eq!(fabric.lookup(exit, source), Some(from));
             }
             let node = topology.node(topology.interface(exit).node);
-            prop_assert!(node.exit && node.forwards.v4 && !node.masquerade.is_empty());
+            prop_assert!(node.exit.value && node.forwards.v4.value && !node.masquerade.is_empty());
         }
     }
 }
@@ -187,11 +187,11 @@ fn by_name(topology: &Topology) -> BTreeMap<(String, usize), String> {
         let mut text = format!(
             "{:?} {:?} {:?} {} {:?} {:?}",
             interface.addresses.iter().map(|a| a.value).collect::<Vec<_>>(),
-            interface.listen_port,
-            node.forwards,
+            interface.listen_port.value,
+            node.forwards.families(),
             interface.mtu,
-            node.masquerade,
-            node.exit,
+            node.masquerade.value,
+            node.exit.value,
         );
         let peers: BTreeMap<&str, String> = interface
             .peers
@@ -199,7 +199,10 @@ fn by_name(topology: &Topology) -> BTreeMap<(String, usize), String> {
             .map(|peer| {
                 let what = format!(
                     "{:?} {:?} {:?} {}",
-                    peer.allowed_ips, peer.endpoint, peer.keepalive, peer.psk
+                    peer.allowed_ips.value,
+                    peer.address(),
+                    peer.keepalive(),
+                    peer.settings.psk.value
                 );
                 (topology.remote(peer).name.as_str(), what)
             })

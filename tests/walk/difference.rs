@@ -94,7 +94,7 @@ fn boundaries((inventory, topology): &(Inventory, Topology)) -> Vec<IpNet> {
     let sites = inventory.sites.iter().flat_map(|site| &site.subnets);
     let own = topology.nodes.iter().flat_map(|node| &node.subnets);
     let mut nets: Vec<IpNet> = networks.chain(sites).chain(own).map(|net| net.value).collect();
-    nets.extend(topology.nodes.iter().flat_map(|node| &node.masquerade));
+    nets.extend(topology.nodes.iter().flat_map(|node| node.masquerade.iter()));
     for interface in &topology.interfaces {
         nets.extend(interface.addresses.iter().map(|addr| addr.value.trunc()));
         nets.extend(interface.addresses.iter().map(|addr| IpNet::from(addr.value.addr())));

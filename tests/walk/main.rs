@@ -226,13 +226,14 @@ fn mutate(topology: &mut Topology, mutations: &[Mutation]) {
         let count = topology.interfaces.len();
         let interface = &mut topology.interfaces[usize::from(*interface) % count];
         if kind % 7 == 0 {
-            interface.table = [RouteTable::Off, RouteTable::Number(100), RouteTable::Number(254)]
-                [usize::from(*value) % 3];
+            interface.table.value =
+                [RouteTable::Off, RouteTable::Number(100), RouteTable::Number(254)]
+                    [usize::from(*value) % 3];
             continue;
         }
         if kind % 7 == 1 {
             let forwards = &mut topology.nodes[interface.node.0 as usize].forwards;
-            (forwards.v4, forwards.v6) = (value & 1 == 1, value & 2 == 2);
+            (forwards.v4.value, forwards.v6.value) = (value & 1 == 1, value & 2 == 2);
             continue;
         }
         let peers = interface.peers.len();
@@ -247,9 +248,9 @@ fn mutate(topology: &mut Topology, mutations: &[Mutation]) {
             }
             3 | 4 => nets.push(NETS[usize::from(*value) % NETS.len()].parse().expect("a prefix")),
             5 => peer.endpoint = None,
-            _ => peer.keepalive = None,
+            _ => Arc::make_mut(&mut peer.settings).keepalive.value = None,
         }
-        peer.allowed_ips = Arc::from(nets);
+        peer.allowed_ips.value = Arc::from(nets);
     }
 }
 

@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use wgfleet::check::Point;
 use wgfleet::check::walk::{Cause, Doubt, Packet, Place, Start};
 use wgfleet::inventory::{Inventory, Selector};
-use wgfleet::model::{EndpointHost, Located, RouteTable};
-use wgfleet::topology::{InterfaceId, NodeId, NodeKind, Peer, Topology};
+use wgfleet::model::{EndpointHost, RouteTable};
+use wgfleet::topology::{Derived, InterfaceId, NodeId, NodeKind, Peer, Topology};
 
 /// The fleet, and how doubts are settled.
 pub(crate) struct Reference<'t> {
@@ -48,13 +48,13 @@ impl Reference<'_> {
             for addr in &interface.addresses {
                 routes.push((addr.value.trunc(), 1 + rank, Some(id)));
             }
-            if matches!(interface.table, RouteTable::Off)
-                || matches!(interface.table, RouteTable::Number(number) if number != 254)
+            if matches!(interface.table.value, RouteTable::Off)
+                || matches!(interface.table.value, RouteTable::Number(number) if number != 254)
             {
                 continue;
             }
             for net in interface.peers.iter().flat_map(|peer| peer.allowed_ips.iter()) {
-                let held = |addr: &Located<IpNet>| {
+                let held = |addr: &Derived<IpNet>| {
                     addr.value.contains(&net.network())
                         && addr.value.prefix_len() <= net.prefix_len()
                 };
@@ -117,7 +117,7 @@ impl Reference<'_> {
             (None, None) => Err(Cause::NoSession(peer.remote)),
             (Some(_), _) if there.is_none() => Ok(Some(())),
             (_, Some(_)) if back_again.is_none() => {
-                Ok((back.keepalive.is_some() || trusted).then_some(()))
+                Ok((back.keepalive().is_some() || trusted).then_some(()))
             }
             _ if [there, back_again].contains(&Some(Obstacle::Nat)) => {
                 Err(Cause::Hairpin(peer.remote))
@@ -169,9 +169,9 @@ impl Reference<'_> {
         let own = self.inventory.hosts[host].interfaces.iter();
         let own = own.filter(|own| own.network == remote.network).find(|own| {
             own.local_endpoint.is_none()
-                && own.endpoint.as_ref().is_some_and(|own| own.value == **endpoint)
+                && own.endpoint.as_ref().is_some_and(|own| own.value == endpoint.value)
         });
-        let one_nat = here.nat && far.nat && here.site.is_some() && sites.0 == sites.1;
+        let one_nat = here.nat.value && far.nat.value && here.site.is_some() && sites.0 == sites.1;
         (one_nat && own.is_some()).then_some(Obstacle::Nat)
     }
 
@@ -199,7 +199,7 @@ impl Reference<'_> {
             if here.interfaces.iter().any(holds) {
                 return (Ok(Place::Node(node)), node);
             }
-            let family = if to.is_ipv4() { here.forwards.v4 } else { here.forwards.v6 };
+            let family = here.forwards.of(wgfleet::model::Family::of_addr(&to));
             let passes = !forwarded || family || (!self.managed(node) && !arrived);
             let out = match self.route(node, to) {
                 Some(None) if passes || !self.managed(node) => return (Ok(Place::Lan(node)), node),
@@ -211,7 +211,7 @@ impl Reference<'_> {
                     if on_lan && !arrived {
                         return (Ok(Place::OwnLan(node)), node);
                     }
-                    if arrived && here.exit && self.internet(to) {
+                    if arrived && here.exit.value && self.internet(to) {
                         let end = if passes {
                             Ok(Place::Internet(node))
                         } else {
@@ -220,7 +220,7 @@ impl Reference<'_> {
                         return (end, node);
                     }
                     let elsewhere = here.interfaces.iter().copied().find(|id| {
-                        let table = self.topology.interface(*id).table;
+                        let table = self.topology.interface(*id).table.value;
                         !matches!(table, RouteTable::Auto | RouteTable::Number(254))
                             && self.peer(*id, to).is_some()
                     });
@@ -389,7 +389,7 @@ impl Reference<'_> {
                 let here = self.topology.node(at);
                 let NodeKind::Host(host) = here.kind else { return false };
                 let masked = here.masquerade.iter().any(|net| net.contains(&source))
-                    && (self.inventory.hosts[host].masquerade
+                    && (self.inventory.hosts[host].masquerade.get()
                         || !here.subnets.iter().any(|net| net.value.contains(&target)));
                 if masked {
                     vec![Start::Through(at)]

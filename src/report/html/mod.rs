@@ -180,12 +180,12 @@ fn host(inventory: &Inventory, topology: &Topology, id: NodeId, (x, y): (f64, f6
     facts.extend(node.site.map(|site| format!("site {}", inventory.sites[site].name.value)));
     match node.kind {
         NodeKind::Unmanaged(_) => facts.push("unmanaged".to_owned()),
-        NodeKind::Host(_) if node.nat => facts.push("behind NAT".to_owned()),
+        NodeKind::Host(_) if node.nat.value => facts.push("behind NAT".to_owned()),
         NodeKind::Host(_) => {}
     }
-    if node.exit {
+    if node.exit.value {
         facts.push("exit".to_owned());
-    } else if node.forwards.v4 || node.forwards.v6 {
+    } else if node.forwards.any() {
         facts.push("forwards".to_owned());
     }
     facts.extend(node.subnets.iter().take(PREFIXES).map(|lan| lan.value.to_string()));
@@ -214,11 +214,11 @@ fn interface(inventory: &Inventory, topology: &Topology, interface: &Interface) 
             "name": topology.remote(peer).name,
             "allowed": nets.join(", "),
             "endpoint": peer.endpoint.as_ref().map(ToString::to_string),
-            "keepalive": peer.keepalive.map(crate::model::Keepalive::get),
+            "keepalive": peer.keepalive().map(crate::model::Keepalive::get),
         })
     });
     json!({
-        "name": interface.name,
+        "name": interface.name.value,
         "network": inventory.networks[interface.network].name.value,
         "addresses": interface.addresses.iter().map(|a| a.value.to_string()).collect::<Vec<_>>(),
         "port": interface.listen_port.map(crate::model::Port::get),
