@@ -11,6 +11,7 @@ mod context;
 mod environment;
 mod error;
 mod exit;
+mod explain;
 mod global;
 mod identity;
 mod init;
@@ -86,6 +87,7 @@ enum Command {
     Init(init::Args),
     Check(check::CheckArgs),
     Why(why::WhyArgs),
+    Explain(explain::ExplainArgs),
     Plan(plan::PlanArgs),
     Show(show::ShowArgs),
     Apply(apply::ApplyArgs),
@@ -120,6 +122,7 @@ impl Cli {
             Command::Init(args) => init::run(&args, &context),
             Command::Check(args) => check::run(&args, &context, format),
             Command::Why(args) => args.run(&context),
+            Command::Explain(args) => args.run(&context),
             Command::Plan(args) => args.run(&context),
             Command::Show(args) => args.run(&context),
             Command::Apply(args) => args.run(&context),

@@ -16,5 +16,6 @@ pub mod progress;
 pub mod reach;
 mod records;
 pub mod sarif;
+pub mod settings;
 pub mod status;
 pub mod why;

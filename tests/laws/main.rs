@@ -1,6 +1,7 @@
 //! Laws of what is pure: plans, payloads, rendered files and observations, for any fleet.
 
 mod drift;
+mod explained;
 mod felt;
 mod fleet;
 mod kept;

@@ -31,12 +31,15 @@ pub(in crate::cli) fn key_holders() -> ArgValueCandidates {
     })
 }
 
+/// Hosts, and all unmanaged peers.
+pub(in crate::cli) fn machines() -> ArgValueCandidates {
+    of_inventory(machines_of)
+}
+
 /// Where a flow can begin and end.
 pub(in crate::cli) fn ends() -> ArgValueCandidates {
     of_inventory(|inventory| {
-        let mut names = hosts_of(inventory);
-        let peers = inventory.peers.iter().map(|peer| peer.name.value.to_string());
-        names.extend(peers.map(|name| (name, "unmanaged peer")));
+        let mut names = machines_of(inventory);
         let sites = inventory.sites.iter().map(|site| site.name.value.to_string());
         names.extend(sites.map(|name| (name, "site")));
         let groups = inventory.hosts.iter().flat_map(|host| &host.groups);
@@ -70,6 +73,11 @@ pub(in crate::cli) fn labs() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         Lab::list().iter().map(|lab| CompletionCandidate::new(lab.to_string())).collect()
     })
+}
+
+fn machines_of(inventory: &Inventory) -> Vec<Name> {
+    let peers = inventory.peers.iter().map(|peer| peer.name.value.to_string());
+    hosts_of(inventory).into_iter().chain(peers.map(|name| (name, "unmanaged peer"))).collect()
 }
 
 fn hosts_of(inventory: &Inventory) -> Vec<Name> {
