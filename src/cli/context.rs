@@ -35,9 +35,17 @@ impl Context {
         let identity = Arc::new(Identity::new(identity, given, &file));
         let sink: Arc<dyn Sink> = Arc::new(Progress::new(quiet));
         let keyring = Arc::clone(&identity) as Arc<dyn fleet::Keyring>;
-        let overrun = end;
-        let fleet =
-            fleet::Context { file, lock, include_from, locked, ssh_config, keyring, sink, overrun };
+        let fleet = fleet::Context {
+            file,
+            lock,
+            include_from,
+            locked,
+            ssh_config,
+            state: fleet::state_folder(),
+            keyring,
+            sink,
+            overrun: end,
+        };
         Self { format, quiet, identity, fleet }
     }
 

@@ -38,6 +38,8 @@ pub struct Context {
     pub locked: bool,
     /// The configuration file of ssh(1), where it is not the user's own.
     pub ssh_config: Option<PathBuf>,
+    /// The folder of what is kept of fleets on the controller; `None`: nothing is kept.
+    pub state: Option<PathBuf>,
     /// What opens the vault.
     pub keyring: Arc<dyn Keyring>,
     /// Hears what happens.
@@ -71,6 +73,11 @@ impl Context {
     #[must_use]
     pub fn folder(&self) -> &Path {
         folder_of(&self.file)
+    }
+
+    /// The file of what is kept of a fleet on the controller.
+    pub(super) fn state_file(&self, what: &str, fleet: &FleetName) -> Option<PathBuf> {
+        Some(self.state.as_ref()?.join(format!("{what}-{fleet}.json")))
     }
 
     /// The vault's folder.

@@ -31,8 +31,10 @@ impl Ledger {
         self.failed = Some(name.clone());
     }
 
-    /// What became of the hosts in a turn.
+    /// What became of the hosts in a turn; of two attempts the second counts.
     pub(super) fn turn(&mut self, name: &HostName, outcomes: &[(HostName, Outcome)]) {
+        let is_new = |host: &HostName| outcomes.iter().any(|(other, _)| other == host);
+        self.outcomes.retain(|one| one.turn != *name || !is_new(&one.host));
         self.outcomes.extend(outcomes.iter().cloned().map(|(host, outcome)| Turned {
             turn: name.clone(),
             host,
@@ -60,12 +62,42 @@ pub(super) fn went_well(outcomes: &[(HostName, Outcome)]) -> bool {
     outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Applied | Outcome::Unchanged))
 }
 
+/// What became of hosts in two attempts: whom the second one did not reach, or did not change, has what
+/// the first one gave it.
+pub(super) fn both(
+    first: Vec<(HostName, Outcome)>,
+    second: Vec<(HostName, Outcome)>,
+) -> Vec<(HostName, Outcome)> {
+    let mut all = second;
+    for (host, outcome) in first {
+        match all.iter_mut().find(|(other, _)| *other == host) {
+            None => all.push((host, outcome)),
+            // What failed the second time, or was rolled back, is what the first one made of it.
+            Some((_, later)) => match later {
+                Outcome::Skipped(_) if matches!(outcome, Outcome::Unknown(_)) => *later = outcome,
+                Outcome::Skipped(_)
+                | Outcome::Failed(_)
+                | Outcome::Moved(_)
+                | Outcome::RolledBack(_)
+                    if moved(&outcome) =>
+                {
+                    *later = outcome;
+                }
+                _ => {}
+            },
+        }
+    }
+    all
+}
+
 /// Whether a host has its new key for certain.
 pub(super) fn has_moved(name: &HostName, outcomes: &[(HostName, Outcome)]) -> bool {
-    outcomes.iter().any(|(host, outcome)| {
-        host == name
-            && matches!(outcome, Outcome::Applied | Outcome::NotForNextBoot(_) | Outcome::Unchanged)
-    })
+    outcomes.iter().any(|(host, outcome)| host == name && moved(outcome))
+}
+
+/// Whether a host has what was wanted, for the time that it runs.
+fn moved(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Applied | Outcome::NotForNextBoot(_) | Outcome::Unchanged)
 }
 
 #[cfg(test)]
@@ -87,5 +119,34 @@ mod tests {
         assert_eq!(ledger.last(), Some(&Outcome::Failed("gone".to_owned())));
         assert!(!went_well(&outcomes) && !has_moved(&b, &outcomes));
         assert_eq!((ledger.rotated.len(), ledger.failed.as_ref()), (1, Some(&b)));
+    }
+
+    #[test]
+    fn whom_a_second_attempt_did_not_reach_has_what_the_first_one_gave_it() {
+        let [a, b, c]: [HostName; 3] = ["a", "b", "c"].map(|name| name.parse().unwrap());
+        let why = || "it is down".to_owned();
+        let unknown = || Outcome::Unknown(why());
+        let first = vec![
+            (a.clone(), Outcome::Applied),
+            (b.clone(), unknown()),
+            (c.clone(), Outcome::RolledBack(why())),
+        ];
+        let skipped = |host: &HostName| vec![(host.clone(), Outcome::Skipped(why()))];
+        let own = |all: &[(HostName, Outcome)], name: &HostName| {
+            all.iter().find(|(host, _)| host == name).unwrap().1.clone()
+        };
+        for missing in [&a, &b] {
+            let all = both(first.clone(), skipped(missing));
+            assert_eq!(own(&all, &a), Outcome::Applied);
+            assert_eq!(own(&all, &b), unknown());
+            assert_eq!(own(&all, &c), Outcome::RolledBack(why()));
+        }
+        assert_eq!(own(&both(first.clone(), skipped(&c)), &c), Outcome::Skipped(why()));
+        let second = vec![(b.clone(), Outcome::Failed(why())), (c.clone(), Outcome::Applied)];
+        let all = both(first, second);
+        assert_eq!((own(&all, &b), own(&all, &c)), (Outcome::Failed(why()), Outcome::Applied));
+        let half = || Outcome::NotForNextBoot(why());
+        let all = both(vec![(a.clone(), half())], vec![(a.clone(), Outcome::RolledBack(why()))]);
+        assert_eq!(own(&all, &a), half());
     }
 }

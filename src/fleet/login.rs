@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::memory::state_file;
 use super::read::Fleet;
 use super::{Context, Error, Kind};
 use crate::remote::{LastLogins, Ssh};
@@ -31,7 +30,7 @@ impl Login {
         let ssh = Ssh::new(context.ssh_config.clone(), patience)
             .map_err(|error| Error::new(Kind::Failed, error))?;
         // Without a home nothing can be kept: then each login is the first one.
-        let ssh = match state_file("logins", &fleet.inventory().fleet.value) {
+        let ssh = match context.state_file("logins", &fleet.inventory().fleet.value) {
             Some(path) => ssh.comparing(LastLogins::open(&path).map_err(|error| {
                 let hint = format!("remove {} if nothing else has written it", path.display());
                 Error::new(Kind::Failed, error).hint(hint)

@@ -23,14 +23,15 @@ const LIMIT: u64 = 16 << 20;
 /// The version of the file that is read and written.
 const VERSION: u32 = 1;
 
-/// The file of what is kept of a fleet on the controller: below `XDG_STATE_HOME` or `~/.local/state`.
-/// `None` where there is no home.
-pub(super) fn state_file(what: &str, fleet: &FleetName) -> Option<PathBuf> {
+/// The folder of what is kept of fleets on the controller: below `XDG_STATE_HOME` or
+/// `~/.local/state`. `None` where there is no home.
+#[must_use]
+pub fn state_folder() -> Option<PathBuf> {
     let absolute =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = absolute("XDG_STATE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
-    Some(folder.join("wgfleet").join(format!("{what}-{fleet}.json")))
+    Some(folder.join("wgfleet"))
 }
 
 /// What is remembered of a fleet's vault, as the file has it.
@@ -287,7 +288,7 @@ impl Context {
         names: &[String],
         judge: impl FnOnce(&Path, Option<&Known>) -> Result<Known, Error>,
     ) -> Result<(), Error> {
-        let Some(path) = state_file("vault", fleet) else {
+        let Some(path) = self.state_file("vault", fleet) else {
             self.tell_not_remembered("neither XDG_STATE_HOME nor HOME is set");
             return Ok(());
         };

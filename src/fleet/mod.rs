@@ -36,6 +36,7 @@ pub use ledger::{Ledger, Turned};
 pub use live_keys::LiveKeys;
 pub use lock::FleetLock;
 pub use login::Login;
+pub use memory::state_folder;
 pub use opened::Opened;
 pub use read::{Fleet, Reading};
 pub use records::Overrides;

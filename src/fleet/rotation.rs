@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::asked::Asked;
-use super::ledger::{Ledger, has_moved, went_well};
+use super::ledger::{Ledger, both, has_moved, went_well};
 use super::read::Fleet;
 use super::survey::{Survey, tell_interrupted};
 use super::turn::{Terms, Turns};
@@ -194,18 +194,21 @@ impl<'a, C: Connect> Campaign<'a, C> {
     ) -> Result<Vec<(HostName, Outcome)>, Error> {
         for name in self.names.clone() {
             ledger.begin(&name);
-            // The host keeps its new key: neighbours that did not follow are told once more.
-            let mut is_last = false;
+            let mut first = None;
             loop {
                 let outcomes = self.turns().turn(self.vault, &name).await?;
-                ledger.turn(&name, &outcomes);
                 if went_well(&outcomes) {
+                    ledger.turn(&name, &outcomes);
                     break;
                 }
-                if is_last || !has_moved(&name, &outcomes) {
+                let is_second = first.is_some();
+                let outcomes = both(first.unwrap_or_default(), outcomes);
+                ledger.turn(&name, &outcomes);
+                if is_second || !has_moved(&name, &outcomes) {
                     return Ok(outcomes);
                 }
-                is_last = true;
+                // The host keeps its new key: neighbours that did not follow are told once more.
+                first = Some(outcomes);
             }
             self.vault.promote([&name])?;
             self.vault.retire([&name])?;
