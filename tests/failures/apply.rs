@@ -1,0 +1,129 @@
+//! `apply` over three hosts.
+
+use std::time::Duration;
+
+use wgfleet::apply::Outcome;
+use wgfleet::fleet::Fleet;
+
+use crate::scripted::network::{Fault, Network};
+use crate::yard::{
+    File, HOSTS, Yard, applied, bounded, had, login, pairs, play, recorded, settle, singles,
+};
+
+/// How long a run may take: the survey, a change with all that is waited for, and some.
+const LIMIT: Duration = Duration::from_mins(5);
+
+struct Trial {
+    yard: Yard,
+    fleet: Fleet,
+    old: Network,
+    new: Network,
+}
+
+impl Trial {
+    fn new() -> Self {
+        let yard = Yard::new();
+        let old = applied(&yard, Network::of(&HOSTS), File::Old);
+        let new = applied(&yard, old.clone(), File::New);
+        let fleet = yard.fleet(File::New);
+        Self { yard, fleet, old, new }
+    }
+
+    /// The verbs of the calls to each host while some calls fail.
+    fn calls(&self, faults: &[Fault], host: &str) -> Vec<String> {
+        play(async {
+            let login = login(self.old.failing(faults));
+            let run = self.yard.apply(&self.fleet, File::New, &login);
+            bounded(LIMIT, "calls", run).await.expect("it is carried out");
+            let calls = login.connector.network().calls.remove(host);
+            calls.unwrap_or_default()
+        })
+    }
+
+    /// Runs `apply` while some calls fail, and once more.
+    fn case(&self, faults: &[Fault]) {
+        play(async {
+            let what = format!("{faults:?}");
+            let login = login(self.old.failing(faults));
+            let run = self.yard.apply(&self.fleet, File::New, &login);
+            let (_, outcomes) = bounded(LIMIT, &what, run).await.expect("it is carried out");
+            settle(&login).await;
+            for (name, outcome) in &outcomes {
+                self.judge(name.as_str(), outcome, &login.connector.network(), faults);
+            }
+            let again = self.yard.apply(&self.fleet, File::New, &login);
+            let (_, outcomes) = bounded(LIMIT, &what, again).await.expect("it is carried out");
+            for (name, outcome) in outcomes {
+                let fine = matches!(outcome, Outcome::Applied | Outcome::Unchanged);
+                assert!(fine, "{what}: {name} at the second time: {outcome:?}");
+                let network = login.connector.network();
+                let (is, wanted) =
+                    (&network.machines[name.as_str()], &self.new.machines[name.as_str()]);
+                assert_eq!(had(is), had(wanted), "{what}: {name} at the second time");
+            }
+        });
+    }
+
+    /// Compares what is said of a host with what it has.
+    fn judge(&self, name: &str, outcome: &Outcome, network: &Network, faults: &[Fault]) {
+        let (old, is, new) =
+            (&self.old.machines[name], &network.machines[name], &self.new.machines[name]);
+        let what = format!("{faults:?}: {name}: {outcome:?}");
+        let (is_old, is_new) = (had(is) == had(old), had(is) == had(new));
+        let records = recorded(is) != recorded(old);
+        match outcome {
+            Outcome::Applied => assert!(is_new && records, "{what}"),
+            Outcome::NotForNextBoot(_) => {
+                assert_eq!(had(is).interfaces, had(new).interfaces, "{what}");
+                let full = faults.iter().any(|fault| fault.host == name && !fault.trouble.passes());
+                assert!(full, "{what}");
+            }
+            Outcome::Unchanged => panic!("{what}: there was something to do"),
+            Outcome::Moved(_)
+            | Outcome::Skipped(_)
+            | Outcome::Failed(_)
+            | Outcome::RolledBack(_) => assert!(is_old && !records, "{what}"),
+            Outcome::Unknown(_) => {
+                assert!((is_old && !records) || (is_new && records), "{what}");
+                // It can be asked, so it has to be.
+                let passes = faults.iter().all(|fault| fault.trouble.passes());
+                assert!(faults.len() > 1 || !passes, "{what}: it could have been known");
+            }
+        }
+        if faults.iter().all(|fault| fault.host != name) {
+            assert_eq!(*outcome, Outcome::Applied, "{what}: nothing went wrong there");
+        }
+    }
+}
+
+#[test]
+fn every_call_fails_in_every_way() {
+    let trial = Trial::new();
+    let mut faults = Vec::new();
+    for host in HOSTS {
+        faults.extend(singles(host, &trial.calls(&[], host), 0));
+    }
+    assert!(faults.len() > 100, "{}", faults.len());
+    for fault in &faults {
+        trial.case(std::slice::from_ref(fault));
+    }
+    // Two hosts have trouble, or one has it twice.
+    for two in pairs(&faults, 300) {
+        trial.case(&two);
+    }
+}
+
+/// The second call fails while the first failure is being dealt with.
+#[test]
+fn two_calls_to_one_host_fail() {
+    let (trial, host) = (Trial::new(), "c");
+    let mut cases = 0;
+    for first in singles(host, &trial.calls(&[], host), 0) {
+        let calls = trial.calls(std::slice::from_ref(&first), host);
+        for second in singles(host, &calls, first.at + 1) {
+            trial.case(&[first.clone(), second]);
+            cases += 1;
+        }
+    }
+    assert!(cases > 500, "{cases}");
+}

@@ -1,0 +1,282 @@
+//! One host as its script plays it: what it has, and the change that is armed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use wgfleet::model::Untrusted;
+use wgfleet::observed::PROTOCOL;
+use wgfleet::remote::{Answer, Rollback, Step};
+
+use super::state::State;
+use super::told::{Handshakes, Question, digest, told};
+
+/// How long a rollback takes.
+const ROLLBACK: Duration = Duration::from_secs(2);
+
+/// Where the disk is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// Before anything is armed.
+    Stage,
+    /// In the midst of the operations.
+    Operations,
+    /// When the next boot's files are put in place.
+    Keep,
+}
+
+/// A host.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Machine {
+    /// Which machine it is.
+    pub(crate) name: String,
+    pub(crate) state: State,
+    pub(crate) shaken: Handshakes,
+    armed: Option<Armed>,
+    reverting: Option<Reverting>,
+    /// For the next call.
+    pub(crate) full: Option<Full>,
+}
+
+/// A change that is armed.
+#[derive(Debug, Clone)]
+struct Armed {
+    id: String,
+    deadline: Duration,
+    before: State,
+    files: BTreeMap<String, String>,
+    /// What waits beside its place.
+    prepared: BTreeMap<String, (String, String)>,
+}
+
+/// A rollback that runs.
+#[derive(Debug, Clone)]
+struct Reverting {
+    id: String,
+    until: Duration,
+    before: State,
+}
+
+impl Machine {
+    /// A machine with nothing on it.
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// Answers a call that comes at the moment `now` of the machine's own clock.
+    pub(crate) fn answer(
+        &mut self,
+        now: Duration,
+        verb: &str,
+        words: &[&str],
+        stdin: &str,
+    ) -> String {
+        self.pass(now);
+        let answer = match (verb, words) {
+            ("observe", []) => return self.observe(now, stdin),
+            ("agent", [_, _]) => Answer::Done,
+            ("apply", [id, seconds]) => match self.arm(now, id, seconds, stdin) {
+                Ok(()) => self.work(now, id),
+                Err(refused) => refused,
+            },
+            ("confirm", [id]) => self.confirm(id),
+            ("revert", [id]) => self.revert(id),
+            _ => Answer::Unclear,
+        };
+        format!("{answer}\n")
+    }
+
+    /// What the machine's own timers do until `now`.
+    pub(crate) fn pass(&mut self, now: Duration) {
+        if let Some(armed) = self.armed.take_if(|armed| armed.deadline <= now) {
+            let Armed { id, deadline, before, .. } = armed;
+            self.reverting = Some(Reverting { id, until: deadline + ROLLBACK, before });
+        }
+        if let Some(done) = self.reverting.take_if(|one| one.until <= now) {
+            self.state = done.before;
+        }
+    }
+
+    /// Somebody else arms a change that they never confirm.
+    pub(crate) fn armed_by_another(&mut self, deadline: Duration) {
+        if self.armed_id().is_none() {
+            self.armed = Some(Armed {
+                id: "another".to_owned(),
+                deadline,
+                before: self.state.clone(),
+                files: BTreeMap::new(),
+                prepared: BTreeMap::new(),
+            });
+        }
+    }
+
+    /// A power cut: what was not confirmed is gone, and so is every session.
+    pub(crate) fn cut(&mut self) {
+        let before = self.armed.take().map(|armed| armed.before);
+        let before = before.or(self.reverting.take().map(|one| one.before));
+        if let Some(before) = before {
+            self.state = before;
+        }
+        self.shaken.clear();
+    }
+
+    /// The change that keeps others out.
+    fn armed_id(&self) -> Option<&str> {
+        let reverting = self.reverting.as_ref().map(|one| one.id.as_str());
+        self.armed.as_ref().map(|one| one.id.as_str()).or(reverting)
+    }
+
+    fn observe(&self, now: Duration, stdin: &str) -> String {
+        let asked = Question::new(stdin);
+        let told = told(&self.name, &self.state, &self.shaken);
+        let mut out = format!("observe {PROTOCOL}\nnow {}\n", seconds(now));
+        if let Some(id) = self.armed_id() {
+            let _ = writeln!(out, "armed {id}");
+        }
+        out.push_str(&told);
+        for (path, (_, text)) in &self.state.files {
+            let fleet = path.strip_prefix("/var/lib/wgfleet/");
+            let Some(fleet) = fleet.and_then(|name| name.strip_suffix(".json")) else { continue };
+            let _ = writeln!(out, "record {fleet}");
+            for line in text.lines() {
+                let _ = writeln!(out, "| {line}");
+            }
+        }
+        let _ = writeln!(out, "digest {}\nend", digest(&told, &asked));
+        out
+    }
+
+    /// Stages a change and arms its timer.
+    ///
+    /// # Errors
+    /// What the host answers instead.
+    pub(crate) fn arm(
+        &mut self,
+        now: Duration,
+        id: &str,
+        limit: &str,
+        payload: &str,
+    ) -> Result<(), Answer> {
+        if let Some(other) = self.armed_id() {
+            return Err(Answer::Busy { change: Untrusted::new(other.to_owned()) });
+        }
+        if self.full == Some(Full::Stage) {
+            let full = "stage: /run/wgfleet is full: 0 KiB are free, 212 KiB are needed";
+            return Err(failed(Step::Before, full));
+        }
+        let cut = || failed(Step::Before, "stage: the payload did not arrive whole");
+        let files = sections(payload).ok_or_else(cut)?;
+        let theirs = files.get("protocol").map_or("none", |text| text.trim());
+        if theirs != PROTOCOL.to_string() {
+            let other = format!(
+                "stage: the payload has protocol {theirs}, and the host's script {PROTOCOL}; use one \
+                 version of wgfleet for both"
+            );
+            return Err(failed(Step::Before, &other));
+        }
+        if let (Some(question), Some(expected)) = (files.get("observe"), files.get("expect")) {
+            let asked = Question::new(question);
+            let found = digest(&told(&self.name, &self.state, &self.shaken), &asked);
+            if found.to_string() != expected.trim() {
+                return Err(Answer::Moved { digest: Some(found) });
+            }
+        }
+        let seconds = limit.parse().map_err(|_| failed(Step::Before, "timer: no number"))?;
+        self.armed = Some(Armed {
+            id: id.to_owned(),
+            deadline: now + Duration::from_secs(seconds),
+            before: self.state.clone(),
+            files,
+            prepared: BTreeMap::new(),
+        });
+        Ok(())
+    }
+
+    /// Does the operations of the change that is armed.
+    pub(crate) fn work(&mut self, now: Duration, id: &str) -> Answer {
+        self.pass(now);
+        let Some(armed) = self.armed.as_mut().filter(|armed| armed.id == id) else {
+            return failed(Step::Interrupted, "the operations were interrupted");
+        };
+        let Armed { files, prepared, .. } = armed;
+        let ops = files.get("ops").cloned().unwrap_or_default();
+        let last = ops.lines().count();
+        for (op, number) in ops.lines().zip(1..) {
+            let is_full = self.full == Some(Full::Operations) && number == last;
+            let done = if is_full {
+                Err("cannot write: No space left on device".to_owned())
+            } else {
+                self.state.operate(op, files, prepared)
+            };
+            if let Err(why) = done {
+                let rollback = match self.revert(id) {
+                    Answer::RolledBack(rollback) => Some(rollback),
+                    _ => None,
+                };
+                let number = u32::try_from(number).ok().and_then(NonZeroU32::new);
+                let label = op.split(' ').next().unwrap_or_default().to_owned();
+                let op = |number| Step::Op { number, label };
+                let step = number.map_or(Step::Whole, op);
+                return Answer::Failed { step, why: Untrusted::new(why), rollback };
+            }
+        }
+        Answer::Done
+    }
+
+    /// The change with this id, if it is armed and nobody has claimed it.
+    fn claim(&mut self, id: &str) -> Option<Armed> {
+        self.armed.take_if(|armed| armed.id == id)
+    }
+
+    fn confirm(&mut self, id: &str) -> Answer {
+        let Some(armed) = self.claim(id) else { return Answer::Gone };
+        let Armed { files, mut prepared, .. } = armed;
+        let mut bad = Vec::new();
+        for op in files.get("keep").map(String::as_str).unwrap_or_default().lines() {
+            let is_full = self.full == Some(Full::Keep);
+            if is_full || self.state.operate(op, &files, &mut prepared).is_err() {
+                bad.push(op.rsplit(' ').next().unwrap_or_default());
+            }
+        }
+        if bad.is_empty() {
+            return Answer::Confirmed;
+        }
+        Answer::NotForNextBoot { what: Untrusted::new(bad.join(" ")) }
+    }
+
+    fn revert(&mut self, id: &str) -> Answer {
+        let Some(armed) = self.claim(id) else { return Answer::Gone };
+        self.state = armed.before;
+        Answer::RolledBack(Rollback::Verified)
+    }
+}
+
+fn failed(step: Step, why: &str) -> Answer {
+    Answer::Failed { step, why: Untrusted::new(why.to_owned()), rollback: None }
+}
+
+/// Seconds since the epoch.
+pub(crate) fn seconds(now: Duration) -> u64 {
+    1_700_000_000 + now.as_secs()
+}
+
+/// The files of a payload; `None` where it did not arrive whole.
+fn sections(payload: &str) -> Option<BTreeMap<String, String>> {
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    let mut name = None;
+    for line in payload.lines() {
+        if line == "=== end" {
+            return files.contains_key("ops").then_some(files);
+        }
+        if let Some(head) = line.strip_prefix("=== ") {
+            files.insert(head.to_owned(), String::new());
+            name = Some(head);
+        } else {
+            let text = files.get_mut(name?)?;
+            text.push_str(line.strip_prefix(' ')?);
+            text.push('\n');
+        }
+    }
+    None
+}
