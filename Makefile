@@ -112,6 +112,7 @@ install:
 	@scripts/setup.sh build
 	$(CARGO) build --release --locked
 	install -D -m 755 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/wgfleet
+	install -m 755 $(RELEASE)-helper $(DESTDIR)$(PREFIX)/bin/wgfleet-helper
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	$(RELEASE) man $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
@@ -121,7 +122,7 @@ install:
 	$(RELEASE) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/wgfleet.fish
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/wgfleet $(DESTDIR)$(PREFIX)/share/man/man1/wgfleet*.1 \
+	rm -f $(DESTDIR)$(PREFIX)/bin/wgfleet $(DESTDIR)$(PREFIX)/bin/wgfleet-helper $(DESTDIR)$(PREFIX)/share/man/man1/wgfleet*.1 \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/wgfleet \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_wgfleet \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/wgfleet.fish

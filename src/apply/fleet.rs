@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
-use super::host::{Context, apply_host};
+use super::context::Context;
+use super::host::apply_host;
 use super::job::{Job, Logins};
 use super::outcome::{Outcome, event};
 use crate::desired::Secrets;

@@ -1,24 +1,19 @@
 //! Changing one host: push, stage, arm, do, and confirm over a new connection.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::before::differences;
+use super::context::Context;
 use super::job::{Job, Logins};
 use super::outcome::Outcome;
+use super::push::push;
 use super::verdict::{self, Patience, ROLLBACK_LIMIT};
 use crate::desired::Secrets;
-use crate::event::{Event, Sink};
-use crate::plan::{Change, Payload};
+use crate::plan::Payload;
 use crate::remote::{Answer, Connect, Host, Rollback, Step, describe};
 
 /// Most changes that one message names.
 const NAMED: usize = 8;
-
-/// How long a push may take.
-const PUSH_LIMIT: Duration = Duration::from_mins(5);
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
@@ -41,20 +36,6 @@ pub(super) async fn apply_host<C: Connect, S: Secrets>(
     context.working(job, "confirming");
     let deadline = Instant::now() + context.deadline;
     verdict::keep(logins, job, None, Patience::until(deadline)).await.outcome()
-}
-
-/// What every step of every host needs.
-pub(super) struct Context<'a, S> {
-    pub(super) secrets: &'a S,
-    /// How long a host keeps an unconfirmed change.
-    pub(super) deadline: Duration,
-    pub(super) sink: &'a Arc<dyn Sink>,
-}
-
-impl<S> Context<'_, S> {
-    pub(super) fn working(&self, job: &Job<'_>, what: &str) {
-        self.sink.event(Event::Working { host: job.plan.host.clone(), what: what.to_owned() });
-    }
 }
 
 /// Pushes what is to be pushed, stages and does the change; it is armed afterwards.
@@ -147,25 +128,4 @@ async fn awake<C: Connect>(
     }
     let again = logins.connect(job).await;
     again.map_err(|error| Outcome::Failed(describe(&error)))
-}
-
-async fn push<S: Secrets>(
-    context: &Context<'_, S>,
-    job: &Job<'_>,
-    host: &impl Host,
-) -> Result<(), Outcome> {
-    for change in &job.plan.changes {
-        let Change::PushAgent { machine, digest } = change else { continue };
-        context.working(job, "pushing wgfleet");
-        let binary = job.agents.get(machine);
-        let binary =
-            binary.ok_or_else(|| Outcome::Failed(format!("there is no binary for {machine}")))?;
-        let words = [machine.as_str(), &digest.to_string()];
-        let reply = host.run("agent", &words, binary, PUSH_LIMIT).await;
-        let reply = reply.map_err(|error| Outcome::Failed(describe(&error)))?;
-        if reply.answer() != Answer::Done {
-            return Err(Outcome::Failed(reply.said()));
-        }
-    }
-    Ok(())
 }

@@ -26,7 +26,7 @@ pub struct Job<'a> {
     pub record: Record,
     /// How to look at it again.
     pub look: Look,
-    /// Binaries that can be pushed, by `uname -m`.
+    /// Binaries that can be pushed, compressed with gzip, by `uname -m`.
     pub agents: Arc<BTreeMap<String, Vec<u8>>>,
 }
 

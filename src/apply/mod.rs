@@ -2,11 +2,13 @@
 //! connection; what is not confirmed is rolled back by the host itself.
 
 mod before;
+mod context;
 mod fleet;
 mod health;
 mod host;
 mod job;
 mod outcome;
+mod push;
 mod rotate;
 mod verdict;
 

@@ -14,8 +14,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use super::context::Context;
 use super::health::healthy;
-use super::host::{Context, perform};
+use super::host::perform;
 use super::job::{Job, Logins};
 use super::outcome::{Outcome, event};
 use super::verdict::{Patience, ROLLBACK_LIMIT, Verdict, keep, take_back};

@@ -12,7 +12,9 @@ mod environment;
 mod error;
 mod exit;
 mod explain;
+mod failure;
 mod global;
+mod helper;
 mod identity;
 mod init;
 mod interrupt;
@@ -42,11 +44,12 @@ mod why;
 use context::Context;
 pub use error::{CommandError, CommandResult};
 pub use exit::Exit;
+use failure::{fail, refuse};
 use global::{Asked, Format, Global};
+pub use helper::helper_main;
 use output::write_stdout;
 use runtime::runtime;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -167,23 +170,6 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) => fail(&error),
     }
-}
-
-fn fail(error: &CommandError) -> ExitCode {
-    anstream::eprintln!("wgfleet: {error}");
-    error.exit.into()
-}
-
-/// Shows what is wrong with the arguments, or the help that they ask for.
-fn refuse(error: &clap::Error) -> ExitCode {
-    let text = error.render().ansi().to_string();
-    // A closed stdout is no reason to fail while showing help.
-    if error.use_stderr() {
-        let _ = anstream::stderr().write_all(text.as_bytes());
-        return Exit::Usage.into();
-    }
-    let _ = anstream::stdout().write_all(text.as_bytes());
-    Exit::Done.into()
 }
 
 #[cfg(test)]

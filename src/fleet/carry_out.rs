@@ -92,7 +92,7 @@ pub(super) fn job<'a, C: Connect>(
     }))
 }
 
-/// The binaries that a plan pushes, by machine; none are read where it pushes none.
+/// The binaries that a plan pushes, compressed, by machine; none are read where it pushes none.
 pub(super) fn read_agents<C: Connect>(
     survey: &Survey<C>,
     plan: &Plan,
@@ -110,7 +110,7 @@ pub(super) fn read_agents<C: Connect>(
         .map(|(machine, path)| {
             let bytes = crate::sys::read_limited(path, BINARY_LIMIT)
                 .map_err(|error| Error::new(Kind::Failed, error))?;
-            Ok((machine.clone(), bytes))
+            Ok((machine.clone(), crate::sys::gzip(&bytes)))
         })
         .collect()
 }

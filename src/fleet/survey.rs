@@ -27,6 +27,9 @@ use crate::remote::{Connect, Host as _, Look, RemoteError, Ssh, observe_all};
 use crate::sys::read_elf;
 use crate::vault::{Identities, Vault};
 
+/// What is pushed: a program of its own beside wgfleet, with what runs on hosts alone.
+const HELPER: &str = "wgfleet-helper";
+
 /// The most bytes that a binary may have.
 pub(super) const BINARY_LIMIT: u64 = 256 << 20;
 
@@ -204,16 +207,23 @@ impl<C: Connect> Survey<C> {
         })
     }
 
-    /// Looks for builds that could be pushed: the running one, and those of the folder.
+    /// Looks for builds that could be pushed: the helper beside the running program or, where it lies
+    /// there alone, the program itself; then those of the folder, helpers first.
     fn find_agents(&mut self, folder: Option<&Path>) {
         self.agents.hint = match folder {
-            Some(folder) => format!("put its release binary into {}", folder.display()),
+            Some(folder) => format!("put its wgfleet-helper into {}", folder.display()),
             None => "name a folder of release binaries with --binaries".to_owned(),
         };
-        let mut candidates: Vec<PathBuf> = std::env::current_exe().into_iter().collect();
+        let own: Vec<PathBuf> = std::env::current_exe().into_iter().collect();
+        let helper = own.iter().map(|program| program.with_file_name(HELPER));
+        let mut candidates: Vec<PathBuf> = helper.chain(own.iter().cloned()).collect();
         if let Some(entries) = folder.and_then(|folder| std::fs::read_dir(folder).ok()) {
             let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-            paths.sort();
+            let whole = |path: &Path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                !name.starts_with(HELPER)
+            };
+            paths.sort_by_key(|path| (whole(path), path.clone()));
             candidates.extend(paths.into_iter().filter(|path| path.is_file()));
         }
         for path in candidates {

@@ -1,5 +1,5 @@
-//! What the host's script answers to `apply`, `confirm`, `revert` and `agent`: the one place where
-//! its words are read.
+//! What the host's script answers to `apply`, `confirm`, `revert`, `agent` and `part`:
+//! the one place where its words are read.
 //!
 //! The text is a stranger's: it is bounded and cleaned before anything is taken out of it.
 
@@ -32,6 +32,11 @@ pub enum Answer {
     Moved {
         /// The digest of what it is; `None` where it could not be observed.
         digest: Option<Fingerprint>,
+    },
+    /// How much of a binary has arrived before.
+    Part {
+        /// In bytes, of what is sent.
+        bytes: u64,
     },
     /// It failed.
     Failed {
@@ -113,6 +118,7 @@ impl Answer {
             ("busy", id) if is_word(id) => Some(Self::Busy { change: clean(id) }),
             ("moved", "unknown") => Some(Self::Moved { digest: None }),
             ("moved", digest) => Some(Self::Moved { digest: Some(digest.parse().ok()?) }),
+            ("part", bytes) => Some(Self::Part { bytes: bytes.parse().ok()? }),
             ("failed", rest) if !rest.is_empty() => {
                 let (step, why) = Step::of(rest);
                 Some(Self::Failed { step, why: clean(why), rollback })
@@ -162,6 +168,7 @@ impl fmt::Display for Answer {
             Self::Busy { change } => write!(f, "busy {change}"),
             Self::Moved { digest: None } => f.write_str("moved unknown"),
             Self::Moved { digest: Some(digest) } => write!(f, "moved {digest}"),
+            Self::Part { bytes } => write!(f, "part {bytes}"),
             Self::Failed { step, why, rollback } => {
                 write!(f, "failed {step}{why}")?;
                 rollback.iter().try_for_each(|rollback| write!(f, "\n{rollback}"))
@@ -266,6 +273,8 @@ mod tests {
             ("busy a-1_b", Answer::Busy { change: Untrusted::new("a-1_b") }),
             ("moved unknown", Answer::Moved { digest: None }),
             (&format!("moved {digest}"), Answer::Moved { digest: Some(digest) }),
+            ("part 0", Answer::Part { bytes: 0 }),
+            ("part 2097152", Answer::Part { bytes: 2 << 20 }),
             ("reverted", Answer::RolledBack(Rollback::Verified)),
             ("unverified wg0 disk", Answer::RolledBack(unverified("wg0 disk"))),
             ("failed 0 stage: it is full", failed(Step::Before, "stage: it is full", None)),
@@ -324,7 +333,16 @@ mod tests {
 
     /// What the script's functions say that answer: each text up to the quote at its end.
     fn sentences() -> Vec<String> {
-        let answering = ["push_agent", "do_ops", "revert", "keep", "too_late", "clean_up", "apply"];
+        let answering = [
+            "agent_part",
+            "push_agent",
+            "do_ops",
+            "revert",
+            "keep",
+            "too_late",
+            "clean_up",
+            "apply",
+        ];
         let bodies = answering.map(|name| {
             let (_, rest) = HOST_SCRIPT.split_once(&format!("\n{name}() {{")).expect(name);
             rest.split_once("\n}").expect("it ends").0
@@ -359,13 +377,17 @@ mod tests {
         for sentence in sentences() {
             let text = sentence.replace("${found:-unknown}", "unknown").replace('$', "");
             // The number and the label of an operation.
-            let text = text.replace("failed %s %s: ", "failed 1 op: ").replace("%s", " x");
+            let text = text
+                .replace("failed %s %s: ", "failed 1 op: ")
+                .replace("%s", " x")
+                .replace("{got:-0}", "1");
             let answer = Answer::parse(&text);
             assert_ne!(answer, Answer::Unclear, "{sentence}");
             words.insert(match answer {
                 Answer::Done => "done",
                 Answer::Busy { .. } => "busy",
                 Answer::Moved { .. } => "moved",
+                Answer::Part { .. } => "part",
                 Answer::Failed { step: Step::Before, .. } => "failed before",
                 Answer::Failed { step: Step::Op { .. }, .. } => "failed in an operation",
                 Answer::Failed { step: Step::Interrupted, .. } => "failed between operations",
@@ -378,7 +400,7 @@ mod tests {
                 Answer::Unclear => unreachable!("see above"),
             });
         }
-        assert_eq!(words.len(), 12, "the script never says one of them: {words:?}");
+        assert_eq!(words.len(), 13, "the script never says one of them: {words:?}");
     }
 
     /// Often something that is an answer at first sight.

@@ -8,6 +8,7 @@ mod digest;
 mod elf;
 mod environment;
 mod file;
+mod gzip;
 mod memory;
 mod run_folder;
 
@@ -18,5 +19,6 @@ pub use digest::sha256;
 pub use elf::{Elf, read_elf};
 pub use environment::take_variable;
 pub use file::{FileError, Mode, read_limited, write_atomic, write_new};
+pub use gzip::gzip;
 pub use memory::resident_bytes;
 pub use run_folder::RunFolder;

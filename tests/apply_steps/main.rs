@@ -8,6 +8,7 @@ mod claim;
 mod disk;
 mod hanging;
 mod observing;
+mod pushing;
 mod sandbox;
 mod telling;
 

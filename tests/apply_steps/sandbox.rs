@@ -184,18 +184,18 @@ impl Sandbox {
     }
 
     /// Runs a verb of the script as wgfleet does.
-    pub(crate) fn start(&self, verb: &str, words: &[&str], stdin: &str) -> Child {
+    pub(crate) fn start(&self, verb: &str, words: &[&str], stdin: impl AsRef<[u8]>) -> Child {
         let script = wgfleet::remote::HOST_SCRIPT;
         let mut parts = self.shell.split(' ');
         let mut command = self.command(parts.next().expect("a shell"));
         command.args(parts).args(["-c", script, "wgfleet", script, verb]).args(words);
         let mut child = command.stdin(Stdio::piped()).spawn().expect("nsenter runs");
         // A script that ends early leaves a broken pipe.
-        let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_bytes());
+        let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_ref());
         child
     }
 
-    pub(crate) fn host(&self, verb: &str, words: &[&str], stdin: &str) -> String {
+    pub(crate) fn host(&self, verb: &str, words: &[&str], stdin: impl AsRef<[u8]>) -> String {
         let output = self.start(verb, words, stdin).wait_with_output().expect("it ends");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(errors, "", "{verb} {words:?}");

@@ -4,7 +4,9 @@
 #
 #   observe              stdin: fingerprint key, then "interface NAME" lines, and "text BYTES", the most that
 #                        is told of a file; stdout: see observed/parse.rs
-#   agent MACHINE SHA    stdin: the binary
+#   part SHA BYTES       says how much of a binary has arrived
+#   agent MACHINE SHA BYTES AT
+#                        stdin: the binary, compressed, from its byte AT on
 #   apply ID SECONDS     stdin: payload ("protocol", files, "ops", "keep" and "undo"; perhaps "observe", what
 #                        the verb of that name reads, and "expect", the digest that it has to come to);
 #                        arms the timer, then does the ops
