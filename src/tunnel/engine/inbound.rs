@@ -50,7 +50,7 @@ pub(super) struct Inlet {
 
 /// What a run of authentic messages of one session was.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Run {
+pub(super) struct ReceiveBatch {
     /// Bytes of all its datagrams.
     pub(super) bytes: u64,
     /// Whether all of them are keepalives.
@@ -94,7 +94,7 @@ struct Message {
 /// What came out of the messages of one receive.
 struct Arrivals {
     runs: Vec<Opened>,
-    /// Run by run.
+    /// Batch by batch.
     messages: Vec<Message>,
     /// What the session of the last run had seen when the run began: what was replayed long ago
     /// costs no decryption, and no lock for each message.
@@ -228,7 +228,7 @@ impl Core {
             let bytes = note(&inlet, &messages[begin..end], packets);
             begin = end;
             let is_empty = packets.is_empty();
-            let run = Run { bytes, is_empty, from: received.from, to: received.to };
+            let run = ReceiveBatch { bytes, is_empty, from: received.from, to: received.to };
             if bytes == 0 || !self.heard(&inlet, &run, now) {
                 continue;
             }
@@ -272,7 +272,7 @@ impl Core {
 
     /// Notes a run of authentic messages: bytes, endpoint, timers, and what waited for a session
     /// that is confirmed by it. `false` for a peer that was removed meanwhile.
-    pub(super) fn heard(&self, inlet: &Inlet, run: &Run, now: Moment) -> bool {
+    pub(super) fn heard(&self, inlet: &Inlet, run: &ReceiveBatch, now: Moment) -> bool {
         let peer = &inlet.peer;
         let mut state = peer.state.lock();
         if state.is_removed {

@@ -17,7 +17,7 @@ mod index_table;
 mod outbound;
 mod packet;
 mod peer;
-mod run;
+mod send_batch;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::clock::{now, random};
 use super::packet::{addresses, carried_receiver};
 use super::peer::{Peer, PeerState};
-use super::run::Run;
+use super::send_batch::SendBatch;
 use super::state::Core;
 use super::turnstile::{Alone, Turn, Turnstile};
 use crate::tunnel::drops::Cause;
@@ -52,7 +52,7 @@ impl Core {
     pub(super) fn read_lane(&self, lane: &dyn Lane) {
         lane.attend();
         let mut packet = vec![0; LARGEST];
-        let mut run = Run::new();
+        let mut run = SendBatch::new();
         loop {
             // Nothing is held back while there is nothing to do.
             let received = match lane.try_recv(&mut packet) {
@@ -78,7 +78,7 @@ impl Core {
     pub(super) fn share_lane(&self, lane: &dyn Lane, turnstile: &Turnstile) {
         lane.attend();
         let mut packet = vec![0; LARGEST];
-        let mut run = Run::of_a_worker();
+        let mut run = SendBatch::of_a_worker();
         'reads: loop {
             let mut entry = turnstile.enter();
             while !run.is_full() {
@@ -116,7 +116,7 @@ impl Core {
         &self,
         packet: &'p mut [u8],
         offload: &Offload,
-        run: &mut Run,
+        run: &mut SendBatch,
         turn: &mut impl Turn,
     ) -> Option<Share<'p>> {
         if !self.is_up() {
@@ -157,7 +157,7 @@ impl Core {
         Some(Share { split, counter })
     }
 
-    fn seal_share(&self, share: &mut Share<'_>, run: &mut Run, turn: &mut impl Turn) {
+    fn seal_share(&self, share: &mut Share<'_>, run: &mut SendBatch, turn: &mut impl Turn) {
         let mtu = self.mtu.load(Ordering::Relaxed) as usize;
         run.seal(self, &mut share.split, mtu, share.counter, turn);
     }

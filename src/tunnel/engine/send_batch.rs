@@ -37,7 +37,7 @@ struct Way {
 /// Sealed messages to one peer, one after the other: all of one size, but for the last.
 ///
 /// The buffer is the only one of its thread and stays in the processor's cache.
-pub(super) struct Run {
+pub(super) struct SendBatch {
     buffer: Box<[u8]>,
     way: Option<Way>,
     length: usize,
@@ -50,7 +50,7 @@ pub(super) struct Run {
     most: usize,
 }
 
-impl Run {
+impl SendBatch {
     /// The run of the only thread of its direction: one send is all that it holds.
     pub(super) fn new() -> Self {
         Self::with_room(MOST_BYTES, MOST_MESSAGES)
@@ -94,7 +94,7 @@ impl Run {
         first
     }
 
-    /// Seals the segments of a packet under counters of [`Run::reserve`], and sends in its turn
+    /// Seals the segments of a packet under counters of [`SendBatch::reserve`], and sends in its turn
     /// whenever the run is full.
     pub(super) fn seal(
         &mut self,
