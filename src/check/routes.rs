@@ -66,14 +66,14 @@ fn place(
 }
 
 /// An interface, the peer that has the prefix, and where that is written.
-type Way<'t> = (&'t Interface, usize, Location);
+type RoutedInterface<'t> = (&'t Interface, usize, Location);
 
 fn clash(
     inventory: &Inventory,
     topology: &Topology,
     node: &Node,
     net: IpNet,
-    ((one, first, at_one), (two, second, at_two)): (Way<'_>, Way<'_>),
+    ((one, first, at_one), (two, second, at_two)): (RoutedInterface<'_>, RoutedInterface<'_>),
 ) -> Finding {
     let network = |interface: &Interface| &inventory.networks[interface.network].name;
     let far = |interface: &Interface, peer: usize| topology.remote(&interface.peers[peer]);

@@ -21,7 +21,7 @@ use crate::tunnel::transport::{LARGEST, Lane, Remote};
 const LARGE: usize = 8 << 10;
 
 /// The way to a peer, for a run of packets.
-pub(super) enum Way {
+pub(super) enum SendState {
     /// Packets are sealed with this session and sent there. That packets are sent is noted by the
     /// timers already; [`Core::send_to`] counts their bytes.
     Open(Arc<Session>, Remote),
@@ -134,8 +134,8 @@ impl Core {
             run.finish(self, turn);
             let now = now();
             match self.way(&peer, now) {
-                Way::Open(session, to) => run.begin(peer, session, to),
-                Way::Waits => {
+                SendState::Open(session, to) => run.begin(peer, session, to),
+                SendState::Waits => {
                     // It may be sent at once.
                     turn.wait();
                     while let Some(length) = split.next_length() {
@@ -145,7 +145,7 @@ impl Core {
                     }
                     return None;
                 }
-                Way::Closed => return None,
+                SendState::Closed => return None,
             }
         }
         // Sealed again it would come back again, larger, for ever.
@@ -172,11 +172,11 @@ impl Core {
     }
 
     /// The way to a peer for packets that are there now. Asks for a handshake where one is needed.
-    pub(super) fn way(&self, peer: &Arc<Peer>, now: Moment) -> Way {
+    pub(super) fn way(&self, peer: &Arc<Peer>, now: Moment) -> SendState {
         let mut state = peer.state.lock();
         let Some(to) = state.endpoint else {
             peer.drops.count(Cause::NoEndpoint);
-            return Way::Closed;
+            return SendState::Closed;
         };
         let outgoing = state.protocol.outgoing(now);
         if outgoing.session.is_some() {
@@ -187,12 +187,12 @@ impl Core {
         }
         self.settle(peer, &mut state, now);
         match outgoing.session {
-            Some(session) => Way::Open(session, to),
+            Some(session) => SendState::Open(session, to),
             None if state.is_removed || self.identity.read().is_none() => {
                 peer.drops.count(Cause::NoSession);
-                Way::Closed
+                SendState::Closed
             }
-            None => Way::Waits,
+            None => SendState::Waits,
         }
     }
 

@@ -21,14 +21,14 @@ const MOST_BYTES: usize = 65535 - 48;
 const MOST_BYTES_OF_A_WORKER: usize = 72 << 10;
 const MOST_MESSAGES_OF_A_WORKER: usize = 128;
 
-/// Messages after which the way to a peer is asked for anew.
+/// Messages after which the route to a peer is asked for anew.
 const MOST_OF_A_WAY: usize = 4 * MOST_MESSAGES;
 
 /// Bytes before the plaintext of a message.
 const HEADER: usize = 16;
 
 /// The peer, its session, and where the messages are sent.
-struct Way {
+struct Route {
     peer: Arc<Peer>,
     session: Arc<Session>,
     to: Remote,
@@ -39,12 +39,12 @@ struct Way {
 /// The buffer is the only one of its thread and stays in the processor's cache.
 pub(super) struct SendBatch {
     buffer: Box<[u8]>,
-    way: Option<Way>,
+    route: Option<Route>,
     length: usize,
     count: usize,
     /// Bytes of each message.
     stride: usize,
-    /// Messages sealed since the way was asked for.
+    /// Messages sealed since the route was asked for.
     sealed: usize,
     /// Messages after which it is full.
     most: usize,
@@ -63,33 +63,33 @@ impl SendBatch {
 
     fn with_room(bytes: usize, most: usize) -> Self {
         let buffer = vec![0; bytes].into_boxed_slice();
-        Self { buffer, way: None, length: 0, count: 0, stride: 0, sealed: 0, most }
+        Self { buffer, route: None, length: 0, count: 0, stride: 0, sealed: 0, most }
     }
 
     /// Whether the run goes to this peer, so that nothing has to be asked for the next packet.
     pub(super) fn goes_to(&self, peer: &Arc<Peer>) -> bool {
-        self.way.as_ref().is_some_and(|way| Arc::ptr_eq(&way.peer, peer))
+        self.route.as_ref().is_some_and(|route| Arc::ptr_eq(&route.peer, peer))
     }
 
     /// Begins a run; the one before was sent.
     pub(super) fn begin(&mut self, peer: Arc<Peer>, session: Arc<Session>, to: Remote) {
-        self.way = Some(Way { peer, session, to });
+        self.route = Some(Route { peer, session, to });
         self.sealed = 0;
     }
 
     /// Whether this is the receiver of the run's own messages: then a message of ours came back to
-    /// us as a packet for the same peer, because the way to its endpoint leads into the tunnel.
+    /// us as a packet for the same peer, because the route to its endpoint leads into the tunnel.
     pub(super) fn is_to(&self, receiver: u32) -> bool {
-        self.way.as_ref().is_some_and(|way| way.session.remote() == receiver)
+        self.route.as_ref().is_some_and(|route| route.session.remote() == receiver)
     }
 
     /// Takes counters for so many messages of the run, and gives the first; `None` where the
     /// session has none left, which is counted.
     pub(super) fn reserve(&self, messages: usize) -> Option<u64> {
-        let way = self.way.as_ref()?;
-        let first = way.session.reserve(messages as u64).ok();
+        let route = self.route.as_ref()?;
+        let first = route.session.reserve(messages as u64).ok();
         if first.is_none() {
-            way.peer.drops.count(Cause::NoSession);
+            route.peer.drops.count(Cause::NoSession);
         }
         first
     }
@@ -110,14 +110,14 @@ impl SendBatch {
             if self.count > 0 && !self.has_room(length) {
                 self.send(core, turn);
             }
-            let Some(way) = &self.way else { return };
+            let Some(route) = &self.route else { return };
             let Some(message) = self.buffer.get_mut(self.length..self.length + length) else {
-                way.peer.drops.count(Cause::SendFailed);
+                route.peer.drops.count(Cause::SendFailed);
                 return;
             };
             split.write(&mut message[HEADER..HEADER + plain]);
             message[HEADER + plain..].fill(0);
-            way.session.seal_as(counter, message);
+            route.session.seal_as(counter, message);
             counter += 1;
             if self.count == 0 {
                 self.stride = length;
@@ -147,9 +147,9 @@ impl SendBatch {
         self.count >= MOST_MESSAGES || self.length + self.stride > MOST_BYTES
     }
 
-    /// Sends what there is, in its turn; the way stays.
+    /// Sends what there is, in its turn; the route stays.
     fn send(&mut self, core: &Core, turn: &mut impl Turn) {
-        if let Some(way) = &self.way
+        if let Some(route) = &self.route
             && self.count > 0
         {
             turn.wait();
@@ -157,19 +157,19 @@ impl SendBatch {
             // Alike, so that the receiver's threads have as much to do with the one as with another.
             let each = self.count.div_ceil(self.count.div_ceil(most)) * self.stride;
             for messages in self.buffer[..self.length].chunks(each) {
-                core.send_to(&way.peer, &way.to, messages, self.stride);
+                core.send_to(&route.peer, &route.to, messages, self.stride);
             }
         }
         (self.length, self.count, self.stride) = (0, 0, 0);
     }
 
-    /// Sends what there is, in its turn, and forgets the way: the next packet asks anew.
+    /// Sends what there is, in its turn, and forgets the route: the next packet asks anew.
     pub(super) fn finish(&mut self, core: &Core, turn: &mut impl Turn) {
         self.send(core, turn);
-        self.way = None;
+        self.route = None;
     }
 
-    /// Whether so much was sealed that the way should be asked for anew.
+    /// Whether so much was sealed that the route should be asked for anew.
     pub(super) const fn is_long(&self) -> bool {
         self.sealed >= MOST_OF_A_WAY
     }
