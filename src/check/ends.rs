@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::entry::entry;
 use super::flows::Member;
-use super::session::{Session, Sessions};
+use super::session::{SessionStart, Sessions};
 use super::tables::{Entry, Tables};
 use crate::inventory::Inventory;
 use crate::model::{Family, RouteTable, host_net};
@@ -266,7 +266,11 @@ impl<'a> Marks<'a> {
                 let id = InterfaceId(u32::try_from(index).unwrap_or(u32::MAX));
                 interface.peers.iter().fold(0_u128, |sum, peer| {
                     let Some(answer) = entry(topology, peer.remote, id) else {
-                        return sum.wrapping_add(link(peer.remote, Session::Never, Session::Never));
+                        return sum.wrapping_add(link(
+                            peer.remote,
+                            SessionStart::Never,
+                            SessionStart::Never,
+                        ));
                     };
                     let there = sessions.between(id, peer, answer);
                     let back = sessions.between(peer.remote, answer, peer);
@@ -274,7 +278,7 @@ impl<'a> Marks<'a> {
                 })
             })
             .collect();
-        let key = |index: usize, with: (With, Session)| {
+        let key = |index: usize, with: (With, SessionStart)| {
             let interface = &topology.interfaces[index];
             let id = InterfaceId(u32::try_from(index).unwrap_or(u32::MAX));
             let mut sum = known[index].wrapping_add(linked[index]);
@@ -313,13 +317,13 @@ impl<'a> Marks<'a> {
             fold(&[sum, connected, plain, mix([3, interface.network as u64, table, through])])
         };
         let variants = [
-            (With::Nothing, Session::Never),
-            (With::Itself, Session::Ready),
-            (With::Itself, Session::Asleep),
-            (With::Itself, Session::Never),
-            (With::Itself, Session::Private),
-            (With::Itself, Session::Hairpin),
-            (With::Relayed, Session::Never),
+            (With::Nothing, SessionStart::Never),
+            (With::Itself, SessionStart::Ready),
+            (With::Itself, SessionStart::Asleep),
+            (With::Itself, SessionStart::Never),
+            (With::Itself, SessionStart::Private),
+            (With::Itself, SessionStart::Hairpin),
+            (With::Relayed, SessionStart::Never),
         ];
         let mut colours: Vec<Option<u128>> = vec![None; topology.interfaces.len()];
         for (variant, with) in variants.into_iter().enumerate() {
@@ -432,7 +436,7 @@ fn relay(topology: &Topology, entry: &Entry, owner: NodeId) -> Option<InterfaceI
     relay
 }
 
-fn link(remote: InterfaceId, there: Session, back: Session) -> u128 {
+fn link(remote: InterfaceId, there: SessionStart, back: SessionStart) -> u128 {
     mix([7, u64::from(remote.0), there as u64, back as u64])
 }
 

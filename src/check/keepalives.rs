@@ -2,7 +2,7 @@
 
 use super::entry::entry;
 use super::folded::Folded;
-use super::session::{Session, Sessions};
+use super::session::{SessionStart, Sessions};
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
 use crate::model::Location;
@@ -20,7 +20,7 @@ pub(super) fn sleepers(inventory: &Inventory, topology: &Topology) -> Vec<Findin
             if matches!(far.kind, NodeKind::Unmanaged(_)) && far.subnets.is_empty() {
                 continue;
             }
-            if sessions.of(id, peer) != Session::Asleep {
+            if sessions.of(id, peer) != SessionStart::Asleep {
                 continue;
             }
             let at = off(topology, id, peer).unwrap_or(far.at);

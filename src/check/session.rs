@@ -14,7 +14,7 @@ use crate::topology::{InterfaceId, NodeId, NodeKind, Peer, Topology};
 
 /// Whether one end of a link can send to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Session {
+pub enum SessionStart {
     /// This end can begin the session, or the other end holds it open.
     Ready,
     /// Only the other end can begin it, and it does so when it has something to send.
@@ -27,7 +27,7 @@ pub enum Session {
     Hairpin,
 }
 
-impl Session {
+impl SessionStart {
     /// Whether there can be one at all.
     #[must_use]
     pub fn possible(self) -> bool {
@@ -62,28 +62,28 @@ impl<'t> Sessions<'t> {
 
     /// What an interface and the remote of one of its peers can have.
     #[must_use]
-    pub fn of(&self, from: InterfaceId, peer: &Peer) -> Session {
+    pub fn of(&self, from: InterfaceId, peer: &Peer) -> SessionStart {
         let back = entry(self.topology, peer.remote, from);
-        back.map_or(Session::Never, |back| self.between(from, peer, back))
+        back.map_or(SessionStart::Never, |back| self.between(from, peer, back))
     }
 
     /// What one end of a link can have, by its entry for the other end and the other's for it.
-    pub(super) fn between(&self, from: InterfaceId, peer: &Peer, back: &Peer) -> Session {
+    pub(super) fn between(&self, from: InterfaceId, peer: &Peer, back: &Peer) -> SessionStart {
         let there = self.underlay.reach(from, peer);
         if there == Reach::Arrives {
-            return Session::Ready;
+            return SessionStart::Ready;
         }
         match (there, self.underlay.reach(peer.remote, back)) {
             (_, Reach::Arrives)
                 if back.keepalive().is_some()
                     || kept_by_its_owner(self.inventory, self.topology, peer) =>
             {
-                Session::Ready
+                SessionStart::Ready
             }
-            (_, Reach::Arrives) => Session::Asleep,
-            (Reach::Untold, Reach::Untold) => Session::Never,
-            (Reach::Turns, _) | (_, Reach::Turns) => Session::Hairpin,
-            _ => Session::Private,
+            (_, Reach::Arrives) => SessionStart::Asleep,
+            (Reach::Untold, Reach::Untold) => SessionStart::Never,
+            (Reach::Turns, _) | (_, Reach::Turns) => SessionStart::Hairpin,
+            _ => SessionStart::Private,
         }
     }
 }
@@ -246,11 +246,14 @@ mod tests {
         let of = |topology: &Topology, id: InterfaceId| {
             Sessions::new(&inventory, topology).of(id, &topology.interface(id).peers[0])
         };
-        assert_eq!((of(&topology, hub), of(&topology, spoke)), (Session::Ready, Session::Ready));
+        assert_eq!((of(&topology, hub), of(&topology, spoke)), (SessionStart::Ready, SessionStart::Ready));
         let peer = &mut topology.interfaces[1].peers[0];
         std::sync::Arc::make_mut(&mut peer.settings).keepalive.value = None;
-        assert_eq!((of(&topology, hub), of(&topology, spoke)), (Session::Asleep, Session::Ready));
+        assert_eq!((of(&topology, hub), of(&topology, spoke)), (SessionStart::Asleep, SessionStart::Ready));
         topology.interfaces[1].peers[0].endpoint = None;
-        assert_eq!((of(&topology, hub), of(&topology, spoke)), (Session::Never, Session::Never));
+        assert_eq!(
+            (of(&topology, hub), of(&topology, spoke)),
+            (SessionStart::Never, SessionStart::Never)
+        );
     }
 }

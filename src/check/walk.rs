@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::entry::entry;
-use super::session::{Session, Sessions};
+use super::session::{SessionStart, Sessions};
 use super::tables::{Match, Out, Tables};
 use crate::inventory::Inventory;
 use crate::model::{Family, covers, host_net};
@@ -303,14 +303,14 @@ impl<'t> Walker<'t> {
             return step(net, Act::Drop(Cause::NoPeer(id)));
         };
         let act = match entry(self.topology, id, found.to).map(|peer| self.sessions.of(id, peer)) {
-            Some(Session::Ready) => Act::Send(found.to),
+            Some(SessionStart::Ready) => Act::Send(found.to),
             // A private net may join two places, and a NAT turn packets around.
-            Some(Session::Asleep | Session::Private | Session::Hairpin)
+            Some(SessionStart::Asleep | SessionStart::Private | SessionStart::Hairpin)
                 if self.doubt == Doubt::Works =>
             {
                 Act::Send(found.to)
             }
-            Some(Session::Asleep) => {
+            Some(SessionStart::Asleep) => {
                 // The packet that this one answers came over the link.
                 let up = open.iter().any(|step| {
                     step.interface == Some(found.to) && step.act == Act::Send(id)
@@ -318,9 +318,9 @@ impl<'t> Walker<'t> {
                 });
                 if up { Act::Send(found.to) } else { Act::Drop(Cause::Asleep(found.to)) }
             }
-            Some(Session::Private) => Act::Drop(Cause::PrivateEndpoint(found.to)),
-            Some(Session::Hairpin) => Act::Drop(Cause::Hairpin(found.to)),
-            Some(Session::Never) | None => Act::Drop(Cause::NoSession(found.to)),
+            Some(SessionStart::Private) => Act::Drop(Cause::PrivateEndpoint(found.to)),
+            Some(SessionStart::Hairpin) => Act::Drop(Cause::Hairpin(found.to)),
+            Some(SessionStart::Never) | None => Act::Drop(Cause::NoSession(found.to)),
         };
         step(found.net, act)
     }

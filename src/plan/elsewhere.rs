@@ -102,7 +102,7 @@ fn disturbed(runs: &Topology, ends: &HashMap<NodeId, Ends<'_>>) -> Vec<(NodeId, 
 }
 
 /// A session: the interface at this end, and that at the other.
-type Session = (InterfaceId, InterfaceId);
+type PeerPair = (InterfaceId, InterfaceId);
 
 /// Peers of a host from which on the sessions that it sends packets into are kept: each of a thousand
 /// spokes asks their hub for all the others.
@@ -115,7 +115,7 @@ struct Paths<'a> {
     /// The worst that any session feels.
     worst: Disruption,
     /// Sessions that hosts with many peers send packets for an address into.
-    known: RefCell<HashMap<(NodeId, IpAddr), Option<Session>>>,
+    known: RefCell<HashMap<(NodeId, IpAddr), Option<PeerPair>>>,
 }
 
 impl Paths<'_> {
@@ -145,7 +145,7 @@ impl Paths<'_> {
         self.runs.interface(id).node
     }
 
-    fn sessions(&self, node: NodeId) -> impl Iterator<Item = Session> {
+    fn sessions(&self, node: NodeId) -> impl Iterator<Item = PeerPair> {
         let own = self.runs.node(node).interfaces.iter();
         own.flat_map(|id| self.runs.interface(*id).peers.iter().map(|peer| (*id, peer.remote)))
     }
@@ -182,7 +182,7 @@ impl Paths<'_> {
     }
 
     /// The session that a node sends packets for an address into.
-    fn next(&self, node: NodeId, addr: IpAddr) -> Option<Session> {
+    fn next(&self, node: NodeId, addr: IpAddr) -> Option<PeerPair> {
         let own = self.runs.node(node).interfaces.iter();
         let many = own.map(|id| self.runs.interface(*id).peers.len()).sum::<usize>() > MANY;
         if many && let Some(known) = self.known.borrow().get(&(node, addr)) {
@@ -203,7 +203,7 @@ impl Paths<'_> {
     }
 
     /// What a session feels of the changes at its first end.
-    fn end(&self, (own, other): Session) -> Option<Disruption> {
+    fn end(&self, (own, other): PeerPair) -> Option<Disruption> {
         let interface = &self.runs.interface(own).name;
         self.ends.get(&self.node(own))?.of(interface, self.node(other))
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::layout::{COLUMN, HEAD, Layout, number};
 use super::text::escape;
-use crate::check::session::{Session, Sessions};
+use crate::check::session::{SessionStart, Sessions};
 use crate::finding::{Finding, Severity};
 use crate::inventory::Inventory;
 use crate::topology::{InterfaceId, NodeId, NodeKind, Topology};
@@ -164,9 +164,9 @@ fn lines(text: &mut String, inventory: &Inventory, topology: &Topology, layout: 
             }
             drawn += 1;
             let back = crate::check::entry(topology, peer.remote, id);
-            let there = back.map_or(Session::Never, |back| sessions.of(peer.remote, back));
+            let there = back.map_or(SessionStart::Never, |back| sessions.of(peer.remote, back));
             let state = match (sessions.of(id, peer), there) {
-                (Session::Ready, Session::Ready) => "ready",
+                (SessionStart::Ready, SessionStart::Ready) => "ready",
                 (here, there) if here.possible() && there.possible() => "asleep",
                 _ => "never",
             };
