@@ -204,7 +204,7 @@ const AT_ONCE: usize = 32;
 /// A place of settings: an interface, and a peer of it.
 type Place = (Option<InterfaceName>, Option<String>);
 /// The settings of each place, each value of one in order.
-type Settings = BTreeMap<Place, BTreeMap<String, Vec<String>>>;
+type SettingsByPlace = BTreeMap<Place, BTreeMap<String, Vec<String>>>;
 
 /// Compares hosts, and unmanaged peers that configs are issued to; in order of the new file, then
 /// those that only the old one has.
@@ -268,7 +268,7 @@ impl Setting {
     }
 }
 
-fn differing(was: &Settings, is: &Settings) -> Vec<Setting> {
+fn differing(was: &SettingsByPlace, is: &SettingsByPlace) -> Vec<Setting> {
     let places: BTreeSet<&Place> = was.keys().chain(is.keys()).collect();
     let mut rows = Vec::new();
     for place in places {
@@ -362,8 +362,8 @@ fn settings<E>(
     (host, issued): (&DesiredHost, bool),
     side: &Side<'_, E>,
     keys: &StandIns,
-) -> Result<Settings, E> {
-    let mut all = Settings::new();
+) -> Result<SettingsByPlace, E> {
+    let mut all = SettingsByPlace::new();
     let mut add = |interface: Option<&InterfaceName>, setting: &str, values: Vec<String>| {
         if !values.is_empty() {
             let place = all.entry((interface.cloned(), None)).or_default();
@@ -422,7 +422,7 @@ fn joined(nets: &[IpNet]) -> String {
 }
 
 /// What a rendered file says, section by section.
-fn file(all: &mut Settings, interface: &InterfaceName, names: Names<'_>, text: &str) {
+fn file(all: &mut SettingsByPlace, interface: &InterfaceName, names: Names<'_>, text: &str) {
     let sections = text.lines().fold(vec![Vec::new()], |mut sections, line| {
         if line.trim_start().starts_with('[') {
             sections.push(Vec::new());

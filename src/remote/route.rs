@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::settings::{HostKeys, Settings};
+use super::settings::{HostKeys, SshSettings};
 use crate::model::SshTarget;
 
 /// One machine on the way to a host; the last one is the host itself.
@@ -36,7 +36,7 @@ pub(super) struct Route {
 
 impl Route {
     /// A way to a host whose jump hosts are not known yet.
-    pub(super) fn to(target: &SshTarget, own: &Settings) -> Self {
+    pub(super) fn to(target: &SshTarget, own: &SshSettings) -> Self {
         let mut route = Self {
             hops: vec![Hop {
                 target: target.clone(),
@@ -68,7 +68,7 @@ impl Route {
     }
 
     /// The way leads through these jump hosts, the first one first.
-    pub(super) fn through(&mut self, list: &[SshTarget], all: &[Arc<Settings>]) {
+    pub(super) fn through(&mut self, list: &[SshTarget], all: &[Arc<SshSettings>]) {
         let mut before: Vec<String> = Vec::new();
         let mut hops = Vec::new();
         for (jump, settings) in list.iter().zip(all) {
@@ -89,7 +89,7 @@ impl Route {
     }
 
     /// What lies before a machine with such settings.
-    fn before(&mut self, settings: &Settings) {
+    fn before(&mut self, settings: &SshSettings) {
         self.outer.clone_from(&settings.jumps);
         if let Some(command) = &settings.command {
             // Only a command that logs in somewhere else has an sshd on its way.
@@ -109,9 +109,9 @@ impl Route {
 mod tests {
     use super::*;
 
-    fn settings(host: &str, more: &str) -> Arc<Settings> {
+    fn settings(host: &str, more: &str) -> Arc<SshSettings> {
         let text = format!("hostname {host}\nport 22\n{more}");
-        Arc::new(Settings::parse(&text).unwrap())
+        Arc::new(SshSettings::parse(&text).unwrap())
     }
 
     #[test]

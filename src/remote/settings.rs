@@ -27,7 +27,7 @@ impl HostKeys {
 
 /// What ssh(1) does for a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Settings {
+pub(super) struct SshSettings {
     /// Where it connects to: `hostname:port`.
     pub(super) address: String,
     /// What its key is filed under in `known_hosts`.
@@ -40,7 +40,7 @@ pub(super) struct Settings {
     pub(super) command: Option<String>,
 }
 
-impl Settings {
+impl SshSettings {
     /// Reads what `ssh -G` printed.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let value = |key: &str| {
@@ -131,11 +131,11 @@ mod tests {
 
     use super::*;
 
-    fn settings(more: &str) -> Settings {
+    fn settings(more: &str) -> SshSettings {
         let text = format!(
             "user root\nhostname 10.0.0.1\nport 22\nuserknownhostsfile /root/.ssh/known_hosts\n{more}"
         );
-        Settings::parse(&text).unwrap()
+        SshSettings::parse(&text).unwrap()
     }
 
     #[test]
@@ -156,8 +156,8 @@ mod tests {
         // `no` with a file that forgets is the one setting that sees no other key at all.
         let forgets =
             "hostname h\nport 22\nstricthostkeychecking no\nuserknownhostsfile /dev/null\n";
-        assert_eq!(Settings::parse(forgets).unwrap().keys, HostKeys::Known);
-        assert_eq!(Settings::parse("ssh: no such thing\n"), None);
+        assert_eq!(SshSettings::parse(forgets).unwrap().keys, HostKeys::Known);
+        assert_eq!(SshSettings::parse("ssh: no such thing\n"), None);
     }
 
     #[test]
@@ -178,8 +178,8 @@ mod tests {
         assert_eq!(settings("").known_as, "10.0.0.1");
         assert_eq!(settings("hostkeyalias h1\n").known_as, "h1");
         let text = "hostname 10.0.0.1\nport 2222\n";
-        assert_eq!(Settings::parse(text).unwrap().known_as, "[10.0.0.1]:2222");
-        assert_eq!(Settings::parse(text).unwrap().address, "10.0.0.1:2222");
+        assert_eq!(SshSettings::parse(text).unwrap().known_as, "[10.0.0.1]:2222");
+        assert_eq!(SshSettings::parse(text).unwrap().address, "10.0.0.1:2222");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::gate::{Gates, Kind, Passage};
 use super::logins::LastLogins;
 use super::refusal::Refusal;
 use super::route::Route;
-use super::settings::{HostKeys, Settings, config_for_jumps, words};
+use super::settings::{HostKeys, SshSettings, config_for_jumps, words};
 use super::ssh_host::{Launch, SshHost};
 use super::{Connect, RemoteError};
 use crate::model::{Become, HostName, SshTarget, Untrusted};
@@ -44,7 +44,7 @@ pub struct Ssh {
     patience: Duration,
     gates: Gates,
     logins: Option<LastLogins>,
-    settings: Mutex<HashMap<SshTarget, Arc<OnceCell<Arc<Settings>>>>>,
+    settings: Mutex<HashMap<SshTarget, Arc<OnceCell<Arc<SshSettings>>>>>,
     /// Configurations for jump hosts, by their text.
     configs: Mutex<HashMap<String, PathBuf>>,
 }
@@ -116,12 +116,12 @@ impl Ssh {
     }
 
     /// What the user's configuration makes of a target; asked once for each.
-    async fn settings(&self, target: &SshTarget) -> Result<Arc<Settings>, RemoteError> {
+    async fn settings(&self, target: &SshTarget) -> Result<Arc<SshSettings>, RemoteError> {
         let cell = Arc::clone(self.settings.lock().entry(target.clone()).or_default());
         cell.get_or_try_init(|| self.ask_settings(target)).await.map(Arc::clone)
     }
 
-    async fn ask_settings(&self, target: &SshTarget) -> Result<Arc<Settings>, RemoteError> {
+    async fn ask_settings(&self, target: &SshTarget) -> Result<Arc<SshSettings>, RemoteError> {
         let mut ssh = Command::new("ssh");
         ssh.arg("-G");
         if let Some(config) = &self.config {
@@ -138,7 +138,7 @@ impl Ssh {
         if !output.status.success() {
             return Err(refused());
         }
-        let settings = Settings::parse(&String::from_utf8_lossy(&output.stdout));
+        let settings = SshSettings::parse(&String::from_utf8_lossy(&output.stdout));
         Ok(Arc::new(settings.ok_or_else(refused)?))
     }
 }

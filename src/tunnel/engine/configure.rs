@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::EngineError;
 use super::clock::now;
 use super::peer::{Peer, PeerState};
-use super::state::{Core, Owner, Settings, Tables};
+use super::state::{Core, DeviceSettings, Owner, Tables};
 use crate::model::PrivateKey;
 use crate::tunnel::noise::Moment;
 use crate::tunnel::{AllowedIpChange, DeviceChange, DeviceSnapshot, PeerChange, Setting};
@@ -42,7 +42,7 @@ impl Core {
         Ok(())
     }
 
-    fn set_mark(&self, settings: &mut Settings, mark: u32) -> Result<(), EngineError> {
+    fn set_mark(&self, settings: &mut DeviceSettings, mark: u32) -> Result<(), EngineError> {
         if let Some(bound) = self.sockets.read().as_ref() {
             bound.each().try_for_each(|socket| socket.set_mark(mark)).map_err(EngineError::Mark)?;
         }
@@ -55,7 +55,11 @@ impl Core {
     }
 
     /// Moves to another port. "Any port" keeps the one that the system chose before.
-    fn set_port(self: &Arc<Self>, settings: &mut Settings, port: u16) -> Result<(), EngineError> {
+    fn set_port(
+        self: &Arc<Self>,
+        settings: &mut DeviceSettings,
+        port: u16,
+    ) -> Result<(), EngineError> {
         let bound = self.sockets.read().as_ref().map(|bound| bound.port);
         let stays = match bound {
             Some(bound) => port == bound || (port == 0 && settings.listen_port == 0),

@@ -27,7 +27,7 @@ pub(super) struct Core {
     pub(super) binder: Box<dyn Bind>,
     pub(super) workers: Workers,
     /// Held while the configuration changes.
-    pub(super) settings: Mutex<Settings>,
+    pub(super) settings: Mutex<DeviceSettings>,
     pub(super) identity: RwLock<Option<Arc<Owner>>>,
     pub(super) tables: RwLock<Tables>,
     pub(super) indices: IndexTable,
@@ -56,7 +56,7 @@ impl Owner {
 
 /// What was asked for, where the answer may differ.
 #[derive(Debug, Default)]
-pub(super) struct Settings {
+pub(super) struct DeviceSettings {
     /// 0 for any.
     pub(super) listen_port: u16,
     pub(super) fwmark: u32,
