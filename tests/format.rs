@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use wgfleet::finding::{Code, Severity};
 use wgfleet::fleet::load::load;
 use wgfleet::inventory::keys::SECTIONS;
-use wgfleet::inventory::{LinkShape, Lock, PskMode, allocate, schema};
+use wgfleet::inventory::{LinkShape, LockFile, PskMode, allocate, schema};
 use wgfleet::model::{HostName, NetworkName};
 use wgfleet::report::findings;
 use wgfleet::{check, topology};
@@ -126,7 +126,7 @@ fn ten_thousand_hosts_are_read() {
     let parsed = wgfleet::inventory::parse(PathBuf::from("fleet.yaml"), text);
     assert!(parsed.findings.is_empty(), "{:?}", &parsed.findings[..1]);
     let inventory = parsed.inventory.expect("no findings");
-    let (lock, findings) = allocate(&inventory, &Lock::default());
+    let (lock, findings) = allocate(&inventory, &LockFile::default());
     assert!(findings.is_empty());
     let last = &inventory.hosts[9_999].name.value;
     assert_eq!(lock.address(&inventory.networks[0].name.value, last).len(), 2);
@@ -147,7 +147,7 @@ fn a_mesh_of_a_thousand_hosts_is_checked() {
     }
     let parsed = wgfleet::inventory::parse(PathBuf::from("fleet.yaml"), text);
     let inventory = parsed.inventory.unwrap_or_else(|| panic!("{:?}", &parsed.findings[..1]));
-    let (lock, _) = allocate(&inventory, &Lock::default());
+    let (lock, _) = allocate(&inventory, &LockFile::default());
     let addresses = |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
     let topology = topology::build(&inventory, &addresses);
     let peers = topology.interfaces.iter().map(|interface| interface.peers.len());

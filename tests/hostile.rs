@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
-use wgfleet::inventory::{self, Lock, allocate};
+use wgfleet::inventory::{self, LockFile, allocate};
 use wgfleet::report::findings;
 
 /// Reads, allocates and renders.
@@ -15,8 +15,8 @@ fn swallow(text: String) {
     let _ = serde_json::to_string(&findings::json(&parsed.findings, &parsed.sources));
     assert!(parsed.inventory.is_some() || !parsed.findings.is_empty());
     if let Some(inventory) = parsed.inventory {
-        let (lock, _) = allocate(&inventory, &Lock::default());
-        assert_eq!(Lock::parse(&lock.to_text()).expect("its own text"), lock);
+        let (lock, _) = allocate(&inventory, &LockFile::default());
+        assert_eq!(LockFile::parse(&lock.to_text()).expect("its own text"), lock);
         for network in &inventory.networks {
             let index = inventory.index();
             for shape in &network.links {

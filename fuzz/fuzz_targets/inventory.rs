@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
-use wgfleet::inventory::{self, Lock, allocate};
+use wgfleet::inventory::{self, LockFile, allocate};
 use wgfleet::report::findings;
 
 fuzz_target!(|text: &str| {
@@ -13,7 +13,7 @@ fuzz_target!(|text: &str| {
     let shown = findings::human(&parsed.findings, &parsed.sources, false);
     assert!(parsed.inventory.is_some() || !shown.is_empty());
     if let Some(inventory) = parsed.inventory {
-        let (lock, _) = allocate(&inventory, &Lock::default());
-        assert_eq!(Lock::parse(&lock.to_text()).expect("its own text"), lock);
+        let (lock, _) = allocate(&inventory, &LockFile::default());
+        assert_eq!(LockFile::parse(&lock.to_text()).expect("its own text"), lock);
     }
 });

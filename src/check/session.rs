@@ -246,10 +246,16 @@ mod tests {
         let of = |topology: &Topology, id: InterfaceId| {
             Sessions::new(&inventory, topology).of(id, &topology.interface(id).peers[0])
         };
-        assert_eq!((of(&topology, hub), of(&topology, spoke)), (SessionStart::Ready, SessionStart::Ready));
+        assert_eq!(
+            (of(&topology, hub), of(&topology, spoke)),
+            (SessionStart::Ready, SessionStart::Ready)
+        );
         let peer = &mut topology.interfaces[1].peers[0];
         std::sync::Arc::make_mut(&mut peer.settings).keepalive.value = None;
-        assert_eq!((of(&topology, hub), of(&topology, spoke)), (SessionStart::Asleep, SessionStart::Ready));
+        assert_eq!(
+            (of(&topology, hub), of(&topology, spoke)),
+            (SessionStart::Asleep, SessionStart::Ready)
+        );
         topology.interfaces[1].peers[0].endpoint = None;
         assert_eq!(
             (of(&topology, hub), of(&topology, spoke)),

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::finding::{Code, Finding};
 use crate::model::{Family, HostName, Located, Location};
 
-use super::{Declared, Inventory, Lock, Network};
+use super::{Declared, Inventory, LockFile, Network};
 
 /// A host or unmanaged peer of one network.
 struct Member<'i> {
@@ -24,7 +24,7 @@ struct Member<'i> {
 /// file says nothing. Pins of hosts that no longer exist stay; a prefix without a free address
 /// takes the lowest of them.
 #[must_use]
-pub fn allocate(inventory: &Inventory, lock: &Lock) -> (Lock, Vec<Finding>) {
+pub fn allocate(inventory: &Inventory, lock: &LockFile) -> (LockFile, Vec<Finding>) {
     let mut members: Vec<Vec<Member<'_>>> = inventory.networks.iter().map(|_| Vec::new()).collect();
     for host in &inventory.hosts {
         for interface in &host.interfaces {
@@ -72,7 +72,7 @@ fn pin(
     network: &Network,
     prefix: &Located<IpNet>,
     members: &[Member<'_>],
-    lock: &Lock,
+    lock: &LockFile,
     pins: &mut BTreeMap<HostName, Vec<IpAddr>>,
     findings: &mut Vec<Finding>,
 ) {
@@ -246,7 +246,7 @@ mod tests {
         parsed.inventory.unwrap_or_else(|| panic!("{:?}", parsed.findings))
     }
 
-    fn of(lock: &Lock, host: &str) -> Vec<IpAddr> {
+    fn of(lock: &LockFile, host: &str) -> Vec<IpAddr> {
         lock.address(&"n".parse().unwrap(), &host.parse().unwrap()).to_vec()
     }
 
@@ -259,7 +259,7 @@ mod tests {
         fn a_fleet_that_grows_and_shrinks_never_renumbers_anybody(
             steps in prop::collection::vec(names(), 1..5), shuffle: u64,
         ) {
-            let mut lock = Lock::default();
+            let mut lock = LockFile::default();
             let mut known: HashMap<String, Vec<IpAddr>> = HashMap::new();
             for step in steps {
                 let mut hosts: Vec<_> = step.into_iter().map(|name| (name, None)).collect();
@@ -270,7 +270,7 @@ mod tests {
                 }));
                 let (shuffled, _) = allocate(&fleet("10.0.0.0/22, fd00::/64", &hosts), &lock);
                 prop_assert_eq!(sorted.to_text(), shuffled.to_text());
-                prop_assert_eq!(&Lock::parse(&sorted.to_text()).unwrap(), &sorted);
+                prop_assert_eq!(&LockFile::parse(&sorted.to_text()).unwrap(), &sorted);
                 let mut seen = HashSet::new();
                 for (name, _) in &hosts {
                     let addresses = of(&sorted, name);
@@ -295,7 +295,7 @@ mod tests {
             prop_assume!(usable(&prefix, declared));
             let hosts: Vec<_> = names.into_iter().enumerate()
                 .map(|(i, name)| (name, (i == 0).then(|| declared.to_string()))).collect();
-            let (lock, findings) = allocate(&fleet(&prefix.to_string(), &hosts), &Lock::default());
+            let (lock, findings) = allocate(&fleet(&prefix.to_string(), &hosts), &LockFile::default());
             let mut seen = HashSet::new();
             let mut without = 0;
             for name in hosts.iter().map(|(name, _)| name.as_str()).chain(["zz"]) {
@@ -317,7 +317,7 @@ mod tests {
         let hosts = |names: &[&str]| -> Vec<_> {
             names.iter().map(|name| ((*name).to_owned(), None)).collect()
         };
-        let (lock, _) = allocate(&fleet("10.0.0.0/30", &hosts(&["a"])), &Lock::default());
+        let (lock, _) = allocate(&fleet("10.0.0.0/30", &hosts(&["a"])), &LockFile::default());
         assert_eq!(of(&lock, "a"), ["10.0.0.1".parse::<IpAddr>().unwrap()]);
         let (lock, findings) = allocate(&fleet("10.0.0.0/30", &hosts(&["b"])), &lock);
         assert_eq!(of(&lock, "b"), ["10.0.0.1".parse::<IpAddr>().unwrap()]);
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_declared_address_that_another_host_has_is_a_finding() {
-        let (lock, _) = allocate(&fleet("10.0.0.0/24", &[]), &Lock::default());
+        let (lock, _) = allocate(&fleet("10.0.0.0/24", &[]), &LockFile::default());
         let hosts = [("a".to_owned(), Some("10.0.0.1".to_owned()))];
         let (_, findings) = allocate(&fleet("10.0.0.0/24", &hosts), &lock);
         assert_eq!(findings[0].title, "10.0.0.1 is already pinned to `zz`");

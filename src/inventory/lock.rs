@@ -54,7 +54,7 @@ impl LockError {
 
 /// Pinned tunnel addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Lock {
+pub struct LockFile {
     generation: Option<u64>,
     pins: BTreeMap<NetworkName, BTreeMap<HostName, Vec<IpAddr>>>,
 }
@@ -68,7 +68,7 @@ struct File {
     networks: BTreeMap<NetworkName, BTreeMap<HostName, Vec<IpAddr>>>,
 }
 
-impl Lock {
+impl LockFile {
     /// Parses the text of a lock file; an empty one is an empty lock.
     ///
     /// # Errors
@@ -182,16 +182,16 @@ mod tests {
     #[test]
     fn only_a_lock_file_with_a_generation_has_the_new_format() {
         let plain = "{\n  \"version\": 1,\n  \"networks\": {\n    \"net\": {\n      \"a\": [\"10.0.0.1\"]\n    }\n  }\n}\n";
-        let lock = Lock::parse(plain).unwrap();
+        let lock = LockFile::parse(plain).unwrap();
         assert_eq!((lock.to_text().as_str(), lock.generation()), (plain, None));
         let counted = lock.of_generation(7);
-        assert_eq!(Lock::parse(&counted.to_text()).unwrap(), counted);
+        assert_eq!(LockFile::parse(&counted.to_text()).unwrap(), counted);
         assert!(counted.to_text().starts_with("{\n  \"version\": 2,\n  \"generation\": 7,\n"));
         assert_eq!((counted.generation(), counted == lock), (Some(7), false));
         for version in [0, 3] {
             let other = plain.replace(": 1,", &format!(": {version},"));
             assert!(
-                matches!(Lock::parse(&other), Err(LockError::Version { found }) if found == version)
+                matches!(LockFile::parse(&other), Err(LockError::Version { found }) if found == version)
             );
         }
     }

@@ -24,7 +24,7 @@ mod yaml;
 
 pub use allocate::{allocate, usable};
 pub use declared::{Declared, Level, Place, Setting};
-pub use lock::{Lock, LockError, MAX_LOCK_BYTES};
+pub use lock::{LockError, LockFile, MAX_LOCK_BYTES};
 pub use reader::{Parsed, Reader, parse};
 pub use select::Index;
 pub use yaml::MAX_FILE_BYTES;

@@ -11,7 +11,7 @@ use rustix::mount::{UnmountFlags, unmount};
 use super::folder::Folder;
 use super::netns::{NetworkId, network_of};
 use super::power::end_all_in;
-use super::state::{Lab, Lock};
+use super::state::{Lab, LabLock};
 use super::{LabError, cgroup, limits, machine, netns};
 use crate::model::FleetName;
 
@@ -26,7 +26,7 @@ impl Lab {
     /// [`LabError::Held`] where something would not go away; asking again goes on from there.
     pub fn down(name: &FleetName) -> Result<bool, LabError> {
         machine::root()?;
-        let lock = Lock::of(name)?;
+        let lock = LabLock::of(name)?;
         let there = Folder::of(name).path().exists();
         remove(name)?;
         lock.remove()?;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::LabError;
 use super::error::Tried as _;
 use super::folder::STATE_ROOT;
-use super::state::Lock;
+use super::state::LabLock;
 use crate::model::FleetName;
 use crate::sys::{Mode, read_limited, write_atomic};
 
@@ -64,7 +64,7 @@ fn file(limit: &str) -> PathBuf {
 /// A machine that refuses (a container whose /proc/sys is read-only) keeps its limits: small labs
 /// do well with them.
 pub(super) fn raise(lab: &FleetName) -> Result<(), LabError> {
-    let lock = Lock::take(".lock")?;
+    let lock = LabLock::take(".lock")?;
     let mut raised = load()?;
     raised.labs.insert(lab.clone());
     for (limit, least) in LIMITS {
@@ -87,7 +87,7 @@ pub(super) fn raise(lab: &FleetName) -> Result<(), LabError> {
 
 /// Puts the limits back where no other lab is left.
 pub(super) fn release(lab: &FleetName) -> Result<(), LabError> {
-    let lock = Lock::take(".lock")?;
+    let lock = LabLock::take(".lock")?;
     let mut raised = load()?;
     raised.labs.remove(lab);
     // A lab whose folder is gone cannot hold anything.

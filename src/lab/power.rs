@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use super::error::Tried as _;
 use super::netns::{NetworkId, network_of, network_of_process};
 use super::spec::Node;
-use super::state::{Lab, Lock};
+use super::state::{Lab, LabLock};
 use super::{LabError, cgroup, netns, ssh, wiring};
 
 /// How long killed processes may take to be gone.
@@ -114,7 +114,7 @@ impl Lab {
     /// # Errors
     /// [`LabError::NoNode`], [`LabError::NotHost`], or [`LabError::Held`] where a process will not go.
     pub fn stop(&self, name: &str) -> Result<(), LabError> {
-        let _lock = Lock::of(&self.spec.name)?;
+        let _lock = LabLock::of(&self.spec.name)?;
         let index = self.host_index(name)?;
         let node = Node::Host(index);
         cgroup::kill(&self.spec.name, Some(&node.id()));
@@ -140,7 +140,7 @@ impl Lab {
     /// # Errors
     /// [`LabError`] where it does not come up.
     pub fn start(&self, name: &str) -> Result<(), LabError> {
-        let _lock = Lock::of(&self.spec.name)?;
+        let _lock = LabLock::of(&self.spec.name)?;
         let index = self.host_index(name)?;
         if self.dir.pid(Node::Host(index)).is_some() {
             return Ok(());

@@ -55,12 +55,12 @@ pub struct NodeStatus {
 /// Children inherit it: where `up` is killed, nobody else begins before its last child, which may
 /// still make something, has ended.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(super) struct LabLock {
     _file: File,
     path: PathBuf,
 }
 
-impl Lock {
+impl LabLock {
     /// Waits for the lock `name` below the state root.
     pub(super) fn take(name: &str) -> Result<Self, LabError> {
         let path = Path::new(STATE_ROOT).join(name);

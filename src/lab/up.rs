@@ -11,7 +11,7 @@ use rustix::mount::{MountFlags, mount};
 use super::error::Tried as _;
 use super::folder::Folder;
 use super::spec::Node;
-use super::state::{Lab, Lock};
+use super::state::{Lab, LabLock};
 use super::workers::each;
 use super::{
     LabError, Spec, disk, down, limits, machine, nat, netns, power, skeleton, ssh, wiring,
@@ -26,7 +26,7 @@ impl Lab {
     /// [`LabError`], above all where the machine lacks something that a lab needs.
     pub fn up(spec: Spec, program: &Path) -> Result<Self, LabError> {
         machine::check()?;
-        let _lock = Lock::of(&spec.name)?;
+        let _lock = LabLock::of(&spec.name)?;
         match Self::open(&spec.name) {
             Ok(lab) if lab.spec == spec => {
                 let hosts = 0..lab.spec.hosts.len();

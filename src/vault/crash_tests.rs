@@ -323,7 +323,7 @@ fn the_second_of_two_runs_is_told_to_wait() {
     let (recipient, ids) = identity(folder.path(), "identity");
     let path = folder.path().join("vault");
     let mut vault = Vault::create(&path, &fleet(), &[recipient], now()).unwrap();
-    let lock = super::Lock::take(&path).unwrap();
+    let lock = super::VaultLock::take(&path).unwrap();
     let error = vault.ensure_keys(&names(), &ids, now()).unwrap_err();
     assert!(matches!(error, VaultError::Locked { .. }), "{error}");
     drop(lock);

@@ -87,11 +87,11 @@ pub struct Oddities {
 
 /// Keeps other runs from writing while it lives.
 #[derive(Debug)]
-struct Lock {
+struct VaultLock {
     folder: File,
 }
 
-impl Drop for Lock {
+impl Drop for VaultLock {
     /// Closing alone would leave the lock to a child process that another thread has forked and
     /// that has not reached its exec yet.
     fn drop(&mut self) {
@@ -99,7 +99,7 @@ impl Drop for Lock {
     }
 }
 
-impl Lock {
+impl VaultLock {
     /// Locks the folder itself, so that no lock file lies in git.
     fn take(folder: &Path) -> Result<Self, VaultError> {
         let failed = |source| VaultError::Lock { path: folder.to_owned(), source };
@@ -159,7 +159,7 @@ impl Vault {
             fs::create_dir_all(&folder)
                 .map_err(|source| FileError::Write { path: folder, source })?;
         }
-        let _lock = Lock::take(folder)?;
+        let _lock = VaultLock::take(folder)?;
         if exists(&layout.index())? {
             return Err(VaultError::Exists { path: folder.to_owned() });
         }
@@ -345,7 +345,7 @@ impl Vault {
         &mut self,
         change: impl FnOnce(&mut Self) -> Result<T, VaultError>,
     ) -> Result<T, VaultError> {
-        let _lock = Lock::take(&self.folder)?;
+        let _lock = VaultLock::take(&self.folder)?;
         confine(&self.folder)?;
         self.index = read_index(&self.folder)?;
         self.recipients = read_recipients(&self.folder)?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use wgfleet::finding::{self, Finding};
-use wgfleet::inventory::{self, Lock, allocate};
+use wgfleet::inventory::{self, LockFile, allocate};
 use wgfleet::model::{HostName, NetworkName, PublicKey, SourceMap};
 use wgfleet::report::findings;
 use wgfleet::{check, topology};
@@ -13,7 +13,7 @@ pub(crate) fn found(text: &str) -> (Vec<Finding>, SourceMap) {
     let parsed = inventory::parse(PathBuf::from("fleet.yaml"), text.to_owned());
     let mut found = parsed.findings;
     if let Some(inventory) = &parsed.inventory {
-        let (lock, more) = allocate(inventory, &Lock::default());
+        let (lock, more) = allocate(inventory, &LockFile::default());
         found.extend(more);
         let addresses =
             |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();

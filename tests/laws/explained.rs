@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use serde_json::Value;
 use wgfleet::desired;
-use wgfleet::inventory::{Inventory, Lock, allocate, parse};
+use wgfleet::inventory::{Inventory, LockFile, allocate, parse};
 use wgfleet::model::{FwMark, HIDDEN, HostName, NetworkName};
 use wgfleet::report::settings::{Explanation, Reason, Setting, explain};
 use wgfleet::topology::{self, NodeId, Topology};
@@ -130,7 +130,7 @@ fn fleet(bytes: &[u8]) -> Fleet {
     let text = yaml(bytes);
     let parsed = parse("fleet.yaml".into(), text.clone());
     let inventory = parsed.inventory.unwrap_or_else(|| panic!("{text}\n{:?}", parsed.findings));
-    let (lock, _) = allocate(&inventory, &Lock::default());
+    let (lock, _) = allocate(&inventory, &LockFile::default());
     let addresses = |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
     let topology = topology::build(&inventory, &addresses);
     Fleet { text, inventory, topology }

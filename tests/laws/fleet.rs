@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 use wgfleet::desired::{self, DesiredState};
-use wgfleet::inventory::{Lock, allocate, parse};
+use wgfleet::inventory::{LockFile, allocate, parse};
 use wgfleet::model::{HostName, NetworkName};
 use wgfleet::topology;
 
@@ -191,7 +191,7 @@ impl Spec {
         let parsed = parse(PathBuf::from("fleet.yaml"), self.yaml());
         let inventory =
             parsed.inventory.unwrap_or_else(|| panic!("{}\n{:?}", self.yaml(), parsed.findings));
-        let (lock, _) = allocate(&inventory, &Lock::default());
+        let (lock, _) = allocate(&inventory, &LockFile::default());
         let addresses =
             |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
         let topology = topology::build(&inventory, &addresses);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use wgfleet::desired::{DEFAULT_TEMPLATE, DesiredState, RenderError, Renderer};
-use wgfleet::inventory::{Lock, allocate, parse};
+use wgfleet::inventory::{LockFile, allocate, parse};
 use wgfleet::model::{HostName, NetworkName};
 use wgfleet::{desired, topology};
 
@@ -42,7 +42,7 @@ peers:
 fn state(text: &str) -> DesiredState {
     let parsed = parse("fleet.yaml".into(), text.to_owned());
     let inventory = parsed.inventory.unwrap_or_else(|| panic!("{:?}", parsed.findings));
-    let (lock, _) = allocate(&inventory, &Lock::default());
+    let (lock, _) = allocate(&inventory, &LockFile::default());
     let addresses = |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
     let topology = topology::build(&inventory, &addresses);
     desired::build(&inventory, &topology, &VAULT).0

@@ -251,7 +251,7 @@ fn entries_grow_with_hosts_and_not_with_pairs() {
             let (text, peers) = large(shape, hosts);
             let inventory = inventory(&text);
             let (lock, _) =
-                wgfleet::inventory::allocate(&inventory, &wgfleet::inventory::Lock::default());
+                wgfleet::inventory::allocate(&inventory, &wgfleet::inventory::LockFile::default());
             let addresses =
                 |network: &NetworkName, name: &HostName| lock.address(network, name).to_vec();
             let topology = topology::build(&inventory, &addresses);

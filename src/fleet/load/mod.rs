@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::finding::{self, Finding};
-use crate::inventory::{Inventory, Lock, MAX_FILE_BYTES, MAX_LOCK_BYTES, Parsed, allocate};
+use crate::inventory::{Inventory, LockFile, MAX_FILE_BYTES, MAX_LOCK_BYTES, Parsed, allocate};
 use crate::model::SourceMap;
 use crate::sys::{self, ConfinedError, FileError};
 
@@ -80,7 +80,7 @@ pub struct Loaded {
     /// The files, the lock file last where it was read.
     pub sources: SourceMap,
     /// Every tunnel address, those that this run allocated too.
-    pub lock: Lock,
+    pub lock: LockFile,
     /// Where the lock file belongs; `None` for an inventory on stdin without one, and for a revision,
     /// which nobody writes.
     pub lock_path: Option<PathBuf>,
@@ -109,7 +109,7 @@ impl Loaded {
     ///
     /// # Errors
     /// [`FileError::Write`]; the old file is untouched.
-    pub fn write_lock(&self, lock: &Lock) -> Result<bool, FileError> {
+    pub fn write_lock(&self, lock: &LockFile) -> Result<bool, FileError> {
         let Some(path) = &self.lock_path else { return Ok(false) };
         // What a link leads to was read; it is replaced, and the link stays.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::super::{Error, Kind};
 use crate::finding::{Code, Finding};
-use crate::inventory::{Lock, LockError};
+use crate::inventory::{LockError, LockFile};
 use crate::model::{Location, SourceMap};
 use crate::sys::{ConfinedError, FileError};
 
@@ -15,13 +15,13 @@ pub(super) fn parse(
     bytes: Result<Vec<u8>, ConfinedError>,
     sources: &mut SourceMap,
     findings: &mut Vec<Finding>,
-) -> Result<Option<Lock>, Error> {
+) -> Result<Option<LockFile>, Error> {
     let bytes = match bytes {
         Ok(bytes) => bytes,
         Err(ConfinedError::File(FileError::Read { source, .. }))
             if source.kind() == io::ErrorKind::NotFound =>
         {
-            return Ok(Some(Lock::default()));
+            return Ok(Some(LockFile::default()));
         }
         Err(error @ ConfinedError::File(_)) => {
             return Err(Error::new(Kind::Failed, error));
@@ -36,7 +36,7 @@ pub(super) fn parse(
         }
     };
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    match Lock::parse(&text) {
+    match LockFile::parse(&text) {
         Ok(lock) => {
             sources.add(path.to_owned(), text);
             Ok(Some(lock))
