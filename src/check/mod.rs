@@ -53,7 +53,7 @@ pub use entry::entry;
 pub use fix::Fix;
 pub use pairs::{Pair, Point, pairs, proves};
 pub use reach::{Cell, Fault, MapLink, MapNode, Place, Reachability, reachability};
-pub use why::{Outcome, Why, why};
+pub use why::{FlowOutcome, Why, why};
 
 use rayon::prelude::*;
 

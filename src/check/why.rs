@@ -19,7 +19,7 @@ use crate::topology::{Addresses, NodeKind, Topology};
 /// How a flow ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum FlowOutcome {
     /// Every flow between the two works, there and back.
     Reachable,
     /// At least one does not.
@@ -34,7 +34,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, Serialize)]
 pub struct Why {
     /// How it ends.
-    pub outcome: Outcome,
+    pub outcome: FlowOutcome,
     /// Flows between the two: one for each pair of ends and family.
     pub flows: u64,
     /// How many of them work.
@@ -68,7 +68,7 @@ pub fn why(
     let tables = Tables::new(inventory, topology);
     let First { flows, reachable, together, trip, broken } = first(inventory, &tables, from, to);
     let mut why = Why {
-        outcome: Outcome::NoFlow,
+        outcome: FlowOutcome::NoFlow,
         flows,
         reachable,
         flow: None,
@@ -84,7 +84,7 @@ pub fn why(
     };
     let mut steps: Vec<Step> = Vec::new();
     if let Some(broken) = broken {
-        why.outcome = Outcome::Broken;
+        why.outcome = FlowOutcome::Broken;
         why.flow = Some(named(&broken.from, &broken.to));
         (why.trace, why.reply) = trace::there_and_back(topology, &broken);
         why.packet = Some(witness(&broken.out));
@@ -103,13 +103,13 @@ pub fn why(
         });
         why.fix = fix::find(inventory, topology, addresses, (from, to), &broken);
     } else if let Some((from, to, trip)) = trip {
-        why.outcome = Outcome::Reachable;
+        why.outcome = FlowOutcome::Reachable;
         why.flow = Some(named(&from, &to));
         (why.trace, why.reply) = trace::whole(topology, &trip);
         why.packet = Some(witness(&trip.out));
         steps.extend(trip.out.steps.iter().chain(&trip.back.steps));
     } else if together {
-        why.outcome = Outcome::SamePlace;
+        why.outcome = FlowOutcome::SamePlace;
     }
     let unmanaged = steps.iter().map(|step| topology.node(step.node)).filter(|node| {
         matches!(node.kind, NodeKind::Unmanaged(peer) if inventory.peers[peer].public_key.is_some())

@@ -6,7 +6,7 @@ use clap::Args;
 use ipnet::IpNet;
 
 use super::{CommandError, CommandResult, Context, Exit, Format, completions};
-use crate::check::{self, Outcome};
+use crate::check::{self, FlowOutcome};
 use crate::fleet::Fleet;
 use crate::inventory::{Inventory, Selector};
 use crate::model::{GroupName, HostName, NetworkName, SiteName, closest, host_net};
@@ -54,8 +54,8 @@ impl WhyArgs {
         };
         super::write_stdout(text.as_bytes())?;
         Ok(match why.outcome {
-            Outcome::Reachable | Outcome::SamePlace => Exit::Done,
-            Outcome::Broken | Outcome::NoFlow => Exit::Findings,
+            FlowOutcome::Reachable | FlowOutcome::SamePlace => Exit::Done,
+            FlowOutcome::Broken | FlowOutcome::NoFlow => Exit::Findings,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::check::{Outcome, Why};
+use crate::check::{FlowOutcome, Why};
 use crate::finding::Hop;
 use crate::model::{HostName, mask_in};
 
@@ -12,20 +12,22 @@ pub fn human(why: &Why, from: &str, to: &str) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = match why.outcome {
-        Outcome::Reachable if why.flows == 1 => writeln!(out, "{from} reaches {to}"),
-        Outcome::Reachable => writeln!(out, "{from} reaches {to}: all {} flows work", why.flows),
-        Outcome::Broken if why.flows == 1 => writeln!(out, "{from} does not reach {to}"),
-        Outcome::Broken => {
+        FlowOutcome::Reachable if why.flows == 1 => writeln!(out, "{from} reaches {to}"),
+        FlowOutcome::Reachable => {
+            writeln!(out, "{from} reaches {to}: all {} flows work", why.flows)
+        }
+        FlowOutcome::Broken if why.flows == 1 => writeln!(out, "{from} does not reach {to}"),
+        FlowOutcome::Broken => {
             writeln!(
                 out,
                 "{from} does not reach {to}: {} of {} flows work",
                 why.reachable, why.flows
             )
         }
-        Outcome::SamePlace => {
+        FlowOutcome::SamePlace => {
             writeln!(out, "{from} and {to} are at one place: no tunnel is between them")
         }
-        Outcome::NoFlow => {
+        FlowOutcome::NoFlow => {
             writeln!(
                 out,
                 "no flow can be from {from} to {to}: they share no address family, or one has no address"
@@ -52,7 +54,7 @@ pub fn human(why: &Why, from: &str, to: &str) -> String {
         (Some(fix), _) => {
             let _ = write!(out, "\nfix (proved): {}\n\n{}", fix.title, fix.patch);
         }
-        (None, Outcome::Broken) => {
+        (None, FlowOutcome::Broken) => {
             out.push_str("\nwgfleet knows no single change to the file that fixes it\n");
         }
         (None, _) => {}
