@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wgfleet::model::{PrivateKey, PublicKey};
-use wgfleet::tunnel::transport::memory::{Host, Network};
+use wgfleet::tunnel::transport::memory::{MemoryHost, Network};
 use wgfleet::tunnel::{
     AllowedIpChange, DeviceChange, Engine as _, EngineError, LinkState, PeerChange, Setting,
     Userspace,
@@ -24,7 +24,7 @@ const MTU: u32 = 1420;
 
 /// One tunnel, and the IP stack behind it, which we play ourselves.
 struct Side {
-    host: Host,
+    host: MemoryHost,
     engine: Userspace,
     public: PublicKey,
     outer: Ipv4Addr,
@@ -38,7 +38,7 @@ impl Side {
         let private = PrivateKey::from_random(random);
         let public = private.public();
         let outer = Ipv4Addr::new(192, 0, 2, number);
-        let host = Host::default();
+        let host = MemoryHost::default();
         let place = network.place(outer, Ipv6Addr::from(u128::from(number)));
         let engine = Userspace::start(Arc::new(host.clone()), Box::new(place), MTU)?;
         engine.apply(DeviceChange {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wgfleet::model::PrivateKey;
 use wgfleet::tunnel::offload::{Accepts, Offload, Segmentation};
-use wgfleet::tunnel::transport::memory::{Host, Network};
+use wgfleet::tunnel::transport::memory::{MemoryHost, Network};
 use wgfleet::tunnel::transport::{Bind as _, Bound};
 use wgfleet::tunnel::{
     AllowedIpChange, DeviceChange, Engine as _, LinkState, PeerChange, Setting, Userspace,
@@ -21,7 +21,7 @@ const B: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 const PORT: u16 = 51820;
 
 struct Side {
-    host: Host,
+    host: MemoryHost,
     engine: Userspace,
 }
 
@@ -42,7 +42,7 @@ fn private(seed: u8) -> PrivateKey {
 
 impl Side {
     fn new(network: &Network, seed: u8, other: u8, nets: &[&str]) -> Self {
-        let host = Host::accepting(Accepts { tcp: true, udp: true });
+        let host = MemoryHost::accepting(Accepts { tcp: true, udp: true });
         let (v4, v6) = outer(seed);
         let place = Box::new(network.place(v4, v6));
         let engine = Userspace::start(Arc::new(host.clone()), place, 1420).expect("threads");

@@ -77,19 +77,19 @@ type Packets = Arc<Queue<(Vec<u8>, Offload)>>;
 
 /// A host's IP stack that a test plays.
 #[derive(Clone)]
-pub struct Host {
+pub struct MemoryHost {
     outgoing: Packets,
     incoming: Packets,
     accepts: Accepts,
 }
 
-impl Default for Host {
+impl Default for MemoryHost {
     fn default() -> Self {
         Self::accepting(Accepts::default())
     }
 }
 
-impl Host {
+impl MemoryHost {
     /// A host that takes packets that stand for many.
     #[must_use]
     pub fn accepting(accepts: Accepts) -> Self {
@@ -125,7 +125,7 @@ fn fill(buffer: &mut [u8], bytes: &[u8]) -> usize {
     length
 }
 
-impl Lane for Host {
+impl Lane for MemoryHost {
     fn recv(&self, packet: &mut [u8]) -> io::Result<Option<(usize, Offload)>> {
         Ok(self.outgoing.pop().map(|(bytes, offload)| (fill(packet, &bytes), offload)))
     }
@@ -136,7 +136,7 @@ impl Lane for Host {
     }
 }
 
-impl Tun for Host {
+impl Tun for MemoryHost {
     fn lanes(&self) -> Vec<Arc<dyn Lane>> {
         vec![Arc::new(self.clone())]
     }

@@ -18,7 +18,7 @@ fn segments(side: &Side, count: usize) -> Vec<Vec<u8>> {
 fn pair_accepting(accepts: Accepts) -> (Side, Side) {
     let network = Network::default();
     let a = Side::new(&network, 1);
-    let b = Side::with_host(&network, 2, Host::accepting(accepts));
+    let b = Side::with_host(&network, 2, MemoryHost::accepting(accepts));
     a.knows(&b);
     b.knows(&a);
     (a, b)

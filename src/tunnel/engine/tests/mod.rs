@@ -14,14 +14,14 @@ use zeroize::Zeroizing;
 use super::{Engine, LinkState, Userspace, Workers};
 use crate::model::{PresharedKey, PrivateKey};
 use crate::tunnel::transport::Bind;
-use crate::tunnel::transport::memory::{Host, Network, Place};
+use crate::tunnel::transport::memory::{MemoryHost, Network, Place};
 use crate::tunnel::{AllowedIpChange, Cause, DeviceChange, PeerChange, Setting};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_millis(300);
 
 struct Side {
-    host: Host,
+    host: MemoryHost,
     engine: Userspace,
     outer: Ipv4Addr,
     inner: Ipv4Addr,
@@ -34,10 +34,10 @@ fn private(seed: u8) -> PrivateKey {
 
 impl Side {
     fn new(network: &Network, seed: u8) -> Self {
-        Self::with_host(network, seed, Host::default())
+        Self::with_host(network, seed, MemoryHost::default())
     }
 
-    fn with_host(network: &Network, seed: u8, host: Host) -> Self {
+    fn with_host(network: &Network, seed: u8, host: MemoryHost) -> Self {
         Self::with(Box::new(Self::place(network, seed)), seed, host, Workers::ONE)
     }
 
@@ -50,7 +50,7 @@ impl Side {
         network.place(Self::outer(seed), outer6)
     }
 
-    fn with(place: Box<dyn Bind>, seed: u8, host: Host, workers: Workers) -> Self {
+    fn with(place: Box<dyn Bind>, seed: u8, host: MemoryHost, workers: Workers) -> Self {
         let outer = Self::outer(seed);
         let tun = Arc::new(host.clone());
         let engine = Userspace::start_with(tun, place, 1420, workers).unwrap();

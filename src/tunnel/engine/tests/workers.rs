@@ -67,7 +67,7 @@ impl Udp for Tap {
 fn side(network: &Network, seed: u8, workers: usize) -> (Side, Record) {
     let record = Record::default();
     let workers = Workers::new(NonZeroUsize::new(workers).unwrap());
-    let host = Host::accepting(Accepts { tcp: true, udp: true });
+    let host = MemoryHost::accepting(Accepts { tcp: true, udp: true });
     let tapped = Tapped(Side::place(network, seed), Arc::clone(&record));
     (Side::with(Box::new(tapped), seed, host, workers), record)
 }
