@@ -68,8 +68,8 @@ pub async fn rotate<C: Connect, S: Secrets>(
     sink.event(Event::Begin { stage: Stage::Apply, hosts });
     let first = Context { secrets, deadline, sink };
     let then = Context { secrets, deadline: deadline + GRACE, sink };
-    let turn = Turn { first, then, logins: Logins::new(connector, parallel), old, new };
-    let outcomes = turn.run(host, neighbours).await;
+    let change = KeyChange { first, then, logins: Logins::new(connector, parallel), old, new };
+    let outcomes = change.run(host, neighbours).await;
     for (name, outcome) in &outcomes {
         sink.event(event(name, outcome));
     }
@@ -88,7 +88,7 @@ struct Armed<'a, H> {
     connection: Option<H>,
 }
 
-struct Turn<'a, C, S> {
+struct KeyChange<'a, C, S> {
     /// For the host.
     first: Context<'a, S>,
     /// For its neighbours, who wait longer.
@@ -98,7 +98,7 @@ struct Turn<'a, C, S> {
     new: PublicKey,
 }
 
-impl<C: Connect, S: Secrets> Turn<'_, C, S> {
+impl<C: Connect, S: Secrets> KeyChange<'_, C, S> {
     async fn run(
         &self,
         host: Option<(Job<'_>, C::Host)>,
