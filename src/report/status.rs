@@ -34,7 +34,7 @@ const REJECT_AFTER: u64 = 180;
 
 /// One side of one session.
 #[derive(Debug, Clone, Serialize)]
-pub struct Session {
+pub struct SessionStatus {
     /// The host that says so.
     pub host: HostName,
     /// Its interface.
@@ -74,7 +74,7 @@ pub struct Dropped {
 #[derive(Debug, Clone, Serialize, Default)]
 pub struct Status {
     /// Sessions, in order of the file.
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<SessionStatus>,
     /// What interfaces dropped; those that dropped nothing are left out.
     pub dropped: Vec<Dropped>,
     /// Hosts that could not be read, with the reasons.
@@ -142,8 +142,8 @@ fn base(
     desired: &DesiredInterface,
     live: Option<&ObservedInterface>,
     public_key: PublicKey,
-) -> Session {
-    Session {
+) -> SessionStatus {
+    SessionStatus {
         host: host.clone(),
         interface: desired.name.clone(),
         backend: live.map(|live| live.backend),
@@ -158,7 +158,7 @@ fn base(
     }
 }
 
-fn fill(session: &mut Session, observed: &ObservedPeer, now: u64, kept: bool) {
+fn fill(session: &mut SessionStatus, observed: &ObservedPeer, now: u64, kept: bool) {
     let handshake = observed.latest_handshake;
     session.handshake_age = (handshake > 0).then(|| now.saturating_sub(handshake));
     session.state = match session.handshake_age {
@@ -252,7 +252,7 @@ fn summary(status: &Status) -> String {
     }
 }
 
-fn row(session: &Session) -> [String; 8] {
+fn row(session: &SessionStatus) -> [String; 8] {
     let key = session.public_key.to_string();
     let backend = match session.backend {
         Some(LiveBackend::Kernel) => " (kernel)",
@@ -325,7 +325,7 @@ mod tests {
         use crate::model::DropCause::{NoPeer, QueueFull, Replay};
         let (host, interface): (HostName, InterfaceName) =
             ("a".parse().unwrap(), "wg0".parse().unwrap());
-        let session = Session {
+        let session = SessionStatus {
             host: host.clone(),
             interface: interface.clone(),
             backend: Some(LiveBackend::Embedded),
@@ -338,7 +338,7 @@ mod tests {
             sent: 0,
             dropped: DropCounts::from([(QueueFull, 2), (Replay, 1)]),
         };
-        let quiet = Session { dropped: DropCounts::new(), ..session.clone() };
+        let quiet = SessionStatus { dropped: DropCounts::new(), ..session.clone() };
         let dropped = Dropped { host, interface, dropped: DropCounts::from([(NoPeer, 3)]) };
         let status = Status {
             sessions: vec![quiet, session],
