@@ -19,7 +19,7 @@ pub(super) fn differences(before: &ObservedHost, now: &ObservedHost) -> Vec<Stri
     for name in union(&before.interfaces, &now.interfaces) {
         match (before.interfaces.get(name), now.interfaces.get(name)) {
             (Some(before), Some(now)) => {
-                let (before, now) = (Settings::of(before), Settings::of(now));
+                let (before, now) = (LiveSettings::of(before), LiveSettings::of(now));
                 found.extend(before.differences(&now).map(|what| format!("{what} of {name}")));
             }
             _ => found.push(format!("interface {name}")),
@@ -63,7 +63,7 @@ fn union<'a, K: Ord, V>(one: &'a BTreeMap<K, V>, other: &'a BTreeMap<K, V>) -> B
 
 /// What is set on an interface.
 #[derive(Debug, PartialEq, Eq)]
-struct Settings {
+struct LiveSettings {
     backend: LiveBackend,
     up: bool,
     mtu: u32,
@@ -77,7 +77,7 @@ struct Settings {
     peers: BTreeMap<PublicKey, (ObservedPsk, BTreeSet<IpNet>, Option<Keepalive>)>,
 }
 
-impl Settings {
+impl LiveSettings {
     /// wg(8)'s and ip(8)'s words for what differs.
     fn differences<'a>(&self, other: &Self) -> impl Iterator<Item = &'a str> + use<'a> {
         [
