@@ -23,7 +23,7 @@ use crate::scripted::state::State;
 /// The hosts.
 pub(crate) const HOSTS: [&str; 3] = ["a", "b", "c"];
 
-/// After which a host rolls an unconfirmed change back.
+/// After which a host rolls back an unconfirmed change.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// What was there before.
