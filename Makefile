@@ -93,9 +93,10 @@ $(PEERS)/bin/boringtun-cli:
 fuzz:
 	@scripts/fuzz.sh $(or $(SECONDS),600) $(TARGET)
 
-# The JSON Schema and the picture in the repository; man pages and completions under target/docs.
-docs: build
-	$(DEBUG) schema > schemas/fleet.schema.json
+# The JSON Schemas and the picture in the repository; man pages and completions under target/docs.
+docs:
+	WGFLEET_WRITE_SCHEMAS=1 $(CARGO) test --locked --quiet --lib cli::schema
+	@$(MAKE) --no-print-directory build
 	scripts/picture.sh $(DEBUG) examples/hub-and-spoke > docs/images/topology.svg
 	@rm -rf $(DOCS)
 	$(DEBUG) man $(DOCS)/man

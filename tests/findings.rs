@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use checked::{found, shown};
 use wgfleet::finding::{Code, Finding, Severity};
 use wgfleet::inventory;
+use wgfleet::report::document::Findings;
 use wgfleet::report::{explain, findings};
 
 fn cases() -> Vec<PathBuf> {
@@ -44,7 +45,7 @@ fn a_pasted_secret_is_never_shown() {
     .expect("the case can be read");
     for text in [text.clone(), format!("{text}  broken: [\n"), text.replace('\n', "\r\n")] {
         let parsed = inventory::parse(PathBuf::from("fleet.yaml"), text);
-        let json = findings::json(&parsed.findings, &parsed.sources);
+        let json = Findings::new(&parsed.findings, &parsed.sources);
         let json = serde_json::to_string(&json).expect("findings serialise");
         let human = findings::human(&parsed.findings, &parsed.sources, true);
         let debug = format!("{:?}", parsed.findings);

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use wgfleet::inventory::{self, LockFile, allocate};
+use wgfleet::report::document::Findings;
 use wgfleet::report::findings;
 
 /// Reads, allocates and renders.
 fn swallow(text: String) {
     let parsed = inventory::parse(PathBuf::from("fleet.yaml"), text);
     let _ = findings::human(&parsed.findings, &parsed.sources, false);
-    let _ = serde_json::to_string(&findings::json(&parsed.findings, &parsed.sources));
+    let _ = serde_json::to_string(&Findings::new(&parsed.findings, &parsed.sources));
     assert!(parsed.inventory.is_some() || !parsed.findings.is_empty());
     if let Some(inventory) = parsed.inventory {
         let (lock, _) = allocate(&inventory, &LockFile::default());

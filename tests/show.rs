@@ -1,5 +1,8 @@
 //! `wgfleet show`: a saved plan, and what is none.
 
+#[path = "support/documents.rs"]
+mod documents;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,13 +58,12 @@ fn a_saved_plan_is_shown_without_inventory_and_key() {
     assert_eq!(shown.status.code(), Some(0), "{text}");
     assert_eq!(text, block("text"));
     let json = show(folder.path(), &["--format", "json", "fleet.plan"]);
-    let said: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    let said = documents::document(&json.stdout);
     let saved: serde_json::Value = serde_json::from_str(&example()).expect("JSON");
     assert_eq!(said, saved);
     let mut names = BTreeSet::new();
     fields(&saved, &mut names);
-    let (_, words) =
-        page().split_once("## Values").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("words");
+    let words = page();
     let missing: Vec<&String> =
         names.iter().filter(|name| !words.contains(&format!("`{name}`"))).collect();
     assert!(missing.is_empty(), "docs/json.md does not say what these are: {missing:?}");
@@ -101,7 +103,7 @@ fn a_plan_that_was_changed_since_it_was_saved_is_refused() {
     assert!(String::from_utf8_lossy(&shown.stderr).starts_with("verified: "), "{shown:?}");
     assert!(shown.stdout.starts_with(b"a  could not be read"), "{shown:?}");
 
-    let note = "\"notes\":[\"reviewed: nothing runs as root\"]";
+    let note = "\"notes\":[{\"text\":\"reviewed: nothing runs as root\"}]";
     let calm = "\"disruption\":\"routes\"";
     let (without, _) = saved.rsplit_once(",\"mac\"").expect("it has a MAC");
     let value: serde_json::Value = serde_json::from_str(&saved).expect("JSON");
@@ -214,8 +216,8 @@ fn text_of_a_saved_plan_is_escaped() {
         .replace("Connection refused", evil)
         .replace("SaveConfig = true", evil)
         .replace("/etc/wireguard/wg0.conf", evil)
-        .replace("the vault's", evil)
-        .replace("\"notes\": []", &format!("\"notes\": [\"{evil}\"]"));
+        .replace("\"to\": \"vault\"", &format!("\"to\": \"{evil}\""))
+        .replace("\"notes\": []", &format!("\"notes\": [{{\"text\": \"{evil}\"}}]"));
     fs::write(folder.path().join("fleet.plan"), text).expect("it can be written");
     for arguments in [&["fleet.plan"][..], &["--verbose", "fleet.plan"]] {
         let shown = show(folder.path(), arguments);

@@ -9,7 +9,7 @@ use super::proof::{Proof, Scope};
 use super::tables::Tables;
 use super::trace;
 use super::walk::{Act, Cause, Packet, Step, Walk};
-use crate::finding::{Code, Finding, Severity};
+use crate::finding::{Code, Finding, FlowEnd, Severity};
 use crate::inventory::Inventory;
 use crate::model::Location;
 use crate::topology::{InterfaceId, NodeId, NodeKind, Topology};
@@ -256,12 +256,14 @@ fn lacks(topology: &Topology, node: NodeId, broken: &Broken, packet: Packet) -> 
 }
 
 /// How an end is called.
-pub(super) fn name(topology: &Topology, member: &Member) -> String {
+pub(super) fn name(topology: &Topology, member: &Member) -> FlowEnd {
     match member {
-        Member::Node(node) | Member::Address(node, _) => format!("`{}`", topology.node(*node).name),
-        Member::Lan { addr, .. } => format!("the LAN of {addr}"),
-        Member::Internet(_) => "the Internet".to_owned(),
-        Member::Nowhere(addr) => addr.to_string(),
+        Member::Node(node) | Member::Address(node, _) => {
+            FlowEnd::Host { host: topology.node(*node).name.clone() }
+        }
+        Member::Lan { addr, .. } => FlowEnd::Lan { address: *addr },
+        Member::Internet(_) => FlowEnd::Internet,
+        Member::Nowhere(addr) => FlowEnd::Address { address: *addr },
     }
 }
 

@@ -16,13 +16,14 @@ use super::joint::{self, Both, Joint};
 use super::proof::{Proof, Scope};
 use super::tables::{self, Tables};
 use super::trace;
-use crate::finding::Witness;
+use crate::finding::{FlowEnd, Loss, Reason, Witness};
 use crate::inventory::Inventory;
 use crate::model::HostName;
 use crate::topology::{NodeId, Topology};
 
 /// The difference in reachability between two states of a fleet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
     /// Flows that begin to work.
@@ -39,6 +40,7 @@ pub struct Difference {
 
 /// Hosts whose state was not read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Assumed {
     /// The hosts, in order of the file.
@@ -56,6 +58,7 @@ pub struct Assumed {
 
 /// Why a host's state was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Unread {
     /// It did not answer.
@@ -68,20 +71,21 @@ pub enum Unread {
 
 /// Flows that change alike: from one place to another, or among many places that are alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Moved {
     /// Where one of them begins.
-    pub from: String,
+    pub from: FlowEnd,
     /// Where it ends.
-    pub to: String,
+    pub to: FlowEnd,
     /// Between how many ordered pairs of places there are such flows.
     pub pairs: u64,
     /// How many there are.
     pub flows: u64,
     /// The packet of one of them.
     pub witness: Witness,
-    /// Why it does not work where it does not, as a lower-case fragment.
-    pub reason: Option<String>,
+    /// Why it does not work where it does not.
+    pub reason: Option<Reason>,
 }
 
 impl Difference {
@@ -122,7 +126,7 @@ impl<'a> State<'a> {
 }
 
 /// Whether a flow works, and why not.
-type Works = (bool, Option<String>);
+type Works = (bool, Option<Reason>);
 
 /// A state with the verdict of each pair of classes.
 struct Side<'a> {
@@ -151,23 +155,29 @@ impl<'a> Side<'a> {
     }
 
     /// Where a flow is lost, and why.
-    fn reason(&self, verdict: usize) -> Option<(NodeId, String)> {
+    fn reason(&self, verdict: usize) -> Option<(NodeId, Reason)> {
         let broken = self.proof.verdicts[verdict].result.as_ref().err()?;
         let lost = broken.back.as_ref().unwrap_or(&broken.out);
         let (step, cause) = lost.steps.last().zip(broken.cause)?;
-        let topology = self.state.topology;
-        let name = &topology.node(step.node).name;
-        Some((step.node, format!("`{name}` {}", trace::why(topology, step.node, cause))))
+        Some((step.node, trace::reason(self.state.topology, step.node, cause)))
     }
 
     /// Why an end of the other state is not there.
-    fn absent(&self, other: &Topology, end: &End) -> String {
+    fn absent(&self, other: &Topology, end: &End) -> Reason {
         let name = &other.node(end.node).name;
-        match end.member {
-            Member::Lan { .. } => format!("no host delivers to the LAN of {}", end.addr),
-            _ if self.state.topology.find(name).is_none() => format!("`{name}` is not there"),
-            _ => format!("`{name}` does not have the address {}", end.addr),
-        }
+        let (cause, host, text) = match end.member {
+            Member::Lan { .. } => {
+                (Loss::NoLan, None, format!("no host delivers to the LAN of {}", end.addr))
+            }
+            _ if self.state.topology.find(name).is_none() => {
+                (Loss::NoHost, Some(name), format!("`{name}` is not there"))
+            }
+            _ => {
+                let text = format!("`{name}` does not have the address {}", end.addr);
+                (Loss::NoAddress, Some(name), text)
+            }
+        };
+        Reason { cause, host: host.cloned(), text }
     }
 
     /// What full tunnels reach beside the fleet, by node and address.
@@ -363,10 +373,10 @@ impl<'a> Comparison<'a> {
         Place::Node(self.ranks.nodes.get(name).copied().unwrap_or_default(), name.as_str())
     }
 
-    fn name(&self, both: &Both<'a>) -> String {
+    fn name(&self, both: &Both<'a>, end: &End) -> FlowEnd {
         let (old, new) = self.topologies();
         let topology = if both.new.is_some() { new } else { old };
-        both.end().map(|end| broken::name(topology, &end.member)).unwrap_or_default()
+        broken::name(topology, &end.member)
     }
 
     fn add(
@@ -375,11 +385,11 @@ impl<'a> Comparison<'a> {
         (a, b): (&Both<'a>, &Both<'a>),
         pairs: u64,
         flows: u64,
-        reason: Option<&String>,
+        reason: Option<&Reason>,
     ) {
         let Some((source, destination)) = a.end().zip(b.end()) else { return };
         let places = (self.place(a), self.place(b));
-        let (from, to) = (self.name(a), self.name(b));
+        let (from, to) = (self.name(a, source), self.name(b, destination));
         let witness = Witness { source: source.addr, destination: destination.addr };
         let moved = self.found[usize::from(was)].entry(places).or_insert_with(|| Moved {
             from,
@@ -432,8 +442,8 @@ impl<'a> Comparison<'a> {
             let moved = self.found[usize::from(worked)]
                 .entry((place, Place::Internet))
                 .or_insert_with(|| Moved {
-                    from: format!("`{name}`"),
-                    to: "the Internet".to_owned(),
+                    from: FlowEnd::Host { host: (*name).clone() },
+                    to: FlowEnd::Internet,
                     pairs: 1,
                     flows: 0,
                     witness: Witness { source, destination: *addr },

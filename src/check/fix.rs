@@ -21,9 +21,10 @@ const TRIED: usize = 24;
 
 /// A change to the file after which the flow works.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Fix {
     /// What it does, as a lower-case fragment.
-    pub title: String,
+    pub text: String,
     /// The change as a unified diff of the files, for patch(1) or `git apply`.
     pub patch: String,
 }
@@ -68,7 +69,7 @@ pub(super) fn find(
             let tables = Tables::new(&changed, &topology);
             let works = first(&changed, &tables, from, to).broken.is_none();
             (works && errors(&changed, &topology) <= before)
-                .then(|| Fix { title: proposal.title, patch: patch(inventory, &texts) })
+                .then(|| Fix { text: proposal.title, patch: patch(inventory, &texts) })
         },
     )
 }

@@ -11,9 +11,9 @@ use super::proof::{Proof, Scope, Verdict};
 use super::session::Sessions;
 use super::tables::Tables;
 use super::trace;
-use crate::finding::{Hop, Witness};
+use crate::finding::{Code, FlowEnd, Hop, Loss, Reason, Witness};
 use crate::inventory::Inventory;
-use crate::model::HostName;
+use crate::model::{Document, HostName, Kind, Version};
 use crate::topology::{InterfaceId, NodeId, NodeKind, Topology};
 
 /// Places beyond this number are folded: those that the fleet treats alike become one row.
@@ -21,7 +21,12 @@ const UNFOLDED: usize = 64;
 
 /// Every flow of a fleet: the matrix, the map it is drawn on, and what fails.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Reachability {
+    /// `reachability`.
+    pub kind: Kind<Self>,
+    /// Its version.
+    pub version: Version<Self>,
     /// Flows between ends at different places: tunnel addresses and classes of LAN addresses.
     pub flows: u64,
     /// How many of them work, there and back.
@@ -46,8 +51,14 @@ pub struct Reachability {
     pub faults: Vec<Fault>,
 }
 
+impl Document for Reachability {
+    const KIND: &'static str = "reachability";
+    const VERSION: u32 = 1;
+}
+
 /// A machine on the map.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MapNode {
     /// Its name.
     pub name: HostName,
@@ -60,13 +71,16 @@ pub struct MapNode {
     /// Whether it forwards IPv4 or IPv6.
     pub forwards: bool,
     /// Tunnel addresses.
+    #[cfg_attr(test, schemars(with = "Vec<crate::model::schema::Prefix>"))]
     pub addresses: Vec<IpNet>,
     /// LANs behind it.
+    #[cfg_attr(test, schemars(with = "Vec<crate::model::schema::Prefix>"))]
     pub subnets: Vec<IpNet>,
 }
 
 /// A link on the map.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MapLink {
     /// Index of one end in `nodes`.
     pub a: u32,
@@ -80,6 +94,7 @@ pub struct MapLink {
 
 /// A row and column of the matrix.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Place {
     /// The name of the site, host or peer; the first one of those that are folded.
     pub name: String,
@@ -91,6 +106,7 @@ pub struct Place {
 
 /// The flows from one row to one column.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cell {
     /// Index of the row.
     pub from: usize,
@@ -110,17 +126,18 @@ pub struct Cell {
 
 /// Wanted flows that fail alike.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Fault {
-    /// The code of the cause.
-    pub code: Option<String>,
+    /// The code of the finding that is about the cause.
+    pub code: Option<Code>,
     /// Where one of them begins.
-    pub from: String,
+    pub from: FlowEnd,
     /// Where it ends.
-    pub to: String,
+    pub to: FlowEnd,
     /// How many there are.
     pub flows: u64,
-    /// Why, as a lower-case fragment.
-    pub cause: String,
+    /// Why it does not work.
+    pub reason: Reason,
     /// A packet that shows it.
     pub witness: Witness,
     /// What each hop does with it.
@@ -137,6 +154,8 @@ pub fn reachability(inventory: &Inventory, topology: &Topology) -> Reachability 
     let (mut cells, mut network_cells) = (Cells::default(), Cells::default());
     let mut faults = Vec::new();
     let mut all = Reachability {
+        kind: Kind::default(),
+        version: Version::default(),
         flows: 0,
         reachable: 0,
         wanted: 0,
@@ -178,20 +197,21 @@ pub fn reachability(inventory: &Inventory, topology: &Topology) -> Reachability 
 fn fault(topology: &Topology, flows: u64, broken: &super::flow::Broken) -> Fault {
     let lost = broken.back.as_ref().unwrap_or(&broken.out);
     let cause = broken.cause.unwrap_or(super::walk::Cause::NoRoute);
-    let cause_text = lost.steps.last().map_or_else(
-        || "no node sends it into a tunnel".to_owned(),
-        |step| {
-            let name = &topology.node(step.node).name;
-            format!("`{name}` {}", trace::why(topology, step.node, cause))
+    let reason = lost.steps.last().map_or_else(
+        || Reason {
+            cause: Loss::NoSender,
+            host: None,
+            text: "no node sends it into a tunnel".to_owned(),
         },
+        |step| trace::reason(topology, step.node, cause),
     );
     let packet = broken.out.packet;
     Fault {
-        code: broken::code(topology, cause).map(|code| code.to_string()),
+        code: broken::code(topology, cause),
         from: broken::name(topology, &broken.from),
         to: broken::name(topology, &broken.to),
         flows,
-        cause: cause_text,
+        reason,
         witness: Witness { source: packet.source, destination: packet.destination },
         trace: trace::hops(topology, broken),
     }

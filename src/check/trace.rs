@@ -2,28 +2,33 @@
 
 use super::flow::{Broken, Trip};
 use super::walk::{Act, Cause, Place, Step, Walk};
-use crate::finding::Hop;
+use crate::finding::{Hop, HopAction, Loss, Reason};
 use crate::topology::{InterfaceId, NodeId, Topology};
 
 /// The hops of a flow: the packet's, then those of the reply that is lost.
 pub(super) fn hops(topology: &Topology, broken: &Broken) -> Vec<Hop> {
-    let mut hops: Vec<Hop> = walked(topology, &broken.out, "").collect();
+    let mut hops: Vec<Hop> = walked(topology, &broken.out, Way::There).collect();
     if let Some(back) = &broken.back {
         if let Some(cause @ (Cause::NoReturnPath | Cause::OnLink)) = broken.cause {
             hops.extend(back.steps.last().map(|step| Hop {
                 host: topology.node(step.node).name.clone(),
                 interface: None,
                 matched: None,
-                action: format!("the reply: {}", why(topology, step.node, cause)),
+                reply: true,
+                action: HopAction::Drop,
+                to: None,
+                cause: Some(loss(cause)),
+                text: format!("{REPLY}{}", why(topology, step.node, cause)),
             }));
         } else {
-            hops.extend(walked(topology, back, "the reply: "));
+            hops.extend(walked(topology, back, Way::LostReply));
         }
     }
     if broken.cause == Some(Cause::Elsewhere)
         && let Some(last) = hops.last_mut()
     {
-        last.action.push_str(", which is not where it was to go");
+        last.cause = Some(Loss::Misdelivered);
+        last.text.push_str(", which is not where it was to go");
     }
     hops
 }
@@ -37,23 +42,77 @@ pub(super) fn there_and_back(topology: &Topology, broken: &Broken) -> (Vec<Hop>,
 
 /// The hops of a flow that works, there and back.
 pub(super) fn whole(topology: &Topology, trip: &Trip) -> (Vec<Hop>, Vec<Hop>) {
-    (walked(topology, &trip.out, "").collect(), walked(topology, &trip.back, "").collect())
+    let there = walked(topology, &trip.out, Way::There);
+    (there.collect(), walked(topology, &trip.back, Way::Reply).collect())
 }
 
-fn walked<'a>(
-    topology: &'a Topology,
-    walk: &'a Walk,
-    what: &'a str,
-) -> impl Iterator<Item = Hop> + 'a {
+/// Which packet a walk is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    There,
+    /// A reply that has a list of its own.
+    Reply,
+    /// A reply whose hops stand behind those of the packet: each says so.
+    LostReply,
+}
+
+/// How the text of a hop begins that is a lost reply's.
+const REPLY: &str = "the reply: ";
+
+fn walked<'a>(topology: &'a Topology, walk: &'a Walk, way: Way) -> impl Iterator<Item = Hop> + 'a {
     walk.steps.iter().map(move |step| Hop {
         host: topology.node(step.node).name.clone(),
         interface: step.interface.map(|id| topology.interface(id).name.value.clone()),
         matched: step.matched,
-        action: format!("{what}{}", action(topology, step)),
+        reply: way != Way::There,
+        action: match step.act {
+            Act::Send(_) => HopAction::Send,
+            Act::Deliver(Place::Node(_)) => HopAction::Deliver,
+            Act::Deliver(Place::Lan(_) | Place::OwnLan(_)) => HopAction::DeliverToLan,
+            Act::Deliver(Place::Internet(_)) => HopAction::DeliverToInternet,
+            Act::Drop(_) => HopAction::Drop,
+        },
+        to: match step.act {
+            Act::Send(to) => Some(topology.node(topology.interface(to).node).name.clone()),
+            Act::Deliver(_) | Act::Drop(_) => None,
+        },
+        cause: match step.act {
+            Act::Drop(cause) => Some(loss(cause)),
+            Act::Send(_) | Act::Deliver(_) => None,
+        },
+        text: format!("{}{}", if way == Way::LostReply { REPLY } else { "" }, text(topology, step)),
     })
 }
 
-fn action(topology: &Topology, step: &Step) -> String {
+/// A cause as data.
+pub(super) const fn loss(cause: Cause) -> Loss {
+    match cause {
+        Cause::NoRoute => Loss::NoRoute,
+        Cause::RouteElsewhere(_) => Loss::ForeignRoutes,
+        Cause::NoPeer(_) => Loss::NoPeer,
+        Cause::NoSession(_) => Loss::NoSession,
+        Cause::PrivateEndpoint(_) => Loss::PrivateEndpoint,
+        Cause::Hairpin(_) => Loss::Hairpin,
+        Cause::Asleep(_) => Loss::WaitsForPeer,
+        Cause::SourceRefused(_) => Loss::SourceRefused,
+        Cause::NoForwarding => Loss::NotForwarded,
+        Cause::NoExit => Loss::NoExit,
+        Cause::Loop => Loss::RoutingLoop,
+        Cause::NoReturnPath => Loss::NotMasqueraded,
+        Cause::OnLink => Loss::OnLink,
+        Cause::Elsewhere => Loss::Misdelivered,
+        Cause::NoStart => Loss::NoSender,
+    }
+}
+
+/// Why a node loses a packet.
+pub(super) fn reason(topology: &Topology, node: NodeId, cause: Cause) -> Reason {
+    let name = &topology.node(node).name;
+    let text = format!("`{name}` {}", why(topology, node, cause));
+    Reason { cause: loss(cause), host: Some(name.clone()), text }
+}
+
+fn text(topology: &Topology, step: &Step) -> String {
     match step.act {
         Act::Send(remote) => format!("sends it to `{}`", peer(topology, remote)),
         Act::Deliver(Place::Node(_)) => "takes it: the address is its own".to_owned(),

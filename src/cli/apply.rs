@@ -6,17 +6,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
 
 use super::interrupt::unless_interrupted;
 use super::login::{BinariesArgs, LimitArgs, LoginArgs, RecordArgs, scope};
 use super::plan::DetailArgs;
 use super::saved::SavedPlan;
-use super::{CommandError, CommandResult, Context, Exit, Format, runtime};
+use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, runtime};
 use crate::apply::Outcome;
 use crate::fleet::{Fleet, FleetLock, Survey, carry_out};
 use crate::model::{HostName, count};
 use crate::plan::{Plan, leave_out, moved};
+use crate::report;
+use crate::report::document::{Apply, HostOutcome, OutcomeWord};
 
 /// Make the hosts what the file says, with the smallest operations.
 ///
@@ -56,6 +57,9 @@ pub(super) struct ApplyArgs {
     /// Seconds after which a host rolls back an unconfirmed change
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=3600))]
     deadline: u64,
+
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
 }
 
 impl ApplyArgs {
@@ -119,7 +123,7 @@ impl ApplyArgs {
             return Err(older.into());
         }
         if changing > 0 && !self.yes && context.format == Format::Json {
-            let text = crate::report::plan::human(&plan, self.detail.detail());
+            let text = report::plan::human(&plan, self.detail.detail());
             anstream::eprint!("{text}");
         }
         if changing > 0 && !self.yes && !ask(changing).await? {
@@ -146,14 +150,12 @@ impl ApplyArgs {
 
 /// Shows a plan and how it ended, as one JSON object.
 fn show_json(plan: &Plan, outcomes: &[(HostName, Outcome)]) -> Result<(), CommandError> {
-    let hosts: Vec<_> = outcomes
-        .iter()
-        .map(|(host, outcome)| {
-            let (word, reason) = words(outcome);
-            json!({ "host": host, "outcome": word, "reason": reason })
-        })
-        .collect();
-    let text = format!("{}\n", json!({ "plan": plan, "outcomes": hosts }));
+    let outcomes = outcomes.iter().map(|(host, outcome)| {
+        let (outcome, text) = words(outcome);
+        HostOutcome { host, outcome, text }
+    });
+    let text = report::json::line(&Apply::new(plan, outcomes.collect()))
+        .map_err(|error| CommandError::new(Exit::Failed, &error))?;
     super::write_stdout(text.as_bytes())
 }
 
@@ -189,23 +191,24 @@ pub(super) async fn ask(changing: usize) -> Result<bool, CommandError> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-pub(super) fn words(outcome: &Outcome) -> (&'static str, Option<&str>) {
+/// How a host ended, and why.
+pub(super) fn words(outcome: &Outcome) -> (OutcomeWord, Option<&str>) {
     match outcome {
-        Outcome::Unchanged => ("unchanged", None),
-        Outcome::Applied => ("applied", None),
-        Outcome::NotForNextBoot(what) => ("applied-not-for-next-boot", Some(what)),
-        Outcome::Moved(what) => ("moved", Some(what)),
-        Outcome::Skipped(reason) => ("skipped", Some(reason)),
-        Outcome::Failed(reason) => ("failed", Some(reason)),
-        Outcome::RolledBack(reason) => ("rolled-back", Some(reason)),
-        Outcome::Unknown(reason) => ("unknown", Some(reason)),
+        Outcome::Unchanged => (OutcomeWord::Unchanged, None),
+        Outcome::Applied => (OutcomeWord::Applied, None),
+        Outcome::NotForNextBoot(what) => (OutcomeWord::AppliedNotForNextBoot, Some(what)),
+        Outcome::Moved(what) => (OutcomeWord::Moved, Some(what)),
+        Outcome::Skipped(reason) => (OutcomeWord::Skipped, Some(reason)),
+        Outcome::Failed(reason) => (OutcomeWord::Failed, Some(reason)),
+        Outcome::RolledBack(reason) => (OutcomeWord::RolledBack, Some(reason)),
+        Outcome::Unknown(reason) => (OutcomeWord::Unknown, Some(reason)),
     }
 }
 
 pub(super) fn summarise(outcomes: &[(HostName, Outcome)]) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, outcome) in outcomes {
-        *counts.entry(words(outcome).0).or_default() += 1;
+        *counts.entry(words(outcome).0.as_str()).or_default() += 1;
     }
     let counts: Vec<String> =
         counts.iter().map(|(word, number)| format!("{number} {word}")).collect();

@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::global::Asked;
-use super::{CommandError, CommandResult, Context, Exit};
+use super::{CommandError, CommandResult, Context, Exit, Format};
 use crate::finding::{self, Finding, Severity};
 use crate::fleet::{Fleet, Reading};
 use crate::model::SourceMap;
@@ -33,9 +32,38 @@ pub(super) struct CheckArgs {
     /// Also write a page with the topology drawn and every finding; it needs nothing from outside
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = CheckFormat::Human, value_name = "FORMAT")]
+    format: CheckFormat,
 }
 
-pub(super) fn run(args: &CheckArgs, context: &Context, format: Asked) -> CommandResult {
+/// What a check prints on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum CheckFormat {
+    /// For people
+    Human,
+    /// For programs: docs/json.md describes it
+    Json,
+    /// For code scanning: SARIF 2.1.0
+    Sarif,
+    /// For test reports of CI systems
+    Junit,
+    /// For a browser: the page of --html
+    Html,
+}
+
+impl CheckArgs {
+    /// How errors of the inventory are told on stderr.
+    pub(super) const fn format(&self) -> Format {
+        match self.format {
+            CheckFormat::Json => Format::Json,
+            _ => Format::Human,
+        }
+    }
+}
+
+pub(super) fn run(args: &CheckArgs, context: &Context) -> CommandResult {
+    let format = args.format;
     if let Some(code) = &args.explain {
         return explain(code);
     }
@@ -44,11 +72,11 @@ pub(super) fn run(args: &CheckArgs, context: &Context, format: Asked) -> Command
     if let (true, Some(fleet)) = (args.reachability, &reading.fleet) {
         let reach = check::reachability(fleet.inventory(), &fleet.topology);
         let text = match format {
-            Asked::Json => pretty(&reach),
-            Asked::Human => report::reach::human(&reach),
+            CheckFormat::Json => pretty(&reach),
+            CheckFormat::Human => report::reach::human(&reach),
             // The page has the matrix and the findings.
-            Asked::Html => page(&reading),
-            Asked::Sarif | Asked::Junit => {
+            CheckFormat::Html => page(&reading),
+            CheckFormat::Sarif | CheckFormat::Junit => {
                 return Err(CommandError::message(
                     Exit::Usage,
                     "--reachability cannot be written as sarif or junit",
@@ -59,11 +87,13 @@ pub(super) fn run(args: &CheckArgs, context: &Context, format: Asked) -> Command
         super::write_stdout(text.as_bytes())?;
     } else if let Some(loaded) = reading.loaded() {
         let text = match format {
-            Asked::Json => pretty(&report::findings::json(findings, &loaded.sources)),
-            Asked::Sarif => pretty(&report::sarif::log(findings, &loaded.sources)),
-            Asked::Junit => report::junit::report(findings, &loaded.sources),
-            Asked::Human => human(findings, &loaded.sources),
-            Asked::Html => page(&reading),
+            CheckFormat::Json => {
+                pretty(&report::document::Findings::new(findings, &loaded.sources))
+            }
+            CheckFormat::Sarif => pretty(&report::sarif::log(findings, &loaded.sources)),
+            CheckFormat::Junit => report::junit::report(findings, &loaded.sources),
+            CheckFormat::Human => human(findings, &loaded.sources),
+            CheckFormat::Html => page(&reading),
         };
         super::write_stdout(text.as_bytes())?;
     }

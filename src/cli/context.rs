@@ -78,7 +78,7 @@ impl Context {
             return;
         }
         if self.format == Format::Json {
-            let json = report::findings::json(&shown, sources);
+            let json = report::document::Findings::new(&shown, sources);
             anstream::eprint!("{}", report::json::line(&json).unwrap_or_default());
         } else {
             anstream::eprint!("{}", report::findings::human(&shown, sources, true));

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{CommandError, CommandResult, Context, Exit, Format, completions};
+use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions};
 use crate::fleet::Fleet;
 use crate::model::{HostName, PublicKey, closest};
 use crate::report;
@@ -27,6 +27,9 @@ pub(super) struct ExplainArgs {
     /// One of its peers: show the settings towards that one only
     #[arg(value_name = "PEER", add = completions::machines())]
     peer: Option<HostName>,
+
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
 }
 
 impl ExplainArgs {

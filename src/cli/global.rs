@@ -68,36 +68,19 @@ pub(super) struct Global {
 }
 
 /// What a command prints on stdout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people.
+    /// For people
+    #[default]
     Human,
-    /// For machines.
+    /// For programs: docs/json.md describes it
     Json,
 }
 
-/// What `--format` takes: what every command prints, and what only `check` does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Asked {
-    /// For people.
-    Human,
-    /// For machines.
-    Json,
-    /// For code scanning: SARIF 2.1.0 (`check` only).
-    Sarif,
-    /// For test reports of CI systems (`check` only).
-    Junit,
-    /// For a browser: the page of `check --html` (`check` only).
-    Html,
-}
-
-impl Asked {
-    /// The format, where every command prints it.
-    pub(super) const fn of_all(self) -> Option<Format> {
-        match self {
-            Self::Human => Some(Format::Human),
-            Self::Json => Some(Format::Json),
-            Self::Sarif | Self::Junit | Self::Html => None,
-        }
-    }
+/// The choice of a command that prints for people or for programs.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(super) struct FormatArgs {
+    /// What to print on stdout
+    #[arg(long, value_enum, default_value_t = Format::Human, value_name = "FORMAT")]
+    pub(super) format: Format,
 }

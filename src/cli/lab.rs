@@ -7,10 +7,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{CommandError, CommandResult, Context, Exit, Format, completions};
+use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions};
 use crate::fleet::load::load;
 use crate::lab::{self, Cable, Init, Lab, LabError, Spec};
 use crate::model::{FleetName, HostName, count};
+use crate::report;
+use crate::report::document::LabNode;
 
 /// Raise the fleet's digital twin on this machine: namespaces, real sshd, LANs, NAT
 #[derive(Debug, Args)]
@@ -27,6 +29,24 @@ pub(super) struct LabArgs {
     command: LabCommand,
 }
 
+impl LabArgs {
+    /// What it prints on stdout.
+    pub(super) const fn format(&self) -> Format {
+        match &self.command {
+            LabCommand::Up(args) => args.format.format,
+            LabCommand::Status(args) => args.format.format,
+            LabCommand::Exec(_)
+            | LabCommand::Down(_)
+            | LabCommand::Stop(_)
+            | LabCommand::Start(_)
+            | LabCommand::Cable(_)
+            | LabCommand::Connect(_)
+            | LabCommand::Boot(_)
+            | LabCommand::Init(_) => Format::Human,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum LabCommand {
     /// Raise the lab; what is up already stays
@@ -36,7 +56,7 @@ enum LabCommand {
     /// Remove everything that the lab has made, also after a crash
     Down(DownArgs),
     /// Show what is in the lab
-    Status(Name),
+    Status(StatusArgs),
     /// Cut a host's power; its disk survives
     Stop(HostArgs),
     /// Switch a host on and wait until it answers
@@ -63,6 +83,14 @@ struct Name {
 }
 
 #[derive(Debug, Args)]
+struct StatusArgs {
+    #[command(flatten)]
+    lab: Name,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
 struct UpArgs {
     /// Name of the lab [default: the fleet's]
     #[arg(long, value_name = "LAB")]
@@ -76,6 +104,8 @@ struct UpArgs {
     /// Raise this instead of the inventory's twin
     #[arg(long, value_name = "FILE", hide = true)]
     spec: Option<PathBuf>,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 /// Programs that a host does not have.
@@ -214,7 +244,7 @@ pub(super) fn run(context: &Context, args: LabArgs) -> CommandResult {
         LabCommand::Up(args) => up(context, args),
         LabCommand::Exec(args) => exec(context, &args),
         LabCommand::Down(args) => down(context, &args),
-        LabCommand::Status(name) => status(context, &name),
+        LabCommand::Status(args) => status(context, &args.lab),
         LabCommand::Stop(args) => {
             open(context, &args.lab)?.stop(&args.host)?;
             Ok(Exit::Done)
@@ -282,11 +312,8 @@ fn spec(context: &Context, args: &UpArgs) -> Result<Spec, CommandError> {
             return Spec::from_inventory(inventory)
                 .map_err(|error| CommandError::new(Exit::Findings, &error));
         }
-        let summary = crate::report::findings::summary(&loaded.findings);
-        anstream::eprint!(
-            "{}",
-            crate::report::findings::human(&loaded.findings, &loaded.sources, true)
-        );
+        let summary = report::findings::summary(&loaded.findings);
+        anstream::eprint!("{}", report::findings::human(&loaded.findings, &loaded.sources, true));
         return Err(CommandError::message(Exit::Findings, summary));
     };
     let bytes = crate::sys::read_limited(path, 64 << 20)
@@ -314,11 +341,7 @@ fn up(context: &Context, args: UpArgs) -> CommandResult {
     let name = lab.spec().name.to_string();
     let config = lab.ssh_config();
     match context.format {
-        Format::Json => print_json(&serde_json::json!({
-            "lab": name,
-            "ssh_config": config,
-            "nodes": lab.status(),
-        }))?,
+        Format::Json => print_json(&lab)?,
         Format::Human => {
             let file = context.fleet.file.display();
             super::write_stdout(format!("{}\n", config.display()).as_bytes())?;
@@ -357,14 +380,10 @@ fn down(context: &Context, args: &DownArgs) -> CommandResult {
 
 fn status(context: &Context, name: &Name) -> CommandResult {
     let lab = open(context, name)?;
-    let nodes = lab.status();
     match context.format {
-        Format::Json => print_json(&serde_json::json!({
-            "lab": lab.spec().name,
-            "ssh_config": lab.ssh_config(),
-            "nodes": nodes,
-        }))?,
+        Format::Json => print_json(&lab)?,
         Format::Human => {
+            let nodes = lab.status();
             let width = nodes.iter().map(|node| node.name.len()).max().unwrap_or(0);
             let mut text = String::new();
             for node in nodes {
@@ -386,6 +405,18 @@ fn status(context: &Context, name: &Name) -> CommandResult {
     Ok(Exit::Done)
 }
 
-fn print_json(value: &serde_json::Value) -> Result<(), CommandError> {
-    super::write_stdout(format!("{value:#}\n").as_bytes())
+/// Shows a lab that is up, as one JSON object.
+fn print_json(lab: &Lab) -> Result<(), CommandError> {
+    let (nodes, config) = (lab.status(), lab.ssh_config());
+    let shown = nodes.iter().map(|node| LabNode {
+        name: &node.name,
+        r#type: node.kind,
+        on: node.on,
+        pid: node.pid,
+        addresses: &node.addresses,
+    });
+    let document = report::document::Lab::new(&lab.spec().name, &config, shown.collect());
+    let text =
+        report::json::pretty(&document).map_err(|error| CommandError::new(Exit::Failed, &error))?;
+    super::write_stdout(text.as_bytes())
 }

@@ -45,7 +45,7 @@ use context::Context;
 pub use error::{CommandError, CommandResult};
 pub use exit::Exit;
 use failure::{fail, refuse};
-use global::{Asked, Format, Global};
+use global::{Format, FormatArgs, Global};
 pub use helper::helper_main;
 use output::write_stdout;
 use runtime::runtime;
@@ -71,16 +71,6 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 struct Cli {
     #[command(flatten)]
     global: Global,
-    /// What to print on stdout
-    #[arg(
-        long,
-        global = true,
-        value_enum,
-        default_value_t = Asked::Human,
-        value_name = "FORMAT",
-        help_heading = global::COMMON
-    )]
-    format: Asked,
     #[command(subcommand)]
     command: Command,
 }
@@ -107,23 +97,39 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
+impl Command {
+    /// What it prints on stdout. A command that has no `--format` prints for people.
+    const fn format(&self) -> Format {
+        match self {
+            Self::Check(args) => args.format(),
+            Self::Explain(args) => args.format.format,
+            Self::Why(args) => args.format.format,
+            Self::Plan(args) => args.format.format,
+            Self::Show(args) => args.format.format,
+            Self::Apply(args) => args.format.format,
+            Self::Status(args) => args.format.format,
+            Self::Rotate(args) => args.format.format,
+            Self::Vault(args) => args.format(),
+            Self::Lab(args) => args.format(),
+            Self::Init(_)
+            | Self::Render(_)
+            | Self::Tunnel(_)
+            | Self::Wg(_)
+            | Self::Quick(_)
+            | Self::Schema(_)
+            | Self::Man(_)
+            | Self::Completions(_) => Format::Human,
+        }
+    }
+}
+
 impl Cli {
     fn run(self, given: identity::Given) -> CommandResult {
-        let Self { global, format, command } = self;
-        let context = match (format.of_all(), &command) {
-            (Some(format), _) => Context::new(global, given, format),
-            (None, Command::Check(_)) => Context::new(global, given, Format::Human),
-            (None, _) => {
-                return Err(CommandError::message(
-                    Exit::Usage,
-                    "only `wgfleet check` prints sarif, junit or html",
-                )
-                .hint("use --format human or json"));
-            }
-        };
+        let Self { global, command } = self;
+        let context = Context::new(global, given, command.format());
         match command {
             Command::Init(args) => init::run(&args, &context),
-            Command::Check(args) => check::run(&args, &context, format),
+            Command::Check(args) => check::run(&args, &context),
             Command::Why(args) => args.run(&context),
             Command::Explain(args) => args.run(&context),
             Command::Plan(args) => args.run(&context),

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::login::{BinariesArgs, LimitArgs, LoginArgs, RecordArgs, scope};
 use super::saved::SavedPlan;
-use super::{CommandError, CommandResult, Context, Exit, Format, runtime};
+use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, runtime};
 use crate::fleet::{Scope, Survey};
 use crate::plan::Plan;
 use crate::report;
@@ -75,6 +75,9 @@ pub(super) struct PlanArgs {
     /// With --offline: the commit, branch or tag whose inventory this one is compared with
     #[arg(long, value_name = "REV")]
     base: Option<String>,
+
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
 }
 
 impl PlanArgs {

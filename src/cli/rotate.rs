@@ -8,7 +8,9 @@ use super::apply::{ask, can_ask, exit};
 use super::interrupt::{before_anything, unless_interrupted};
 use super::login::{BinariesArgs, LoginArgs, RecordArgs};
 use super::plan::DetailArgs;
-use super::{CommandError, CommandResult, Context, Exit, Format, completions, rotated, runtime};
+use super::{
+    CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions, rotated, runtime,
+};
 use crate::fleet::{Campaign, Fleet, FleetLock, Ledger, Terms, Which, to_rotate};
 use crate::model::HostName;
 use crate::sys::{Clock as _, SystemClock};
@@ -69,6 +71,9 @@ pub(super) struct RotateArgs {
     /// Seconds after which a host rolls back an unconfirmed change
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(30..=3600))]
     deadline: u64,
+
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
 }
 
 impl RotateArgs {

@@ -1,12 +1,12 @@
 //! How a rotation went: for people on stderr, and as one JSON object.
 
-use serde_json::json;
-
 use super::apply::{summarise, words};
-use super::{CommandError, Context, Format};
+use super::{CommandError, Context, Exit, Format};
 use crate::apply::Outcome;
 use crate::fleet::Ledger;
 use crate::model::HostName;
+use crate::report;
+use crate::report::document::{Rotate, TurnOutcome};
 
 /// Says how the turn ended that did not end well.
 pub(super) fn tell_failure(context: &Context, ledger: &Ledger) {
@@ -21,21 +21,14 @@ pub(super) fn show(context: &Context, ledger: &Ledger) -> Result<(), CommandErro
     if context.format != Format::Json {
         return Ok(());
     }
-    let outcomes: Vec<_> = ledger
-        .outcomes
-        .iter()
-        .map(|one| {
-            let (word, reason) = words(&one.outcome);
-            json!({ "turn": one.turn, "host": one.host, "outcome": word, "reason": reason })
-        })
-        .collect();
-    let document = json!({
-        "version": 1,
-        "rotated": ledger.rotated,
-        "failed": ledger.failed,
-        "outcomes": outcomes,
+    let outcomes = ledger.outcomes.iter().map(|one| {
+        let (outcome, text) = words(&one.outcome);
+        TurnOutcome { turn: &one.turn, host: &one.host, outcome, text }
     });
-    super::write_stdout(format!("{document}\n").as_bytes())
+    let document = Rotate::new(&ledger.rotated, ledger.failed.as_ref(), outcomes.collect());
+    let text =
+        report::json::line(&document).map_err(|error| CommandError::new(Exit::Failed, &error))?;
+    super::write_stdout(text.as_bytes())
 }
 
 /// Which key a host has whose turn failed; without an outcome nothing was changed.

@@ -1,20 +1,88 @@
-//! `wgfleet schema`: the JSON Schema of the file.
+//! `wgfleet schema`: the JSON Schemas of the fleet file and of everything that is printed as JSON.
+
+use clap::ValueEnum;
 
 use crate::inventory::schema;
 
 use super::{CommandResult, Exit};
 
-/// Print the JSON Schema of fleet.yaml, for editors
+/// Print a JSON Schema: of fleet.yaml for editors, or of what commands print as JSON
 ///
-/// The YAML language server reads it from a comment in the first line of the file:
-/// `# yaml-language-server: $schema=fleet.schema.json`
+/// The YAML language server reads the first from a comment in the first line of the file:
+/// `# yaml-language-server: $schema=fleet.schema.json`. The others are for programs: each names the
+/// `kind` and the `version` of the texts that it is for.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:
-  wgfleet schema > fleet.schema.json")]
-pub(super) struct Args {}
+#[command(after_help = "Examples:
+  wgfleet schema > fleet.schema.json
+  wgfleet schema plan > plan.schema.json")]
+pub(super) struct Args {
+    /// Of what
+    #[arg(value_enum, default_value_t = Subject::Fleet, value_name = "KIND")]
+    of: Subject,
+}
+
+/// What has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Subject {
+    /// The fleet file
+    Fleet,
+    /// `check --format json`
+    Findings,
+    /// `check --reachability --format json`
+    Reachability,
+    /// `why --format json`
+    Why,
+    /// `plan --format json`, `plan --out` and `show --format json`
+    Plan,
+    /// `plan --offline --base REV --format json`
+    Comparison,
+    /// `apply --format json`
+    Apply,
+    /// `rotate --format json`
+    Rotate,
+    /// `status --format json`
+    Status,
+    /// `vault status --format json`
+    VaultStatus,
+    /// `vault recipients --format json`
+    VaultRecipients,
+    /// `vault keygen --format json`
+    VaultKeygen,
+    /// `lab up --format json` and `lab status --format json`
+    Lab,
+    /// What each host keeps: docs/records.md
+    Record,
+}
+
+impl Subject {
+    /// The text of its schema.
+    fn text(self) -> String {
+        let text = match self {
+            Self::Fleet => return schema::text(),
+            Self::Findings => include_str!("../../schemas/findings.schema.json"),
+            Self::Reachability => include_str!("../../schemas/reachability.schema.json"),
+            Self::Why => include_str!("../../schemas/why.schema.json"),
+            Self::Plan => include_str!("../../schemas/plan.schema.json"),
+            Self::Comparison => include_str!("../../schemas/comparison.schema.json"),
+            Self::Apply => include_str!("../../schemas/apply.schema.json"),
+            Self::Rotate => include_str!("../../schemas/rotate.schema.json"),
+            Self::Status => include_str!("../../schemas/status.schema.json"),
+            Self::VaultStatus => include_str!("../../schemas/vault-status.schema.json"),
+            Self::VaultRecipients => include_str!("../../schemas/vault-recipients.schema.json"),
+            Self::VaultKeygen => include_str!("../../schemas/vault-keygen.schema.json"),
+            Self::Lab => include_str!("../../schemas/lab.schema.json"),
+            Self::Record => include_str!("../../schemas/record.schema.json"),
+        };
+        text.to_owned()
+    }
+}
 
 /// Prints the schema on stdout.
-pub(super) fn run(_args: &Args) -> CommandResult {
-    super::write_stdout(schema::text().as_bytes())?;
+pub(super) fn run(args: &Args) -> CommandResult {
+    super::write_stdout(args.of.text().as_bytes())?;
     Ok(Exit::Done)
 }
+
+#[cfg(test)]
+#[path = "schema_tests.rs"]
+mod tests;

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::plan::DetailArgs;
 use super::saved::{SavedPlan, not_verified};
-use super::{CommandResult, Context, Exit, Format};
+use super::{CommandResult, Context, Exit, Format, FormatArgs};
 
 /// Show a plan that `wgfleet plan --out` saved. Touches no host; needs no inventory and no key.
 ///
@@ -29,6 +29,9 @@ pub(super) struct ShowArgs {
     /// The saved plan
     #[arg(value_name = "FILE")]
     plan: PathBuf,
+
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
 }
 
 impl ShowArgs {

@@ -3,9 +3,10 @@
 use clap::Args;
 
 use super::login::{LimitArgs, LoginArgs};
-use super::{CommandError, CommandResult, Context, Exit, Format, runtime};
+use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, runtime};
 use crate::fleet::Sessions;
 use crate::report;
+use crate::report::document::StatusDocument;
 use crate::report::status::Status;
 
 /// Show the sessions of the fleet by name: handshakes, endpoints, traffic. Needs no identity.
@@ -24,6 +25,9 @@ pub(super) struct StatusArgs {
 
     #[command(flatten)]
     login: LoginArgs,
+
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
 }
 
 impl StatusArgs {
@@ -38,7 +42,7 @@ impl StatusArgs {
         }
         let text = match context.format {
             Format::Human => report::status::human(&status),
-            Format::Json => report::json::pretty(&status)
+            Format::Json => report::json::pretty(&StatusDocument::new(&status))
                 .map_err(|error| CommandError::new(Exit::Failed, &error))?,
         };
         super::write_stdout(text.as_bytes())?;

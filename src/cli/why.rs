@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use clap::Args;
 use ipnet::IpNet;
 
-use super::{CommandError, CommandResult, Context, Exit, Format, completions};
+use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions};
 use crate::check::{self, FlowOutcome};
 use crate::fleet::Fleet;
 use crate::inventory::{Inventory, Selector};
@@ -30,6 +30,9 @@ pub(super) struct WhyArgs {
     /// Where it ends: the same, or `internet`
     #[arg(value_name = "DST", add = completions::ends())]
     to: String,
+
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
 }
 
 impl WhyArgs {

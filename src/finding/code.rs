@@ -160,6 +160,21 @@ impl Serialize for Code {
 }
 
 #[cfg(test)]
+impl schemars::JsonSchema for Code {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Code".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "The permanent code of a finding.",
+            "type": "string",
+            "pattern": "^WG[0-9]{4}$",
+        })
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -4,17 +4,18 @@
 //! with its trace, and help. All findings are collected; nothing stops at the first.
 
 mod code;
+mod hop;
 mod severity;
 
 pub use code::Code;
+pub use hop::{FlowEnd, Hop, HopAction, Loss, Reason, Witness};
 pub use severity::Severity;
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::model::{HostName, InterfaceName, Location, mask_in};
+use crate::model::{Location, mask_in};
 
 /// A place in the source and what it has to do with the finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,29 +24,6 @@ pub struct Label {
     pub at: Location,
     /// What is there, as a lower-case fragment; may be empty on the primary label.
     pub text: String,
-}
-
-/// A packet that shows the finding: smallest addresses, one family.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Witness {
-    /// Inner source address.
-    pub source: IpAddr,
-    /// Inner destination address.
-    pub destination: IpAddr,
-}
-
-/// What one hop does with a witness packet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Hop {
-    /// The host.
-    pub host: HostName,
-    /// The interface that the packet takes or arrives on, where there is one.
-    pub interface: Option<InterfaceName>,
-    /// The prefix that decided: a route or an `AllowedIPs` entry.
-    pub matched: Option<IpNet>,
-    /// What happens, as a lower-case fragment.
-    pub action: String,
 }
 
 /// One thing that is wrong, or worth knowing, about the file.
@@ -124,7 +102,7 @@ pub fn settle(findings: &mut [Finding]) {
         mask_in(&mut finding.title);
         mask_in(&mut finding.primary.text);
         finding.others.iter_mut().for_each(|label| mask_in(&mut label.text));
-        finding.trace.iter_mut().for_each(|hop| mask_in(&mut hop.action));
+        finding.trace.iter_mut().for_each(|hop| mask_in(&mut hop.text));
         finding.help.iter_mut().for_each(mask_in);
     }
     findings

@@ -12,7 +12,7 @@ use super::{Context, Error, Kind};
 use crate::check::{State, difference};
 use crate::desired::{DesiredHost, DesiredInterface, DesiredState, RenderError, Renderer};
 use crate::inventory::Inventory;
-use crate::model::{FleetName, HostName, PublicKey, Untrusted};
+use crate::model::{FleetName, HostName, PublicKey, Untrusted, Version};
 use crate::plan::{Base, Comparison, Side, StandIns, WithoutSecrets, compare_hosts};
 use crate::topology::{NodeKind, Topology, mix};
 
@@ -96,7 +96,8 @@ pub fn compare(
     };
     let name = |fleet: &Fleet| -> FleetName { fleet.inventory().fleet.value.clone() };
     Ok(Comparison {
-        version: Comparison::VERSION,
+        kind: crate::model::Kind::default(),
+        version: Version::default(),
         fleet: name(fleet),
         base: Base { revision: Untrusted::new(revision), fleet: base.map(name) },
         hosts,

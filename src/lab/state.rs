@@ -36,7 +36,7 @@ pub(super) struct State {
 }
 
 /// What there is to say about a node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeStatus {
     /// Its name.
     pub name: String,

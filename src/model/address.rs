@@ -34,6 +34,7 @@ pub enum AddressError {
 
 /// An address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Family {
     /// IPv4.
     #[serde(rename = "ipv4")]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a packet or a message of the embedded tunnel went no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DropCause {
     /// No peer's `AllowedIPs` hold the destination.

@@ -4,11 +4,14 @@
 //! what to write instead.
 
 mod address;
+mod document;
 mod drop_cause;
 mod key;
 mod masking;
 mod name;
 mod plural;
+#[cfg(test)]
+pub(crate) mod schema;
 mod secret_text;
 mod settings;
 mod source;
@@ -19,6 +22,7 @@ mod untrusted;
 pub use address::{
     AddressError, Endpoint, EndpointHost, Family, covers, host_net, is_private, parse_net,
 };
+pub use document::{Document, Kind, Version};
 pub use drop_cause::DropCause;
 pub use key::{
     Fingerprint, FingerprintKey, KeyError, PlanKey, PresharedKey, PrivateKey, PublicKey,

@@ -237,6 +237,7 @@ impl FromStr for Backend {
 
 /// How the login user of a host becomes root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Become {
     /// As it is where the login user is root, otherwise sudo, otherwise doas.

@@ -10,6 +10,7 @@ use crate::model::{Family, Keepalive, PublicKey};
 
 /// What carries an interface's packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum LiveBackend {
     /// The kernel.

@@ -127,6 +127,7 @@ pub const HIDDEN: &str = crate::model::HIDDEN;
 
 /// State of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UnitState {
     /// Starts at boot.

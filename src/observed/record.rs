@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Become, Fingerprint, FleetName, HostName, InterfaceName, PublicKey, Untrusted, is_deceptive,
+    Become, Document, Fingerprint, FleetName, HostName, InterfaceName, Kind, PublicKey, Untrusted,
+    is_deceptive,
 };
 
 /// The version that this program writes, and the newest that it reads.
@@ -23,7 +24,11 @@ const LONGEST: usize = 256;
 
 /// What a host keeps about the last change of one fleet that was confirmed there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Record {
+    /// `record`; records that version 0.1.0 wrote have no kind.
+    #[serde(default)]
+    pub kind: Kind<Self>,
     /// Version of the format.
     pub version: u32,
     /// The fleet.
@@ -41,6 +46,7 @@ pub struct Record {
     #[serde(default)]
     pub generation: Option<u64>,
     /// When it was made, by the clock of who made it.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::Moment"))]
     #[serde(with = "time")]
     pub written: Timestamp,
     /// How ssh(1) reached the host.
@@ -67,10 +73,12 @@ pub struct Record {
 
 /// A commit of git, as a record names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Commit {
     /// Its id, in hexadecimal.
     pub id: CommitId,
     /// When it was committed.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::Moment"))]
     #[serde(with = "time")]
     pub time: Timestamp,
     /// Whether files of the fleet differed from it.
@@ -80,6 +88,7 @@ pub struct Commit {
 
 /// The whole id of a commit: 40 or 64 hexadecimal digits, so that it can be no option of git(1).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct CommitId(Box<str>);
 
@@ -140,6 +149,11 @@ pub enum RecordError {
     /// It is about another fleet than its file's name says.
     #[error("it is of fleet `{0}`, which its name does not say")]
     OtherFleet(FleetName),
+}
+
+impl Document for Record {
+    const KIND: &'static str = "record";
+    const VERSION: u32 = VERSION;
 }
 
 impl Record {

@@ -12,6 +12,7 @@ use crate::observed::{LiveBackend, UnitState};
 
 /// One line of a file's diff.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DiffLine {
     /// `+`, `-` or a blank.
@@ -31,6 +32,7 @@ impl DiffLine {
 
 /// What happens to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum FileAction {
     /// It is not there.
@@ -45,6 +47,7 @@ pub enum FileAction {
 
 /// When a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum HookWhen {
     /// Before the interface comes up.
@@ -72,9 +75,11 @@ impl HookWhen {
 
 /// One change to one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "change", deny_unknown_fields)]
 pub enum Change {
     /// wgfleet's own binary is pushed.
+    #[serde(rename = "push-helper")]
     PushAgent {
         /// `uname -m` that it is built for.
         machine: String,
@@ -130,7 +135,8 @@ pub enum Change {
         /// Digest of the rules; `None`: the table is removed.
         digest: Option<String>,
     },
-    /// An interface is made and started.
+    /// An interface is made and started. In the JSON of a plan its peers are numbers: see `form.rs`.
+    #[cfg_attr(test, schemars(skip))]
     Create(NewInterface),
     /// An interface is stopped and made anew, because nothing else can do it.
     Restart {
@@ -139,6 +145,7 @@ pub enum Change {
         /// What will carry its packets.
         backend: LiveBackend,
         /// Why.
+        #[serde(rename = "text")]
         reason: String,
     },
     /// An interface that the file does not have any more is stopped.
@@ -162,7 +169,8 @@ pub enum Change {
         /// The key that it had before, where the interface still knows it by that.
         replaces: Option<PublicKey>,
     },
-    /// Fields of a peer change in place.
+    /// Fields of a peer change in place. In the JSON of a plan it is a number: see `form.rs`.
+    #[cfg_attr(test, schemars(skip))]
     ChangePeer {
         /// The interface.
         interface: InterfaceName,
@@ -183,6 +191,7 @@ pub enum Change {
         /// The interface.
         interface: InterfaceName,
         /// The address with its prefix length.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Prefix"))]
         address: IpNet,
     },
     /// An address is removed.
@@ -190,6 +199,7 @@ pub enum Change {
         /// The interface.
         interface: InterfaceName,
         /// The address with its prefix length.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Prefix"))]
         address: IpNet,
     },
     /// A route is added.
@@ -199,6 +209,7 @@ pub enum Change {
         /// Routing table; 254 is main.
         table: u32,
         /// Destination.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Prefix"))]
         prefix: IpNet,
     },
     /// A route is removed.
@@ -208,6 +219,7 @@ pub enum Change {
         /// Routing table; 254 is main.
         table: u32,
         /// Destination.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Prefix"))]
         prefix: IpNet,
     },
     /// The host begins to keep a record of what wgfleet does there, or writes it anew.

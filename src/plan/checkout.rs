@@ -11,6 +11,7 @@ use crate::observed::{CommitId, Record};
 
 /// A host that was changed from newer files than those of this run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Newer {
     /// The host.
@@ -18,11 +19,13 @@ pub struct Newer {
     /// How that is known.
     pub because: Because,
     /// Who changed it, when and from what.
+    #[serde(rename = "text")]
     pub record: Untrusted,
 }
 
 /// How it is known that the files of a run are older than a host's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Because {
     /// The commit of the run is an ancestor of the recorded one.

@@ -8,18 +8,23 @@ use std::fmt;
 
 use ipnet::IpNet;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 use crate::check::Difference;
 use crate::desired::{DesiredHost, DesiredInterface, DesiredState, PublicKeys};
-use crate::model::{FleetName, HostName, InterfaceName, PublicKey, Untrusted};
+use crate::model::{
+    Document, FleetName, HostName, InterfaceName, Kind, PublicKey, Untrusted, Version,
+};
 
 /// What changes from one inventory to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Comparison {
-    /// Version of the JSON form: [`Comparison::VERSION`].
-    pub version: u32,
+    /// `comparison`.
+    pub kind: Kind<Self>,
+    /// Its version.
+    pub version: Version<Self>,
     /// The fleet.
     pub fleet: FleetName,
     /// The revision that it is compared with.
@@ -32,6 +37,7 @@ pub struct Comparison {
 
 /// The inventory that another is compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Base {
     /// The revision, as the operator wrote it.
     pub revision: Untrusted,
@@ -41,6 +47,7 @@ pub struct Base {
 
 /// What changes about one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HostComparison {
     /// The host, or the unmanaged peer that a config is issued to.
     pub host: HostName,
@@ -56,6 +63,7 @@ pub struct HostComparison {
 
 /// What becomes of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum HostAction {
     /// The base does not have it.
@@ -68,6 +76,7 @@ pub enum HostAction {
 
 /// One setting that changes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Setting {
     /// The interface that it is of; `None`: the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +85,9 @@ pub struct Setting {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<Value>,
     /// wg(8)'s or wg-quick(8)'s name of it, in lower case; `peer` or `interface` where a whole one
-    /// comes or goes.
+    /// comes or goes. In JSON its words are joined by `_`.
+    #[serde(serialize_with = "joined_words")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub setting: Untrusted,
     /// What it is; `None` where it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,11 +100,16 @@ pub struct Setting {
     pub as_root: bool,
 }
 
+fn joined_words<S: Serializer>(setting: &Untrusted, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&setting.to_string().replace(' ', "_"))
+}
+
 /// The name of the setting that no value of is a secret.
 const PUBLIC_KEY: &str = "public key";
 
 /// What a setting is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Value {
     /// A public key in its own field, which is no secret.
@@ -127,10 +143,12 @@ impl fmt::Display for Value {
     }
 }
 
-impl Comparison {
-    /// Version of the JSON form.
-    pub const VERSION: u32 = 1;
+impl Document for Comparison {
+    const KIND: &'static str = "comparison";
+    const VERSION: u32 = 2;
+}
 
+impl Comparison {
     /// Whether the two say the same.
     #[must_use]
     pub fn is_empty(&self) -> bool {

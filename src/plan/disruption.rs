@@ -17,6 +17,7 @@ use crate::observed::ObservedHost;
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Disruption {
     /// Nothing.
@@ -36,6 +37,7 @@ pub enum Disruption {
 
 /// What traffic feels of the changes to one host, and of which.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Felt {
     /// Interfaces that stop and start anew.
@@ -263,6 +265,7 @@ mod tests;
 
 /// What a host feels of changes to others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Elsewhere {
     /// The worst of it.

@@ -8,6 +8,7 @@ use crate::model::{Family, InterfaceName, PublicKey};
 
 /// Something on a host that differs from what was confirmed there last.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "thing", deny_unknown_fields)]
 pub enum Drifted {
     /// A file: its content, its owner or its mode.

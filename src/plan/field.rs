@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::value::FieldValue;
 use crate::model::{PublicKey, Untrusted};
 
 /// A setting, and how its values may be shown.
@@ -12,9 +13,34 @@ pub trait Field: Copy + PartialEq + fmt::Display {
     fn shown(self, value: &str) -> String {
         Untrusted::new(value).to_string()
     }
+
+    /// A value as it is in JSON.
+    fn value(self, text: &str) -> FieldValue;
+
+    /// What [`Field::value`] was made of.
+    fn text(self, value: FieldValue) -> String;
 }
 
-impl Field for PeerField {}
+impl Field for PeerField {
+    fn value(self, text: &str) -> FieldValue {
+        match self {
+            Self::AllowedIps => FieldValue::list(text),
+            Self::Keepalive => FieldValue::number(text),
+            Self::PresharedKey => FieldValue::word(text, PSK_WORDS),
+            Self::Endpoint => FieldValue::Text(text.to_owned()),
+        }
+    }
+
+    fn text(self, value: FieldValue) -> String {
+        match self {
+            Self::PresharedKey => value.of_word(PSK_WORDS),
+            _ => value.into_text(),
+        }
+    }
+}
+
+/// What plans say of a preshared key, and how JSON says it.
+const PSK_WORDS: &[(&str, &str)] = &[("another", "other"), ("the vault's", "vault")];
 
 impl Field for DeviceField {
     fn shown(self, value: &str) -> String {
@@ -24,22 +50,38 @@ impl Field for DeviceField {
             _ => Untrusted::new(value).to_string(),
         }
     }
+
+    fn value(self, text: &str) -> FieldValue {
+        match self {
+            Self::ListenPort | Self::Mtu => FieldValue::number(text),
+            Self::FwMark => FieldValue::mark(text),
+            Self::PublicKey | Self::Link => FieldValue::Text(text.to_owned()),
+        }
+    }
+
+    fn text(self, value: FieldValue) -> String {
+        match self {
+            Self::FwMark => value.into_mark(),
+            _ => value.into_text(),
+        }
+    }
 }
 
 /// A setting of a peer, by wg(8)'s name of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum PeerField {
     /// What is sent to it and accepted from it.
-    #[serde(rename = "allowed ips")]
+    #[serde(rename = "allowed_ips")]
     AllowedIps,
     /// Where it is found.
     #[serde(rename = "endpoint")]
     Endpoint,
     /// Seconds between packets that keep a NAT's mapping.
-    #[serde(rename = "persistent keepalive")]
+    #[serde(rename = "keepalive")]
     Keepalive,
     /// The preshared key of the pair; its values are words, never the key.
-    #[serde(rename = "preshared key")]
+    #[serde(rename = "preshared_key")]
     PresharedKey,
 }
 
@@ -64,12 +106,13 @@ impl fmt::Display for PeerField {
 
 /// A setting of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum DeviceField {
     /// The public half of its key.
-    #[serde(rename = "public key")]
+    #[serde(rename = "public_key")]
     PublicKey,
     /// Its UDP port.
-    #[serde(rename = "listen port")]
+    #[serde(rename = "listen_port")]
     ListenPort,
     /// The mark of its encrypted packets.
     #[serde(rename = "fwmark")]
@@ -103,8 +146,7 @@ impl fmt::Display for DeviceField {
 }
 
 /// A setting that changes in place.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FieldChange<F> {
     /// The setting.
     pub field: F,
@@ -112,6 +154,50 @@ pub struct FieldChange<F> {
     pub from: Option<String>,
     /// What it is to be; `None` where it is to be unset.
     pub to: Option<String>,
+}
+
+/// A setting that changes, as it is in JSON.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "{F}Change"))]
+#[serde(deny_unknown_fields)]
+struct Form<F> {
+    /// The setting.
+    field: F,
+    /// What it is; null where it is not set.
+    from: Option<FieldValue>,
+    /// What it is to be; null where it is to be unset.
+    to: Option<FieldValue>,
+}
+
+impl<F: Field + Serialize> Serialize for FieldChange<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value = |text: &Option<String>| text.as_deref().map(|text| self.field.value(text));
+        let (from, to) = (value(&self.from), value(&self.to));
+        Form { field: self.field, from, to }.serialize(serializer)
+    }
+}
+
+impl<'a, F: Field + Deserialize<'a>> Deserialize<'a> for FieldChange<F> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        let Form { field, from, to } = Form::<F>::deserialize(deserializer)?;
+        let text = |value: Option<FieldValue>| value.map(|value| field.text(value));
+        Ok(Self { field, from: text(from), to: text(to) })
+    }
+}
+
+#[cfg(test)]
+impl<F: schemars::JsonSchema> schemars::JsonSchema for FieldChange<F> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        Form::<F>::schema_name()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        generator.subschema_for::<Form<F>>()
+    }
 }
 
 #[cfg(test)]
@@ -128,14 +214,52 @@ mod tests {
     }
 
     #[test]
-    fn json_has_the_words_that_people_read() {
-        for field in [PeerField::AllowedIps, PeerField::Endpoint, PeerField::Keepalive] {
-            assert_eq!(serde_json::to_value(field).unwrap(), field.as_str());
-        }
-        assert_eq!(serde_json::to_value(PeerField::PresharedKey).unwrap(), "preshared key");
-        let device = [DeviceField::PublicKey, DeviceField::ListenPort, DeviceField::FwMark];
-        for field in device.into_iter().chain([DeviceField::Mtu, DeviceField::Link]) {
-            assert_eq!(serde_json::to_value(field).unwrap(), field.as_str());
-        }
+    fn json_has_numbers_lists_and_words() {
+        let of = |field, from: &str| {
+            let (from, to) = (Some(from.to_owned()), None);
+            let change = FieldChange { field, from, to };
+            let json = serde_json::to_value(&change).unwrap();
+            assert_eq!(serde_json::from_value::<FieldChange<_>>(json.clone()).unwrap(), change);
+            json["from"].to_string()
+        };
+        let peer = [
+            of(PeerField::AllowedIps, "10.9.0.2/32, fd00::/64"),
+            of(PeerField::AllowedIps, ""),
+            of(PeerField::Endpoint, "192.0.2.1:51820"),
+            of(PeerField::Keepalive, "25"),
+            of(PeerField::Keepalive, "025"),
+            of(PeerField::PresharedKey, "another"),
+            of(PeerField::PresharedKey, "the vault's"),
+            of(PeerField::PresharedKey, "set"),
+        ];
+        insta::assert_snapshot!(peer.join("\n"), @r#"
+        ["10.9.0.2/32","fd00::/64"]
+        []
+        "192.0.2.1:51820"
+        25
+        "025"
+        "other"
+        "vault"
+        "set"
+        "#);
+        let of = |field, from: &str| {
+            let (from, to) = (Some(from.to_owned()), None);
+            let change = FieldChange { field, from, to };
+            let json = serde_json::to_value(&change).unwrap();
+            assert_eq!(serde_json::from_value::<FieldChange<_>>(json.clone()).unwrap(), change);
+            json["from"].to_string()
+        };
+        let device = [
+            of(DeviceField::ListenPort, "51820"),
+            of(DeviceField::FwMark, "0x20"),
+            of(DeviceField::Mtu, "1420"),
+            of(DeviceField::Link, "down"),
+        ];
+        insta::assert_snapshot!(device.join("\n"), @r#"
+        51820
+        32
+        1420
+        "down"
+        "#);
     }
 }

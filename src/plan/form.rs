@@ -1,17 +1,23 @@
 //! The JSON form of a plan, printed and saved: each peer's settings, and each change of them, once, in
 //! tables that the changes of hosts refer to by number. docs/json.md has it for readers.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
 
 use ipnet::IpNet;
-use serde::ser::{SerializeStruct as _, Serializer};
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::weight::{TooLarge, count_values};
 use super::{
-    Change, FieldChange, HostPlan, HostState, NewInterface, NewPeer, PeerField, PeerRef, Plan,
+    Change, Disruption, Drifted, Felt, FieldChange, HostPlan, HostState, NewInterface, NewPeer,
+    Newer, Orphan, PeerField, PeerRef, Plan, SecretState,
 };
-use crate::model::{FwMark, InterfaceName, Mtu, Port, PublicKey};
+use crate::check::Difference;
+use crate::model::{
+    Become, Fingerprint, FleetName, FwMark, HostName, InterfaceName, Kind, Mtu, Port, PublicKey,
+    RouteTable, SshTarget, Version,
+};
 use crate::observed::LiveBackend;
 
 /// Why a text is not a plan that can be used. Nothing of the text is repeated, it may be any file.
@@ -143,8 +149,11 @@ struct Table<'a> {
 
 /// A peer and the settings of it that change: in a mesh the same on every other host.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct PeerChange<'a> {
+    /// The peer.
     peer: &'a PeerRef,
+    /// The settings.
     fields: &'a [FieldChange<PeerField>],
 }
 
@@ -176,21 +185,20 @@ impl<'a> Table<'a> {
             match change {
                 Change::Create(new) => {
                     let numbers = new.peers.iter().filter_map(|peer| self.numbers.get(&**peer));
-                    forms.push(ChangeForm::Create(CreateForm::of(new, numbers.copied().collect())));
+                    let new = Numbered::create(new, numbers.copied().collect());
+                    forms.push(ChangeForm::Numbered(new));
                 }
                 Change::ChangePeer { interface, peer, fields } => {
                     let number = self.change_numbers.get(&PeerChange { peer, fields }).copied();
                     match forms.last_mut() {
-                        Some(ChangeForm::Peers { interface: last, peer_changes, .. })
-                            if *last == interface =>
-                        {
-                            peer_changes.extend(number);
-                        }
-                        _ => forms.push(ChangeForm::Peers {
-                            change: CHANGE_PEERS,
+                        Some(ChangeForm::Numbered(Numbered::ChangePeers {
+                            interface: last,
+                            peer_changes,
+                        })) if *last == interface => peer_changes.extend(number),
+                        _ => forms.push(ChangeForm::Numbered(Numbered::ChangePeers {
                             interface,
                             peer_changes: number.into_iter().collect(),
-                        }),
+                        })),
                     }
                 }
                 other => forms.push(ChangeForm::Other(other)),
@@ -214,24 +222,52 @@ fn number<T: Copy + Eq + std::hash::Hash>(
 
 impl Serialize for Form<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Plan { version, fleet, secrets, hosts, orphans, newer, reachability } = self.plan;
+        let Plan { version: _, fleet, secrets, hosts, orphans, newer, reachability } = self.plan;
         let table = Table::of(self.plan);
-        let hosts: Vec<HostForm<'_>> = hosts
-            .iter()
-            .map(|host| HostForm { host, table: &table, reasons: self.reasons })
-            .collect();
-        let mut form = serializer.serialize_struct("Plan", 9)?;
-        form.serialize_field("version", version)?;
-        form.serialize_field("fleet", fleet)?;
-        form.serialize_field("secrets", secrets)?;
-        form.serialize_field("hosts", &hosts)?;
-        form.serialize_field("peers", &table.peers)?;
-        form.serialize_field("peer_changes", &table.peer_changes)?;
-        form.serialize_field("orphans", orphans)?;
-        form.serialize_field("newer", newer)?;
-        form.serialize_field("reachability", reachability)?;
-        form.end()
+        let form = PlanForm {
+            kind: Kind::default(),
+            version: Version::default(),
+            fleet,
+            secrets: *secrets,
+            hosts: hosts.iter().map(|host| HostForm::of(host, &table, self.reasons)).collect(),
+            peers: &table.peers,
+            peer_changes: &table.peer_changes,
+            orphans,
+            newer,
+            reachability: reachability.as_ref(),
+            mac: None,
+        };
+        form.serialize(serializer)
     }
+}
+
+/// What would be done to a fleet.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Plan"))]
+struct PlanForm<'a> {
+    /// `plan`.
+    kind: Kind<Plan>,
+    /// Its version.
+    version: Version<Plan>,
+    /// The fleet.
+    fleet: &'a FleetName,
+    /// Whether keys were compared.
+    secrets: SecretState,
+    /// Every host that was asked, in order of the file.
+    hosts: Vec<HostForm<'a>>,
+    /// The settings of the peers of new interfaces, each once; interfaces refer to them by number.
+    peers: &'a [&'a NewPeer],
+    /// What changes of peers, each once; changes refer to them by number.
+    peer_changes: &'a [PeerChange<'a>],
+    /// What wgfleet set up and the inventory no longer has.
+    orphans: &'a [Orphan],
+    /// Hosts that were changed from newer files than these.
+    newer: &'a [Newer],
+    /// The flows that begin and cease to work; null where nobody asked.
+    reachability: Option<&'a Difference>,
+    /// Of a saved plan, at its very end: the MAC of every byte before. `saved.rs` writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mac: Option<Fingerprint>,
 }
 
 impl Serialize for Plan {
@@ -240,14 +276,44 @@ impl Serialize for Plan {
     }
 }
 
+/// What would be done to one host.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "HostPlan"))]
 struct HostForm<'a> {
-    host: &'a HostPlan,
-    table: &'a Table<'a>,
-    reasons: bool,
+    /// The host.
+    host: &'a HostName,
+    /// Where it is logged in to.
+    ssh: &'a SshTarget,
+    /// How the login user becomes root.
+    r#become: Become,
+    /// Keyed digest of everything that is sent there and run; null where nothing is.
+    payload: Option<Fingerprint>,
+    /// Keyed digest of all that the host is to have; null where it could not be read.
+    target: Option<Fingerprint>,
+    /// Whether it can be done.
+    state: Cow<'a, HostState>,
+    /// The worst that traffic feels.
+    disruption: Disruption,
+    /// What it feels, and of which change.
+    feels: &'a Felt,
+    /// What is done, in order.
+    changes: Vec<ChangeForm<'a>>,
+    /// What of it undoes drift; null where no record tells.
+    drift: Option<&'a BTreeSet<Drifted>>,
+    /// What else the operator should know.
+    notes: Vec<NoteForm<'a>>,
 }
 
-impl Serialize for HostForm<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+/// What the operator should know, and no change can say.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Note"))]
+struct NoteForm<'a> {
+    /// A sentence.
+    text: &'a str,
+}
+
+impl<'a> HostForm<'a> {
+    fn of(plan: &'a HostPlan, table: &Table<'a>, reasons: bool) -> Self {
         let HostPlan {
             host,
             ssh,
@@ -260,23 +326,25 @@ impl Serialize for HostForm<'_> {
             changes,
             drift,
             notes,
-        } = self.host;
-        let silent = HostState::Unreadable(String::new());
-        let unread = matches!(state, HostState::Unreadable(_));
-        let changes = self.table.forms(changes);
-        let mut form = serializer.serialize_struct("HostPlan", 11)?;
-        form.serialize_field("host", host)?;
-        form.serialize_field("ssh", ssh)?;
-        form.serialize_field("become", r#become)?;
-        form.serialize_field("payload", payload)?;
-        form.serialize_field("target", target)?;
-        form.serialize_field("state", if unread && !self.reasons { &silent } else { state })?;
-        form.serialize_field("disruption", disruption)?;
-        form.serialize_field("feels", feels)?;
-        form.serialize_field("changes", &changes)?;
-        form.serialize_field("drift", drift)?;
-        form.serialize_field("notes", notes)?;
-        form.end()
+        } = plan;
+        let silent = !reasons && matches!(state, HostState::Unreadable(_));
+        Self {
+            host,
+            ssh,
+            r#become: *r#become,
+            payload: *payload,
+            target: *target,
+            state: if silent {
+                Cow::Owned(HostState::Unreadable(String::new()))
+            } else {
+                Cow::Borrowed(state)
+            },
+            disruption: *disruption,
+            feels,
+            changes: table.forms(changes),
+            drift: drift.as_ref(),
+            notes: notes.iter().map(|text| NoteForm { text }).collect(),
+        }
     }
 }
 
@@ -286,31 +354,55 @@ pub(super) const CHANGE_PEERS: &str = "change-peers";
 
 /// A change as it is written.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Change"))]
 #[serde(untagged)]
 enum ChangeForm<'a> {
-    Create(CreateForm<'a>),
-    Peers { change: &'static str, interface: &'a InterfaceName, peer_changes: Vec<usize> },
+    Numbered(Numbered<'a>),
     Other(&'a Change),
 }
 
-/// A new interface with the numbers of its peers.
+/// A change that refers to tables by number.
 #[derive(Serialize)]
-struct CreateForm<'a> {
-    change: &'static str,
-    interface: &'a InterfaceName,
-    backend: LiveBackend,
-    public_key: PublicKey,
-    addresses: &'a [IpNet],
-    listen_port: Option<Port>,
-    mtu: Mtu,
-    table: String,
-    fwmark: Option<FwMark>,
-    dns: &'a [String],
-    peers: Vec<usize>,
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "NumberedChange"))]
+#[serde(tag = "change", rename_all = "kebab-case")]
+enum Numbered<'a> {
+    /// A new interface with all its settings.
+    Create {
+        /// Its name.
+        interface: &'a InterfaceName,
+        /// What carries its packets.
+        backend: LiveBackend,
+        /// Public half of its key.
+        public_key: PublicKey,
+        /// Its addresses with their prefix lengths.
+        #[cfg_attr(test, schemars(with = "Vec<crate::model::schema::Prefix>"))]
+        addresses: &'a [IpNet],
+        /// Its UDP port; null: any.
+        listen_port: Option<Port>,
+        /// Its MTU in bytes.
+        mtu: Mtu,
+        /// Where its routes go: `auto`, `off` or the number of a table.
+        #[serde(with = "super::new::words")]
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Table"))]
+        table: RouteTable,
+        /// The mark of its encrypted packets; null: none.
+        fwmark: Option<FwMark>,
+        /// DNS servers and search domains.
+        dns: &'a [String],
+        /// Its peers: numbers in the plan's `peers`, from 0.
+        peers: Vec<usize>,
+    },
+    /// Settings of peers change in place.
+    ChangePeers {
+        /// The interface.
+        interface: &'a InterfaceName,
+        /// Numbers in the plan's `peer_changes`, from 0.
+        peer_changes: Vec<usize>,
+    },
 }
 
-impl<'a> CreateForm<'a> {
-    fn of(new: &'a NewInterface, numbers: Vec<usize>) -> Self {
+impl<'a> Numbered<'a> {
+    fn create(new: &'a NewInterface, peers: Vec<usize>) -> Self {
         let NewInterface {
             interface,
             backend,
@@ -323,19 +415,33 @@ impl<'a> CreateForm<'a> {
             dns,
             peers: _,
         } = new;
-        Self {
-            change: CREATE,
+        Self::Create {
             interface,
             backend: *backend,
             public_key: *public_key,
             addresses,
             listen_port: *listen_port,
             mtu: *mtu,
-            table: table.to_string(),
+            table: *table,
             fwmark: *fwmark,
             dns,
-            peers: numbers,
+            peers,
         }
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for Plan {
+    fn schema_name() -> Cow<'static, str> {
+        PlanForm::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        PlanForm::schema_id()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        PlanForm::json_schema(generator)
     }
 }
 

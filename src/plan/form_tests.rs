@@ -151,10 +151,10 @@ fn what_is_no_plan_is_said_and_never_quoted() {
             said("{}"),
             said(r#"{"version": 1, "fleet": "f", "hosts": []}"#),
             said(r#"{"version": "AGE-SECRET-KEY-1"}"#),
-            said(r#"{"version": 3, "fleet": "AGE SECRET KEY"}"#),
-            said(r#"{"version": 3}"#),
-            said(r#"{"version": 3, "fleet": "f", "secrets": "AGE-SECRET-KEY-1"}"#),
-            said(r#"{"version": 3, "AGE-SECRET-KEY-1": 3, "fleet": "f", "hosts": [{"#),
+            said(r#"{"kind": "plan", "version": 3, "fleet": "AGE SECRET KEY"}"#),
+            said(r#"{"kind": "plan", "version": 3}"#),
+            said(r#"{"kind": "plan", "version": 3, "fleet": "f", "secrets": "AGE-SECRET-KEY-1"}"#),
+            said(r#"{"kind": "plan", "version": 3, "AGE-SECRET-KEY-1": 3, "fleet": "f", "hosts": [{"#),
         ]
         .join("\n"),
         @r#"
@@ -165,10 +165,10 @@ fn what_is_no_plan_is_said_and_never_quoted() {
     it is JSON, but no plan: missing field `version` (line 1, column 2)
     it is a plan of version 1, and this wgfleet reads version 3
     it is JSON, but no plan: a value that no plan has there (line 1, column 30)
-    it is JSON, but no plan: a value that no plan has there (line 1, column 41)
-    it is JSON, but no plan: missing field `fleet` (line 1, column 14)
-    it is JSON, but no plan: a value that no plan has there (line 1, column 58)
-    it is cut off (line 1, column 63)
+    it is JSON, but no plan: a value that no plan has there (line 1, column 57)
+    it is JSON, but no plan: missing field `fleet` (line 1, column 30)
+    it is JSON, but no plan: a value that no plan has there (line 1, column 74)
+    it is cut off (line 1, column 79)
     "#
     );
 }

@@ -41,7 +41,8 @@ pub struct HostPlan {
 
 /// Whether a host's plan can be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase", tag = "state", content = "reason", deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase", tag = "state", content = "text", deny_unknown_fields)]
 pub enum HostState {
     /// Read, and its changes can be made.
     Ready,

@@ -49,6 +49,7 @@ mod tables;
 mod target;
 mod told;
 mod unit;
+mod value;
 mod weight;
 mod without;
 
@@ -85,7 +86,7 @@ pub use weight::TooLarge;
 pub use without::WithoutSecrets;
 
 use crate::check::Difference;
-use crate::model::{FleetName, HostName};
+use crate::model::{Document, FleetName, HostName};
 use crate::topology::Topology;
 
 /// What is to be done to a fleet.
@@ -105,6 +106,11 @@ pub struct Plan {
     pub newer: Vec<Newer>,
     /// The flows that it makes work or stop; `None` where nobody asked.
     pub reachability: Option<Difference>,
+}
+
+impl Document for Plan {
+    const KIND: &'static str = "plan";
+    const VERSION: u32 = Self::VERSION;
 }
 
 impl Plan {

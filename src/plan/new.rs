@@ -59,6 +59,7 @@ impl NewInterface {
 
 /// A peer that is added, with all that is set of it; what is not set is not in the JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewPeer {
     /// Its name in the inventory.
@@ -67,6 +68,7 @@ pub struct NewPeer {
     pub key: PublicKey,
     /// What is sent to it and accepted from it.
     #[serde(with = "shared")]
+    #[cfg_attr(test, schemars(with = "Vec<crate::model::schema::Prefix>"))]
     pub allowed_ips: Arc<[IpNet]>,
     /// Where it is found; `None`: where it is heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,18 +132,39 @@ mod shared {
     }
 }
 
-/// A routing table in the words of the file format.
-mod words {
+/// A routing table in the words of the file format, or its number.
+pub(super) mod words {
     use serde::de::Error as _;
 
-    use super::{Deserialize as _, Deserializer, RouteTable, Serializer};
+    use super::{Deserialize, Deserializer, RouteTable, Serializer};
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(table: &RouteTable, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(table)
+    pub(in crate::plan) fn serialize<S: Serializer>(
+        table: &RouteTable,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match table {
+            RouteTable::Number(number) => to.serialize_u32(*number),
+            word => to.collect_str(word),
+        }
     }
 
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<RouteTable, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    pub(in crate::plan) fn deserialize<'a, D: Deserializer<'a>>(
+        from: D,
+    ) -> Result<RouteTable, D::Error> {
+        let table = Table::deserialize(from)?;
+        let text = match table {
+            Table::Number(number) => number.to_string(),
+            Table::Word(word) => word,
+        };
+        text.parse().map_err(D::Error::custom)
+    }
+
+    /// Its form in JSON.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Table {
+        Number(u32),
+        Word(String),
     }
 }

@@ -14,6 +14,7 @@ use crate::observed::{ObservedHost, Record};
 
 /// Something that is still there, or may be, and that no inventory looks after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Orphan {
     /// What it is.
@@ -28,6 +29,7 @@ pub struct Orphan {
 
 /// What an orphan is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OrphanKind {
     /// A host.

@@ -8,6 +8,7 @@ use crate::model::{HostName, PublicKey};
 
 /// A peer as people know it and as machines do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PeerRef {
     /// Its name in the inventory; `None` where no name belongs to the key.

@@ -14,12 +14,14 @@ use super::{
     Newer, Orphan, PeerField, PeerRef, Plan, SecretState,
 };
 use crate::check::Difference;
-use crate::model::{Become, Fingerprint, FleetName, HostName, InterfaceName, SshTarget};
+use crate::model::{Become, Fingerprint, FleetName, HostName, InterfaceName, Kind, SshTarget};
 
 /// A plan as it is read.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Read {
+    #[serde(rename = "kind")]
+    _kind: Kind<Plan>,
     version: u32,
     fleet: FleetName,
     secrets: SecretState,
@@ -54,7 +56,13 @@ struct ReadHost {
     feels: Felt,
     changes: Vec<ReadChange>,
     drift: Option<BTreeSet<Drifted>>,
-    notes: Vec<String>,
+    notes: Vec<ReadNote>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadNote {
+    text: String,
 }
 
 /// A change as it is read, with numbers of the tables.
@@ -194,7 +202,7 @@ impl<'a> Deserialize<'a> for Plan {
                 feels,
                 changes: resolved,
                 drift,
-                notes,
+                notes: notes.into_iter().map(|note| note.text).collect(),
             });
         }
         Ok(Self {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Change, FileAction, HostPlan, HostState, RenderedHost, SecretState, Target};
 use crate::desired::key_mark;
-use crate::model::{FleetName, Untrusted};
+use crate::model::{FleetName, Kind, Untrusted};
 use crate::observed::{Commit, ObservedHost, Record};
 
 /// Who changes a fleet, and from which state of its files.
@@ -44,6 +44,7 @@ pub fn record(
     });
     let left = left.map(|(name, key)| (name.clone(), *key));
     Record {
+        kind: Kind::default(),
         version: Record::VERSION,
         fleet: fleet.clone(),
         host: desired.name.clone(),

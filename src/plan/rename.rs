@@ -9,6 +9,7 @@ use crate::observed::{ObservedFile, ObservedHost};
 
 /// A name that gets the fleet's name in it; what it stands for stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase", tag = "what", deny_unknown_fields)]
 pub enum Rename {
     /// A table of nftables, of family inet; the old one goes in the transaction that brings the new

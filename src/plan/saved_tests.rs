@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::check::{Difference, Moved};
+use crate::finding::{FlowEnd, Loss, Reason};
 use crate::plan::{Orphan, OrphanKind};
 
 fn key(byte: u8) -> PlanKey {
@@ -24,15 +25,15 @@ fn plan() -> Plan {
         runs: None,
     });
     let lost = Moved {
-        from: "`a`".to_owned(),
-        to: "`b`".to_owned(),
+        from: FlowEnd::Host { host: "a".parse().unwrap() },
+        to: FlowEnd::Host { host: "b".parse().unwrap() },
         pairs: 1,
         flows: 2,
         witness: crate::finding::Witness {
             source: "10.10.0.1".parse().unwrap(),
             destination: "10.10.0.2".parse().unwrap(),
         },
-        reason: Some("no route".to_owned()),
+        reason: Some(Reason { cause: Loss::NoRoute, host: None, text: "no route".to_owned() }),
     };
     plan.reachability = Some(Difference { lost: vec![lost], ..Difference::default() });
     plan

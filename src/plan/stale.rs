@@ -40,9 +40,7 @@ pub fn moved(saved: &Plan, now: &Plan) -> Vec<String> {
     // somebody began since.
     let lost = |plan: &Plan| -> BTreeSet<(String, String)> {
         let rows = plan.reachability.iter().flat_map(|moved| &moved.lost);
-        // As it was saved, and may be shown.
-        let shown = |text: &str| Untrusted::new(text).to_string();
-        rows.map(|row| (shown(&row.from), shown(&row.to))).collect()
+        rows.map(|row| (row.from.to_string(), row.to.to_string())).collect()
     };
     // What runs on a host that is down is taken from elsewhere; that alone makes no plan stale.
     let down =

@@ -113,6 +113,7 @@ impl Target<'_> {
 
 /// Whether a plan compares private and preshared keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretState {
     /// The vault was open, and every key was compared.

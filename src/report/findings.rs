@@ -1,4 +1,4 @@
-//! Findings as text with source snippets, and as JSON; the one place that knows the renderer.
+//! Findings as text with source snippets; the one place that knows the renderer.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -7,7 +7,6 @@ use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{
     Annotation, AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet,
 };
-use serde::Serialize;
 
 use crate::finding::{Finding, Hop, Label, Severity, Witness};
 use crate::model::{FileId, Location, SourceMap, Untrusted, secrets_in, stars, unplain};
@@ -97,7 +96,7 @@ pub(super) fn describe(hop: &Hop) -> String {
     if let Some(interface) = &hop.interface {
         let _ = write!(text, " ({interface})");
     }
-    let _ = write!(text, ": {}", hop.action);
+    let _ = write!(text, ": {}", hop.text);
     if let Some(net) = &hop.matched {
         let _ = write!(text, " [{net}]");
     }
@@ -252,81 +251,6 @@ fn clamp(text: &str, at: Location) -> Range<usize> {
         end += next.map_or(0, char::len_utf8);
     }
     start..end
-}
-
-/// Findings as a value to serialise.
-#[derive(Debug, Serialize)]
-pub struct Json<'f> {
-    /// How many are errors.
-    errors: usize,
-    /// How many are warnings.
-    warnings: usize,
-    /// Each finding, in order of the file.
-    findings: Vec<JsonFinding<'f>>,
-}
-
-/// A place with its text.
-#[derive(Debug, Serialize)]
-struct JsonLabel<'f> {
-    file: String,
-    line: u32,
-    column: u32,
-    text: &'f str,
-}
-
-#[derive(Debug, Serialize)]
-struct JsonFinding<'f> {
-    code: String,
-    severity: Severity,
-    title: &'f str,
-    file: String,
-    line: u32,
-    column: u32,
-    /// The primary label first.
-    labels: Vec<JsonLabel<'f>>,
-    witness: Option<&'f Witness>,
-    trace: &'f [Hop],
-    help: Option<&'f str>,
-    count: u32,
-}
-
-/// Findings in the stable form of `schemas/findings.schema.json`.
-#[must_use]
-pub fn json<'f>(findings: &'f [Finding], sources: &SourceMap) -> Json<'f> {
-    let path = |at: Location| {
-        let file = sources.files().find(|(id, _)| *id == at.file);
-        file.map(|(_, file)| file.path.display().to_string()).unwrap_or_default()
-    };
-    let label = |label: &'f Label| JsonLabel {
-        file: path(label.at),
-        line: label.at.line,
-        column: label.at.column,
-        text: &label.text,
-    };
-    let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
-    Json {
-        errors: count(Severity::Error),
-        warnings: count(Severity::Warning),
-        findings: findings
-            .iter()
-            .map(|finding| JsonFinding {
-                code: finding.code.to_string(),
-                severity: finding.severity,
-                title: &finding.title,
-                file: path(finding.primary.at),
-                line: finding.primary.at.line,
-                column: finding.primary.at.column,
-                labels: std::iter::once(&finding.primary)
-                    .chain(&finding.others)
-                    .map(label)
-                    .collect(),
-                witness: finding.witness.as_ref(),
-                trace: &finding.trace,
-                help: finding.help.as_deref(),
-                count: finding.count,
-            })
-            .collect(),
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! It returns text; the command line prints it.
 
 pub mod compare;
+pub mod document;
 pub mod explain;
 pub mod findings;
 pub mod html;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::check::{Assumed, Cell, Difference, Moved, Reachability, Unread};
+use crate::model::Untrusted;
 
 /// Rows that a matrix is drawn with; larger ones are listed.
 const DRAWN: usize = 16;
@@ -36,7 +37,7 @@ pub fn human(reach: &Reachability) -> String {
         matrix(&mut out, "network", &reach.networks, &reach.network_cells);
     }
     for (index, fault) in reach.faults.iter().enumerate().take(LISTED) {
-        let code = fault.code.as_deref().unwrap_or("-");
+        let code = fault.code.map_or_else(|| "-".to_owned(), |code| code.to_string());
         let _ = writeln!(
             out,
             "\n{}. {} to {} ({}, {}): {}",
@@ -45,7 +46,7 @@ pub fn human(reach: &Reachability) -> String {
             fault.to,
             code,
             plural(fault.flows),
-            fault.cause
+            fault.reason
         );
         let _ = writeln!(out, "   {} to {}", fault.witness.source, fault.witness.destination);
         for hop in &fault.trace {
@@ -177,7 +178,9 @@ pub fn difference(difference: &Difference) -> String {
                 witness.destination
             );
             let _ = match reason {
-                Some(reason) if sign == '-' => writeln!(out, ": {reason}"),
+                Some(reason) if sign == '-' => {
+                    writeln!(out, ": {}", Untrusted::new(reason.text.as_str()))
+                }
                 _ => writeln!(out),
             };
         }

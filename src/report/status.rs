@@ -12,6 +12,7 @@ use crate::observed::{DropCounts, LiveBackend, ObservedHost, ObservedInterface, 
 
 /// How a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum SessionState {
     /// The last handshake is younger than a session lives.
@@ -34,6 +35,7 @@ const REJECT_AFTER: u64 = 180;
 
 /// One side of one session.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Session"))]
 pub struct SessionStatus {
     /// The host that says so.
     pub host: HostName,
@@ -61,6 +63,7 @@ pub struct SessionStatus {
 
 /// What an interface dropped that belongs to no peer.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Dropped {
     /// The host that says so.
     pub host: HostName,
@@ -71,7 +74,7 @@ pub struct Dropped {
 }
 
 /// All sessions of a fleet.
-#[derive(Debug, Clone, Serialize, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Status {
     /// Sessions, in order of the file.
     pub sessions: Vec<SessionStatus>,
@@ -323,6 +326,7 @@ mod tests {
     #[test]
     fn losses_are_told_by_interface_and_by_peer() {
         use crate::model::DropCause::{NoPeer, QueueFull, Replay};
+        use crate::report::document::StatusDocument;
         let (host, interface): (HostName, InterfaceName) =
             ("a".parse().unwrap(), "wg0".parse().unwrap());
         let session = SessionStatus {
@@ -348,7 +352,7 @@ mod tests {
         let text = human(&status);
         let told: Vec<&str> = text.lines().filter(|line| line.contains("dropped")).collect();
         assert_eq!(told, ["a wg0 dropped no_peer 3", "a wg0 b dropped queue_full 2, replay 1"]);
-        let json = serde_json::to_value(&status).unwrap();
+        let json = serde_json::to_value(StatusDocument::new(&status)).unwrap();
         assert_eq!(json["dropped"][0]["dropped"]["no_peer"], 3);
         assert_eq!(json["sessions"][1]["dropped"]["replay"], 1);
     }

@@ -35,16 +35,19 @@ pub fn human(why: &Why, from: &str, to: &str) -> String {
         }
     };
     if let Some(packet) = &why.packet {
-        let flow = why.flow.as_deref().unwrap_or_default();
-        let _ = writeln!(out, "\na packet {flow}, {} to {}", packet.source, packet.destination);
+        out.push_str("\na packet");
+        if let (Some(from), Some(to)) = (&why.from, &why.to) {
+            let _ = write!(out, " from {from} to {to}");
+        }
+        let _ = writeln!(out, ", {} to {}", packet.source, packet.destination);
     }
     hops(&mut out, &why.trace);
     if !why.reply.is_empty() {
         out.push_str("its reply\n");
         hops(&mut out, &why.reply);
     }
-    if let Some(cause) = &why.cause {
-        let _ = writeln!(out, "\ncause: {cause}");
+    if let Some(reason) = &why.reason {
+        let _ = writeln!(out, "\ncause: {reason}");
     }
     if !why.assumed.is_empty() {
         let names: Vec<&str> = why.assumed.iter().map(HostName::as_str).collect();
@@ -52,7 +55,7 @@ pub fn human(why: &Why, from: &str, to: &str) -> String {
     }
     match (&why.fix, why.outcome) {
         (Some(fix), _) => {
-            let _ = write!(out, "\nfix (proved): {}\n\n{}", fix.title, fix.patch);
+            let _ = write!(out, "\nfix (proved): {}\n\n{}", fix.text, fix.patch);
         }
         (None, FlowOutcome::Broken) => {
             out.push_str("\nwgfleet knows no single change to the file that fixes it\n");

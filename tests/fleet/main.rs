@@ -24,3 +24,5 @@ mod saved;
 mod stream;
 mod upgrade;
 mod yard;
+
+use support::documents;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::documents::document;
 use crate::yard::{THREE, Yard, changes, of};
 
 const PATH: &str = "/var/lib/wgfleet/three.json";
@@ -12,7 +13,7 @@ fn a_host_keeps_a_record_of_what_was_confirmed_and_of_nothing_else() {
     let applied = yard.settle();
     assert!(changes(&applied, "branch-gw").contains(&"record".to_owned()), "{applied}");
     let text = yard.sh("branch-gw", &format!("cat {PATH}"));
-    let record: Value = serde_json::from_str(&text).unwrap();
+    let record = document(text.as_bytes());
     assert_eq!((&record["version"], &record["fleet"]), (&1.into(), &"three".into()), "{text}");
     assert_eq!((&record["host"], &record["commit"]), (&"branch-gw".into(), &Value::Null), "{text}");
     assert_eq!(record["interfaces"]["wg0"], yard.key("branch-gw"), "{text}");

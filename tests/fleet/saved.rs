@@ -24,7 +24,7 @@ fn save(yard: &Yard, text: &str, name: &str) -> (String, String, Value) {
     let path = yard.path().join(name).to_str().unwrap().to_owned();
     let ran = yard.run(&["plan", "--detailed-exitcode", "--out", &path]);
     assert_eq!(ran.code, 2, "{ran:?}");
-    let plan = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let plan = crate::documents::document(&std::fs::read(&path).unwrap());
     (path, ran.stdout, plan)
 }
 

@@ -99,7 +99,7 @@ fn a_question_can_be_interrupted_or_answered_with_no() {
     terminal.ends(130);
     assert_eq!(fleet.state("a"), before);
     // What would be done is shown before the question, and JSON stays whole.
-    let mut terminal = Terminal::run(&fleet, &["--format", "json", "apply"]);
+    let mut terminal = Terminal::run(&fleet, &["apply", "--format", "json"]);
     terminal.sees("[y/N]");
     assert!(terminal.shown.contains(", on 2 hosts"), "{}", terminal.shown);
     assert!(terminal.shown.contains("2 flows begin to work"), "{}", terminal.shown);

@@ -39,7 +39,7 @@ hosts:
     another_machine(&fleet);
     let three = ["apply", "--yes", "--limit", "a,b,c"];
     let has = |host: &str, what: &str| fleet.changes()[host].iter().any(|change| change == what);
-    assert!(has("a", "push-agent") && has("b", "push-agent") && !has("c", "push-agent"));
+    assert!(has("a", "push-helper") && has("b", "push-helper") && !has("c", "push-helper"));
     fleet.done(&three);
     fleet.done(&["plan", "--detailed-exitcode", "--limit", "a,b,c"]);
     for (from, to) in [("a", "10.90.0.3"), ("b", "10.90.0.1"), ("b", "10.90.0.3")] {
@@ -70,7 +70,7 @@ hosts:
     let damage = "cd /usr/local/lib/wgfleet && cp wgfleet x && printf damage | \
                   dd of=x bs=1 seek=4096 conv=notrunc 2>/dev/null && mv x wgfleet";
     fleet.sh("a", damage);
-    assert_eq!(fleet.changes()["a"], ["push-agent"]);
+    assert_eq!(fleet.changes()["a"], ["push-helper"]);
     let ping = fleet.lab.ping_on("b", "10.90.0.1", 0.05);
     fleet.done(&three);
     assert!(ping.finish().lost() <= 1);
@@ -99,7 +99,7 @@ fn another_machine(fleet: &Fleet) {
     let first = &plan["hosts"][0]["changes"][0];
     assert_eq!(
         (code, &first["change"], &first["machine"]),
-        (0, &"push-agent".into(), &"aarch64".into())
+        (0, &"push-helper".into(), &"aarch64".into())
     );
     // What does not run there is not kept.
     let args = ["apply", "--yes", "--limit", "arm", "--binaries", folder];
@@ -115,7 +115,7 @@ fn another_machine(fleet: &Fleet) {
 fn lost_without_a_peer(fleet: &Fleet, host: &str) -> u64 {
     let args = ["status", "--limit", host, "--format", "json"];
     let output = fleet.command(&args).output().unwrap();
-    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let status = crate::documents::document(&output.stdout);
     let interfaces = status["dropped"].as_array().unwrap().iter();
     interfaces.filter_map(|one| one["dropped"]["no_peer"].as_u64()).sum()
 }

@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::documents::document;
 use crate::support::home::{Home, Ran};
 
 /// An inventory in a folder of its own, its vault, and the lab that is its twin.
@@ -63,8 +64,7 @@ impl Fleet {
         let mut all = vec!["plan", "--format", "json"];
         all.extend(args);
         let output = self.command(&all).output().unwrap();
-        let plan = serde_json::from_slice(&output.stdout);
-        (output.status.code().unwrap(), plan.unwrap_or_else(|_| panic!("{output:?}")))
+        (output.status.code().unwrap(), document(&output.stdout))
     }
 
     /// The kinds of changes that the plan has, by host.
@@ -103,7 +103,7 @@ impl Fleet {
     fn node(&self, name: &str) -> Value {
         let args = ["lab", "status", "--format", "json", "--name", self.lab.name()];
         let output = self.command(&args).output().unwrap();
-        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let status = document(&output.stdout);
         let nodes = status["nodes"].as_array().unwrap();
         nodes.iter().find(|node| node["name"] == name).unwrap().clone()
     }

@@ -157,10 +157,10 @@ while [ $p -gt 1 ]; do
 done
 exit 0";
     at_confirmation(&fleet, lost);
-    let args = ["--format", "json", "rotate", "--yes", "a"];
+    let args = ["rotate", "--format", "json", "--yes", "a"];
     let output = fleet.command(&args).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let document = crate::documents::document(&output.stdout);
     assert_eq!(document["rotated"], serde_json::json!(["a"]), "{document}");
     assert_eq!(document["failed"], Value::Null);
     assert_eq!(document["outcomes"].as_array().unwrap().len(), 3);
@@ -188,12 +188,12 @@ fn a_rotation_of_all_goes_on_where_it_was_interrupted() {
     settled(&fleet);
     let first = keys(&fleet);
     assert_ne!(first["a"], before["a"]);
-    let args = ["--format", "json", "rotate", "--yes", "--all"];
+    let args = ["rotate", "--format", "json", "--yes", "--all"];
     let output = fleet.command(&args).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("interrupted rotation: 2 hosts left"), "{said}");
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let document = crate::documents::document(&output.stdout);
     assert_eq!(document["rotated"], serde_json::json!(["b", "c"]));
     let after = keys(&fleet);
     assert!(after["a"] == first["a"] && after["b"] != before["b"] && after["c"] != before["c"]);
@@ -202,9 +202,9 @@ fn a_rotation_of_all_goes_on_where_it_was_interrupted() {
     fleet.in_order();
     both_reach(&fleet);
 
-    let args = ["--format", "json", "rotate", "--yes", "--older-than", "1"];
+    let args = ["rotate", "--format", "json", "--yes", "--older-than", "1"];
     let output = fleet.command(&args).output().unwrap();
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let document = crate::documents::document(&output.stdout);
     assert!(output.status.success() && document["rotated"].as_array().unwrap().is_empty());
     a_passphrase_is_asked_for_once(&fleet);
 }

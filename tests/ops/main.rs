@@ -24,3 +24,5 @@ mod support;
 mod systemd;
 mod users;
 mod watch;
+
+use support::documents;

@@ -150,17 +150,17 @@ peers:
     run(&["vault", "keygen"]);
     needles.collect(&fleet);
     for format in ["human", "json"] {
-        run(&["--format", format, "vault", "status", "--verify"]);
-        run(&["--format", format, "render", "-o", rendered]);
-        run(&["--format", format, "plan", "--out", plan]);
-        run(&["--format", format, "apply", "--yes"]);
-        run(&["--format", format, "status"]);
-        run(&["--format", format, "rotate", "--yes", "a", "c"]);
+        run(&["vault", "status", "--format", format, "--verify"]);
+        run(&["render", "-o", rendered]);
+        run(&["plan", "--format", format, "--out", plan]);
+        run(&["apply", "--format", format, "--yes"]);
+        run(&["status", "--format", format]);
+        run(&["rotate", "--format", format, "--yes", "a", "c"]);
         needles.collect(&fleet);
         // A change that only secrets make, seen as a diff.
         fleet.sh("a", "sed -i 's/^PresharedKey = ./PresharedKey = A/' /etc/wireguard/wg0.conf");
-        run(&["--format", format, "plan"]);
-        run(&["--format", format, "apply", "--yes"]);
+        run(&["plan", "--format", format]);
+        run(&["apply", "--format", format, "--yes"]);
     }
     let (seen, confs) = (watch.end(), confs.end());
     for (args, output) in &said {

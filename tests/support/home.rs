@@ -50,7 +50,7 @@ impl Ran {
     #[track_caller]
     pub(crate) fn json(&self, code: i32) -> Value {
         assert_eq!(self.code, code, "{}{}", self.stdout, self.stderr);
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        super::documents::document(self.stdout.as_bytes())
     }
 }
 

@@ -2,5 +2,6 @@
 
 #![allow(dead_code, reason = "each test program uses its own part of it")]
 
+pub(crate) mod documents;
 pub(crate) mod home;
 pub(crate) mod lab;

@@ -88,7 +88,7 @@ fn the_command_line_makes_a_vault_from_nothing() {
     assert!(output.starts_with("NAME         PUBLIC KEY"), "{output}");
     assert_eq!(output.lines().count(), 6);
     let (_, output, _) = wgfleet(&["vault", "status", "--format", "json"], "");
-    let status: serde_json::Value = serde_json::from_str(&output).unwrap();
+    let status = crate::documents::document(output.as_bytes());
     assert_eq!(status["keys"][0]["name"], "alice-phone");
     assert_eq!(status["keys"][0]["age_days"], 0);
     assert_eq!(status["fingerprint"]["id"].as_str().map(str::len), Some(16));

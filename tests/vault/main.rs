@@ -4,6 +4,8 @@
 
 mod bench;
 mod command_line;
+#[path = "../support/documents.rs"]
+mod documents;
 mod epochs;
 mod files;
 mod identities;

@@ -206,7 +206,7 @@ fn a_rekey_shows_whom_it_adds_and_removes_and_asks() {
     let (code, _, errors) = run(&bench, &["vault", "keygen", "c"], Stdio::null());
     assert_eq!(code, Some(0), "{errors}");
     let (_, output, _) = run(&bench, &["vault", "recipients", "--format", "json"], Stdio::null());
-    let status: serde_json::Value = serde_json::from_str(&output).unwrap();
+    let status = crate::documents::document(output.as_bytes());
     assert_eq!(status["recipient_change"]["removed"][0], recipient.as_str());
     let (code, _, errors) = run(&bench, &["vault", "rekey", "--yes"], Stdio::null());
     assert_eq!(code, Some(0), "{errors}");

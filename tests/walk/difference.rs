@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use proptest::prelude::*;
 use wgfleet::check::{Difference, Point, State, difference};
+use wgfleet::finding::FlowEnd;
 use wgfleet::inventory::{self, Inventory};
 use wgfleet::topology::{self, NodeId, Topology};
 
@@ -197,7 +198,7 @@ proptest! {
         let found = fast(&states);
         // What full tunnels reach outside is no flow between two ends.
         let inside = |rows: &[wgfleet::check::Moved]| -> u64 {
-            rows.iter().filter(|row| row.to != "the Internet").map(|row| row.flows).sum()
+            rows.iter().filter(|row| row.to != FlowEnd::Internet).map(|row| row.flows).sum()
         };
         let [gained, lost] = slow(&states);
         prop_assert_eq!((inside(&found.gained), inside(&found.lost)), (gained, lost), "{:#?}", found);

@@ -1,9 +1,13 @@
 //! `wgfleet why` and `check --reachability`: traces, causes, and patches that fix.
 
+#[path = "../support/documents.rs"]
+mod documents;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use documents::document;
 use serde_json::Value;
 
 fn wgfleet(folder: &Path, arguments: &[&str]) -> Output {
@@ -23,9 +27,7 @@ fn stdout(output: &Output) -> String {
 
 fn why(folder: &Path, from: &str, to: &str) -> (i32, Value) {
     let output = wgfleet(folder, &["why", "--format", "json", from, to]);
-    let json = serde_json::from_str(&stdout(&output))
-        .unwrap_or_else(|error| panic!("{error}: {output:?}"));
-    (output.status.code().expect("it ends"), json)
+    (output.status.code().expect("it ends"), document(&output.stdout))
 }
 
 /// Two offices and a branch behind NAT, meshed; `gw-c` overrides what it expects from `gw-a`.
@@ -191,7 +193,7 @@ fn a_flow_that_fails_has_a_cause_and_a_patch_that_fixes_it() {
         let folder = folder(text);
         let (code, answer) = why(folder.path(), from, to);
         assert_eq!((code, &answer["outcome"]), (3, &"broken".into()), "{text}\n{answer:#}");
-        let said = answer["cause"].as_str().unwrap_or_default();
+        let said = answer["reason"]["text"].as_str().unwrap_or_default();
         assert!(said.contains(cause), "{cause}: {answer:#}");
         let patch = answer["fix"]["patch"].as_str().unwrap_or_else(|| panic!("{text}\n{answer:#}"));
         let file = folder.path().join("fix.patch");
@@ -240,7 +242,7 @@ fn the_matrix_says_who_reaches_whom_and_what_is_broken() {
     assert!(output.status.success(), "an override is a warning: {output:?}");
     insta::assert_snapshot!(stdout(&output));
     let output = wgfleet(folder.path(), &["check", "--reachability", "--format", "json"]);
-    let json: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let json = document(&output.stdout);
     let cells = json["cells"].as_array().expect("cells");
     let sum =
         |key: &str| cells.iter().map(|cell| cell[key].as_u64().expect("a number")).sum::<u64>();

@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use serde_json::json;
 use zeroize::Zeroizing;
 
 use recipients::{RecipientsArgs, RekeyArgs};
 use status::StatusArgs;
 
-use super::output::print;
+use super::output::{json, print};
 use super::passphrase::Terminal;
-use super::{CommandError, CommandResult, Context, Exit, Format, completions};
-use crate::model::{FleetName, HostName, PrivateKey, closest, count};
+use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions};
+use crate::model::{FleetName, HostName, Kind, PrivateKey, Version, closest, count};
+use crate::report::document::{MadeKey, VaultKeygen};
 use crate::sys::{Clock as _, FileError, Mode, SystemClock, write_new};
 use crate::vault::{Passphrase as _, Recipient, Vault, VaultError, identity};
 
@@ -89,6 +89,9 @@ struct KeygenArgs {
     /// The hosts [default: all of the inventory]
     #[arg(value_name = "HOST", add = completions::key_holders())]
     hosts: Vec<HostName>,
+
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 /// Take over the private key of a host that runs already, from stdin.
@@ -116,6 +119,19 @@ struct ExportArgs {
 }
 
 impl VaultArgs {
+    /// What it prints on stdout.
+    pub(super) const fn format(&self) -> Format {
+        match &self.command {
+            VaultCommand::Status(args) => args.format.format,
+            VaultCommand::Keygen(args) => args.format.format,
+            VaultCommand::Recipients(args) => args.format.format,
+            VaultCommand::Init(_)
+            | VaultCommand::Import(_)
+            | VaultCommand::Export(_)
+            | VaultCommand::Rekey(_) => Format::Human,
+        }
+    }
+
     pub(super) fn run(self, context: &Context) -> CommandResult {
         let now = SystemClock.now();
         match self.command {
@@ -205,11 +221,14 @@ impl KeygenArgs {
             }
         }
         if context.format == Format::Json {
-            let keys: Vec<_> = made
-                .iter()
-                .map(|name| json!({ "name": name, "public_key": vault.index().current(name) }))
-                .collect();
-            text = format!("{}\n", json!({ "made": keys }));
+            let keys = made.iter().filter_map(|name| {
+                Some(MadeKey { name, public_key: vault.index().current(name)? })
+            });
+            text = json(&VaultKeygen {
+                kind: Kind::default(),
+                version: Version::default(),
+                made: keys.collect(),
+            })?;
         } else if made.is_empty() {
             context.say("every host has a key already");
         }

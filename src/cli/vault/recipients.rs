@@ -5,19 +5,22 @@ use std::io::{BufRead as _, Write as _};
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
-use super::print;
 use crate::cli::apply::can_ask;
-use crate::cli::{CommandError, CommandResult, Context, Exit, Format};
-use crate::model::count;
-use crate::vault::{Recipient, Vault};
+use crate::cli::output::{json, print};
+use crate::cli::{CommandError, CommandResult, Context, Exit, Format, FormatArgs};
+use crate::model::{Kind, Version, count};
+use crate::report::document::{Added, RecipientChange, VaultRecipients};
+use crate::vault::{Recipient, RecipientChange as Change, Vault};
 
 /// Show who can open the vault, and who will be able to after the next rekey.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   wgfleet vault recipients")]
-pub(super) struct RecipientsArgs {}
+pub(super) struct RecipientsArgs {
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
+}
 
 /// Encrypt every file anew, to the recipients of vault/recipients.txt.
 ///
@@ -40,14 +43,15 @@ impl RecipientsArgs {
         let vault = context.fleet.vault()?;
         let change = vault.recipient_change();
         if context.format == Format::Json {
-            let current: Vec<&str> = vault.recipients().iter().map(Recipient::as_str).collect();
-            let status = json!({
-                "recipients": current,
-                "rekeyed_to": vault.index().recipients(),
-                "needs_rekey": vault.needs_rekey(),
-                "recipient_change": change_json(&vault),
-            });
-            return print(&format!("{status}\n"));
+            let status = VaultRecipients {
+                kind: Kind::default(),
+                version: Version::default(),
+                recipients: vault.recipients().iter().map(Recipient::as_str).collect(),
+                rekeyed_to: vault.index().recipients(),
+                needs_rekey: vault.needs_rekey(),
+                recipient_change: change_json(&change),
+            };
+            return print(&json(&status)?);
         }
         let mut text = String::new();
         for recipient in vault.recipients() {
@@ -119,9 +123,10 @@ pub(super) fn tell_change(context: &Context, vault: &Vault) {
 }
 
 /// What the next rekey would change.
-pub(super) fn change_json(vault: &Vault) -> Value {
-    let change = vault.recipient_change();
+pub(super) fn change_json(change: &Change) -> RecipientChange<'_> {
     let added = change.added.iter();
-    let added = added.map(|one| json!({ "recipient": one.as_str(), "name": one.name() }));
-    json!({ "added": added.collect::<Vec<_>>(), "removed": change.removed })
+    RecipientChange {
+        added: added.map(|one| Added { recipient: one.as_str(), name: one.name() }).collect(),
+        removed: change.removed.iter().map(String::as_str).collect(),
+    }
 }

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
-use serde_json::json;
 
-use super::print;
 use super::recipients::{change_json, tell_change};
-use crate::cli::{CommandError, CommandResult, Context, Exit, Format};
-use crate::model::count;
+use crate::cli::output::{json, print};
+use crate::cli::{CommandError, CommandResult, Context, Exit, Format, FormatArgs};
+use crate::model::{Kind, Version, count};
+use crate::report::document::{Epoch, FingerprintSecret, Key, VaultStatus, Wrong};
 use crate::vault::{Vault, VaultError};
 
 /// Show all keys: whose, how old, in which state. Needs no identity.
@@ -23,6 +23,9 @@ pub(super) struct StatusArgs {
     /// Open every file too, and check that it holds what the index says; needs an identity
     #[arg(long)]
     verify: bool,
+
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
 }
 
 impl StatusArgs {
@@ -40,7 +43,7 @@ impl StatusArgs {
                 .collect()
         };
         let text = match context.format {
-            Format::Json => json_status(&vault, &wrong, &oddities.unknown, now),
+            Format::Json => json_status(&vault, &wrong, &oddities.unknown, now)?,
             Format::Human => table(&vault, now),
         };
         print(&text)?;
@@ -96,38 +99,40 @@ fn table(vault: &Vault, now: Timestamp) -> String {
     text
 }
 
-fn json_status(vault: &Vault, wrong: &[String], unknown: &[PathBuf], now: Timestamp) -> String {
+fn json_status(
+    vault: &Vault,
+    wrong: &[String],
+    unknown: &[PathBuf],
+    now: Timestamp,
+) -> Result<String, CommandError> {
     let index = vault.index();
-    let keys: Vec<_> = index
+    let change = vault.recipient_change();
+    let keys = index
         .names()
         .flat_map(|name| index.generations(name).iter().map(move |one| (name, one)))
-        .map(|(name, one)| {
-            json!({
-                "name": name,
-                "public_key": one.public_key,
-                "state": one.state,
-                "created": one.created.to_string(),
-                "age_days": days(one.created, now),
-            })
-        })
-        .collect();
-    let epochs: Vec<_> = index
-        .epochs()
-        .iter()
-        .map(|(epoch, made)| json!({ "epoch": epoch, "created": made.created.to_string() }))
-        .collect();
-    let status = json!({
-        "fleet": index.fleet(),
-        "keys": keys,
-        "psk_epochs": epochs,
-        "fingerprint": index.fingerprint().map(|made| json!({
-            "created": made.created.to_string(),
-            "id": made.check,
-        })),
-        "needs_rekey": vault.needs_rekey(),
-        "recipient_change": change_json(vault),
-        "wrong": wrong,
-        "unknown_files": unknown,
-    });
-    format!("{status:#}\n")
+        .map(|(name, one)| Key {
+            name,
+            public_key: one.public_key,
+            state: one.state.as_str(),
+            created: one.created.to_string(),
+            age_days: days(one.created, now),
+        });
+    let epochs = index.epochs().iter();
+    let epochs =
+        epochs.map(|(epoch, made)| Epoch { epoch: *epoch, created: made.created.to_string() });
+    let fingerprint = index.fingerprint();
+    let status = VaultStatus {
+        kind: Kind::default(),
+        version: Version::default(),
+        fleet: index.fleet(),
+        keys: keys.collect(),
+        psk_epochs: epochs.collect(),
+        fingerprint: fingerprint
+            .map(|made| FingerprintSecret { created: made.created.to_string(), id: &made.check }),
+        needs_rekey: vault.needs_rekey(),
+        recipient_change: change_json(&change),
+        wrong: wrong.iter().map(|text| Wrong { text: text.clone() }).collect(),
+        unknown_files: unknown.to_vec(),
+    };
+    json(&status)
 }

@@ -92,11 +92,11 @@ pub(super) fn faults(reach: &Reachability) -> Vec<Value> {
         json!({
             "code": fault.code,
             "severity": "error",
-            "title": format!("{} does not reach {}: {}", fault.from, fault.to, fault.cause),
+            "title": format!("{} does not reach {}: {}", fault.from, fault.to, fault.reason),
             "count": fault.flows,
             "labels": [],
             "witness": fault.witness,
-            "trace": fault.trace,
+            "trace": super::way(&fault.trace),
             "help": null,
             "hosts": [],
         })

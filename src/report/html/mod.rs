@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{explain, findings};
 use crate::check::Reachability;
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, Hop, Severity};
 use crate::inventory::Inventory;
 use crate::model::{Location, SourceMap};
 use crate::topology::{Interface, NodeId, NodeKind, Topology};
@@ -52,7 +52,7 @@ pub fn page(fleet: Option<Shown<'_>>, found: &[Finding], sources: &SourceMap) ->
         .map(|finding| places.as_ref().map(|places| places.hosts(finding)).unwrap_or_default())
         .collect();
     let faults = fleet.iter().flat_map(|fleet| &fleet.reach.faults);
-    let faults = faults.filter_map(|fault| explain::find(fault.code.as_deref()?));
+    let faults = faults.filter_map(|fault| fault.code);
     let mut codes: Vec<_> = shown.iter().map(|finding| finding.code).chain(faults).collect();
     codes.sort_unstable();
     codes.dedup();
@@ -140,14 +140,6 @@ fn one(finding: &Finding, hosts: &[NodeId], sources: &SourceMap) -> Value {
             "text": label.text,
         })
     });
-    let trace = finding.trace.iter().map(|hop| {
-        json!({
-            "host": hop.host,
-            "interface": hop.interface,
-            "matched": hop.matched,
-            "action": hop.action,
-        })
-    });
     json!({
         "code": finding.code,
         "severity": finding.severity,
@@ -155,10 +147,23 @@ fn one(finding: &Finding, hosts: &[NodeId], sources: &SourceMap) -> Value {
         "count": finding.count,
         "labels": labels.collect::<Vec<_>>(),
         "witness": finding.witness,
-        "trace": trace.collect::<Vec<_>>(),
+        "trace": way(&finding.trace),
         "help": finding.help,
         "hosts": hosts.iter().map(|id| id.0).collect::<Vec<_>>(),
     })
+}
+
+/// What each hop does with a packet.
+fn way(hops: &[Hop]) -> Vec<Value> {
+    let one = |hop: &Hop| {
+        json!({
+            "host": hop.host,
+            "interface": hop.interface,
+            "matched": hop.matched,
+            "action": hop.text,
+        })
+    };
+    hops.iter().map(one).collect()
 }
 
 /// The line of a place, cut to what can be read.

@@ -1,0 +1,54 @@
+//! What `wgfleet status --format json` prints.
+
+use serde::Serialize;
+
+use crate::model::{Document, HostName, Kind, Untrusted, Version};
+use crate::report::status::{Dropped, SessionStatus, Status};
+
+/// The sessions of a fleet.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Status"))]
+pub struct StatusDocument<'a> {
+    /// `status`.
+    kind: Kind<Self>,
+    /// Its version.
+    version: Version<Self>,
+    /// Sessions, in order of the file.
+    sessions: &'a [SessionStatus],
+    /// What interfaces dropped that belongs to no peer; those that dropped nothing are left out.
+    dropped: &'a [Dropped],
+    /// Hosts that could not be read.
+    unreadable: Vec<Unreadable<'a>>,
+}
+
+impl Document for StatusDocument<'_> {
+    const KIND: &'static str = "status";
+    const VERSION: u32 = 1;
+}
+
+/// A host that could not be read.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Unreadable<'a> {
+    /// The host.
+    host: &'a HostName,
+    /// Why.
+    text: Untrusted,
+}
+
+impl<'a> StatusDocument<'a> {
+    /// The sessions of a fleet.
+    #[must_use]
+    pub fn new(status: &'a Status) -> Self {
+        let unreadable = status.unreadable.iter();
+        let unreadable =
+            unreadable.map(|(host, why)| Unreadable { host, text: Untrusted::new(why.as_str()) });
+        Self {
+            kind: Kind::default(),
+            version: Version::default(),
+            sessions: &status.sessions,
+            dropped: &status.dropped,
+            unreadable: unreadable.collect(),
+        }
+    }
+}

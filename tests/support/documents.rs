@@ -1,0 +1,55 @@
+//! Whether a JSON text is what its schema in schemas/ says.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jsonschema::Validator;
+use serde_json::Value;
+
+/// The schemas that were read, by kind.
+static KNOWN: Mutex<BTreeMap<String, Arc<Validator>>> = Mutex::new(BTreeMap::new());
+
+/// Reads a JSON text, which has to be a document that schemas/ describes, and gives it back.
+pub(crate) fn document(text: &[u8]) -> Value {
+    let value: Value = serde_json::from_slice(text)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(text)));
+    let begins = String::from_utf8_lossy(text);
+    let begins: String = begins.chars().filter(|c| !c.is_whitespace()).collect();
+    let kind = value["kind"].as_str().unwrap_or_else(|| panic!("no kind: {value:#}"));
+    let first = format!("{{\"kind\":\"{kind}\",\"version\":{}", value["version"]);
+    assert!(begins.starts_with(&first), "{first} does not come first: {begins}");
+    let wrong: Vec<String> = validator(kind)
+        .iter_errors(&value)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(wrong.is_empty(), "no {kind}: {}\n{value:#}", wrong.join("\n"));
+    value
+}
+
+fn validator(kind: &str) -> Arc<Validator> {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.entry(kind.to_owned()).or_insert_with(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
+        let text = std::fs::read_to_string(folder.join(format!("{kind}.schema.json")))
+            .unwrap_or_else(|error| panic!("the schema of {kind}: {error}"));
+        let mut schema: Value = serde_json::from_str(&text).expect("a schema is JSON");
+        close(&mut schema);
+        jsonschema::validator_for(&schema).expect("a schema").into()
+    });
+    Arc::clone(known)
+}
+
+/// Refuses fields that a schema does not name: readers pass over them, and a test must not.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            map.values_mut().for_each(close);
+            if map.get("properties").is_some_and(Value::is_object) {
+                map.entry("additionalProperties").or_insert(Value::Bool(false));
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(close),
+        _ => {}
+    }
+}
