@@ -184,7 +184,12 @@ impl Sandbox {
     }
 
     /// Runs a verb of the script as wgfleet does.
-    pub(crate) fn start(&self, verb: &str, words: &[&str], stdin: impl AsRef<[u8]>) -> Child {
+    pub(crate) fn start(
+        &self,
+        verb: &str,
+        words: &[&str],
+        stdin: &(impl AsRef<[u8]> + ?Sized),
+    ) -> Child {
         let script = wgfleet::remote::HOST_SCRIPT;
         let mut parts = self.shell.split(' ');
         let mut command = self.command(parts.next().expect("a shell"));
@@ -195,7 +200,12 @@ impl Sandbox {
         child
     }
 
-    pub(crate) fn host(&self, verb: &str, words: &[&str], stdin: impl AsRef<[u8]>) -> String {
+    pub(crate) fn host(
+        &self,
+        verb: &str,
+        words: &[&str],
+        stdin: &(impl AsRef<[u8]> + ?Sized),
+    ) -> String {
         let output = self.start(verb, words, stdin).wait_with_output().expect("it ends");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(errors, "", "{verb} {words:?}");
