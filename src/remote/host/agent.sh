@@ -28,7 +28,7 @@ copy_of() { # PID DIGEST: sets stand_in to a copy of what it runs, in a folder t
 
 forget_copies() { # also those of runs that were killed
 	[ "$stand_in" = $agent ] || rm -rf "${stand_in%/*}"
-	for d in $lib/.observing.* "$run"/.observing.*; do
+	for d in "$lib"/.observing.* "$run"/.observing.*; do
 		[ ! -d "$d" ] || lives "${d##*/.observing.}" || rm -rf "$d"
 	done
 }
