@@ -9,8 +9,8 @@ repository=$PWD
 binary=$(realpath "${WGFLEET:?names the wgfleet binary; run make demo}")
 
 work=$(mktemp -d)
-# Nothing of the user's is read or written: not the vault's identity, not ~/.ssh/config.
-export XDG_CONFIG_HOME=$work/config
+# Nothing of the user's is read or written: not the identity of a vault, not what is remembered of one, not ~/.ssh/config.
+export XDG_CONFIG_HOME=$work/config XDG_STATE_HOME=$work/state
 unset WGFLEET_IDENTITY WGFLEET_SSH_CONFIG WGFLEET_BINARIES
 mkdir "$work/bin" "$work/demo"
 ln -s "$binary" "$work/bin/wgfleet"

@@ -125,7 +125,7 @@ fn a_saved_plan_is_carried_out_as_it_was_reviewed_or_not_at_all() {
     let edited = yard.path().join("edited.plan").to_str().unwrap().to_owned();
     let before = yard.sh("left", "wg showconf wg0; cat /etc/wireguard/wg0.conf; ip -o link");
     for (from, to) in [
-        ("\"notes\":[]", "\"notes\":[\"approved\"]"),
+        ("\"notes\":[]", "\"notes\":[{\"text\":\"approved\"}]"),
         (
             "\"orphans\":[]",
             "\"orphans\":[{\"kind\":\"host\",\"name\":\"x\",\"host\":null,\"runs\":[]}]",
