@@ -188,6 +188,8 @@ fn a_plugin_that_fails_is_named_with_what_to_do() {
     let output = Command::new(env!("CARGO_BIN_EXE_wgfleet"))
         .args(verify(&path))
         .env("PATH", "/usr/bin:plugins")
+        .env("HOME", bench.path("home"))
+        .env_remove("XDG_STATE_HOME")
         .current_dir(bench.root.path())
         .output()
         .unwrap();

@@ -96,7 +96,7 @@ pub(super) fn faults(reach: &Reachability) -> Vec<Value> {
             "count": fault.flows,
             "labels": [],
             "witness": fault.witness,
-            "trace": super::way(&fault.trace),
+            "trace": super::trace::trace(&fault.trace),
             "help": null,
             "hosts": [],
         })

@@ -7,6 +7,7 @@ mod drawing;
 mod layout;
 mod matrix;
 mod text;
+mod trace;
 
 use std::fmt::Write as _;
 
@@ -14,13 +15,14 @@ use serde_json::{Value, json};
 
 use super::{explain, findings};
 use crate::check::Reachability;
-use crate::finding::{Finding, Hop, Severity};
+use crate::finding::{Finding, Severity};
 use crate::inventory::Inventory;
 use crate::model::{Location, SourceMap};
 use crate::topology::{Interface, NodeId, NodeKind, Topology};
 use drawing::Marks;
 use layout::Layout;
 use text::escape;
+use trace::trace;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -147,23 +149,10 @@ fn one(finding: &Finding, hosts: &[NodeId], sources: &SourceMap) -> Value {
         "count": finding.count,
         "labels": labels.collect::<Vec<_>>(),
         "witness": finding.witness,
-        "trace": way(&finding.trace),
+        "trace": trace(&finding.trace),
         "help": finding.help,
         "hosts": hosts.iter().map(|id| id.0).collect::<Vec<_>>(),
     })
-}
-
-/// What each hop does with a packet.
-fn way(hops: &[Hop]) -> Vec<Value> {
-    let one = |hop: &Hop| {
-        json!({
-            "host": hop.host,
-            "interface": hop.interface,
-            "matched": hop.matched,
-            "action": hop.text,
-        })
-    };
-    hops.iter().map(one).collect()
 }
 
 /// The line of a place, cut to what can be read.
