@@ -112,7 +112,7 @@ tidy() { # ID, which is armed: so nothing that lies about belongs to another cha
 		/etc/systemd/system/*.service.d/.*.wgfleet /var/lib/wgfleet/.*.wgfleet \
 		/etc/wireguard/*.wgfleet-old /etc/sysctl.d/*.wgfleet-old /etc/systemd/system/*.wgfleet-old \
 		/etc/systemd/system/*.service.d/*.wgfleet-old
-	rm -f "$run"/reverted.* "$run"/arming.* "$run"/host.sh "$run"/host.sh.*
+	rm -f "$run"/as-file.* "$run"/reverted.* "$run"/arming.* "$run"/host.sh "$run"/host.sh.*
 	for f in "$run"/armed.*; do
 		# Another apply is about to be refused, or was killed there.
 		[ ! -e "$f" ] || [ "$f" = "$run/armed.$1" ] || timer_runs "${f#"$run"/armed.}" || rm -f "$f"
