@@ -96,7 +96,7 @@ fn settings_change_in_place() {
     let plan = change(&yard, "a subnet less", THREE, 0);
     assert_eq!(disruptions(&plan), ["flows"; 2], "{plan}");
     let lost = plan["reachability"]["lost"].as_array().unwrap();
-    assert!(lost.iter().any(|row| row["to"] == "the LAN of 192.168.20.1"), "{plan}");
+    assert!(lost.iter().any(|row| row["to"]["address"] == "192.168.20.1"), "{plan}");
     assert!(changes(&plan, "paris-gw").contains(&"remove-route".to_owned()), "{plan}");
 
     let eager = THREE.replace("nat: true", "nat: true\n        keepalive: 11");

@@ -56,7 +56,7 @@ fn state(yard: &Yard, host: &str) -> String {
             stat -c '%n %F %a %u' \"$f\"; [ ! -f \"$f\" ] || sha256sum <\"$f\"
         done
         nft list ruleset; cat /proc/sys/net/ipv4/ip_forward; ip link show wg0 | grep -o '^[0-9]*'
-        ls /run/wgfleet 2>/dev/null | grep -v ^reverted || :",
+        ls /run/wgfleet 2>/dev/null | grep -v -e ^reverted -e ^as-file || :",
     )
 }
 

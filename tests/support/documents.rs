@@ -44,9 +44,20 @@ fn validator(kind: &str) -> Arc<Validator> {
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
-            map.values_mut().for_each(close);
-            if map.get("properties").is_some_and(Value::is_object) {
-                map.entry("additionalProperties").or_insert(Value::Bool(false));
+            let named = map.get("properties").is_some_and(Value::is_object);
+            // The fields of one of several alternatives stand beside those of all.
+            let alternatives = map.get_mut("oneOf").filter(|_| named).and_then(Value::as_array_mut);
+            let word = match alternatives {
+                Some(alternatives) => {
+                    let fields = alternatives.iter_mut().filter_map(Value::as_object_mut);
+                    fields.flat_map(serde_json::Map::values_mut).for_each(close);
+                    "unevaluatedProperties"
+                }
+                None => "additionalProperties",
+            };
+            map.iter_mut().filter(|(key, _)| !named || *key != "oneOf").for_each(|(_, v)| close(v));
+            if named {
+                map.entry(word).or_insert(Value::Bool(false));
             }
         }
         Value::Array(values) => values.iter_mut().for_each(close),
