@@ -69,6 +69,19 @@ impl Context {
         }
     }
 
+    /// Reads the inventory for a command that only shows something of it. `None` where it makes no
+    /// fleet: what is wrong with it is on stderr then.
+    pub(super) fn read(&self) -> Result<Option<Fleet>, CommandError> {
+        let reading = Fleet::read(&self.fleet)?;
+        if reading.fleet.is_none()
+            && let Some(loaded) = reading.loaded()
+        {
+            let text = report::findings::human(&reading.findings, &loaded.sources, true);
+            anstream::eprint!("{text}");
+        }
+        Ok(reading.fleet)
+    }
+
     /// Reports findings on stderr: warnings and errors unless quiet, where only errors.
     pub(super) fn show(&self, findings: &[Finding], sources: &crate::model::SourceMap) {
         let least = if self.quiet { Severity::Error } else { Severity::Warning };

@@ -3,7 +3,6 @@
 use clap::Args;
 
 use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions};
-use crate::fleet::Fleet;
 use crate::model::{HostName, PublicKey, closest};
 use crate::report;
 use crate::topology::{NodeId, Topology};
@@ -34,14 +33,7 @@ pub(super) struct ExplainArgs {
 
 impl ExplainArgs {
     pub(super) fn run(self, context: &Context) -> CommandResult {
-        let reading = Fleet::read(&context.fleet)?;
-        let Some(fleet) = &reading.fleet else {
-            if let Some(loaded) = reading.loaded() {
-                let text = report::findings::human(&reading.findings, &loaded.sources, true);
-                anstream::eprint!("{text}");
-            }
-            return Ok(Exit::Findings);
-        };
+        let Some(fleet) = context.read()? else { return Ok(Exit::Findings) };
         let topology = &fleet.topology;
         let host = find(topology, &self.host)?;
         let peer = self.peer.as_ref().map(|peer| linked(topology, host, peer)).transpose()?;

@@ -7,7 +7,6 @@ use ipnet::IpNet;
 
 use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions};
 use crate::check::{self, FlowOutcome};
-use crate::fleet::Fleet;
 use crate::inventory::{Inventory, Selector};
 use crate::model::{GroupName, HostName, NetworkName, SiteName, closest, host_net};
 use crate::report;
@@ -37,14 +36,7 @@ pub(super) struct WhyArgs {
 
 impl WhyArgs {
     pub(super) fn run(self, context: &Context) -> CommandResult {
-        let reading = Fleet::read(&context.fleet)?;
-        let Some(fleet) = &reading.fleet else {
-            if let Some(loaded) = reading.loaded() {
-                let text = report::findings::human(&reading.findings, &loaded.sources, true);
-                anstream::eprint!("{text}");
-            }
-            return Ok(Exit::Findings);
-        };
+        let Some(fleet) = context.read()? else { return Ok(Exit::Findings) };
         let inventory = fleet.inventory();
         let (from, to) = (selector(inventory, &self.from)?, selector(inventory, &self.to)?);
         let lock = &fleet.loaded.lock;

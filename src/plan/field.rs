@@ -213,24 +213,28 @@ mod tests {
         assert_eq!(DeviceField::PublicKey.shown("a\u{1b}b"), "a\\u{1b}b");
     }
 
+    /// A value in JSON, which reads back as it was.
+    fn json<F>(field: F, from: &str) -> String
+    where
+        F: Field + Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
+    {
+        let change = FieldChange { field, from: Some(from.to_owned()), to: None };
+        let json = serde_json::to_value(&change).unwrap();
+        assert_eq!(serde_json::from_value::<FieldChange<F>>(json.clone()).unwrap(), change);
+        json["from"].to_string()
+    }
+
     #[test]
     fn json_has_numbers_lists_and_words() {
-        let of = |field, from: &str| {
-            let (from, to) = (Some(from.to_owned()), None);
-            let change = FieldChange { field, from, to };
-            let json = serde_json::to_value(&change).unwrap();
-            assert_eq!(serde_json::from_value::<FieldChange<_>>(json.clone()).unwrap(), change);
-            json["from"].to_string()
-        };
         let peer = [
-            of(PeerField::AllowedIps, "10.9.0.2/32, fd00::/64"),
-            of(PeerField::AllowedIps, ""),
-            of(PeerField::Endpoint, "192.0.2.1:51820"),
-            of(PeerField::Keepalive, "25"),
-            of(PeerField::Keepalive, "025"),
-            of(PeerField::PresharedKey, "another"),
-            of(PeerField::PresharedKey, "the vault's"),
-            of(PeerField::PresharedKey, "set"),
+            json(PeerField::AllowedIps, "10.9.0.2/32, fd00::/64"),
+            json(PeerField::AllowedIps, ""),
+            json(PeerField::Endpoint, "192.0.2.1:51820"),
+            json(PeerField::Keepalive, "25"),
+            json(PeerField::Keepalive, "025"),
+            json(PeerField::PresharedKey, "another"),
+            json(PeerField::PresharedKey, "the vault's"),
+            json(PeerField::PresharedKey, "set"),
         ];
         insta::assert_snapshot!(peer.join("\n"), @r#"
         ["10.9.0.2/32","fd00::/64"]
@@ -242,18 +246,11 @@ mod tests {
         "vault"
         "set"
         "#);
-        let of = |field, from: &str| {
-            let (from, to) = (Some(from.to_owned()), None);
-            let change = FieldChange { field, from, to };
-            let json = serde_json::to_value(&change).unwrap();
-            assert_eq!(serde_json::from_value::<FieldChange<_>>(json.clone()).unwrap(), change);
-            json["from"].to_string()
-        };
         let device = [
-            of(DeviceField::ListenPort, "51820"),
-            of(DeviceField::FwMark, "0x20"),
-            of(DeviceField::Mtu, "1420"),
-            of(DeviceField::Link, "down"),
+            json(DeviceField::ListenPort, "51820"),
+            json(DeviceField::FwMark, "0x20"),
+            json(DeviceField::Mtu, "1420"),
+            json(DeviceField::Link, "down"),
         ];
         insta::assert_snapshot!(device.join("\n"), @r#"
         51820
