@@ -98,7 +98,10 @@ show_files() { # sets stats and sums
 host_keys() { # sets hostkeys: type and key of each, sorted
 	hostkeys='' last=''
 	for f in /etc/ssh/ssh_host_*_key.pub; do
-		if [ -f "$f" ] && read -r word last _ <"$f"; then hostkeys="$hostkeys${hostkeys:+$newline}$word $last"; fi
+		[ -f "$f" ] || continue
+		word=''
+		read -r word last _ <"$f" # which fails where no line end comes behind it, and has read it all the same
+		[ -z "$word" ] || hostkeys="$hostkeys${hostkeys:+$newline}$word $last"
 	done 2>/dev/null
 	case $hostkeys in *"$newline"*) hostkeys=$(printf '%s\n' "$hostkeys" | sort) ;; esac
 }
