@@ -146,7 +146,7 @@ impl Fleet {
             systemctl list-jobs --no-legend
             all=$(ps -e -o args=); echo \"$all\" | grep -E 'wireguard-go|wgfleet|wg-quick|sleep|host[.]sh' | grep -v -e grep -e ' -c ' |
                 sed 's/wgfleet tunnel/wgfleet-tunnel/' | sort
-            ls /run/wgfleet | grep -v ^reverted || :";
+            ls /run/wgfleet | grep -v -e ^reverted -e ^as-file || :";
         self.sh(host, script)
     }
 }
