@@ -32,6 +32,8 @@ enum Subject {
     Reachability,
     /// `why --format json`
     Why,
+    /// `explain --format json`
+    Explain,
     /// `plan --format json`, `plan --out` and `show --format json`
     Plan,
     /// `plan --offline --base REV --format json`
@@ -62,6 +64,7 @@ impl Subject {
             Self::Findings => include_str!("../../schemas/findings.schema.json"),
             Self::Reachability => include_str!("../../schemas/reachability.schema.json"),
             Self::Why => include_str!("../../schemas/why.schema.json"),
+            Self::Explain => include_str!("../../schemas/explain.schema.json"),
             Self::Plan => include_str!("../../schemas/plan.schema.json"),
             Self::Comparison => include_str!("../../schemas/comparison.schema.json"),
             Self::Apply => include_str!("../../schemas/apply.schema.json"),

@@ -12,6 +12,7 @@ use crate::model::Document;
 use crate::observed::Record;
 use crate::plan::{Comparison, Plan};
 use crate::report::document;
+use crate::report::settings::Explanation;
 
 /// The kind of a document, and the text of its schema.
 fn of<D: Document + JsonSchema>() -> (&'static str, String) {
@@ -28,6 +29,7 @@ fn all() -> Vec<(&'static str, String)> {
         of::<document::Findings<'_>>(),
         of::<check::Reachability>(),
         of::<check::Why>(),
+        of::<Explanation>(),
         of::<Plan>(),
         of::<Comparison>(),
         of::<document::Apply<'_>>(),

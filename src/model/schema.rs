@@ -33,6 +33,9 @@ pub(crate) struct Moment;
 /// Where the routes of an interface go.
 pub(crate) struct Table;
 
+/// One value of a setting.
+pub(crate) struct Scalar;
+
 /// `a-z`, `0-9`, `-` and `.`.
 macro_rules! name {
     ($type:ty, $name:literal, $what:literal) => {
@@ -112,6 +115,10 @@ shape!(Table, "Table", {
         { "enum": ["auto", "off"] },
         { "type": "integer", "minimum": 1, "maximum": 4_294_967_295_u32 },
     ],
+});
+shape!(Scalar, "Scalar", {
+    "description": "A number, a boolean, a text, or null where nothing is set.",
+    "type": ["integer", "boolean", "string", "null"],
 });
 shape!(Moment, "Moment", {
     "description": "A moment in UTC, as RFC 3339 writes it.",

@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::{Explanation, InterfaceSettings, Level, PeerSettings, Place, Reason, Setting};
 use crate::inventory::{self, Inventory};
-use crate::model::{FwMark, HIDDEN, HostName, Keepalive, Location, Mtu, Port, PublicKey, mask};
+use crate::model::{
+    FwMark, HIDDEN, HostName, Keepalive, Kind, Location, Mtu, Port, PublicKey, Version, mask,
+};
 use crate::topology::{
     Because, Derived, Interface, InterfaceId, Node, NodeId, NodeKind, Origins, Peer, Topology,
 };
@@ -26,8 +28,8 @@ pub fn explain(
     let interface =
         |id: &InterfaceId| collector(Some(topology.interface(*id).network)).interface(*id, peer);
     Explanation {
-        kind: "explain",
-        version: 1,
+        kind: Kind::default(),
+        version: Version::default(),
         fleet: inventory.fleet.value.clone(),
         host: here.name.clone(),
         settings: if peer.is_none() { collector(None).host() } else { Vec::new() },

@@ -9,15 +9,16 @@ pub use human::human;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::model::{FleetName, HostName, InterfaceName, NetworkName};
+use crate::model::{Document, FleetName, HostName, InterfaceName, Kind, NetworkName, Version};
 
 /// Every setting of a host or an unmanaged peer, or those towards one of its peers.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Explanation {
     /// `explain`.
-    pub kind: &'static str,
+    pub kind: Kind<Self>,
     /// Its version.
-    pub version: u32,
+    pub version: Version<Self>,
     /// The fleet.
     pub fleet: FleetName,
     /// The host or unmanaged peer.
@@ -28,8 +29,14 @@ pub struct Explanation {
     pub interfaces: Vec<InterfaceSettings>,
 }
 
+impl Document for Explanation {
+    const KIND: &'static str = "explain";
+    const VERSION: u32 = 1;
+}
+
 /// The settings of one tunnel interface.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InterfaceSettings {
     /// Its name.
     pub interface: InterfaceName,
@@ -43,6 +50,7 @@ pub struct InterfaceSettings {
 
 /// The settings of one peer of an interface.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PeerSettings {
     /// The peer.
     pub peer: HostName,
@@ -52,10 +60,12 @@ pub struct PeerSettings {
 
 /// One setting; a list has one for each item, and one whose value is null where it is empty.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Setting {
     /// Which: a stable word.
     pub setting: &'static str,
     /// Its value: a number, a boolean, a text, or null where it is not set. Secrets are `(hidden)`.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::Scalar"))]
     pub value: Value,
     /// Why it has this value.
     pub because: Reason,
@@ -70,6 +80,7 @@ pub struct Setting {
 
 /// Why a setting has its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// The host or peer says it itself, or inherits it from `level`.
@@ -126,6 +137,7 @@ pub enum Reason {
 
 /// A level of inheritance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// What a host or peer says itself.
@@ -142,6 +154,7 @@ pub enum Level {
 
 /// A place of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Place {
     /// The file, as it was given.
     pub file: String,
