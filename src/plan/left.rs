@@ -124,12 +124,15 @@ impl Left {
 
     /// Whether a route that is missing was there: wg-quick(8) adds one for each prefix of a peer.
     pub(super) fn had_route(&self, table: u32, prefix: &IpNet) -> bool {
+        let automatic = self.table.as_deref().is_none_or(|word| word.eq_ignore_ascii_case("auto"));
         let right = match self.table.as_deref() {
-            None | Some("auto" | "main") => table == MAIN,
-            Some(word) => number(word) == Some(table),
+            _ if automatic => table == MAIN,
+            Some(word) if word.eq_ignore_ascii_case("main") => table == MAIN,
+            word => word.and_then(number) == Some(table),
         };
-        // It adds none where the kernel's own for an address leads there already.
-        let connected = self.addresses.iter().any(|addr| covers(&addr.trunc(), prefix));
+        // Where it chooses the table it adds none where the kernel's own for an address leads there.
+        let connected =
+            automatic && self.addresses.iter().any(|addr| covers(&addr.trunc(), prefix));
         right && !connected && self.leads_to(prefix)
     }
 
@@ -156,5 +159,32 @@ fn number(text: &str) -> Option<u32> {
         Some(hex) => u32::from_str_radix(hex, 16).ok(),
         None if text.eq_ignore_ascii_case("off") => Some(0),
         None => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_of_its_own_has_a_route_for_every_prefix() {
+        let left = |table: &str| {
+            let head = format!("[Interface]\nAddress = 10.1.0.2/24\n{table}[Peer]\nPublicKey = ");
+            Left::of(&format!(
+                "{head}{}\nAllowedIPs = 10.1.0.1/32, 10.9.0.0/16\n",
+                "A".repeat(43) + "="
+            ))
+        };
+        let had = |table: &str, number, prefix: &str| {
+            left(table).had_route(number, &prefix.parse().unwrap())
+        };
+        for table in ["", "Table = auto\n", "Table = main\n"] {
+            assert_eq!(had(table, MAIN, "10.1.0.1/32"), table.contains("main"), "{table}");
+            assert!(had(table, MAIN, "10.9.0.0/16") && !had(table, 99, "10.9.0.0/16"), "{table}");
+        }
+        for prefix in ["10.1.0.1/32", "10.9.0.0/16"] {
+            assert!(had("Table = 99\n", 99, prefix) && !had("Table = 99\n", MAIN, prefix));
+            assert!(!had("Table = off\n", MAIN, prefix));
+        }
     }
 }
