@@ -34,13 +34,15 @@ pub async fn carry_out<C: Connect>(
     for host_plan in &plan.hosts {
         let name = &host_plan.host;
         match &host_plan.state {
-            HostState::Unreadable(reason) | HostState::Blocked(reason) => {
-                // Why a host cannot be read was said when that was tried.
-                if matches!(host_plan.state, HostState::Blocked(_)) {
-                    let reason = format!("skipped: {reason}");
-                    survey.sink.event(Event::Failed { host: name.clone(), reason });
-                }
-                outcomes.push((name.clone(), Outcome::Skipped(reason.clone())));
+            // Why it cannot be read was said when that was tried.
+            HostState::Unreadable(reason) => {
+                outcomes.push((name.clone(), Outcome::Skipped(reason.to_string())));
+                continue;
+            }
+            HostState::Blocked(reason) => {
+                let told = format!("skipped: {reason}");
+                survey.sink.event(Event::Failed { host: name.clone(), reason: told });
+                outcomes.push((name.clone(), Outcome::Skipped(reason.to_string())));
                 continue;
             }
             HostState::Ready if host_plan.changes.is_empty() => {

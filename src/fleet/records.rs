@@ -6,7 +6,7 @@ use super::{Advice, Error, Kind};
 use crate::desired::DesiredHost;
 use crate::model::{FleetName, HostName, PublicKey, count};
 use crate::observed::{ObservedHost, Record, RecordError};
-use crate::plan::{Plan, same_machines, shared, stranger};
+use crate::plan::{Obstacle, Plan, same_machines, stranger};
 
 /// What is done although hosts remember something else.
 #[derive(Debug, Clone, Default)]
@@ -85,7 +85,7 @@ impl Records {
         seen: impl IntoIterator<Item = (&'a DesiredHost, &'a ObservedHost)>,
         names: &BTreeMap<PublicKey, HostName>,
         overrides: &Overrides,
-    ) -> Result<BTreeMap<HostName, String>, Error> {
+    ) -> Result<BTreeMap<HostName, Obstacle>, Error> {
         let seen: Vec<(&DesiredHost, &ObservedHost)> = seen.into_iter().collect();
         let known: BTreeSet<&HostName> = seen.iter().map(|(desired, _)| &desired.name).collect();
         if let Some(name) = overrides.replace.iter().find(|name| !known.contains(name)) {
@@ -106,10 +106,10 @@ impl Records {
         }
         let rest = seen.iter().filter(|(desired, _)| !strangers.contains_key(&desired.name));
         let same = same_machines(rest.map(|(desired, host)| (&desired.name, *host)));
-        strangers.extend(same.into_iter().map(|(name, other)| {
-            let why = shared(&name, &other);
-            (name, why)
-        }));
+        strangers
+            .extend(same.into_iter().map(|(name, other)| {
+                (name.clone(), Obstacle::SharedMachine { host: name, other })
+            }));
         Ok(strangers)
     }
 }

@@ -18,12 +18,12 @@ use super::{Context, Error, Kind};
 use crate::desired::{DesiredHost, DesiredState};
 use crate::event::{Notice, Sink};
 use crate::model::{FingerprintKey, HostName, PlanKey, PublicKey};
-use crate::observed::{ObserveError, ObservedHost};
+use crate::observed::{ObservedHost, Unanswered};
 use crate::plan::{
-    AgentSource, HostPlan, HostState, Newer, Plan, Provenance, RenderedHost, clash, diff_host,
-    record, resolve,
+    AgentSource, HostPlan, HostState, Newer, Obstacle, Plan, Provenance, RenderedHost, clash,
+    diff_host, record, resolve,
 };
-use crate::remote::{Connect, Host as _, Look, RemoteError, Ssh, observe_all};
+use crate::remote::{Connect, Host as _, Look, Ssh, observe_all};
 use crate::sys::read_elf;
 use crate::vault::{Identities, Vault};
 
@@ -55,15 +55,13 @@ pub struct Survey<C: Connect = Ssh> {
     pub(super) rendered: BTreeMap<HostName, RenderedHost>,
     pub(super) looks: BTreeMap<HostName, Look>,
     pub(super) seen: BTreeMap<HostName, (ObservedHost, C::Host)>,
-    pub(super) unread: BTreeMap<HostName, String>,
+    pub(super) unread: BTreeMap<HostName, Unanswered>,
     /// What hosts keep about this fleet's last change.
     pub(super) records: Records,
     /// Hosts whose machines are not to be taken for them, with the reasons.
-    pub(super) strangers: BTreeMap<HostName, String>,
+    pub(super) strangers: BTreeMap<HostName, Obstacle>,
     /// Who asks, and from which state of the files.
     pub(super) provenance: Provenance,
-    /// Those of `unread` that were reached, and lack what it takes to observe them.
-    pub(super) lacking: BTreeSet<HostName>,
     /// Hosts that were changed from newer files.
     pub(super) newer: Vec<Newer>,
     pub(super) names: BTreeMap<PublicKey, HostName>,
@@ -145,16 +143,10 @@ impl<C: Connect> Survey<C> {
         let asked = looks.values().cloned().collect();
         let observed = observe_all(&connector, asked, scope.login.parallel, &sink).await;
         let (mut seen, mut unread) = (BTreeMap::new(), BTreeMap::new());
-        let mut lacking = BTreeSet::new();
         for observing in observed {
             match observing.seen {
                 Ok(pair) => drop(seen.insert(observing.name, pair)),
-                Err(error) => {
-                    if matches!(error, RemoteError::Answer(ObserveError::Lacks(_))) {
-                        lacking.insert(observing.name.clone());
-                    }
-                    unread.insert(observing.name, crate::remote::describe(&error));
-                }
+                Err(error) => drop(unread.insert(observing.name, Unanswered::from(&error))),
             }
         }
         let answers: Vec<_> = seen.iter().map(|(name, (host, _))| (name, host)).collect();
@@ -181,7 +173,6 @@ impl<C: Connect> Survey<C> {
             looks,
             seen,
             unread,
-            lacking,
             names,
             keyed: vault.index().names().cloned().collect(),
             agents: AgentSource::default(),
@@ -243,8 +234,9 @@ impl<C: Connect> Survey<C> {
         let Some(((seen, _), rendered)) = pair else {
             let reason = self.unread.get(name).cloned().unwrap_or_default();
             let mut plan = HostPlan::unreadable(host, reason.clone());
-            if self.lacking.contains(name) {
-                plan.state = HostState::Blocked(reason);
+            // It was reached, and somebody has to install something.
+            if matches!(reason, Unanswered::LackingTools { .. }) {
+                plan.state = HostState::Blocked(Obstacle::Unobserved { reason });
             }
             return Ok(plan);
         };

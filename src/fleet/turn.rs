@@ -109,10 +109,10 @@ impl<C: Connect> Turns<'_, C> {
             HostState::Unreadable(reason)
                 if other.host == *name || !self.terms.allow_unreachable =>
             {
-                Some((other.host.clone(), Outcome::Skipped(reason.clone())))
+                Some((other.host.clone(), Outcome::Skipped(reason.to_string())))
             }
             HostState::Blocked(reason) => {
-                Some((other.host.clone(), Outcome::Skipped(reason.clone())))
+                Some((other.host.clone(), Outcome::Skipped(reason.to_string())))
             }
             HostState::Unreadable(_) | HostState::Ready => None,
         });

@@ -18,6 +18,7 @@ mod source;
 mod ssh_target;
 mod suggest;
 mod untrusted;
+pub(crate) mod worded;
 
 pub use address::{
     AddressError, Endpoint, EndpointHost, Family, covers, host_net, is_private, parse_net,

@@ -153,3 +153,44 @@ impl<D: Document> JsonSchema for Version<D> {
         json_schema!({ "const": D::VERSION })
     }
 }
+
+/// The kinds of a reason, as its schema has them.
+pub(crate) fn kinds<T: JsonSchema>() -> Vec<String> {
+    let schema = SchemaGenerator::default().into_root_schema_for::<T>();
+    let alternatives = schema.as_value()["oneOf"].as_array().expect("alternatives").clone();
+    let kind = |one: &serde_json::Value| {
+        let kind = &one["properties"]["kind"];
+        kind["const"].as_str().expect("each has a kind").to_owned()
+    };
+    alternatives.iter().map(kind).collect()
+}
+
+/// Panics unless each kind of a reason is there once, is told in docs/json.md, and survives its JSON with
+/// its words in it; `samples` has one of each.
+pub(crate) fn assert_reasons<T>(samples: &[T])
+where
+    T: JsonSchema + serde::Serialize + serde::de::DeserializeOwned + PartialEq,
+    T: std::fmt::Debug + std::fmt::Display,
+{
+    let docs = include_str!("../../docs/json.md");
+    let mut kinds = kinds::<T>();
+    for kind in &kinds {
+        assert!(docs.contains(&format!("`{kind}`")), "docs/json.md does not tell `{kind}`");
+    }
+    let mut found = Vec::new();
+    for sample in samples {
+        let mut text = Vec::new();
+        let mut to = serde_json::Serializer::new(&mut text);
+        super::worded::serialize(sample, &mut to).expect("it is JSON");
+        let json: serde_json::Value = serde_json::from_slice(&text).expect("it is JSON");
+        assert_eq!(json["text"], sample.to_string());
+        found.push(json["kind"].as_str().expect("a kind").to_owned());
+        let mut from = serde_json::Deserializer::from_slice(&text);
+        assert_eq!(&super::worded::deserialize::<T, _>(&mut from).expect("it is read"), sample);
+    }
+    kinds.sort();
+    found.sort();
+    assert_eq!(found, kinds);
+    kinds.dedup();
+    assert_eq!(found, kinds, "each is there once");
+}

@@ -185,6 +185,7 @@ impl fmt::Display for RouteTable {
 
 /// What runs a host's tunnels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Backend {
     /// The kernel where it has `WireGuard`, otherwise the embedded tunnel.

@@ -13,6 +13,7 @@ mod parse;
 mod protocol;
 mod record;
 mod routing;
+mod unanswered;
 mod word;
 
 pub use drops::{DropCounts, ObservedDrops};
@@ -23,6 +24,7 @@ pub use odd::PathKind;
 pub use parse::parse;
 pub use protocol::PROTOCOL;
 pub use record::{Commit, CommitId, Record, RecordError};
+pub use unanswered::Unanswered;
 
 use std::collections::{BTreeMap, BTreeSet};
 

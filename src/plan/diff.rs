@@ -8,6 +8,7 @@ use super::files::{self, MANAGED};
 use super::forwarding;
 use super::hooks;
 use super::mask::mask;
+use super::obstacle::Obstacle;
 use super::paths;
 use super::quick::QuickDuties;
 use super::tables;
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::desired::{DesiredPeer, EPOCH_LINE};
 use crate::model::{
-    Backend, Endpoint, EndpointHost, Family, HostName, InterfaceName, PublicKey, RouteTable,
+    Endpoint, EndpointHost, Family, HostName, InterfaceName, PublicKey, RouteTable, Untrusted,
 };
 use crate::observed::{
     LiveBackend, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk, UnitState,
@@ -72,12 +73,8 @@ pub fn diff_host(
     }
     // It will not stay as it is, even where that is what the file says.
     if let Some(id) = &observed.armed {
-        blocked = blocked.or_else(|| {
-            Some(format!(
-                "another change ({id}) is armed there and not yet confirmed; wait until it is \
-                 confirmed or has rolled back by itself"
-            ))
-        });
+        let change = Untrusted::new(id.as_str());
+        blocked = blocked.or(Some(Obstacle::Armed { change }));
     }
     if observed.facts.agent.is_some()
         && changes.iter().any(|c| matches!(c, Change::PushAgent { .. }))
@@ -106,7 +103,7 @@ fn taken_by_kernel(
     target: &Target<'_>,
     observed: &ObservedHost,
     changes: &[Change],
-) -> Option<String> {
+) -> Option<Obstacle> {
     let starts = |own: &&TargetInterface<'_>| {
         own.quick
             && own.backend != LiveBackend::Kernel
@@ -117,21 +114,15 @@ fn taken_by_kernel(
     };
     let kernel = observed.facts.kernel_wireguard;
     let own = target.interfaces.iter().filter(|_| kernel).find(starts)?;
-    let runs = if target.desired.backend == Backend::Auto { " keeps what runs" } else { "" };
-    Some(format!(
-        "backend: {}{runs}, but {} has hooks, DNS servers or a full tunnel, so that wg-quick starts \
-         it, and that takes the kernel's WireGuard where there is one; write backend: kernel",
-        target.desired.backend, own.desired.name
-    ))
+    let (interface, backend) = (own.desired.name.clone(), target.desired.backend);
+    Some(Obstacle::TakenByKernel { interface, backend })
 }
 
-fn push_agent(observed: &ObservedHost, agents: &AgentSource) -> Result<Option<Change>, String> {
+fn push_agent(observed: &ObservedHost, agents: &AgentSource) -> Result<Option<Change>, Obstacle> {
     let machine = &observed.facts.machine;
     let Some(digest) = agents.builds.get(machine) else {
-        return Err(format!(
-            "the host needs wgfleet's own binary for {machine}, and there is none: {}",
-            agents.hint
-        ));
+        let machine = Untrusted::new(machine.as_str());
+        return Err(Obstacle::NoBinary { machine, hint: agents.hint.clone() });
     };
     let push = Change::PushAgent { machine: machine.clone(), digest: *digest };
     Ok((observed.facts.agent.as_ref() != Some(digest)).then_some(push))

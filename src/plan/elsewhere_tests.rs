@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::model::{Become, PublicKey};
+use crate::observed::Unanswered;
 use crate::plan::{Change, FileAction};
 
 const HUB: &str = "fleet: f
@@ -121,7 +122,7 @@ fn a_host_without_changes_is_told_what_others_do() {
     let inventory = parsed.inventory.unwrap_or_else(|| panic!("{:#?}", parsed.findings));
     let runs = crate::topology::build(&inventory, &|_: &_, _: &_| -> Vec<IpAddr> { Vec::new() });
     let idle = || HostPlan { changes: Vec::new(), ..host("b", Felt::default()) };
-    let down = HostPlan { state: HostState::Unreadable(String::new()), ..idle() };
+    let down = HostPlan { state: HostState::Unreadable(Unanswered::NotTold), ..idle() };
     for (host_b, disruption) in [(idle(), Disruption::Restart), (down, Disruption::None)] {
         let mut hosts = vec![host_b, host("hub", restart.clone())];
         spread(&mut hosts, &runs);

@@ -18,7 +18,7 @@ use crate::model::{
     Become, Fingerprint, FleetName, FwMark, HostName, InterfaceName, Kind, Mtu, Port, PublicKey,
     RouteTable, SshTarget, Version,
 };
-use crate::observed::LiveBackend;
+use crate::observed::{LiveBackend, Unanswered};
 
 /// Why a text is not a plan that can be used. Nothing of the text is repeated, it may be any file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -335,7 +335,7 @@ impl<'a> HostForm<'a> {
             payload: *payload,
             target: *target,
             state: if silent {
-                Cow::Owned(HostState::Unreadable(String::new()))
+                Cow::Owned(HostState::Unreadable(Unanswered::NotTold))
             } else {
                 Cow::Borrowed(state)
             },

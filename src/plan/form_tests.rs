@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::*;
-use crate::model::{Become, Fingerprint};
+use crate::model::{Become, Fingerprint, Untrusted};
 use crate::plan::{DiffLine, Disruption, Felt, FileAction, HookWhen, NewInterface};
 
 fn peer(name: &str) -> Arc<NewPeer> {
@@ -74,12 +74,13 @@ fn plan() -> Plan {
         diff: vec![DiffLine::new('+', "SaveConfig = true")],
         said: 12,
     };
+    let refused = Unanswered::Login { said: Untrusted::new("Connection refused") };
     Plan::new(
         "f".parse().unwrap(),
         vec![
             host("a", HostState::Ready, vec![create(vec![peer("b"), peer("c")]), hook, file]),
             host("b", HostState::Ready, vec![create(vec![peer("c")]), change]),
-            host("c", HostState::Unreadable("Connection refused".to_owned()), vec![]),
+            host("c", HostState::Unreadable(refused), vec![]),
         ],
     )
 }
@@ -101,7 +102,7 @@ fn the_words_of_a_failed_login_are_not_saved() {
     let saved = plan().to_saved(None).unwrap();
     assert!(!String::from_utf8(saved.clone()).unwrap().contains("Connection"));
     let read = Plan::from_json(&saved).unwrap();
-    assert_eq!(read.hosts[2].state, HostState::Unreadable(String::new()));
+    assert_eq!(read.hosts[2].state, HostState::Unreadable(Unanswered::NotTold));
     assert!(String::from_utf8(plan().to_json().unwrap()).unwrap().contains("Connection refused"));
 }
 
@@ -151,10 +152,10 @@ fn what_is_no_plan_is_said_and_never_quoted() {
             said("{}"),
             said(r#"{"version": 1, "fleet": "f", "hosts": []}"#),
             said(r#"{"version": "AGE-SECRET-KEY-1"}"#),
-            said(r#"{"kind": "plan", "version": 3, "fleet": "AGE SECRET KEY"}"#),
-            said(r#"{"kind": "plan", "version": 3}"#),
-            said(r#"{"kind": "plan", "version": 3, "fleet": "f", "secrets": "AGE-SECRET-KEY-1"}"#),
-            said(r#"{"kind": "plan", "version": 3, "AGE-SECRET-KEY-1": 3, "fleet": "f", "hosts": [{"#),
+            said(r#"{"kind": "plan", "version": 4, "fleet": "AGE SECRET KEY"}"#),
+            said(r#"{"kind": "plan", "version": 4}"#),
+            said(r#"{"kind": "plan", "version": 4, "fleet": "f", "secrets": "AGE-SECRET-KEY-1"}"#),
+            said(r#"{"kind": "plan", "version": 4, "AGE-SECRET-KEY-1": 3, "fleet": "f", "hosts": [{"#),
         ]
         .join("\n"),
         @r#"
@@ -163,7 +164,7 @@ fn what_is_no_plan_is_said_and_never_quoted() {
     it is not JSON (line 1, column 2)
     it is not a JSON object (line 1, column 1)
     it is JSON, but no plan: missing field `version` (line 1, column 2)
-    it is a plan of version 1, and this wgfleet reads version 3
+    it is a plan of version 1, and this wgfleet reads version 4
     it is JSON, but no plan: a value that no plan has there (line 1, column 30)
     it is JSON, but no plan: a value that no plan has there (line 1, column 57)
     it is JSON, but no plan: missing field `fleet` (line 1, column 30)

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::change::Change;
 use super::disruption::{Disruption, Felt};
 use super::drifted::Drifted;
+use super::obstacle::Obstacle;
 use crate::desired::DesiredHost;
-use crate::model::{Become, Fingerprint, HostName, SshTarget};
+use crate::model::{Become, Fingerprint, HostName, SshTarget, worded};
+use crate::observed::Unanswered;
 
 /// What is to be done to one host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,20 +44,28 @@ pub struct HostPlan {
 /// Whether a host's plan can be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase", tag = "state", content = "text", deny_unknown_fields)]
+#[serde(rename_all = "lowercase", tag = "state", content = "reason", deny_unknown_fields)]
 pub enum HostState {
     /// Read, and its changes can be made.
     Ready,
     /// It could not be read; its peers keep everything that the file gives it.
-    Unreadable(String),
+    Unreadable(
+        #[serde(with = "worded")]
+        #[cfg_attr(test, schemars(with = "worded::Worded<Unanswered>"))]
+        Unanswered,
+    ),
     /// It was read, but lacks something that its changes need.
-    Blocked(String),
+    Blocked(
+        #[serde(with = "worded")]
+        #[cfg_attr(test, schemars(with = "worded::Worded<Obstacle>"))]
+        Obstacle,
+    ),
 }
 
 impl HostPlan {
     /// A host that could not be read.
     #[must_use]
-    pub fn unreadable(desired: &DesiredHost, reason: String) -> Self {
+    pub fn unreadable(desired: &DesiredHost, reason: Unanswered) -> Self {
         Self {
             host: desired.name.clone(),
             ssh: desired.ssh.clone(),

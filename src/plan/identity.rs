@@ -7,16 +7,17 @@
 use std::collections::BTreeMap;
 
 use crate::desired::DesiredHost;
-use crate::model::{Fingerprint, FleetName, HostName, InterfaceName, PublicKey};
+use crate::model::{Fingerprint, FleetName, HostName, InterfaceName, PublicKey, Untrusted};
 use crate::observed::{ObservedHost, Record, RecordError};
 
 use super::heading::Heading;
+use super::obstacle::Obstacle;
 use super::{HostPlan, HostState};
 
 impl HostPlan {
     /// Keeps a host from being changed, whatever else does: the machine is not the one that is meant.
-    pub fn refuse(&mut self, reason: String) {
-        self.state = HostState::Blocked(reason);
+    pub fn refuse(&mut self, obstacle: Obstacle) {
+        self.state = HostState::Blocked(obstacle);
     }
 }
 
@@ -29,28 +30,27 @@ pub fn stranger(
     observed: &ObservedHost,
     kept: Option<&Result<Record, RecordError>>,
     names: &BTreeMap<PublicKey, HostName>,
-) -> Option<String> {
+) -> Option<Obstacle> {
     let (name, ssh) = (&desired.name, &desired.ssh);
-    let other = |other: &HostName, why: String| {
-        format!(
-            "the machine at {ssh} is `{other}`, not `{name}`: {why}; correct `ssh:` of `{name}`, or, \
-             where `{name}` takes the place of `{other}`, add --replace {name}"
-        )
+    let other = |other: &HostName, because: String| Obstacle::OtherHost {
+        ssh: ssh.clone(),
+        host: name.clone(),
+        other: other.clone(),
+        because: Untrusted::new(because),
     };
     match kept {
         Some(Ok(record)) if record.host != *name => {
             Some(other(&record.host, format!("so says the record of {}", record.summary())))
         }
-        Some(Ok(record)) if moved(record, observed) => Some(format!(
-            "the machine at {ssh} is not the one that was `{name}`: its machine-id and its ssh host \
-             keys are not those of the record of {}; if it is a copy, remove {} there; if it takes \
-             the place of `{name}` or was installed anew, add --replace {name}",
-            record.summary(),
-            Record::path(fleet),
-        )),
-        Some(Err(error @ RecordError::Newer { .. })) => Some(format!(
-            "its record cannot be read: {error}; use the wgfleet that wrote it, or add --replace {name}"
-        )),
+        Some(Ok(record)) if moved(record, observed) => Some(Obstacle::OtherMachine {
+            ssh: ssh.clone(),
+            host: name.clone(),
+            record: Untrusted::new(record.summary()),
+            path: Record::path(fleet),
+        }),
+        Some(Err(RecordError::Newer { found })) => {
+            Some(Obstacle::NewerRecord { host: name.clone(), found: *found })
+        }
         Some(Ok(_)) => None,
         // What is damaged says nothing, and is written anew.
         Some(Err(_)) | None => {
@@ -128,16 +128,6 @@ pub fn same_machines<'a>(
             pairs.into_iter().map(|(name, other)| (name.clone(), other.clone()))
         })
         .collect()
-}
-
-/// Why neither of two hosts that reach one machine is changed.
-#[must_use]
-pub fn shared(name: &HostName, other: &HostName) -> String {
-    format!(
-        "`{name}` and `{other}` reach the same machine: it has one machine-id and one set of ssh host \
-         keys; correct `ssh:` of one of them, or, where one machine is a copy of the other, give it a \
-         machine-id and ssh host keys of its own"
-    )
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::Backend;
-use crate::observed::{LiveBackend, ObservedFile, ObservedInterface};
+use crate::observed::{LiveBackend, ObservedFile, ObservedInterface, Unanswered};
 
 fn fleet() -> FleetName {
     "acme".parse().unwrap()
@@ -71,7 +71,7 @@ fn record(host: &str) -> Record {
 /// What is said of the machine that `ssh:` of h17 leads to; h8 has the keys 8 and 88, h17 has 17.
 fn said(observed: &ObservedHost, kept: Option<&Result<Record, RecordError>>) -> Option<String> {
     let names = [(key(8), name("h8")), (key(88), name("h8")), (key(17), name("h17"))].into();
-    stranger(&fleet(), &desired("h17"), observed, kept, &names)
+    Some(stranger(&fleet(), &desired("h17"), observed, kept, &names)?.to_string())
 }
 
 #[test]
@@ -161,13 +161,13 @@ fn two_hosts_on_one_machine_are_found_and_copies_that_run_are_told_apart() {
     }
     let unknown = || ObservedHost { machine_id: None, ..one() };
     assert_eq!(pairs(&[("a", unknown()), ("b", unknown())]), "");
-    let why = shared(&name("h8"), &name("h17"));
+    let why = Obstacle::SharedMachine { host: name("h8"), other: name("h17") }.to_string();
     assert!(why.starts_with("`h8` and `h17` reach the same machine"), "{why}");
 }
 
 #[test]
 fn hosts_that_are_refused_are_blocked() {
-    let mut plan = HostPlan::unreadable(&desired("h17"), String::new());
-    plan.refuse("it is h8".to_owned());
-    assert_eq!(plan.state, HostState::Blocked("it is h8".to_owned()));
+    let mut plan = HostPlan::unreadable(&desired("h17"), Unanswered::NotTold);
+    plan.refuse(Obstacle::NoIp);
+    assert_eq!(plan.state, HostState::Blocked(Obstacle::NoIp));
 }

@@ -30,6 +30,7 @@ mod lines;
 mod mask;
 mod names;
 mod new;
+mod obstacle;
 mod orphan;
 mod ownership;
 mod paths;
@@ -69,9 +70,10 @@ pub use firewall::Firewall;
 pub use form::FormError;
 pub use forwarding::HEARS_AS_A_ROUTER;
 pub use host::{HostPlan, HostState};
-pub use identity::{same_machines, shared, stranger};
+pub use identity::{same_machines, stranger};
 pub use names::Names;
 pub use new::{NewInterface, NewPeer};
+pub use obstacle::{Obstacle, Owner};
 pub use orphan::{Orphan, OrphanKind, Remembered, orphans};
 pub use ownership::clash;
 pub use peer::PeerRef;
@@ -87,6 +89,7 @@ pub use without::WithoutSecrets;
 
 use crate::check::Difference;
 use crate::model::{Document, FleetName, HostName};
+use crate::observed::Unanswered;
 use crate::topology::Topology;
 
 /// What is to be done to a fleet.
@@ -115,7 +118,7 @@ impl Document for Plan {
 
 impl Plan {
     /// Version of the JSON form that this wgfleet writes, and the only one that it carries out.
-    pub const VERSION: u32 = 3;
+    pub const VERSION: u32 = 4;
 
     /// A plan of these hosts, with nothing said of orphans and flows.
     #[must_use]
@@ -149,17 +152,17 @@ impl Plan {
     }
 
     /// Hosts that could not be read, with the reasons.
-    pub fn unreadable(&self) -> impl Iterator<Item = (&HostName, &str)> {
+    pub fn unreadable(&self) -> impl Iterator<Item = (&HostName, &Unanswered)> {
         self.hosts.iter().filter_map(|host| match &host.state {
-            HostState::Unreadable(reason) => Some((&host.host, reason.as_str())),
+            HostState::Unreadable(reason) => Some((&host.host, reason)),
             HostState::Ready | HostState::Blocked(_) => None,
         })
     }
 
     /// Hosts whose changes cannot be made, with the reasons.
-    pub fn blocked(&self) -> impl Iterator<Item = (&HostName, &str)> {
+    pub fn blocked(&self) -> impl Iterator<Item = (&HostName, &Obstacle)> {
         self.hosts.iter().filter_map(|host| match &host.state {
-            HostState::Blocked(reason) => Some((&host.host, reason.as_str())),
+            HostState::Blocked(reason) => Some((&host.host, reason)),
             HostState::Ready | HostState::Unreadable(_) => None,
         })
     }

@@ -101,7 +101,7 @@ fn told_of(
     };
     let plans = state.hosts.iter().map(|host| HostPlan {
         changes: changes.to_vec(),
-        ..HostPlan::unreadable(host, String::new())
+        ..HostPlan::unreadable(host, crate::observed::Unanswered::NotTold)
     });
     let plans: Vec<HostPlan> = plans.collect();
     let orphans = orphans(&inventory(), state, &remembered, &plans);

@@ -1,11 +1,10 @@
 //! What other fleets have on a machine: two fleets live there side by side.
 
-use std::fmt;
-
 use super::heading::Heading;
+use super::obstacle::{Obstacle, Owner};
 use super::paths;
 use crate::desired::DesiredHost;
-use crate::model::{FleetName, HostName, InterfaceName};
+use crate::model::{FleetName, InterfaceName};
 use crate::observed::{ObservedHost, Record};
 
 /// The other fleets that a machine is a host of, with what their records claim.
@@ -14,25 +13,6 @@ pub(super) struct Others<'a> {
     fleet: &'a FleetName,
     observed: &'a ObservedHost,
     records: Vec<Record>,
-}
-
-/// A host of another fleet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owner {
-    host: HostName,
-    fleet: FleetName,
-}
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` of fleet `{}`", self.host, self.fleet)
-    }
-}
-
-impl From<&Record> for Owner {
-    fn from(record: &Record) -> Self {
-        Self { host: record.host.clone(), fleet: record.fleet.clone() }
-    }
 }
 
 impl<'a> Others<'a> {
@@ -73,19 +53,21 @@ impl<'a> Others<'a> {
 /// Why a host cannot have what the file gives it: another fleet has an interface of that name there,
 /// or a port.
 #[must_use]
-pub fn clash(fleet: &FleetName, desired: &DesiredHost, observed: &ObservedHost) -> Option<String> {
+pub fn clash(
+    fleet: &FleetName,
+    desired: &DesiredHost,
+    observed: &ObservedHost,
+) -> Option<Obstacle> {
     let others = Others::of(fleet, observed);
-    let host = &desired.name;
+    let wanted = || Owner { host: desired.name.clone(), fleet: fleet.clone() };
     for own in &desired.interfaces {
         let name = &own.name;
         let live = observed.interfaces.get(name);
         // A fleet that has got another name has its keys still.
         let ours = live.is_some_and(|live| live.public_key == Some(own.public_key));
         if let Some(owner) = others.has_interface(name).filter(|_| !ours) {
-            return Some(format!(
-                "{name} on this machine is {owner}; `{host}` of fleet `{fleet}` needs another: give \
-                 its network another `interface:`"
-            ));
+            let (interface, wanted) = (name.clone(), wanted());
+            return Some(Obstacle::InterfaceTaken { interface, owner, wanted });
         }
         let Some(port) = own.listen_port else { continue };
         let taken = observed.interfaces.iter().find_map(|(other, live)| {
@@ -94,10 +76,13 @@ pub fn clash(fleet: &FleetName, desired: &DesiredHost, observed: &ObservedHost) 
             Some((other, owner))
         });
         if let Some((other, owner)) = taken {
-            return Some(format!(
-                "UDP port {port} on this machine is that of {other}, which is {owner}; give {name} of \
-                 `{host}` of fleet `{fleet}` another `listen_port:`"
-            ));
+            return Some(Obstacle::PortTaken {
+                port,
+                by: other.clone(),
+                owner,
+                interface: name.clone(),
+                wanted: wanted(),
+            });
         }
     }
     None

@@ -81,7 +81,7 @@ fn recorded(mut observed: ObservedHost) -> ObservedHost {
 }
 
 fn said(observed: &ObservedHost, interface: &str, port: u16) -> Option<String> {
-    clash(&"f6".parse().unwrap(), &wanted(interface, port), observed)
+    Some(clash(&"f6".parse().unwrap(), &wanted(interface, port), observed)?.to_string())
 }
 
 const F4: &str = "# wg0 on h4, network net of fleet f4.";

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use super::agent::AGENT_FOLDER;
 use super::firewall::Firewall;
 use super::names::Names;
+use super::obstacle::Obstacle;
 use super::rename::Renames;
 use super::renames;
 use super::target::{RenderedHost, SecretState, Target, TargetFile, TargetInterface};
 use super::{forwarding, paths, unit};
 use crate::desired::{DesiredHost, file_digest};
-use crate::model::Backend;
+use crate::model::{Backend, Untrusted};
 use crate::observed::{Facts, LiveBackend, ObservedHost, PathKind, UnitState};
 
 /// Decides what a host is to have.
@@ -41,25 +42,15 @@ pub fn resolve<'a>(
         }
         let backend = backend.unwrap_or(LiveBackend::Embedded);
         if facts.systemd && interface.name.as_str().contains(['=', '+']) {
-            target.blocked.get_or_insert_with(|| {
-                format!(
-                    "systemd takes no unit for the interface name {}; use letters, digits, '_', \
-                     '.' and '-'",
-                    interface.name
-                )
-            });
+            let interface = interface.name.clone();
+            target.blocked.get_or_insert(Obstacle::NoUnit { interface });
         }
         let hooks = &interface.hooks;
         let hooked = [&hooks.pre_up, &hooks.post_up].iter().any(|lines| !lines.is_empty());
         let quick = hooked || interface.full_tunnel() || !interface.dns.is_empty();
         if !interface.dns.is_empty() && !facts.has("resolvconf") {
-            target.blocked.get_or_insert_with(|| {
-                format!(
-                    "{} has DNS servers, but the host has no resolvconf: install openresolv, or \
-                     systemd-resolved with its resolvconf command",
-                    interface.name
-                )
-            });
+            let interface = interface.name.clone();
+            target.blocked.get_or_insert(Obstacle::NoResolvconf { interface });
         }
         target.agent |= backend == LiveBackend::Embedded
             || !facts.has("wg")
@@ -69,9 +60,7 @@ pub fn resolve<'a>(
     files(&mut target, rendered, observed);
     if let Some(firewall) = Firewall::of(desired, &target.names) {
         if !facts.has("nft") {
-            target.blocked.get_or_insert_with(|| {
-                "the host has to masquerade, but has no nft(8): install nftables".to_owned()
-            });
+            target.blocked.get_or_insert(Obstacle::NoNft);
         }
         let path = target.names.firewall_file.clone();
         target.add_public(rendered, path, 0o600, firewall.text.clone());
@@ -82,7 +71,7 @@ pub fn resolve<'a>(
     target.renames = renames::of(&target, observed, &rendered.key);
     target.notes.extend(target.names.left_alone(observed));
     if !facts.has("ip") {
-        target.blocked.get_or_insert_with(|| "the host has no ip(8): install iproute2".to_owned());
+        target.blocked.get_or_insert(Obstacle::NoIp);
     }
     target
 }
@@ -93,7 +82,7 @@ fn backend(
     wanted: Backend,
     facts: &Facts,
     live: Option<LiveBackend>,
-) -> Result<LiveBackend, String> {
+) -> Result<LiveBackend, Obstacle> {
     let picked = match (wanted, live) {
         (Backend::Auto, Some(live)) => return Ok(live),
         (Backend::Auto, None) if facts.kernel_wireguard => LiveBackend::Kernel,
@@ -103,16 +92,10 @@ fn backend(
     };
     match picked {
         LiveBackend::Kernel if !facts.kernel_wireguard && live != Some(LiveBackend::Kernel) => {
-            Err("backend: kernel, but this kernel has no WireGuard; write backend: auto".to_owned())
+            Err(Obstacle::NoKernelWireguard)
         }
-        LiveBackend::Userspace if !facts.has("wireguard-go") => {
-            Err("backend: wireguard-go, but the host does not have it: install it, or write \
-             backend: embedded"
-                .to_owned())
-        }
-        LiveBackend::Embedded | LiveBackend::Userspace if !facts.tun => {
-            Err("a userspace tunnel needs /dev/net/tun, and the host has none".to_owned())
-        }
+        LiveBackend::Userspace if !facts.has("wireguard-go") => Err(Obstacle::NoWireguardGo),
+        LiveBackend::Embedded | LiveBackend::Userspace if !facts.tun => Err(Obstacle::NoTun),
         picked => Ok(picked),
     }
 }
@@ -158,12 +141,8 @@ fn odd(target: &mut Target<'_>, observed: &ObservedHost) {
         if *kind == PathKind::Link {
             target.notes.push(format!("{path} is a symbolic link there: the file takes its place"));
         } else {
-            target.blocked.get_or_insert_with(|| {
-                format!(
-                    "{path} is {kind} there, where a file belongs: look at it, then run \
-                     `mv {path} {path}.moved` on the host"
-                )
-            });
+            let path = Untrusted::new(path.as_str());
+            target.blocked.get_or_insert(Obstacle::NoFile { path, is: *kind });
         }
     }
 }

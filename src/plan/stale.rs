@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::obstacle::Obstacle;
 use super::{Change, Field, FieldChange, HostPlan, HostState, NewInterface, PeerField, Plan};
 use crate::model::{FleetName, HostName, PublicKey, Untrusted};
 
@@ -65,12 +66,11 @@ pub fn of_another(saved: &Plan, fleet: &FleetName) -> Option<String> {
 pub fn leave_out(saved: &Plan, now: &mut Plan) {
     for host in now.hosts.iter_mut().filter(|host| host.can_apply()) {
         let Some(old) = saved.hosts.iter().find(|old| old.host == host.host) else { continue };
-        let why = match old.state {
+        host.state = HostState::Blocked(match old.state {
             HostState::Ready => continue,
-            HostState::Unreadable(_) => "it could not be read when the plan was made",
-            HostState::Blocked(_) => "it was blocked when the plan was made",
-        };
-        host.state = HostState::Blocked(format!("{why}; run `wgfleet plan` again for it"));
+            HostState::Unreadable(_) => Obstacle::UnreadWhenPlanned,
+            HostState::Blocked(_) => Obstacle::BlockedWhenPlanned,
+        });
     }
 }
 
@@ -86,7 +86,7 @@ fn host_moved(saved: &HostPlan, now: &HostPlan) -> Vec<String> {
     match (&saved.state, &now.state) {
         (HostState::Ready, HostState::Ready) => {}
         (HostState::Ready, HostState::Blocked(reason)) if !saved.changes.is_empty() => {
-            let reason = Untrusted::new(reason.as_str());
+            let reason = Untrusted::new(reason.to_string());
             found.push(format!("it is blocked now: {reason}"));
             return found;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::finding::FlowEnd;
 use crate::model::{Become, Fingerprint, InterfaceName};
+use crate::observed::Unanswered;
 use crate::plan::{Disruption, Felt, FileAction, HookWhen, NewPeer, PeerRef};
 
 fn wg0() -> InterfaceName {
@@ -77,7 +78,7 @@ fn host(name: &str, state: HostState, changes: Vec<Change>) -> HostPlan {
 }
 
 fn unread(reason: &str) -> HostState {
-    HostState::Unreadable(reason.to_owned())
+    HostState::Unreadable(Unanswered::Login { said: Untrusted::new(reason) })
 }
 
 /// One host that changes, and one that could not be read.
@@ -116,7 +117,7 @@ fn what_moved_is_named_with_its_host() {
                 now: true,
             });
         },
-        |plan| plan.hosts[0].state = HostState::Blocked("no nft(8)".to_owned()),
+        |plan| plan.hosts[0].state = HostState::Blocked(Obstacle::NoNft),
         |plan| drop(plan.hosts.remove(0)),
         |plan| plan.hosts.push(host("d2", HostState::Ready, Vec::new())),
         |plan| {
@@ -186,7 +187,7 @@ fn a_host_that_is_down_or_was_makes_no_plan_stale() {
     let mut left = plan(back);
     leave_out(&plan(|_| ()), &mut left);
     assert!(left.hosts[0].can_apply() && !left.hosts[1].can_apply());
-    assert!(matches!(&left.hosts[1].state, HostState::Blocked(why) if why.contains("plan` again")));
+    assert_eq!(left.hosts[1].state, HostState::Blocked(Obstacle::UnreadWhenPlanned));
     let moved_on = now(|plan| {
         plan.hosts[0].state = unread("timed out");
         plan.hosts[0].ssh = "elsewhere".parse().unwrap();
@@ -226,7 +227,7 @@ fn a_plan_that_was_saved_is_not_stale_for_its_form() {
 
 #[test]
 fn a_blocked_host_to_which_nothing_is_done_is_the_same() {
-    let blocked = |reason: &str| HostState::Blocked(reason.to_owned());
+    let (no_ip, no_nft) = (HostState::Blocked(Obstacle::NoIp), HostState::Blocked(Obstacle::NoNft));
     let with = |state: HostState, idle: bool| {
         plan(|plan| {
             plan.hosts[0].state = state.clone();
@@ -236,13 +237,13 @@ fn a_blocked_host_to_which_nothing_is_done_is_the_same() {
         })
     };
     let none = [] as [&str; 0];
-    assert_eq!(moved(&with(blocked("a"), false), &with(blocked("b"), false)), none);
-    assert_eq!(moved(&with(blocked("a"), false), &with(HostState::Ready, true)), none);
-    assert_eq!(moved(&with(HostState::Ready, true), &with(blocked("a"), true)), none);
+    assert_eq!(moved(&with(no_ip.clone(), false), &with(no_nft, false)), none);
+    assert_eq!(moved(&with(no_ip.clone(), false), &with(HostState::Ready, true)), none);
+    assert_eq!(moved(&with(HostState::Ready, true), &with(no_ip.clone(), true)), none);
     // It is left out.
-    assert_eq!(moved(&with(blocked("a"), false), &with(HostState::Ready, false)), none);
+    assert_eq!(moved(&with(no_ip.clone(), false), &with(HostState::Ready, false)), none);
     let mut left = with(HostState::Ready, false);
-    leave_out(&with(blocked("a"), false), &mut left);
+    leave_out(&with(no_ip.clone(), false), &mut left);
     assert!(!left.hosts[0].can_apply());
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::firewall::Firewall;
 use super::names::Names;
+use super::obstacle::Obstacle;
 use super::rename::Renames;
 use crate::desired::{DesiredHost, DesiredInterface, RenderedFile, secret_digest};
 use crate::model::{Fingerprint, FingerprintKey, FleetName, InterfaceName};
@@ -50,7 +51,7 @@ pub struct Target<'a> {
     /// What still has a name without the fleet's in it.
     pub(super) renames: Renames,
     /// Why it cannot be done.
-    pub blocked: Option<String>,
+    pub blocked: Option<Obstacle>,
     /// What the operator should know.
     pub notes: Vec<String>,
 }

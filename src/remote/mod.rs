@@ -4,6 +4,7 @@
 //! varies goes to its stdin.
 
 mod answer;
+mod describe;
 mod error;
 mod gate;
 mod host;
@@ -19,12 +20,12 @@ mod ssh;
 mod ssh_host;
 
 pub use answer::{Answer, Rollback, Step};
+pub(crate) use describe::describe;
 pub use error::RemoteError;
 pub use gate::Passage;
 pub use host::{Connect, Host, Reply};
 pub use logins::LastLogins;
 pub use look::Look;
-pub(crate) use observe::describe;
 pub use observe::{Observing, observe_all};
 pub use ssh::Ssh;
 pub use ssh_host::SshHost;

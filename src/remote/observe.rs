@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::describe::describe;
 use super::{Connect, Host as _, Look, RemoteError};
 use crate::event::{Event, Notice, Sink, Stage};
-use crate::model::{HostName, Untrusted, mask};
+use crate::model::HostName;
 use crate::observed::ObservedHost;
 
 /// A host that was looked at, and the connection it was looked at through.
@@ -66,16 +67,4 @@ pub async fn observe_all<C: Connect>(
     let observing =
         |(name, seen): (_, Option<_>)| Observing { name, seen: seen.unwrap_or_else(broken) };
     names.into_iter().zip(all).map(observing).collect()
-}
-
-/// An error with its causes, on one line.
-pub(crate) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut texts: Vec<String> = std::iter::successors(Some(error), |error| error.source())
-        .map(|error| {
-            let text = mask(&error.to_string()).replace('\n', " ").trim().to_owned();
-            Untrusted::new(text).to_string()
-        })
-        .collect();
-    texts.dedup();
-    texts.join(": ")
 }

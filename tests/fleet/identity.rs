@@ -7,7 +7,7 @@ use crate::yard::{THREE, Yard, changes, of};
 fn reason(plan: &Value, host: &str) -> String {
     let state = &of(plan, host)["state"];
     assert_eq!(state["state"], "blocked", "{plan}");
-    state["text"].as_str().unwrap().to_owned()
+    state["reason"]["text"].as_str().unwrap().to_owned()
 }
 
 #[test]

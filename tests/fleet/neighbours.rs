@@ -34,10 +34,10 @@ fn two_fleets_live_side_by_side_on_one_machine() {
     run(0, &["vault", "keygen"]);
     let told = "wg0 on this machine is `h1` of fleet `f4`; `h1` of fleet `f6` needs another";
     let plan = run(3, &["plan", "--format", "json"]).json(3);
-    assert!(of(&plan, "h1")["state"]["text"].as_str().unwrap().contains(told), "{plan}");
+    assert!(of(&plan, "h1")["state"]["reason"]["text"].as_str().unwrap().contains(told), "{plan}");
     write("wg7", "51820");
     let plan = run(3, &["plan", "--format", "json"]).json(3);
-    let reason = of(&plan, "h2")["state"]["text"].as_str().unwrap();
+    let reason = of(&plan, "h2")["state"]["reason"]["text"].as_str().unwrap();
     assert!(
         reason.contains("UDP port 51820 on this machine is that of wg0, which is `h2` of"),
         "{plan}"

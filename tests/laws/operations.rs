@@ -203,6 +203,7 @@ fn a_userspace_tunnel_that_only_wg_quick_can_start_is_refused_beside_the_kernels
     spec.hosts[0].hook = true;
     assert_eq!(plan(&spec, false), HostState::Ready);
     let HostState::Blocked(why) = plan(&spec, true) else { panic!("it is not refused") };
+    let why = why.to_string();
     assert!(why.starts_with("backend: embedded, but wg0 has hooks, "), "{why}");
 }
 

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use wgfleet::model::{Fingerprint, HostName, InterfaceName, PublicKey};
-use wgfleet::observed::{LiveBackend, ObservedFile, UnitState};
+use wgfleet::observed::{LiveBackend, ObservedFile, Unanswered, UnitState};
 use wgfleet::plan::{Change, HostPlan, HostState, PeerField, Plan};
 
 use crate::drift::{drift, live};
@@ -225,6 +225,6 @@ proptest! {
 fn a_host_that_cannot_be_read_removes_nobody() {
     // What the others are to have comes from the file alone: no observation of this one is asked.
     let spec = crate::fleet::Spec::two_hosts();
-    let plan = HostPlan::unreadable(&spec.desired().hosts[1], "no route".to_owned());
+    let plan = HostPlan::unreadable(&spec.desired().hosts[1], Unanswered::NotTold);
     assert!(plan.changes.is_empty() && !plan.can_apply());
 }

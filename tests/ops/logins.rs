@@ -134,7 +134,7 @@ fn each_shell_is_coped_with_or_named_and_no_host_harms_the_others() {
     ] {
         let host = of(name);
         assert_eq!(host["state"]["state"], state, "{host}");
-        let said = host["state"]["text"].as_str().unwrap();
+        let said = host["state"]["reason"]["text"].as_str().unwrap();
         assert!(said.contains(reason), "{name}: {said}");
     }
 

@@ -68,7 +68,7 @@ struct Class<'a> {
 /// The hosts that there is something to say of. Those that are ready come last, in one class.
 fn classes(plan: &Plan) -> Vec<Class<'_>> {
     let mut classes: Vec<Class<'_>> = Vec::new();
-    let mut places: BTreeMap<(bool, &str), usize> = BTreeMap::new();
+    let mut places: BTreeMap<(bool, String), usize> = BTreeMap::new();
     let mut ready = Class { state: &HostState::Ready, hosts: Hosts::new() };
     for (place, host) in (0..).zip(&plan.hosts) {
         let key = match &host.state {
@@ -82,8 +82,8 @@ fn classes(plan: &Plan) -> Vec<Class<'_>> {
                 ready.hosts.push(place);
                 continue;
             }
-            HostState::Blocked(reason) => (true, reason.as_str()),
-            HostState::Unreadable(reason) => (false, reason.as_str()),
+            HostState::Blocked(reason) => (true, reason.to_string()),
+            HostState::Unreadable(reason) => (false, reason.to_string()),
         };
         let class = *places.entry(key).or_insert_with(|| {
             classes.push(Class { state: &host.state, hosts: Hosts::new() });
@@ -101,8 +101,8 @@ fn write_class(out: &mut String, plan: &Plan, class: &Class<'_>, detail: Detail)
     let reason = match class.state {
         HostState::Ready => None,
         HostState::Unreadable(reason) => {
-            let colon = if reason.is_empty() { "" } else { ": " };
-            let reason = Untrusted::new(reason.as_str());
+            let reason = Untrusted::new(reason.to_string());
+            let colon = if reason.raw().is_empty() { "" } else { ": " };
             let names = name(&class.hosts, true);
             let _ = writeln!(
                 out,
@@ -112,7 +112,7 @@ fn write_class(out: &mut String, plan: &Plan, class: &Class<'_>, detail: Detail)
             return;
         }
         HostState::Blocked(reason) => {
-            Some(format!("{BAD}blocked{BAD:#}: {}", Untrusted::new(reason.as_str())))
+            Some(format!("{BAD}blocked{BAD:#}: {}", Untrusted::new(reason.to_string())))
         }
     };
     let mut sections: BTreeMap<(usize, Hosts), Vec<Group<'_>>> = BTreeMap::new();

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{Become, Family, Fingerprint, InterfaceName, PublicKey, Untrusted};
-use crate::observed::{LiveBackend, UnitState};
+use crate::observed::{LiveBackend, Unanswered, UnitState};
 use crate::plan::{
     Change, DeviceField, DiffLine, FieldChange, FileAction, HookWhen, HostPlan, NewInterface,
-    NewPeer, PeerField, PeerRef,
+    NewPeer, Obstacle, PeerField, PeerRef,
 };
 
 mod say;
@@ -238,11 +238,13 @@ fn what_runs_as_root_names_every_host_that_it_runs_on() {
 fn what_is_not_done_is_never_told_with_what_is() {
     let mut hosts: Vec<HostPlan> =
         (1..=4).map(|number| host(number, vec![keepalive(9, None, "20")])).collect();
-    hosts[0].state = HostState::Blocked("it lacks ip(8)\u{202e}".to_owned());
+    let said = |text| Unanswered::Login { said: Untrusted::new(text) };
+    hosts[0].state =
+        HostState::Blocked(Obstacle::Unobserved { reason: said("it lacks ip(8)\u{202e}") });
     hosts[1].feels.routes = true;
     hosts.push(host(5, Vec::new()));
     hosts.push(host(6, Vec::new()));
-    hosts[5].state = HostState::Unreadable("Connection\u{1b}[31m refused".to_owned());
+    hosts[5].state = HostState::Unreadable(said("Connection\u{1b}[31m refused"));
     let mut plan = plan(hosts);
     plan.secrets = SecretState::NotCompared;
     let (kind, runs) = (OrphanKind::Host, Some(vec![wg(0)]));
@@ -250,10 +252,10 @@ fn what_is_not_done_is_never_told_with_what_is() {
     insta::assert_snapshot!(text(&plan, Detail::Grouped), @r"
     Private and preshared keys were not compared: the vault was not open. This plan cannot be applied.
 
-    h1  blocked: it lacks ip(8)\u{202e}
+    h1  blocked: ssh did not connect: it lacks ip(8)\u{202e}
       ~ wg0 peer h9 (WAkJCQkJ…): persistent keepalive off → 20
 
-    h6  could not be read: Connection\u{1b}[31m refused
+    h6  could not be read: ssh did not connect: Connection\u{1b}[31m refused
       its peers keep what the file gives it
 
     h2, h3, h4  what traffic feels is told below
@@ -419,8 +421,8 @@ fn change() -> impl Strategy<Value = Change> {
 fn any_plan(most: u8) -> impl Strategy<Value = Plan> {
     let state = prop_oneof![
         6 => Just(HostState::Ready),
-        1 => Just(HostState::Blocked("no ip(8)".to_owned())),
-        1 => Just(HostState::Blocked("no awk".to_owned())),
+        1 => Just(HostState::Blocked(Obstacle::NoIp)),
+        1 => Just(HostState::Blocked(Obstacle::NoNft)),
     ];
     let one = (proptest::collection::vec(any::<proptest::sample::Index>(), 0..12), state);
     // Few different changes, so that many are alike.
