@@ -1,25 +1,55 @@
 //! Which neighbour leads to which member of a network.
 //!
 //! `WireGuard` accepts an inner source only from the peer whose `AllowedIPs` hold it, so a path
-//! must be the same both ways. The cost of a path is its number of hops, then the sum of the costs
-//! of the hosts it passes through; those costs are symmetric and, but for hash collisions, make
-//! the cheapest path the only one.
+//! must be the same both ways. The cost of a path is its number of hops, then the sums of two costs
+//! of the hosts it passes through; those are symmetric and, but for collisions of a part of SHA-256,
+//! make the cheapest path the only one.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BinaryHeap};
 
+use sha2::{Digest as _, Sha256};
+
 use super::InterfaceId;
 use super::links::{Links, Transit};
 
-/// Hops, then the sum over the hosts in between.
-type Cost = (u32, u128);
+/// Hops, then the sums over the hosts in between.
+type Cost = (u32, Toll);
+
+/// The cost of passing through a host, or through several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Toll {
+    /// The rank of the host, then a hash of its name. Of names that count up the hashes do, too: those of
+    /// `gw1` and `gw4` have the sum of those of `gw2` and `gw3`.
+    preferred: u128,
+    /// What decides then: a part of the name's SHA-256.
+    mixed: u128,
+}
+
+impl Toll {
+    fn of(transit: &Transit, name: &str) -> Self {
+        let preferred = ((u128::from(transit.rank) + 1) << 64) | u128::from(hash(name));
+        let digest = Sha256::digest(name);
+        let mixed = digest.iter().take(8).fold(0, |all, byte| (all << 8) | u128::from(*byte));
+        Self { preferred, mixed }
+    }
+}
+
+impl std::ops::Add for Toll {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let preferred = self.preferred + other.preferred;
+        Self { preferred, mixed: self.mixed + other.mixed }
+    }
+}
 
 /// Cheapest ways between the transit members of one network.
 #[derive(Debug)]
 pub(super) struct Paths {
     neighbours: BTreeMap<InterfaceId, Vec<InterfaceId>>,
     /// Cost of passing through a transit member.
-    toll: BTreeMap<InterfaceId, u128>,
+    toll: BTreeMap<InterfaceId, Toll>,
     /// From one transit member to the others; searched when first asked for, because a mesh never
     /// asks.
     between: BTreeMap<InterfaceId, OnceCell<Ways>>,
@@ -38,10 +68,8 @@ impl Paths {
             neighbours.entry(*a).or_default().push(*b);
             neighbours.entry(*b).or_default().push(*a);
         }
-        let toll = |(id, transit): (&InterfaceId, &Transit)| {
-            (*id, ((u128::from(transit.rank) + 1) << 64) | u128::from(hash(name(*id))))
-        };
-        let toll = links.transit.iter().map(toll).collect();
+        let toll = links.transit.iter().map(|(id, transit)| (*id, Toll::of(transit, name(*id))));
+        let toll = toll.collect();
         let between = links.transit.keys().map(|id| (*id, OnceCell::new())).collect();
         Self { neighbours, toll, between }
     }
@@ -127,7 +155,7 @@ impl Paths {
             for next in self.neighbours(at) {
                 if let Some(toll) = self.toll.get(next) {
                     let first = if at == start { *next } else { first };
-                    queue.push((std::cmp::Reverse((cost.0 + 1, cost.1 + toll)), *next, first));
+                    queue.push((std::cmp::Reverse((cost.0 + 1, cost.1 + *toll)), *next, first));
                 }
             }
         }

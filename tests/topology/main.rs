@@ -262,3 +262,46 @@ fn entries_grow_with_hosts_and_not_with_pairs() {
         assert!(kept[1] <= most, "{shape}: {kept:?} entries of {few} and of {many} hosts");
     }
 }
+
+/// Two ends and two ways between them, each through two of four hosts that pass traffic on.
+fn two_ways(names: [&str; 4], hosts: &[&str]) -> String {
+    let [a, b, c, d] = names;
+    let mut text = format!(
+        "fleet: ways\nnetworks:\n  n: {{ prefixes: [10.0.0.0/24], links: [[from, {a}], [{a}, {b}], \
+         [{b}, to], [from, {c}], [{c}, {d}], [{d}, to]] }}\nhosts:\n"
+    );
+    for host in hosts {
+        let all = ["from", "to", "h0", "h1", "h2", "h3"];
+        let number = all.iter().position(|name| name == host).unwrap() + 1;
+        let transit = host.starts_with('h');
+        let _ = writeln!(text, "  {host}: {{ address: 10.0.0.{number}, transit: {transit} }}");
+    }
+    text
+}
+
+/// The sums that names which count up give are often the same: those of `h0` and `h3`, and of `h1` and
+/// `h2`. All the same both ends take one way, whatever the order of the file.
+#[test]
+fn both_ends_choose_the_same_of_two_ways() {
+    let mut hosts = ["from", "to", "h0", "h1", "h2", "h3"];
+    for names in [["h0", "h3", "h1", "h2"], ["h0", "h2", "h1", "h3"], ["h3", "h0", "h1", "h2"]] {
+        let mut chosen = BTreeSet::new();
+        for turns in 0..12 {
+            hosts.rotate_left(1);
+            if turns == 6 {
+                hosts.reverse();
+            }
+            let text = two_ways(names, &hosts);
+            let topology = topology(&text);
+            let fabric = Fabric::new(&topology, 0);
+            let (from, to) = (fabric.find("from"), fabric.find("to"));
+            let [source, target] = ["10.0.0.1", "10.0.0.2"].map(|a| a.parse().unwrap());
+            let there = fabric.follow(from, source, target).expect("a way");
+            let mut back = fabric.follow(to, target, source).expect("a way back");
+            back.reverse();
+            assert_eq!(there, back, "{text}");
+            chosen.insert(fabric.name(there[1]).to_owned());
+        }
+        assert_eq!(chosen.len(), 1, "{names:?}");
+    }
+}
