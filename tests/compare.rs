@@ -136,7 +136,7 @@ fn a_pull_request_is_shown_with_all_that_it_changes() {
     let ran = repository.plan(&["--format", "json"]);
     ran.shows(0, &[]);
     let plan = support::documents::document(ran.stdout.as_bytes());
-    assert_eq!((&plan["version"], &plan["base"]["revision"]), (&2.into(), &"main".into()));
+    assert_eq!((&plan["version"], &plan["base"]["revision"]), (&3.into(), &"main".into()));
     let lost = plan["reachability"]["lost"].as_array().unwrap();
     let lost: u64 = lost.iter().map(|row| row["flows"].as_u64().unwrap()).sum();
     // To and from the LAN behind the former gateway: hub, a and old; to and from the host that goes:

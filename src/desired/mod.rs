@@ -56,10 +56,13 @@ pub struct DesiredHost {
 
 /// One rule: traffic of `source` that leaves the tunnels gets the host's own address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Masquerade {
     /// Inner sources.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::Prefix"))]
     pub source: IpNet,
     /// Destinations that keep the source: LANs that have a return path.
+    #[cfg_attr(test, schemars(with = "Vec<crate::model::schema::Prefix>"))]
     pub except: Vec<IpNet>,
 }
 

@@ -58,8 +58,8 @@ pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
 pub use change::{Change, DiffLine, FileAction, HookWhen};
 pub use checkout::{Because, Newer, older};
 pub use compare::{
-    Base, CompareError, Comparison, HostAction, HostComparison, Setting, Side, StandIns, Value,
-    compare_hosts,
+    Base, CompareError, ComparedRoute, Comparison, HostAction, HostComparison, PeerName, Setting,
+    SettingName, Side, StandIns, Value, compare_hosts,
 };
 pub use compile::{Mode, Op, Payload, Saved, Seconds, Staged, Sysctl};
 pub use diff::diff_host;

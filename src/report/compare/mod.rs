@@ -1,11 +1,14 @@
 //! Two inventories compared, for people.
 
+mod value;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::reach;
 use crate::model::InterfaceName;
-use crate::plan::{Comparison, HostAction, HostComparison, Setting, Value};
+use crate::plan::{Comparison, HostAction, HostComparison, PeerName, Setting, SettingName, Value};
+use value::{items, shown};
 
 /// Hosts that a row is told of one by one.
 const ALIKE: usize = 8;
@@ -16,7 +19,8 @@ const SHOWN: usize = 8;
 
 /// What is alike of several hosts: the interface, the peer where a whole one comes or goes, the
 /// setting, and what it becomes. Otherwise only whether it is of a peer counts, not of which.
-type Alike<'a> = (&'a str, bool, Option<&'a Value>, &'a str, Option<&'a Value>, Option<&'a Value>);
+type Alike<'a> =
+    (&'a str, bool, Option<&'a PeerName>, &'a SettingName, Option<&'a Value>, Option<&'a Value>);
 
 /// The comparison as text. Changes that many hosts have alike are told once, unless `verbose`;
 /// what runs as root is always told with all of its text.
@@ -60,9 +64,9 @@ fn hosts<'a>(rows: &[(&'a HostComparison, &Setting)]) -> Vec<&'a HostComparison>
 
 fn key(row: &Setting) -> Alike<'_> {
     let interface = row.interface.as_ref().map_or("", |name| name.as_str());
-    let peer = row.peer.as_ref().filter(|_| row.setting.raw() == "peer");
+    let peer = row.peer.as_ref().filter(|_| row.setting == SettingName::Peer);
     let (from, to) = (row.from.as_ref(), row.to.as_ref());
-    (interface, row.peer.is_some(), peer, row.setting.raw(), from, to)
+    (interface, row.peer.is_some(), peer, &row.setting, from, to)
 }
 
 /// A row that several hosts have.
@@ -72,7 +76,7 @@ fn several(out: &mut String, rows: &[(&HostComparison, &Setting)]) {
     let names: Vec<String> = hosts.iter().take(NAMED).map(|host| host.host.to_string()).collect();
     let more = hosts.len() - names.len();
     let _ = writeln!(out, "{}: {} and {more} more", count(hosts.len(), "host"), names.join(", "));
-    if row.peer.is_none() || row.setting.raw() == "peer" {
+    if row.peer.is_none() || row.setting == SettingName::Peer {
         line(out, row, row.peer.as_ref());
         return;
     }
@@ -102,7 +106,7 @@ fn one(
     let _ = writeln!(out, "{}  {what}{issued}", host.host);
     let mut peers: BTreeMap<Option<&str>, usize> = BTreeMap::new();
     for row in rows {
-        if row.setting.raw() == "peer" && host.action == HostAction::Add && !verbose {
+        if row.setting == SettingName::Peer && host.action == HostAction::Add && !verbose {
             let known = peers.entry(row.interface.as_ref().map(InterfaceName::as_str)).or_default();
             *known += 1;
             if *known > SHOWN {
@@ -122,7 +126,7 @@ fn one(
     out.push('\n');
 }
 
-fn line(out: &mut String, row: &Setting, peer: Option<&Value>) {
+fn line(out: &mut String, row: &Setting, peer: Option<&PeerName>) {
     let sign = match (&row.from, &row.to) {
         (None, _) => '+',
         (_, None) => '-',
@@ -132,13 +136,13 @@ fn line(out: &mut String, row: &Setting, peer: Option<&Value>) {
     if let Some(interface) = &row.interface {
         let _ = write!(place, "{interface} ");
     }
-    let whole = row.setting.raw() == "peer" || row.setting.raw() == "interface";
+    let whole = matches!(row.setting, SettingName::Peer | SettingName::Interface);
     if let Some(peer) = peer {
         let _ = write!(place, "peer {peer} ");
     }
     let becomes = becomes(row);
     let _ = if row.as_root {
-        let when = when(row.setting.raw());
+        let when = when(&row.setting);
         let verb = if row.to.is_some() { "runs" } else { "no longer runs" };
         writeln!(out, "  {sign} {place}{verb} as root {when}: {becomes}")
     } else if whole && row.peer.is_none() {
@@ -152,31 +156,29 @@ fn line(out: &mut String, row: &Setting, peer: Option<&Value>) {
     };
 }
 
-fn when(setting: &str) -> &'static str {
+fn when(setting: &SettingName) -> &'static str {
     match setting {
-        "pre up" => "before it comes up",
-        "post up" => "after it comes up",
-        "pre down" => "before it goes down",
+        SettingName::PreUp => "before it comes up",
+        SettingName::PostUp => "after it comes up",
+        SettingName::PreDown => "before it goes down",
         _ => "after it goes down",
     }
 }
 
 /// `a → b`; of lists only what comes and goes.
 fn becomes(row: &Setting) -> String {
-    let lists = ["allowed ips", "address", "routes", "dns", "masquerade"];
     match (&row.from, &row.to) {
-        (Some(from), Some(to)) if lists.contains(&row.setting.raw()) => {
-            let (from, to) = (from.to_string(), to.to_string());
-            let (old, new): (BTreeSet<&str>, BTreeSet<&str>) =
-                (from.split(", ").collect(), to.split(", ").collect());
+        (Some(from), Some(to)) if row.setting.is_list() => {
+            let (old, new): (BTreeSet<String>, BTreeSet<String>) =
+                (items(from).into_iter().collect(), items(to).into_iter().collect());
             let gone = old.difference(&new).map(|item| format!("-{item}"));
             let come = new.difference(&old).map(|item| format!("+{item}"));
             gone.chain(come).collect::<Vec<_>>().join(" ")
         }
-        (Some(from), Some(to)) => format!("{from} → {to}"),
-        (None, Some(to)) => to.to_string(),
-        (Some(from), None) if row.as_root || row.setting.raw() == "interface" => from.to_string(),
-        (Some(from), None) => format!("{from} → none"),
+        (Some(from), Some(to)) => format!("{} → {}", shown(from), shown(to)),
+        (None, Some(to)) => shown(to),
+        (Some(from), None) if row.as_root || row.setting == SettingName::Interface => shown(from),
+        (Some(from), None) => format!("{} → none", shown(from)),
         (None, None) => String::new(),
     }
 }
