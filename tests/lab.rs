@@ -281,3 +281,27 @@ fn what_is_not_there_is_named() {
     let output = none.exec("paris-gw", &["true"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("there is no lab"), "{output:?}");
 }
+
+#[test]
+fn programs_are_told_what_is_up_and_what_is_gone() {
+    let name = Twin::unique_name();
+    let twin = Twin::guard(name.clone());
+    let said = |words: &[&str]| {
+        let output = Command::new(WGFLEET).args(words).args(["--name", &name]).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        support::documents::document(&output.stdout)
+    };
+    let spec = three_sites();
+    let up = said(&["lab", "up", "--format", "json", "--spec", spec.to_str().unwrap()]);
+    assert_eq!((&up["kind"], &up["lab"]), (&"lab".into(), &name.as_str().into()));
+    twin.lab("stop", &["oslo-gw"]);
+    let status = said(&["lab", "status", "--format", "json"]);
+    let nodes = status["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), up["nodes"].as_array().unwrap().len());
+    let off: Vec<_> = nodes.iter().filter(|node| node["on"] == false).collect();
+    assert_eq!((off.len(), &off[0]["name"]), (1, &"oslo-gw".into()));
+    let down = said(&["lab", "down", "--format", "json"]);
+    assert_eq!((&down["kind"], &down["labs"]), (&"lab-down".into(), &serde_json::json!([name])));
+    let again = said(&["lab", "down", "--format", "json"]);
+    assert_eq!(again["labs"], serde_json::json!([]));
+}

@@ -100,6 +100,17 @@ impl Identity {
         }
     }
 
+    /// The file that the identity lies in; none where it comes from elsewhere.
+    ///
+    /// # Errors
+    /// [`VaultError::NoHome`].
+    pub(super) fn file(&self, fleet: &FleetName) -> Result<Option<PathBuf>, VaultError> {
+        Ok(match self.source(fleet)? {
+            Source::File(path) => Some(path),
+            Source::Stdin | Source::Variable(_) => None,
+        })
+    }
+
     /// What the identity is called in messages.
     pub(super) fn described(&self, fleet: &FleetName) -> Result<String, VaultError> {
         Ok(match self.source(fleet)? {

@@ -6,11 +6,13 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::desired::DEFAULT_TEMPLATE;
-use crate::model::FleetName;
+use crate::model::{FleetName, Kind, Version};
+use crate::report::document::Init;
 use crate::sys;
 
+use super::output::{json, print};
 use super::vault::{self, Access};
-use super::{CommandError, CommandResult, Context, Exit};
+use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs};
 use crate::fleet::load::FLEET_FILE;
 
 /// Begin a fleet: an inventory with comments, a vault, and what to do next
@@ -30,6 +32,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     access: Access,
+
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
 }
 
 /// The files of a new fleet, relative to its folder.
@@ -59,8 +64,19 @@ pub(super) fn run(args: &Args, context: &Context) -> CommandResult {
             written.push(path);
         }
     }
-    if !dir.join("vault").exists() {
-        vault::make(context, dir, &name, &args.access)?;
+    let vault = if dir.join("vault").exists() {
+        None
+    } else {
+        Some(vault::make(context, dir, &name, &args.access)?)
+    };
+    if context.format == Format::Json {
+        return print(&json(&Init {
+            kind: Kind::default(),
+            version: Version::default(),
+            fleet: &name,
+            files: &written,
+            vault,
+        })?);
     }
     let mut text = String::new();
     for path in &written {
@@ -68,8 +84,7 @@ pub(super) fn run(args: &Args, context: &Context) -> CommandResult {
         let _ = writeln!(text, "wrote {}", path.display());
     }
     text.push_str(&next_steps(dir));
-    super::write_stdout(text.as_bytes())?;
-    Ok(Exit::Done)
+    print(&text)
 }
 
 /// Writes the files of a new fleet and returns their paths. A file that is there stays as it is.

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::output::{json, print};
 use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions};
 use crate::fleet::load::load;
 use crate::lab::{self, Cable, Init, Lab, LabError, Spec};
-use crate::model::{FleetName, HostName, count};
+use crate::model::{FleetName, HostName, Kind, Version, count};
 use crate::report;
 use crate::report::document::LabNode;
 
@@ -35,8 +36,8 @@ impl LabArgs {
         match &self.command {
             LabCommand::Up(args) => args.format.format,
             LabCommand::Status(args) => args.format.format,
+            LabCommand::Down(args) => args.format.format,
             LabCommand::Exec(_)
-            | LabCommand::Down(_)
             | LabCommand::Stop(_)
             | LabCommand::Start(_)
             | LabCommand::Cable(_)
@@ -146,6 +147,8 @@ struct DownArgs {
     /// Remove all labs of this machine
     #[arg(long, conflicts_with = "name")]
     all: bool,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 #[derive(Debug, Args)]
@@ -370,12 +373,21 @@ fn exec(context: &Context, args: &ExecArgs) -> CommandResult {
 
 fn down(context: &Context, args: &DownArgs) -> CommandResult {
     let labs = if args.all { Lab::list() } else { vec![chosen(context, &args.lab)?] };
+    let mut gone = Vec::new();
     for name in labs {
-        if Lab::down(&name)? && !context.quiet {
-            anstream::eprintln!("the lab {name} is gone");
+        if Lab::down(&name)? {
+            context.say(&format!("the lab {name} is gone"));
+            gone.push(name);
         }
     }
-    Ok(Exit::Done)
+    if context.format == Format::Human {
+        return Ok(Exit::Done);
+    }
+    print(&json(&report::document::LabDown {
+        kind: Kind::default(),
+        version: Version::default(),
+        labs: &gone,
+    })?)
 }
 
 fn status(context: &Context, name: &Name) -> CommandResult {
@@ -416,7 +428,5 @@ fn print_json(lab: &Lab) -> Result<(), CommandError> {
         addresses: &node.addresses,
     });
     let document = report::document::Lab::new(&lab.spec().name, &config, shown.collect());
-    let text =
-        report::json::pretty(&document).map_err(|error| CommandError::new(Exit::Failed, &error))?;
-    super::write_stdout(text.as_bytes())
+    super::write_stdout(json(&document)?.as_bytes())
 }

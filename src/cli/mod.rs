@@ -111,9 +111,9 @@ impl Command {
             Self::Rotate(args) => args.format.format,
             Self::Vault(args) => args.format(),
             Self::Lab(args) => args.format(),
-            Self::Init(_)
-            | Self::Render(_)
-            | Self::Tunnel(_)
+            Self::Init(args) => args.format.format,
+            Self::Render(args) => args.format.format,
+            Self::Tunnel(_)
             | Self::Wg(_)
             | Self::Quick(_)
             | Self::Schema(_)
@@ -184,7 +184,7 @@ mod tests {
 
     /// Visits every command that has no further ones, with all its names and the help text of it
     /// and those above it.
-    fn leaves(
+    pub(super) fn leaves(
         command: &clap::Command,
         (names, above): (&str, &str),
         visit: &mut dyn FnMut(&str, &str, &clap::Command),

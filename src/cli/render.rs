@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rayon::prelude::*;
 
-use super::{CommandError, CommandResult, Context, Exit};
+use super::output::{json, print};
+use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs};
 use crate::desired::DesiredHost;
 use crate::fleet::{Fleet, LiveKeys, WorkTree};
-use crate::model::count;
+use crate::model::{Kind, Version, count};
+use crate::report::document::{Render, RenderedConf};
 use crate::sys::{Mode, write_atomic};
 use crate::vault::{VaultError, identity};
 
@@ -28,12 +30,16 @@ pub(super) struct RenderArgs {
     /// The folder; it is made where it is not there. In a git work tree git has to ignore it
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
+
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
 }
 
 /// Refuses files with private keys in a git work tree, unless git ignores every one of them.
-fn refuse_to_commit(output: &Path, files: &[PathBuf]) -> Result<(), CommandError> {
+fn refuse_to_commit(output: &Path, files: &[RenderedConf]) -> Result<(), CommandError> {
     let Some((root, real)) = identity::work_tree_of(output) else { return Ok(()) };
-    let below = |file: &PathBuf| real.join(file.strip_prefix(output).unwrap_or(file));
+    let below =
+        |file: &RenderedConf| real.join(file.path.strip_prefix(output).unwrap_or(&file.path));
     let files: Vec<PathBuf> = files.iter().map(below).collect();
     if WorkTree::of(&root).is_some_and(|tree| tree.ignores(&files)) {
         return Ok(());
@@ -45,9 +51,13 @@ fn refuse_to_commit(output: &Path, files: &[PathBuf]) -> Result<(), CommandError
 
 impl RenderArgs {
     /// The files that a host gets.
-    fn files_of(&self, host: &DesiredHost) -> impl Iterator<Item = PathBuf> {
+    fn files_of(&self, host: &DesiredHost) -> impl Iterator<Item = RenderedConf> {
         let folder = self.output.join(host.name.as_str());
-        host.interfaces.iter().map(move |one| folder.join(format!("{}.conf", one.name)))
+        host.interfaces.iter().map(move |one| RenderedConf {
+            host: host.name.clone(),
+            interface: one.name.clone(),
+            path: folder.join(format!("{}.conf", one.name)),
+        })
     }
 
     pub(super) fn run(self, context: &Context) -> CommandResult {
@@ -58,10 +68,9 @@ impl RenderArgs {
         let folder = |path: &std::path::Path| {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
         };
-        let files: Vec<PathBuf> = hosts.iter().flat_map(|host| self.files_of(host)).collect();
+        let files: Vec<RenderedConf> = hosts.iter().flat_map(|host| self.files_of(host)).collect();
         refuse_to_commit(&self.output, &files)?;
         folder(&self.output)?;
-        let mut written = 0;
         for some in hosts.chunks(AT_ONCE) {
             let rendered = fleet.render(some, &secrets)?;
             rendered.par_iter().try_for_each(|(name, host)| {
@@ -74,9 +83,20 @@ impl RenderArgs {
                 }
                 Ok::<(), CommandError>(())
             })?;
-            written += rendered.values().map(|host| host.files.len()).sum::<usize>();
         }
-        context.say(&format!("wrote {} into {}", count(written, "file"), self.output.display()));
-        Ok(Exit::Done)
+        context.say(&format!(
+            "wrote {} into {}",
+            count(files.len(), "file"),
+            self.output.display()
+        ));
+        if context.format == Format::Human {
+            return Ok(Exit::Done);
+        }
+        print(&json(&Render {
+            kind: Kind::default(),
+            version: Version::default(),
+            folder: &self.output,
+            files,
+        })?)
     }
 }

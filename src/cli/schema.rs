@@ -50,8 +50,22 @@ enum Subject {
     VaultRecipients,
     /// `vault keygen --format json`
     VaultKeygen,
+    /// `vault init --format json`
+    VaultInit,
+    /// `vault import --format json`
+    VaultImport,
+    /// `vault export --format json`
+    VaultExport,
+    /// `vault rekey --format json`
+    VaultRekey,
     /// `lab up --format json` and `lab status --format json`
     Lab,
+    /// `lab down --format json`
+    LabDown,
+    /// `init --format json`
+    Init,
+    /// `render --format json`
+    Render,
     /// What each host keeps: docs/records.md
     Record,
 }
@@ -73,7 +87,14 @@ impl Subject {
             Self::VaultStatus => include_str!("../../schemas/vault-status.schema.json"),
             Self::VaultRecipients => include_str!("../../schemas/vault-recipients.schema.json"),
             Self::VaultKeygen => include_str!("../../schemas/vault-keygen.schema.json"),
+            Self::VaultInit => include_str!("../../schemas/vault-init.schema.json"),
+            Self::VaultImport => include_str!("../../schemas/vault-import.schema.json"),
+            Self::VaultExport => include_str!("../../schemas/vault-export.schema.json"),
+            Self::VaultRekey => include_str!("../../schemas/vault-rekey.schema.json"),
             Self::Lab => include_str!("../../schemas/lab.schema.json"),
+            Self::LabDown => include_str!("../../schemas/lab-down.schema.json"),
+            Self::Init => include_str!("../../schemas/init.schema.json"),
+            Self::Render => include_str!("../../schemas/render.schema.json"),
             Self::Record => include_str!("../../schemas/record.schema.json"),
         };
         text.to_owned()

@@ -8,6 +8,8 @@ use schemars::generate::SchemaSettings;
 
 use super::*;
 use crate::check;
+use crate::cli::arguments;
+use crate::cli::tests::leaves;
 use crate::model::Document;
 use crate::observed::Record;
 use crate::plan::{Comparison, Plan};
@@ -38,7 +40,14 @@ fn all() -> Vec<(&'static str, String)> {
         of::<document::VaultStatus<'_>>(),
         of::<document::VaultRecipients<'_>>(),
         of::<document::VaultKeygen<'_>>(),
+        of::<document::VaultInit<'_>>(),
+        of::<document::VaultImport<'_>>(),
+        of::<document::VaultExport<'_>>(),
+        of::<document::VaultRekey<'_>>(),
         of::<document::Lab<'_>>(),
+        of::<document::LabDown<'_>>(),
+        of::<document::Init<'_>>(),
+        of::<document::Render<'_>>(),
         of::<Record>(),
     ]
 }
@@ -72,4 +81,43 @@ fn every_document_can_be_asked_for() {
     for (subject, (kind, text)) in Subject::value_variants().iter().zip(all()) {
         assert!(write || subject.text() == text, "{kind}");
     }
+}
+
+/// Commands that have no `--format`, and why.
+const WITHOUT_FORMAT: [(&str, &str); 13] = [
+    ("wgfleet lab exec", "it prints what the command prints that it runs"),
+    ("wgfleet lab stop", "it prints nothing"),
+    ("wgfleet lab start", "it prints nothing"),
+    ("wgfleet lab cable", "it prints nothing"),
+    ("wgfleet tunnel", "it is a tunnel, and prints nothing"),
+    ("wgfleet wg", "it prints what wg(8) prints"),
+    ("wgfleet quick up", "it prints what wg-quick(8) prints"),
+    ("wgfleet quick down", "it prints what wg-quick(8) prints"),
+    ("wgfleet quick save", "it prints what wg-quick(8) prints"),
+    ("wgfleet quick strip", "it prints what wg-quick(8) prints"),
+    ("wgfleet schema", "all that it prints is JSON"),
+    ("wgfleet man", "what it writes is for man(1)"),
+    ("wgfleet completions", "what it prints is for shells"),
+];
+
+#[test]
+fn every_command_has_a_document_or_a_reason_for_none() {
+    let helps: Vec<String> = Subject::value_variants()
+        .iter()
+        .filter_map(|subject| Some(subject.to_possible_value()?.get_help()?.to_string()))
+        .collect();
+    let mut without = Vec::new();
+    leaves(&arguments(), ("wgfleet", ""), &mut |names, _, command| {
+        let format = command.get_arguments().find(|argument| argument.get_id() == "format");
+        let Some(format) = format else { return without.push(names.to_owned()) };
+        let values = format.get_possible_values();
+        let values: Vec<&str> = values.iter().map(clap::builder::PossibleValue::get_name).collect();
+        assert!(values.starts_with(&["human", "json"]), "{names}: {values:?}");
+        let words = names.trim_start_matches("wgfleet ");
+        let has = |help: &String| help.contains(&format!("`{words} --format json"));
+        assert!(helps.iter().any(has), "`wgfleet schema` has nothing of {names}");
+    });
+    let reasons: Vec<&str> = WITHOUT_FORMAT.iter().map(|(command, _)| *command).collect();
+    without.sort_by_key(|names| reasons.iter().position(|known| known == names));
+    assert_eq!(without, reasons);
 }

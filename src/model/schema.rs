@@ -36,6 +36,15 @@ pub(crate) struct Table;
 /// One value of a setting.
 pub(crate) struct Scalar;
 
+/// A name, an address or another word: never a sentence, and never several joined.
+pub(crate) struct Word;
+
+/// A path.
+pub(crate) struct AnyPath;
+
+/// Who can open a vault.
+pub(crate) struct Recipient;
+
 /// `a-z`, `0-9`, `-` and `.`.
 macro_rules! name {
     ($type:ty, $name:literal, $what:literal) => {
@@ -119,6 +128,20 @@ shape!(Table, "Table", {
 shape!(Scalar, "Scalar", {
     "description": "A number, a boolean, a text, or null where nothing is set.",
     "type": ["integer", "boolean", "string", "null"],
+});
+shape!(Word, "Word", {
+    "description": "A name, an address or another word.",
+    "type": "string",
+    "pattern": "^[^\\s`]*$",
+});
+shape!(AnyPath, "Path", {
+    "description": "A path.",
+    "type": "string",
+});
+shape!(Recipient, "Recipient", {
+    "description": "A recipient, as age(1) or ssh-keygen(1) writes it.",
+    "type": "string",
+    "pattern": "^(age1[0-9a-z]+|ssh-[0-9a-z-]+ [A-Za-z0-9+/=]+)$",
 });
 shape!(Moment, "Moment", {
     "description": "A moment in UTC, as RFC 3339 writes it.",

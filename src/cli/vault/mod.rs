@@ -18,7 +18,9 @@ use super::output::{json, print};
 use super::passphrase::Terminal;
 use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions};
 use crate::model::{FleetName, HostName, Kind, PrivateKey, Version, closest, count};
-use crate::report::document::{MadeKey, VaultKeygen};
+use crate::report::document::{
+    NamedKey, NewVault, VaultExport, VaultImport, VaultInit, VaultKeygen,
+};
 use crate::sys::{Clock as _, FileError, Mode, SystemClock, write_new};
 use crate::vault::{Passphrase as _, Recipient, Vault, VaultError, identity};
 
@@ -63,6 +65,9 @@ struct InitArgs {
 
     #[command(flatten)]
     access: Access,
+
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 /// Who can open a new vault.
@@ -102,6 +107,9 @@ struct ImportArgs {
     /// The host
     #[arg(value_name = "HOST", add = completions::key_holders())]
     host: HostName,
+
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 /// Write the private key of a host or an unmanaged peer into a new file, 0600.
@@ -116,6 +124,9 @@ struct ExportArgs {
     /// The file, which must not be there yet
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 impl VaultArgs {
@@ -125,20 +136,17 @@ impl VaultArgs {
             VaultCommand::Status(args) => args.format.format,
             VaultCommand::Keygen(args) => args.format.format,
             VaultCommand::Recipients(args) => args.format.format,
-            VaultCommand::Init(_)
-            | VaultCommand::Import(_)
-            | VaultCommand::Export(_)
-            | VaultCommand::Rekey(_) => Format::Human,
+            VaultCommand::Init(args) => args.format.format,
+            VaultCommand::Import(args) => args.format.format,
+            VaultCommand::Export(args) => args.format.format,
+            VaultCommand::Rekey(args) => args.format.format,
         }
     }
 
     pub(super) fn run(self, context: &Context) -> CommandResult {
         let now = SystemClock.now();
         match self.command {
-            VaultCommand::Init(args) => {
-                make(context, context.fleet.folder(), &args.fleet, &args.access)?;
-                Ok(Exit::Done)
-            }
+            VaultCommand::Init(args) => args.run(context),
             VaultCommand::Status(args) => args.run(context, now),
             VaultCommand::Keygen(args) => args.run(context, now),
             VaultCommand::Import(args) => args.run(context, now),
@@ -155,7 +163,7 @@ pub(super) fn make(
     home: &Path,
     fleet: &FleetName,
     access: &Access,
-) -> Result<(), CommandError> {
+) -> Result<NewVault, CommandError> {
     let now = SystemClock.now();
     let folder = home.join("vault");
     if folder.join("index.json").exists() {
@@ -167,6 +175,7 @@ pub(super) fn make(
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| CommandError::new(Exit::Usage, &error).hint("look at --recipient"))?;
     let new = context.identity.to_make(fleet)?;
+    let identity_made = new.is_some();
     let mut recipients = if let Some(path) = new {
         let passphrase = if access.passphrase {
             let chosen = Terminal::choose(&path);
@@ -197,7 +206,27 @@ pub(super) fn make(
         folder.display(),
         count(vault.recipients().len(), "recipient")
     ));
-    Ok(())
+    Ok(NewVault {
+        folder,
+        identity: context.identity.file(fleet)?,
+        identity_made,
+        recipients: vault.recipients().iter().map(ToString::to_string).collect(),
+    })
+}
+
+impl InitArgs {
+    fn run(&self, context: &Context) -> CommandResult {
+        let vault = make(context, context.fleet.folder(), &self.fleet, &self.access)?;
+        if context.format == Format::Human {
+            return Ok(Exit::Done);
+        }
+        print(&json(&VaultInit {
+            kind: Kind::default(),
+            version: Version::default(),
+            fleet: &self.fleet,
+            vault,
+        })?)
+    }
 }
 
 impl KeygenArgs {
@@ -222,7 +251,7 @@ impl KeygenArgs {
         }
         if context.format == Format::Json {
             let keys = made.iter().filter_map(|name| {
-                Some(MadeKey { name, public_key: vault.index().current(name)? })
+                Some(NamedKey { name, public_key: vault.index().current(name)? })
             });
             text = json(&VaultKeygen {
                 kind: Kind::default(),
@@ -264,7 +293,15 @@ impl ImportArgs {
         } else {
             context.say(&format!("{} has this key already: {public}", self.host));
         }
-        Ok(Exit::Done)
+        if context.format == Format::Human {
+            return Ok(Exit::Done);
+        }
+        print(&json(&VaultImport {
+            kind: Kind::default(),
+            version: Version::default(),
+            key: NamedKey { name: &self.host, public_key: public },
+            imported,
+        })?)
     }
 }
 
@@ -296,6 +333,14 @@ impl ExportArgs {
             if there { error.hint("remove it first, or pass another --output") } else { error }
         })?;
         context.say(&format!("wrote {}; remove it when it is used", self.output.display()));
-        Ok(Exit::Done)
+        if context.format == Format::Human {
+            return Ok(Exit::Done);
+        }
+        print(&json(&VaultExport {
+            kind: Kind::default(),
+            version: Version::default(),
+            key: NamedKey { name: &self.host, public_key: key.public() },
+            path: &self.output,
+        })?)
     }
 }

@@ -7,10 +7,10 @@ use clap::Args;
 use jiff::Timestamp;
 
 use crate::cli::apply::can_ask;
-use crate::cli::output::{json, print};
+use crate::cli::output::{json, print, write_stdout};
 use crate::cli::{CommandError, CommandResult, Context, Exit, Format, FormatArgs};
 use crate::model::{Kind, Version, count};
-use crate::report::document::{Added, RecipientChange, VaultRecipients};
+use crate::report::document::{Added, RecipientChange, VaultRecipients, VaultRekey};
 use crate::vault::{Recipient, RecipientChange as Change, Vault};
 
 /// Show who can open the vault, and who will be able to after the next rekey.
@@ -35,6 +35,9 @@ pub(super) struct RekeyArgs {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
+
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
 }
 
 impl RecipientsArgs {
@@ -84,6 +87,7 @@ impl RekeyArgs {
         }
         let recipients = count(vault.recipients().len(), "recipient");
         if asks && !confirmed(&format!("Encrypt every file to {recipients}?"))? {
+            show_rekey(context, &vault, &change, 0)?;
             return Err(CommandError::message(Exit::Done, "cancelled; nothing was encrypted"));
         }
         let before = vault.index().clone();
@@ -98,8 +102,29 @@ impl RekeyArgs {
             );
         }
         context.say(&text);
+        show_rekey(context, &vault, &change, files)?;
         Ok(Exit::Done)
     }
+}
+
+/// Prints for programs what was encrypted anew.
+fn show_rekey(
+    context: &Context,
+    vault: &Vault,
+    change: &Change,
+    files: usize,
+) -> Result<(), CommandError> {
+    if context.format == Format::Human {
+        return Ok(());
+    }
+    let text = json(&VaultRekey {
+        kind: Kind::default(),
+        version: Version::default(),
+        files,
+        recipients: vault.recipients().iter().map(Recipient::as_str).collect(),
+        recipient_change: change_json(change),
+    })?;
+    write_stdout(text.as_bytes())
 }
 
 /// Asks on the terminal.

@@ -38,6 +38,7 @@ struct One<'f> {
     /// What is wrong, in one line.
     message: &'f str,
     /// The file that is to change.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::AnyPath"))]
     file: String,
     /// The line there, from 1.
     line: u32,
@@ -60,6 +61,7 @@ struct One<'f> {
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Label"))]
 struct Place<'f> {
     /// The file.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::AnyPath"))]
     file: String,
     /// The line, from 1.
     line: u32,

@@ -1,4 +1,4 @@
-//! What `wgfleet lab up` and `lab status` print as JSON.
+//! What `wgfleet lab up`, `lab status` and `lab down` print as JSON.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -19,6 +19,7 @@ pub struct Lab<'a> {
     #[serde(rename = "lab")]
     name: &'a FleetName,
     /// The file for `--ssh-config`.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::AnyPath"))]
     ssh_config: &'a Path,
     /// What is in it.
     nodes: Vec<LabNode<'a>>,
@@ -42,8 +43,10 @@ impl<'a> Lab<'a> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LabNode<'a> {
     /// Its name.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
     pub name: &'a str,
     /// `host`, `lan`, `router` or `controller`.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
     pub r#type: &'static str,
     /// Whether it is on; everything but a host always is.
     pub on: bool,
@@ -51,4 +54,21 @@ pub struct LabNode<'a> {
     pub pid: Option<u32>,
     /// Its addresses on the underlay or in its LAN.
     pub addresses: &'a [IpAddr],
+}
+
+/// Labs that were removed.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LabDown<'a> {
+    /// `lab-down`.
+    pub kind: Kind<Self>,
+    /// Its version.
+    pub version: Version<Self>,
+    /// Their names; empty where nothing of them was left.
+    pub labs: &'a [FleetName],
+}
+
+impl Document for LabDown<'_> {
+    const KIND: &'static str = "lab-down";
+    const VERSION: u32 = 1;
 }

@@ -3,16 +3,19 @@
 //! The documents that `check`, `plan` and `observed` make themselves are theirs.
 
 mod apply;
+mod files;
 mod findings;
 mod lab;
 mod status;
 mod vault;
+mod vault_status;
 
 pub use apply::{Apply, HostOutcome, OutcomeWord, Rotate, TurnOutcome};
+pub use files::{Init, Render, RenderedConf};
 pub use findings::Findings;
-pub use lab::{Lab, LabNode};
+pub use lab::{Lab, LabDown, LabNode};
 pub use status::StatusDocument;
-pub use vault::{
-    Added, Epoch, FingerprintSecret, Key, MadeKey, RecipientChange, VaultKeygen, VaultRecipients,
-    VaultStatus, Wrong,
+pub use vault::{NamedKey, NewVault, VaultExport, VaultImport, VaultInit, VaultKeygen, VaultRekey};
+pub use vault_status::{
+    Added, Epoch, FingerprintSecret, Key, RecipientChange, VaultRecipients, VaultStatus, Wrong,
 };

@@ -1,130 +1,46 @@
-//! What `wgfleet vault status`, `recipients` and `keygen` print as JSON.
+//! What the commands print as JSON that write to a vault, or from it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::model::{Document, FleetName, HostName, Kind, PublicKey, Untrusted, Version};
+use super::vault_status::RecipientChange;
+use crate::model::{Document, FleetName, HostName, Kind, PublicKey, Version};
 
-/// Every key of a vault, and whether all is as the index says.
+/// A vault that was made.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct VaultStatus<'a> {
-    /// `vault-status`.
+pub struct VaultInit<'a> {
+    /// `vault-init`.
     pub kind: Kind<Self>,
     /// Its version.
     pub version: Version<Self>,
     /// The fleet.
     pub fleet: &'a FleetName,
-    /// The keys.
-    pub keys: Vec<Key<'a>>,
-    /// The epochs of preshared keys.
-    pub psk_epochs: Vec<Epoch>,
-    /// The secret that keys fingerprints; null where the vault has none of its own yet.
-    pub fingerprint: Option<FingerprintSecret<'a>>,
-    /// Whether recipients.txt changed since the last rekey.
-    pub needs_rekey: bool,
-    /// What the next rekey changes.
-    pub recipient_change: RecipientChange<'a>,
-    /// What is not as the index says.
-    pub wrong: Vec<Wrong>,
-    /// Files that the index does not name.
-    pub unknown_files: Vec<PathBuf>,
+    /// The vault.
+    pub vault: NewVault,
 }
 
-impl Document for VaultStatus<'_> {
-    const KIND: &'static str = "vault-status";
+impl Document for VaultInit<'_> {
+    const KIND: &'static str = "vault-init";
     const VERSION: u32 = 1;
 }
 
-/// One key of a host.
+/// A new vault, and what opens it.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Key<'a> {
-    /// Whose.
-    pub name: &'a HostName,
-    /// The key.
-    pub public_key: PublicKey,
-    /// `current`; `next` until the host has it; `retired` until its successor is proven.
-    pub state: &'static str,
-    /// When it was made or imported.
-    #[cfg_attr(test, schemars(with = "crate::model::schema::Moment"))]
-    pub created: String,
-    /// Whole days since then.
-    pub age_days: i64,
-}
-
-/// One epoch of preshared keys.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Epoch {
-    /// Its number, from 1.
-    pub epoch: u32,
-    /// When it was made.
-    #[cfg_attr(test, schemars(with = "crate::model::schema::Moment"))]
-    pub created: String,
-}
-
-/// The secret that keys fingerprints.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct FingerprintSecret<'a> {
-    /// When it was made.
-    #[cfg_attr(test, schemars(with = "crate::model::schema::Moment"))]
-    pub created: String,
-    /// Its public mark.
-    pub id: &'a str,
-}
-
-/// What the next rekey changes about who can open the vault.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct RecipientChange<'a> {
-    /// Who can open it then.
-    pub added: Vec<Added<'a>>,
-    /// Who cannot any more.
-    pub removed: Vec<&'a str>,
-}
-
-/// Somebody who can open the vault after the next rekey.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Added<'a> {
-    /// The recipient, as age(1) or ssh-keygen(1) writes it.
-    pub recipient: &'a str,
-    /// What recipients.txt calls it.
-    pub name: Option<&'a Untrusted>,
-}
-
-/// Something that is not as the index says.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Wrong {
-    /// What.
-    pub text: String,
-}
-
-/// Who can open a vault.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct VaultRecipients<'a> {
-    /// `vault-recipients`.
-    pub kind: Kind<Self>,
-    /// Its version.
-    pub version: Version<Self>,
-    /// Who recipients.txt says can open it.
-    pub recipients: Vec<&'a str>,
-    /// Whom its files are encrypted to.
-    pub rekeyed_to: &'a [String],
-    /// Whether these differ.
-    pub needs_rekey: bool,
-    /// What the next rekey changes.
-    pub recipient_change: RecipientChange<'a>,
-}
-
-impl Document for VaultRecipients<'_> {
-    const KIND: &'static str = "vault-recipients";
-    const VERSION: u32 = 1;
+pub struct NewVault {
+    /// Its folder.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::AnyPath"))]
+    pub folder: PathBuf,
+    /// The file of the identity that opens it; null where the identity came from elsewhere.
+    #[cfg_attr(test, schemars(with = "Option<crate::model::schema::AnyPath>"))]
+    pub identity: Option<PathBuf>,
+    /// Whether the identity was made with it.
+    pub identity_made: bool,
+    /// Who can open it.
+    #[cfg_attr(test, schemars(with = "Vec<crate::model::schema::Recipient>"))]
+    pub recipients: Vec<String>,
 }
 
 /// Keys that were made.
@@ -136,7 +52,7 @@ pub struct VaultKeygen<'a> {
     /// Its version.
     pub version: Version<Self>,
     /// The keys; empty where every host had one.
-    pub made: Vec<MadeKey<'a>>,
+    pub made: Vec<NamedKey<'a>>,
 }
 
 impl Document for VaultKeygen<'_> {
@@ -144,12 +60,73 @@ impl Document for VaultKeygen<'_> {
     const VERSION: u32 = 1;
 }
 
-/// A key that was made.
+/// A key of a host.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct MadeKey<'a> {
+pub struct NamedKey<'a> {
     /// Whose.
     pub name: &'a HostName,
     /// The key.
     pub public_key: PublicKey,
+}
+
+/// A key that was taken over.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct VaultImport<'a> {
+    /// `vault-import`.
+    pub kind: Kind<Self>,
+    /// Its version.
+    pub version: Version<Self>,
+    /// The key.
+    pub key: NamedKey<'a>,
+    /// Whether the vault did not have it yet.
+    pub imported: bool,
+}
+
+impl Document for VaultImport<'_> {
+    const KIND: &'static str = "vault-import";
+    const VERSION: u32 = 1;
+}
+
+/// A private key that was written into a file.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct VaultExport<'a> {
+    /// `vault-export`.
+    pub kind: Kind<Self>,
+    /// Its version.
+    pub version: Version<Self>,
+    /// The key.
+    pub key: NamedKey<'a>,
+    /// The file that its private half is in.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::AnyPath"))]
+    pub path: &'a Path,
+}
+
+impl Document for VaultExport<'_> {
+    const KIND: &'static str = "vault-export";
+    const VERSION: u32 = 1;
+}
+
+/// What was encrypted anew.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct VaultRekey<'a> {
+    /// `vault-rekey`.
+    pub kind: Kind<Self>,
+    /// Its version.
+    pub version: Version<Self>,
+    /// How many files were encrypted; 0 where the question was answered with no.
+    pub files: usize,
+    /// Who recipients.txt says can open them.
+    #[cfg_attr(test, schemars(with = "Vec<crate::model::schema::Recipient>"))]
+    pub recipients: Vec<&'a str>,
+    /// What that changes.
+    pub recipient_change: RecipientChange<'a>,
+}
+
+impl Document for VaultRekey<'_> {
+    const KIND: &'static str = "vault-rekey";
+    const VERSION: u32 = 1;
 }

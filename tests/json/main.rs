@@ -1,7 +1,8 @@
 //! Everything that is printed as JSON without a host is what its schema says: the binary, over every
 //! inventory of this repository, whether it is in order or not.
 
-#[path = "support/documents.rs"]
+mod commands;
+#[path = "../support/documents.rs"]
 mod documents;
 
 use std::fs;
