@@ -50,6 +50,7 @@ pub struct Assumed {
     /// The commit whose inventory was taken for what runs there, as git(1) shortens it; `None`: none
     /// is known. Then what the file says now was taken, and of a host that it does not have, what
     /// other hosts have of it.
+    #[cfg_attr(test, schemars(with = "Option<crate::model::schema::Word>"))]
     pub commit: Option<String>,
     /// Whether files that were not committed were applied with that commit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

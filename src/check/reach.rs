@@ -44,6 +44,7 @@ pub struct Reachability {
     /// Flows from place to place; pairs without a flow are left out.
     pub cells: Vec<Cell>,
     /// The networks.
+    #[cfg_attr(test, schemars(with = "Vec<crate::model::schema::Word>"))]
     pub networks: Vec<String>,
     /// Flows between the tunnel addresses of two networks.
     pub network_cells: Vec<Cell>,
@@ -65,6 +66,7 @@ pub struct MapNode {
     /// Whether wgfleet manages it.
     pub managed: bool,
     /// Its site.
+    #[cfg_attr(test, schemars(with = "Option<crate::model::schema::Word>"))]
     pub site: Option<String>,
     /// Whether it is behind a source NAT.
     pub nat: bool,
@@ -97,6 +99,7 @@ pub struct MapLink {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Place {
     /// The name of the site, host or peer; the first one of those that are folded.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
     pub name: String,
     /// How many places it stands for.
     pub count: usize,

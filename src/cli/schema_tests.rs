@@ -5,6 +5,7 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use serde_json::Value;
 
 use super::*;
 use crate::check;
@@ -120,4 +121,52 @@ fn every_command_has_a_document_or_a_reason_for_none() {
     let reasons: Vec<&str> = WITHOUT_FORMAT.iter().map(|(command, _)| *command).collect();
     without.sort_by_key(|names| reasons.iter().position(|known| known == names));
     assert_eq!(without, reasons);
+}
+
+/// Fields that have sentences for people, or lines for a tool.
+const PROSE: [&str; 4] = ["text", "message", "hint", "patch"];
+/// Types whose values somebody else chose: texts of files and hosts, paths, values of settings.
+const CHOSEN: [&str; 4] = ["Untrusted", "Path", "SshTarget", "Scalar"];
+
+/// Strings of a schema of which it does not say what may stand there, each by its type and field.
+fn loose(schema: &Value, place: &str, found: &mut Vec<String>) {
+    match schema {
+        Value::Object(map) => {
+            let is_string = match map.get("type") {
+                Some(Value::Array(types)) => types.iter().any(|one| one == "string"),
+                Some(one) => one == "string",
+                None => false,
+            };
+            let told =
+                ["enum", "const", "pattern", "format"].iter().any(|word| map.contains_key(*word));
+            if is_string && !told {
+                found.push(place.to_owned());
+            }
+            for (word, inner) in map {
+                match (word.as_str(), inner) {
+                    ("properties" | "$defs", Value::Object(named)) => {
+                        let named = named.iter().filter(|(name, _)| {
+                            let known: &[&str] = if word == "$defs" { &CHOSEN } else { &PROSE };
+                            !known.contains(&name.as_str())
+                        });
+                        for (name, inner) in named {
+                            loose(inner, &format!("{place}.{name}"), found);
+                        }
+                    }
+                    _ => loose(inner, place, found),
+                }
+            }
+        }
+        Value::Array(all) => all.iter().for_each(|inner| loose(inner, place, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn values_are_numbers_lists_and_words() {
+    for (kind, text) in all().into_iter().filter(|(kind, _)| *kind != "fleet") {
+        let mut found = Vec::new();
+        loose(&serde_json::from_str(&text).unwrap(), kind, &mut found);
+        assert!(found.is_empty(), "say with a pattern what {found:?} are, or call them `text`");
+    }
 }

@@ -39,6 +39,9 @@ pub(crate) struct Scalar;
 /// A name, an address or another word: never a sentence, and never several joined.
 pub(crate) struct Word;
 
+/// What stands before a line of a difference.
+pub(crate) struct Sign;
+
 /// A path.
 pub(crate) struct AnyPath;
 
@@ -133,6 +136,10 @@ shape!(Word, "Word", {
     "description": "A name, an address or another word.",
     "type": "string",
     "pattern": "^[^\\s`]*$",
+});
+shape!(Sign, "Sign", {
+    "description": "What becomes of a line: it comes, goes or stays.",
+    "enum": ["+", "-", " "],
 });
 shape!(AnyPath, "Path", {
     "description": "A path.",

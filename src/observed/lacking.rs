@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Lacking {
     /// The programs.
+    #[cfg_attr(test, schemars(with = "BTreeSet<crate::model::schema::Word>"))]
     programs: BTreeSet<String>,
     /// The host's package manager, where it has one that is known.
+    #[cfg_attr(test, schemars(with = "Option<crate::model::schema::Word>"))]
     pub(super) installer: Option<String>,
 }
 

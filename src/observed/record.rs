@@ -36,6 +36,7 @@ pub struct Record {
     /// Which host of the fleet the machine is.
     pub host: HostName,
     /// The id of the change.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
     pub transaction: String,
     /// Who made it, as `user@machine`.
     pub who: Untrusted,
@@ -62,12 +63,15 @@ pub struct Record {
     /// By which key the fingerprints were made: two records with the same one have comparable ones.
     pub fingerprint_key: Fingerprint,
     /// Keyed digests of the files that the change left there, by path.
+    #[cfg_attr(test, schemars(with = "BTreeMap<crate::model::schema::Word, Fingerprint>"))]
     pub fingerprints: BTreeMap<String, Fingerprint>,
     /// The public key of each interface.
     pub interfaces: BTreeMap<InterfaceName, PublicKey>,
     /// The units that start them.
+    #[cfg_attr(test, schemars(with = "BTreeSet<crate::model::schema::Word>"))]
     pub units: BTreeSet<String>,
     /// Tables of nftables.
+    #[cfg_attr(test, schemars(with = "BTreeSet<crate::model::schema::Word>"))]
     pub tables: BTreeSet<String>,
 }
 
@@ -76,6 +80,7 @@ pub struct Record {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Commit {
     /// Its id, in hexadecimal.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
     pub id: CommitId,
     /// When it was committed.
     #[cfg_attr(test, schemars(with = "crate::model::schema::Moment"))]

@@ -16,6 +16,7 @@ use crate::observed::{LiveBackend, UnitState};
 #[serde(deny_unknown_fields)]
 pub struct DiffLine {
     /// `+`, `-` or a blank.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::Sign"))]
     pub sign: char,
     /// The line, secrets hidden.
     pub text: Untrusted,
@@ -82,6 +83,7 @@ pub enum Change {
     #[serde(rename = "push-helper")]
     PushAgent {
         /// `uname -m` that it is built for.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         machine: String,
         /// SHA-256 of it.
         digest: Fingerprint,
@@ -89,6 +91,7 @@ pub enum Change {
     /// A file is written or removed.
     File {
         /// Where.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         path: String,
         /// What happens.
         action: FileAction,
@@ -131,8 +134,10 @@ pub enum Change {
     /// wgfleet's nftables table is put in place.
     Firewall {
         /// Its name; of family inet.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         table: String,
         /// Digest of the rules; `None`: the table is removed.
+        #[cfg_attr(test, schemars(with = "Option<crate::model::schema::Word>"))]
         digest: Option<String>,
     },
     /// An interface is made and started. In the JSON of a plan its peers are numbers: see `form.rs`.
@@ -225,6 +230,7 @@ pub enum Change {
     /// The host begins to keep a record of what wgfleet does there, or writes it anew.
     Record {
         /// Where it lies.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         path: String,
         /// Whether there was none: [`FileAction::Create`] or [`FileAction::Update`].
         action: FileAction,
@@ -232,6 +238,7 @@ pub enum Change {
     /// A unit is enabled, started, or the reverse.
     Unit {
         /// Its name.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         unit: String,
         /// What it is.
         from: UnitState,

@@ -14,11 +14,13 @@ pub enum Drifted {
     /// A file: its content, its owner or its mode.
     File {
         /// Where it lies.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         path: String,
     },
     /// A unit that was enabled or stopped.
     Unit {
         /// Its name.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         unit: String,
     },
     /// An interface, its settings, addresses or routes.

@@ -388,6 +388,7 @@ enum Numbered<'a> {
         /// The mark of its encrypted packets; null: none.
         fwmark: Option<FwMark>,
         /// DNS servers and search domains.
+        #[cfg_attr(test, schemars(with = "Vec<crate::model::schema::Word>"))]
         dns: &'a [String],
         /// Its peers: numbers in the plan's `peers`, from 0.
         peers: Vec<usize>,

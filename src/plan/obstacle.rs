@@ -87,6 +87,7 @@ pub enum Obstacle {
         /// Whose record it has: who changed it, when and from what.
         record: Untrusted,
         /// Where that record is.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         path: String,
     },
     /// A newer wgfleet wrote its record.

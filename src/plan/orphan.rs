@@ -20,6 +20,7 @@ pub struct Orphan {
     /// What it is.
     pub kind: OrphanKind,
     /// Its name in the inventory that had it.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
     pub name: String,
     /// The host that it is on, where it is not a host itself.
     pub host: Option<HostName>,

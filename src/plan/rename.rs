@@ -16,15 +16,19 @@ pub enum Rename {
     /// one.
     Table {
         /// Its old name.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         from: String,
         /// Its new name.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         to: String,
     },
     /// A file.
     File {
         /// Its old path.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         from: String,
         /// Its new path.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         to: String,
         /// Keyed digest of its content under the new name: names within are changed too.
         fingerprint: Fingerprint,
@@ -32,10 +36,13 @@ pub enum Rename {
     /// A file that names another one.
     Reference {
         /// The file.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         path: String,
         /// What it names.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         from: String,
         /// What it is to name.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         to: String,
         /// Keyed digest of its content afterwards.
         fingerprint: Fingerprint,

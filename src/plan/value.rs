@@ -10,9 +10,9 @@ pub enum FieldValue {
     /// A number: of seconds, of bytes, a port or a mark.
     Number(u32),
     /// Prefixes.
-    List(Vec<String>),
+    List(#[cfg_attr(test, schemars(with = "Vec<crate::model::schema::Word>"))] Vec<String>),
     /// A word, a key or an endpoint.
-    Text(String),
+    Text(#[cfg_attr(test, schemars(with = "crate::model::schema::Word"))] String),
 }
 
 /// What stands between the items of a list for people.

@@ -52,6 +52,7 @@ pub struct SessionStatus {
     /// Seconds since the last handshake.
     pub handshake_age: Option<u64>,
     /// Where the peer was last seen.
+    #[cfg_attr(test, schemars(with = "Option<crate::model::schema::Word>"))]
     pub endpoint: Option<String>,
     /// Bytes received from it.
     pub received: u64,

@@ -24,7 +24,36 @@ pub(crate) fn document(text: &[u8]) -> Value {
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect();
     assert!(wrong.is_empty(), "no {kind}: {}\n{value:#}", wrong.join("\n"));
+    plain(&value, kind);
     value
+}
+
+/// Fields whose values are sentences, lines for a tool, commands, or what ssh(1), a host or the system
+/// said.
+const TEXTS: [&str; 11] = [
+    "text", "message", "patch", "command", "said", "printed", "cause", "advice", "hint", "record",
+    "because",
+];
+
+/// Refuses what is written for people in values for programs: backticks, and lists in one text.
+fn plain(value: &Value, place: &str) {
+    match value {
+        Value::String(text) => {
+            let joined = text.contains('`') || text.contains(", ") || text.contains("; ");
+            assert!(!joined, "{place} is for people: {text:?}");
+        }
+        Value::Array(values) => values.iter().for_each(|value| plain(value, place)),
+        Value::Object(map) => {
+            // A setting whose value is a command.
+            let hooks = ["pre_up", "post_up", "pre_down", "post_down"];
+            let runs = map.get("setting").and_then(Value::as_str);
+            if !runs.is_some_and(|setting| hooks.contains(&setting)) {
+                let fields = map.iter().filter(|(field, _)| !TEXTS.contains(&field.as_str()));
+                fields.for_each(|(field, value)| plain(value, &format!("{place}.{field}")));
+            }
+        }
+        _ => {}
+    }
 }
 
 fn validator(kind: &str) -> Arc<Validator> {

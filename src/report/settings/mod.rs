@@ -63,6 +63,7 @@ pub struct PeerSettings {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Setting {
     /// Which: a stable word.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
     pub setting: &'static str,
     /// Its value: a number, a boolean, a text, or null where it is not set. Secrets are `(hidden)`.
     #[cfg_attr(test, schemars(with = "crate::model::schema::Scalar"))]
@@ -73,6 +74,7 @@ pub struct Setting {
     pub level: Option<Level>,
     /// Who or what decided: the name of a host, peer, site, group or network; null where that is the
     /// host itself.
+    #[cfg_attr(test, schemars(with = "Option<crate::model::schema::Word>"))]
     pub of: Option<String>,
     /// The place of the file that decided, where there is one.
     pub at: Option<Place>,
@@ -157,6 +159,7 @@ pub enum Level {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Place {
     /// The file, as it was given.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::AnyPath"))]
     pub file: String,
     /// Line, from 1.
     pub line: u32,
