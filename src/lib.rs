@@ -11,6 +11,7 @@
 pub mod model;
 
 pub mod finding;
+pub mod wgconf;
 
 pub mod inventory;
 pub mod observed;

@@ -18,7 +18,7 @@ use source::{after, imports, sources};
 /// which stands beside the others of its line for all of them to use.
 const LAYERS: &[&[&str]] = &[
     &["model"],
-    &["finding"],
+    &["finding", "wgconf"],
     &["inventory", "observed"],
     &["topology"],
     &["check", "desired"],
