@@ -9,6 +9,7 @@ use super::peer::PeerRef;
 use super::rename::Rename;
 use crate::model::{Family, Fingerprint, InterfaceName, PublicKey, Untrusted};
 use crate::observed::{LiveBackend, UnitState};
+use crate::wgconf::Setting;
 
 /// One line of a file's diff.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +63,17 @@ pub enum HookWhen {
 }
 
 impl HookWhen {
+    /// When the command runs that a setting has; nothing where its value is none.
+    pub(super) const fn of_setting(setting: Setting) -> Option<Self> {
+        match setting {
+            Setting::PreUp => Some(Self::PreUp),
+            Setting::PostUp => Some(Self::PostUp),
+            Setting::PreDown => Some(Self::PreDown),
+            Setting::PostDown => Some(Self::PostDown),
+            _ => None,
+        }
+    }
+
     /// When it runs, in words.
     #[must_use]
     pub fn of(self, interface: &InterfaceName) -> String {

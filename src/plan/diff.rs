@@ -7,7 +7,6 @@ use ipnet::IpNet;
 use super::files::{self, MANAGED};
 use super::forwarding;
 use super::hooks;
-use super::mask::mask;
 use super::obstacle::Obstacle;
 use super::paths;
 use super::quick::QuickDuties;
@@ -23,6 +22,7 @@ use crate::model::{
 use crate::observed::{
     LiveBackend, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk, UnitState,
 };
+use crate::wgconf::{Document, Setting, redact};
 
 /// What is to be done to one host. `names` gives the names that keys have or had.
 #[must_use]
@@ -273,7 +273,7 @@ impl InterfaceDiff<'_> {
             |want: &str, seen: &str| QuickDuties::of(want).difference(&QuickDuties::of(seen));
         // Where nothing differs, nothing does with keys hidden, which takes longer.
         differ(&want.public_text, &seen.public_text)?;
-        differ(&mask(&want.public_text), &mask(&seen.public_text))
+        differ(&redact(&want.public_text), &redact(&seen.public_text))
     }
 
     fn device(&self, changes: &mut Vec<Change>) {
@@ -459,29 +459,13 @@ struct FilePeer {
 }
 
 fn file_peers(text: &str) -> BTreeMap<PublicKey, FilePeer> {
-    let mut peers = BTreeMap::new();
-    let mut key = None;
-    let mut endpoint = None;
-    let mut flush = |key: &mut Option<PublicKey>, endpoint: &mut Option<String>| {
-        let endpoint = endpoint.take();
-        if let Some(key) = key.take() {
-            peers.insert(key, FilePeer { endpoint });
-        }
-    };
-    for line in text.lines() {
-        let line = line.split('#').next().unwrap_or_default().trim();
-        if line.starts_with('[') {
-            flush(&mut key, &mut endpoint);
-        } else if let Some((name, value)) = line.split_once('=') {
-            match name.trim().to_ascii_lowercase().as_str() {
-                "publickey" => key = value.trim().parse().ok(),
-                "endpoint" => endpoint = Some(value.trim().to_owned()),
-                _ => {}
-            }
-        }
-    }
-    flush(&mut key, &mut endpoint);
-    peers
+    let sections = Document::of(text.as_bytes()).sections;
+    let peers = sections.iter().filter_map(|section| {
+        let key = section.last(Setting::PublicKey)?.parse().ok()?;
+        let endpoint = section.last(Setting::Endpoint).map(str::to_owned);
+        Some((key, FilePeer { endpoint }))
+    });
+    peers.collect()
 }
 
 /// Whether the endpoint must be set: it is unknown there, or the file changed its mind. A peer that

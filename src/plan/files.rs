@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::lines::{MOST_STEPS, in_common};
-use super::mask::mask;
 use super::said;
 use super::told::{Side, Told};
 use super::{Change, DiffLine, FileAction, Target, TargetFile};
 use crate::observed::{ObservedFile, ObservedHost};
+use crate::wgconf::redact;
 
 /// The line by which wgfleet knows its own files.
 pub(super) const MANAGED: &str = "Managed by wgfleet";
@@ -63,7 +63,7 @@ pub(super) fn ours(
 
 /// What a new file says that no other change of the plan does. A public file is shown whole.
 fn created(target: &Target<'_>, file: &TargetFile) -> (Vec<DiffLine>, usize) {
-    let text = mask(&file.public_text);
+    let text = redact(&file.public_text);
     let wanted = target.interfaces.iter().find(|own| Some(&own.desired.name) == file.conf.as_ref());
     let unsaid = match wanted {
         Some(wanted) => said::unsaid(&text, target.desired, wanted.desired),
@@ -76,7 +76,7 @@ fn created(target: &Target<'_>, file: &TargetFile) -> (Vec<DiffLine>, usize) {
 /// What no other change says of the difference between the file that is there and the one that is to
 /// be, and of how many lines other changes say it.
 fn updated(seen: &ObservedFile, file: &TargetFile, told: &Told<'_>) -> (Vec<DiffLine>, usize) {
-    let (old, new) = (mask(&seen.public_text), mask(&file.public_text));
+    let (old, new) = (redact(&seen.public_text), redact(&file.public_text));
     let (old_told, new_told) = (told.lines(&old, Side::Old), told.lines(&new, Side::New));
     let mut old: Vec<&str> = old.lines().collect();
     let mut new: Vec<&str> = new.lines().collect();

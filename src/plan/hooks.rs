@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use super::files;
-use super::mask::mask;
 use super::paths;
 use super::{Change, HookWhen, Target};
 use crate::model::{InterfaceName, Untrusted};
 use crate::observed::ObservedHost;
+use crate::wgconf::{Line, lines, redact};
 
 /// The most hooks of a host's own file that are told.
 const TOLD: usize = 200;
@@ -76,26 +76,18 @@ fn change(interface: &InterfaceName, (when, command): &Hook, comes: bool, now: b
 /// The hooks of a file, in order.
 fn of(text: &str) -> Vec<Hook> {
     // Most files have none, and hiding keys takes longer than to see that.
-    if !text.lines().any(|line| hook(line).is_some()) {
+    if !lines(text.as_bytes()).any(|line| hook(&line).is_some()) {
         return Vec::new();
     }
-    let masked = mask(text);
-    masked.lines().filter_map(hook).map(|(when, command)| (when, command.to_owned())).collect()
+    let redacted = redact(text);
+    let hooks = lines(redacted.as_bytes()).filter_map(|line| hook(&line));
+    hooks.map(|(when, command)| (when, command.to_owned())).collect()
 }
 
 /// The hook that a line has.
-fn hook(line: &str) -> Option<(HookWhen, &str)> {
-    // As wg-quick(8) reads it: what stands behind `#` is a comment.
-    let line = line.split('#').next().unwrap_or_default();
-    let (name, command) = line.split_once('=')?;
-    let when = match name.trim().to_ascii_lowercase().as_str() {
-        "preup" => HookWhen::PreUp,
-        "postup" => HookWhen::PostUp,
-        "predown" => HookWhen::PreDown,
-        "postdown" => HookWhen::PostDown,
-        _ => return None,
-    };
-    Some((when, command.trim())).filter(|(_, command)| !command.is_empty())
+fn hook<'a>(line: &Line<'a>) -> Option<(HookWhen, &'a str)> {
+    let (setting, command) = line.setting()?;
+    Some((HookWhen::of_setting(setting)?, command)).filter(|(_, command)| !command.is_empty())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::{DeviceField, FieldChange, PeerField};
 use crate::model::{PublicKey, covers};
 use crate::observed::{ObservedInterface, ObservedPsk};
+use crate::wgconf::{Document, Heading, Section, Setting};
 
 /// The settings of a file, as wg-quick(8) reads it. What it does not say is not known.
 #[derive(Debug, Default)]
@@ -29,45 +30,50 @@ struct LeftPeer {
     has_psk: bool,
 }
 
+impl LeftPeer {
+    fn of(section: &Section<'_>) -> Self {
+        let mut peer = Self::default();
+        for entry in section.entries() {
+            let value = entry.value;
+            match entry.setting {
+                Some(Setting::AllowedIps) => peer.allowed_ips.extend(nets(value)),
+                Some(Setting::PersistentKeepalive) => {
+                    peer.keepalive = number(value).unwrap_or_default();
+                }
+                Some(Setting::PresharedKey) => peer.has_psk = true,
+                _ => {}
+            }
+        }
+        peer
+    }
+}
+
 impl Left {
     /// Reads a file.
     pub(super) fn of(text: &str) -> Self {
         let mut left = Self::default();
-        let mut peer: Option<(Option<PublicKey>, LeftPeer)> = None;
-        for line in text.lines() {
-            let line = line.split('#').next().unwrap_or_default().trim();
-            if line.starts_with('[') {
-                left.end(peer.take());
-                peer = line.eq_ignore_ascii_case("[peer]").then(Default::default);
-                continue;
-            }
-            let Some((name, value)) = line.split_once('=') else { continue };
-            let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
-            match &mut peer {
-                Some((key, peer)) => match name.as_str() {
-                    "publickey" => *key = value.parse().ok(),
-                    "allowedips" => peer.allowed_ips.extend(nets(value)),
-                    "persistentkeepalive" => peer.keepalive = number(value).unwrap_or_default(),
-                    "presharedkey" => peer.has_psk = true,
-                    _ => {}
-                },
-                None => match name.as_str() {
-                    "mtu" => left.mtu = number(value),
-                    "listenport" => left.listen_port = number(value),
-                    "fwmark" => left.fwmark = number(value),
-                    "address" => left.addresses.extend(nets(value)),
-                    "table" => left.table = Some(value.to_owned()),
-                    _ => {}
-                },
+        for section in &Document::of(text.as_bytes()).sections {
+            if section.heading == Some(Heading::Peer) {
+                let key = section.last(Setting::PublicKey).and_then(|key| key.parse().ok());
+                left.peers.extend(key.map(|key| (key, LeftPeer::of(section))));
+            } else {
+                left.interface(section);
             }
         }
-        left.end(peer);
         left
     }
 
-    fn end(&mut self, peer: Option<(Option<PublicKey>, LeftPeer)>) {
-        if let Some((Some(key), peer)) = peer {
-            self.peers.insert(key, peer);
+    fn interface(&mut self, section: &Section<'_>) {
+        for entry in section.entries() {
+            let value = entry.value;
+            match entry.setting {
+                Some(Setting::Mtu) => self.mtu = number(value),
+                Some(Setting::ListenPort) => self.listen_port = number(value),
+                Some(Setting::FwMark) => self.fwmark = number(value),
+                Some(Setting::Address) => self.addresses.extend(nets(value)),
+                Some(Setting::Table) => self.table = Some(value.to_owned()),
+                _ => {}
+            }
         }
     }
 

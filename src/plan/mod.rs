@@ -27,7 +27,6 @@ mod identity;
 mod lans;
 mod left;
 mod lines;
-mod mask;
 mod names;
 mod new;
 mod obstacle;

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use crate::wgconf::{Setting, lines};
+
 /// What wg-quick did when it started an interface, and would not do again while it runs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct QuickDuties {
     /// `PreUp` and `PostUp`, in order.
-    hooks: Vec<String>,
+    hooks: Vec<(Setting, String)>,
     /// DNS servers and search domains.
     dns: BTreeSet<String>,
     /// Default routes that are laid by policy rules.
@@ -18,17 +20,15 @@ impl QuickDuties {
     pub(super) fn of(text: &str) -> Self {
         let mut duties = Self::default();
         let mut automatic = true;
-        for line in text.lines() {
-            let line = line.split('#').next().unwrap_or_default();
-            let Some((name, value)) = line.split_once('=') else { continue };
-            let values = || value.split(',').map(|one| one.trim().to_owned());
-            match name.trim().to_ascii_lowercase().as_str() {
-                word @ ("preup" | "postup") => {
-                    duties.hooks.push(format!("{word} {}", value.trim()));
+        for entry in lines(text.as_bytes()).filter_map(|line| line.entry()) {
+            let values = || entry.items().map(str::to_owned);
+            match entry.setting {
+                Some(hook @ (Setting::PreUp | Setting::PostUp)) => {
+                    duties.hooks.push((hook, entry.value.to_owned()));
                 }
-                "dns" => duties.dns.extend(values()),
-                "table" => automatic = value.trim().eq_ignore_ascii_case("auto"),
-                "allowedips" => {
+                Some(Setting::Dns) => duties.dns.extend(values()),
+                Some(Setting::Table) => automatic = entry.value.eq_ignore_ascii_case("auto"),
+                Some(Setting::AllowedIps) => {
                     duties.everything.extend(values().filter(|net| net.ends_with("/0")));
                 }
                 _ => {}

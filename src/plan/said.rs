@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use crate::desired::{DesiredHost, DesiredInterface, DesiredPeer, EPOCH_LINE};
 use crate::model::PublicKey;
 use crate::observed::HIDDEN;
+use crate::wgconf::{Heading, Line, Setting, lines};
 
 /// The lines that people have to be shown beside a new interface's fields and hooks: none of the
 /// default template's. Where the file leaves out what the fields say, the whole of it: then the next
@@ -15,35 +16,34 @@ pub(super) fn unsaid<'a>(
     wanted: &DesiredInterface,
 ) -> Vec<&'a str> {
     let mut reader = Reader::new(host, wanted);
-    let unsaid: Vec<&str> = text.lines().filter(|line| !reader.says(line)).collect();
+    let unsaid = lines(text.as_bytes()).filter(|line| !reader.says(line));
+    let unsaid: Vec<&str> = unsaid.map(|line| line.text()).collect();
     if reader.is_whole() { unsaid } else { text.lines().collect() }
 }
 
 /// Names and values that a section is to have, each once.
-type Facts = Vec<(&'static str, String)>;
+type Facts = Vec<(Setting, String)>;
 
 fn of_interface(wanted: &DesiredInterface) -> Facts {
-    let mut facts = vec![("privatekey", HIDDEN.to_owned()), ("mtu", wanted.mtu.to_string())];
-    facts.extend(wanted.addresses.iter().map(|address| ("address", address.to_string())));
-    facts.extend(wanted.listen_port.iter().map(|port| ("listenport", port.to_string())));
-    facts.extend(wanted.fwmark.iter().map(|mark| ("fwmark", mark.to_string())));
-    facts.extend(wanted.dns.iter().map(|dns| ("dns", dns.clone())));
+    let mut facts =
+        vec![(Setting::PrivateKey, HIDDEN.to_owned()), (Setting::Mtu, wanted.mtu.to_string())];
+    facts.extend(wanted.addresses.iter().map(|address| (Setting::Address, address.to_string())));
+    facts.extend(wanted.listen_port.iter().map(|port| (Setting::ListenPort, port.to_string())));
+    facts.extend(wanted.fwmark.iter().map(|mark| (Setting::FwMark, mark.to_string())));
+    facts.extend(wanted.dns.iter().map(|dns| (Setting::Dns, dns.clone())));
     let table = wanted.table.to_string();
-    facts.extend((table != "auto").then_some(("table", table)));
+    facts.extend((table != "auto").then_some((Setting::Table, table)));
     facts
 }
 
 fn of_peer(peer: &DesiredPeer) -> Facts {
-    let nets = peer.allowed_ips.iter().map(|net| ("allowedips", net.to_string()));
+    let nets = peer.allowed_ips.iter().map(|net| (Setting::AllowedIps, net.to_string()));
     let mut facts: Facts = nets.collect();
-    facts.extend(peer.endpoint.iter().map(|endpoint| ("endpoint", endpoint.to_string())));
-    facts.extend(peer.keepalive.iter().map(|k| ("persistentkeepalive", k.to_string())));
-    facts.extend(peer.psk_epoch.iter().map(|_| ("presharedkey", HIDDEN.to_owned())));
+    facts.extend(peer.endpoint.iter().map(|endpoint| (Setting::Endpoint, endpoint.to_string())));
+    facts.extend(peer.keepalive.iter().map(|k| (Setting::PersistentKeepalive, k.to_string())));
+    facts.extend(peer.psk_epoch.iter().map(|_| (Setting::PresharedKey, HIDDEN.to_owned())));
     facts
 }
-
-/// Names whose values are lists.
-const LISTS: [&str; 3] = ["address", "dns", "allowedips"];
 
 /// Goes through a file line by line.
 struct Reader<'a> {
@@ -78,29 +78,30 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether the fields and hooks say what a line says.
-    fn says(&mut self, line: &str) -> bool {
-        let line = line.trim_end();
-        if line.starts_with('#') {
-            return self.says_comment(line);
+    fn says(&mut self, line: &Line<'_>) -> bool {
+        let text = line.text().trim_end();
+        if text.starts_with('#') {
+            return self.says_comment(text);
         }
-        if ["", "[Interface]", "[Peer]"].contains(&line) {
+        if text.is_empty() || Heading::ALL.iter().any(|heading| text == heading.as_str()) {
             return true;
         }
-        let Some((name, value)) = line.split_once('=') else { return false };
-        let (name, value) = (name.trim().to_ascii_lowercase(), value.trim());
-        match name.as_str() {
-            "publickey" => return self.begins(value),
-            // Shown as changes of their own, without what wg-quick(8) takes for a comment.
-            "preup" | "postup" | "predown" | "postdown" => {
-                return !value.is_empty() && !value.contains('#');
-            }
-            _ => {}
+        let Some(entry) = line.entry() else { return false };
+        let Some(setting) = entry.setting else { return false };
+        // With the comment behind it, which nothing says.
+        let value = text.get(entry.value_at..).unwrap_or_default().trim();
+        if setting == Setting::PublicKey {
+            return self.begins(value);
         }
-        if !LISTS.contains(&name.as_str()) {
-            return self.says_value(&name, value);
+        if setting.is_hook() {
+            // Shown as changes of their own, without what wg-quick(8) takes for a comment.
+            return !value.is_empty() && !line.commented;
+        }
+        if !setting.is_list() {
+            return self.says_value(setting, value);
         }
         // Not `all`: every one of them is said.
-        value.split(',').filter(|value| !self.says_value(&name, value.trim())).count() == 0
+        value.split(',').filter(|value| !self.says_value(setting, value.trim())).count() == 0
     }
 
     /// Begins the section of a peer.
@@ -112,8 +113,8 @@ impl<'a> Reader<'a> {
         self.peers.insert(key)
     }
 
-    fn says_value(&mut self, name: &str, value: &str) -> bool {
-        let place = self.open.iter().position(|(known, is)| *known == name && is == value);
+    fn says_value(&mut self, setting: Setting, value: &str) -> bool {
+        let place = self.open.iter().position(|(known, is)| *known == setting && is == value);
         // What stands there twice is shown.
         place.map(|place| self.open.swap_remove(place)).is_some()
     }

@@ -10,6 +10,7 @@ use super::{Change, DeviceField, FieldChange, HookWhen, NewPeer, PeerField};
 use crate::desired::EPOCH_LINE;
 use crate::model::{HostName, InterfaceName, PublicKey};
 use crate::observed::HIDDEN;
+use crate::wgconf::{Document, Heading, Line, Section, Setting};
 
 /// Of which of two texts lines are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,26 +66,26 @@ impl<'a> Told<'a> {
 
     /// For each line of a text, whether the changes say what it says. Blank lines say nothing.
     pub(super) fn lines(&self, text: &str, side: Side) -> Vec<bool> {
-        let lines: Vec<&str> = text.lines().collect();
-        let mut told: Vec<bool> = lines.iter().map(|line| line.trim().is_empty()).collect();
-        let sections = sections(&lines);
+        let sections = Document::of(text.as_bytes()).sections;
+        let lines = sections.iter().flat_map(|section| &section.lines);
+        let mut told: Vec<bool> = lines.map(Line::is_empty).collect();
         let mut times: BTreeMap<PublicKey, usize> = BTreeMap::new();
-        for key in sections.iter().filter_map(|section| section.key) {
+        for key in sections.iter().filter_map(only_peer) {
             *times.entry(key).or_default() += 1;
         }
         for section in &sections {
-            for line in section.lines.iter().filter(|line| self.is_epoch(line.text)) {
-                told[line.number] = true;
+            for line in section.lines.iter().filter(|line| self.is_epoch(line.text().trim())) {
+                told[line.number - 1] = true;
             }
-            let says = match section.key {
+            let says = match only_peer(section) {
                 // Of a peer that stands there twice, wg(8) takes the last, and so would no reader.
                 Some(key) if times[&key] > 1 => continue,
                 Some(key) => self.peer(key, section, side),
-                None if section.is("[interface]") => self.interface(section, side),
+                None if is(section, Heading::Interface) => self.interface(section, side),
                 None => continue,
             };
             for line in says {
-                told[line] = true;
+                told[line - 1] = true;
             }
         }
         told
@@ -100,14 +101,14 @@ impl<'a> Told<'a> {
             || self.added.values().any(|peer| peer.psk_epoch == Some(epoch))
     }
 
-    /// The lines of a peer's section that are told.
+    /// The lines of a peer's section that are told, by number.
     fn peer(&self, key: PublicKey, section: &Section<'_>, side: Side) -> Vec<usize> {
         match (side, self.added.get(&key), self.removed.get(&key), self.changed.get(&key)) {
             (Side::New, Some(peer), None, None) => whole(peer, section),
             (Side::Old, None, Some(name), None) => {
-                let known = |line: &&Line<'_>| match line.setting {
-                    Some((name, _)) => PEER.contains(&name.to_ascii_lowercase().as_str()),
-                    None => line.is_plain(*name),
+                let known = |line: &&Line<'_>| match plain(line) {
+                    Some((setting, _)) => setting.is_some_and(is_of_peer),
+                    None => is_frame(line, *name),
                 };
                 section.lines.iter().filter(known).map(|line| line.number).collect()
             }
@@ -118,66 +119,55 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// The lines of the interface's own section that are told.
+    /// The lines of the interface's own section that are told, by number.
     fn interface(&self, section: &Section<'_>, side: Side) -> Vec<usize> {
         let says = |line: &&Line<'_>| {
-            let Some((name, value)) = line.setting else { return false };
+            let Some((Some(setting), value)) = plain(line) else { return false };
             let which = usize::from(side == Side::Old);
             let device = |field: DeviceField| {
                 let mut changes = self.device.iter().filter(|change| change.field == field);
                 changes.any(|change| side == Side::Old || same(change.to.as_deref(), value))
             };
-            match name.to_ascii_lowercase().as_str() {
-                "listenport" => device(DeviceField::ListenPort),
-                "fwmark" => device(DeviceField::FwMark),
-                "mtu" => device(DeviceField::Mtu),
-                "address" => {
+            match setting {
+                Setting::ListenPort => device(DeviceField::ListenPort),
+                Setting::FwMark => device(DeviceField::FwMark),
+                Setting::Mtu => device(DeviceField::Mtu),
+                Setting::Address => {
                     let mut all = value.split(',').map(|net| net.trim().parse::<IpNet>());
                     all.all(|net| net.is_ok_and(|net| self.addresses[which].contains(&net)))
                 }
-                "preup" => self.hooks[which].contains(&(HookWhen::PreUp, value)),
-                "postup" => self.hooks[which].contains(&(HookWhen::PostUp, value)),
-                "predown" => self.hooks[which].contains(&(HookWhen::PreDown, value)),
-                "postdown" => self.hooks[which].contains(&(HookWhen::PostDown, value)),
-                _ => false,
+                hook => HookWhen::of_setting(hook)
+                    .is_some_and(|when| self.hooks[which].contains(&(when, value))),
             }
         };
         section.lines.iter().filter(says).map(|line| line.number).collect()
     }
 }
 
-/// Settings of a peer that wg(8) knows.
-const PEER: [&str; 5] =
-    ["publickey", "presharedkey", "allowedips", "endpoint", "persistentkeepalive"];
-
-/// All lines of a new peer's section, where they say no less and no more than its settings.
+/// All lines of a new peer's section, by number, where they say no less and no more than its settings.
 fn whole(peer: &NewPeer, section: &Section<'_>) -> Vec<usize> {
     let NewPeer { name, key, allowed_ips, endpoint, keepalive, psk_epoch } = peer;
-    let mut wanted: BTreeSet<(&str, String)> =
-        allowed_ips.iter().map(|net| ("allowedips", net.to_string())).collect();
-    wanted.insert(("publickey", key.to_string()));
-    wanted.extend(endpoint.iter().map(|endpoint| ("endpoint", endpoint.to_string())));
-    wanted.extend(keepalive.iter().map(|secs| ("persistentkeepalive", secs.to_string())));
-    wanted.extend(psk_epoch.iter().map(|_| ("presharedkey", HIDDEN.to_owned())));
+    let mut wanted: BTreeSet<(Setting, String)> =
+        allowed_ips.iter().map(|net| (Setting::AllowedIps, net.to_string())).collect();
+    wanted.insert((Setting::PublicKey, key.to_string()));
+    wanted.extend(endpoint.iter().map(|endpoint| (Setting::Endpoint, endpoint.to_string())));
+    wanted.extend(keepalive.iter().map(|secs| (Setting::PersistentKeepalive, secs.to_string())));
+    wanted.extend(psk_epoch.iter().map(|_| (Setting::PresharedKey, HIDDEN.to_owned())));
     let mut told = Vec::new();
-    for line in &section.lines {
-        let Some((setting, value)) = line.setting else {
-            if line.is_plain(Some(name.as_str())) {
+    for line in section.lines.iter().filter(|line| !line.is_empty()) {
+        let Some((setting, value)) = plain(line) else {
+            if is_frame(line, Some(name.as_str())) {
                 told.push(line.number);
-            } else if !line.text.starts_with('#') {
+            } else if !line.is_comment() {
                 return Vec::new();
             }
             continue;
         };
         told.push(line.number);
-        let setting = setting.to_ascii_lowercase();
-        let lists = setting == "allowedips";
-        for value in value.split(|c| lists && c == ',').map(str::trim) {
-            let Some(place) = PEER.iter().find(|known| **known == setting) else {
-                return Vec::new();
-            };
+        let Some(setting) = setting else { return Vec::new() };
+        for value in value.split(|c| setting.is_list() && c == ',').map(str::trim) {
             // What stands there twice is not what a reader of the settings expects.
-            if !wanted.remove(&(*place, value.to_owned())) {
+            if !wanted.remove(&(setting, value.to_owned())) {
                 return Vec::new();
             }
         }
@@ -185,17 +175,17 @@ fn whole(peer: &NewPeer, section: &Section<'_>) -> Vec<usize> {
     if wanted.is_empty() { told } else { Vec::new() }
 }
 
-/// The lines of a peer's section that a change of one of its settings tells.
+/// The lines of a peer's section that a change of one of its settings tells, by number.
 fn field(change: &FieldChange<PeerField>, section: &Section<'_>, side: Side) -> Vec<usize> {
-    let name = match change.field {
-        PeerField::AllowedIps => "allowedips",
-        PeerField::Endpoint => "endpoint",
-        PeerField::Keepalive => "persistentkeepalive",
-        PeerField::PresharedKey => "presharedkey",
+    let changed = match change.field {
+        PeerField::AllowedIps => Setting::AllowedIps,
+        PeerField::Endpoint => Setting::Endpoint,
+        PeerField::Keepalive => Setting::PersistentKeepalive,
+        PeerField::PresharedKey => Setting::PresharedKey,
     };
     let lines = section.lines.iter().filter_map(|line| {
-        let (setting, value) = line.setting?;
-        setting.eq_ignore_ascii_case(name).then_some((line.number, value))
+        let (setting, value) = plain(line)?;
+        (setting == Some(changed)).then_some((line.number, value))
     });
     let lines: Vec<(usize, &str)> = lines.collect();
     if side == Side::New {
@@ -204,9 +194,8 @@ fn field(change: &FieldChange<PeerField>, section: &Section<'_>, side: Side) -> 
         };
         let is: BTreeSet<String> = lines.iter().flat_map(|(_, value)| list(value)).collect();
         let to = change.to.as_deref().unwrap_or_default();
-        let secret = change.field == PeerField::PresharedKey;
-        let wanted = if secret { list(HIDDEN) } else { list(to) };
-        if change.to.is_none() || is != wanted || (lines.len() > 1 && name != "allowedips") {
+        let wanted = if changed.is_secret() { list(HIDDEN) } else { list(to) };
+        if change.to.is_none() || is != wanted || (lines.len() > 1 && !changed.is_list()) {
             return Vec::new();
         }
     }
@@ -224,76 +213,36 @@ fn same(told: Option<&str>, value: &str) -> bool {
     })
 }
 
-/// A line of a section.
-#[derive(Debug)]
-struct Line<'a> {
-    number: usize,
-    text: &'a str,
-    /// Name and value; `None` for other lines, and for settings with a comment behind them.
-    setting: Option<(&'a str, &'a str)>,
+/// Whether a setting is one of a peer.
+fn is_of_peer(setting: Setting) -> bool {
+    setting.heading() == Heading::Peer
 }
 
-impl Line<'_> {
-    /// Whether it is no setting, and says nothing but whose section it is.
-    fn is_plain(&self, name: Option<&str>) -> bool {
-        let comment = self.text.strip_prefix('#').map(str::trim);
-        (comment.is_some() && comment == name) || self.text.eq_ignore_ascii_case("[peer]")
-    }
+/// The setting of a line and its value; nothing of other lines, and of settings with a comment behind
+/// them.
+fn plain<'a>(line: &Line<'a>) -> Option<(Option<Setting>, &'a str)> {
+    let entry = line.entry().filter(|_| !line.commented && !line.opens_section())?;
+    Some((entry.setting, entry.value))
 }
 
-/// A heading with what is below it, up to the next, and comments right above it.
-#[derive(Debug, Default)]
-struct Section<'a> {
-    heading: &'a str,
-    /// The key of the only peer that it names.
-    key: Option<PublicKey>,
-    lines: Vec<Line<'a>>,
+/// Whether a line is no setting, and says nothing but whose section it is.
+fn is_frame(line: &Line<'_>, name: Option<&str>) -> bool {
+    let comment = line.comment().filter(|_| line.is_comment());
+    comment.is_some() && comment == name || line.heading() == Some(Heading::Peer) && !line.commented
 }
 
-impl Section<'_> {
-    fn is(&self, heading: &str) -> bool {
-        self.heading.eq_ignore_ascii_case(heading)
-    }
+/// Whether a section has this heading, and no comment behind it.
+fn is(section: &Section<'_>, heading: Heading) -> bool {
+    section.lines.iter().any(|line| line.heading() == Some(heading) && !line.commented)
 }
 
-fn sections<'a>(lines: &[&'a str]) -> Vec<Section<'a>> {
-    let mut sections = vec![Section::default()];
-    for (number, line) in lines.iter().enumerate() {
-        let text = line.trim();
-        if text.is_empty() {
-            // A comment above it belongs to what is above it.
-            sections.last_mut().into_iter().for_each(|last| {
-                last.lines.push(Line { number, text, setting: None });
-            });
-            continue;
-        }
-        if text.starts_with('[') {
-            let mut next = Section { heading: text, ..Section::default() };
-            if let Some(last) = sections.last_mut() {
-                let comments = last.lines.iter().rev().take_while(|l| l.text.starts_with('#'));
-                let comments = last.lines.len() - comments.count();
-                next.lines = last.lines.split_off(comments);
-            }
-            sections.push(next);
-        }
-        let plain = !text.contains('#') && !text.starts_with('[');
-        let setting = text.split_once('=').filter(|_| plain);
-        let setting = setting.map(|(name, value)| (name.trim(), value.trim()));
-        if let Some(last) = sections.last_mut() {
-            last.lines.push(Line { number, text, setting });
-        }
-    }
-    for section in &mut sections {
-        section.lines.retain(|line| !line.text.is_empty());
-        let mut keys = section.lines.iter().filter_map(|line| {
-            let (name, value) = line.setting?;
-            name.eq_ignore_ascii_case("publickey").then_some(value)
-        });
-        let key = keys.next().and_then(|key| key.parse().ok());
-        let only = keys.next().is_none() && section.heading.eq_ignore_ascii_case("[peer]");
-        section.key = key.filter(|_| only);
-    }
-    sections
+/// The key of the only peer that a section names.
+fn only_peer(section: &Section<'_>) -> Option<PublicKey> {
+    let settings = section.lines.iter().filter_map(plain);
+    let mut keys = settings.filter(|(setting, _)| *setting == Some(Setting::PublicKey));
+    let (_, key) = keys.next()?;
+    let only = keys.next().is_none() && is(section, Heading::Peer);
+    key.parse().ok().filter(|_| only)
 }
 
 #[cfg(test)]

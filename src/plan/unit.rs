@@ -2,6 +2,7 @@
 
 use super::agent::AGENT;
 use crate::model::InterfaceName;
+use crate::wgconf::{Setting, lines};
 
 /// What an interface is started and stopped with needs no more than this; the tunnel that comes of
 /// it gives up the rest by itself (docs/security.md).
@@ -48,9 +49,10 @@ pub(super) fn text(
 /// Whether a configuration file asks for nothing but an interface: hooks may do anything, resolvconf
 /// writes to /etc, and so does `SaveConfig`.
 pub(super) fn is_plain(conf: &str) -> bool {
-    const WIDE: [&str; 6] = ["preup", "postup", "predown", "postdown", "dns", "saveconfig"];
-    let mut words = conf.lines().filter_map(|line| line.split_once('=')).map(|(word, _)| word);
-    !words.any(|word| WIDE.contains(&word.trim().to_ascii_lowercase().as_str()))
+    let mut settings = lines(conf.as_bytes()).filter_map(|line| line.setting());
+    !settings.any(|(setting, _)| {
+        setting.is_hook() || matches!(setting, Setting::Dns | Setting::SaveConfig)
+    })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::stand_ins::StandIns;
 use super::value::Value;
 use crate::desired::PublicKeys as _;
 use crate::model::{HostName, InterfaceName, PublicKey};
+use crate::wgconf::Document;
 
 /// Whose keys are whose.
 #[derive(Clone, Copy)]
@@ -23,20 +24,12 @@ pub(super) fn file(
     names: Names<'_>,
     text: &str,
 ) {
-    let sections = text.lines().fold(vec![Vec::new()], |mut sections, line| {
-        if line.trim_start().starts_with('[') {
-            sections.push(Vec::new());
-        }
-        // As wg-quick(8) reads it: what stands behind `#` is a comment.
-        let line = line.split('#').next().unwrap_or_default();
-        if let (Some(last), Some((key, value))) = (sections.last_mut(), line.split_once('=')) {
-            last.push((SettingName::of_key(key.trim()), value.trim()));
-        }
-        sections
-    });
     // Each value of a setting in order, also where several sections are about one place.
     let mut places: BTreeMap<Option<String>, BTreeMap<SettingName, Vec<String>>> = BTreeMap::new();
-    for section in sections {
+    for section in Document::of(text.as_bytes()).sections {
+        let entries = section.entries();
+        let section = entries.map(|entry| (SettingName::of_entry(&entry), entry.value));
+        let section: Vec<(SettingName, &str)> = section.collect();
         let key = section.iter().find(|(key, _)| *key == SettingName::PublicKey);
         let key = key.map(|(_, value)| *value);
         let name = key.and_then(|key| names.of.get(&key.parse::<PublicKey>().ok()?));

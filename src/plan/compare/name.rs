@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::model::Untrusted;
+use crate::wgconf::{Entry, Setting};
 
 /// A setting that is compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,27 +64,28 @@ pub enum SettingName {
 }
 
 impl SettingName {
-    /// The setting of a key of a file, as wg(8) and wg-quick(8) name it.
-    pub(super) fn of_key(key: &str) -> Self {
-        let lower = key.to_ascii_lowercase();
-        match lower.as_str() {
-            "address" => Self::Address,
-            "allowedips" => Self::AllowedIps,
-            "dns" => Self::Dns,
-            "endpoint" => Self::Endpoint,
-            "fwmark" => Self::FwMark,
-            "listenport" => Self::ListenPort,
-            "mtu" => Self::Mtu,
-            "persistentkeepalive" => Self::Keepalive,
-            "postdown" => Self::PostDown,
-            "postup" => Self::PostUp,
-            "predown" => Self::PreDown,
-            "presharedkey" => Self::PresharedKey,
-            "preup" => Self::PreUp,
-            "privatekey" => Self::PrivateKey,
-            "publickey" => Self::PublicKey,
-            "table" => Self::Table,
-            _ => Self::Other(Untrusted::new(lower)),
+    /// The setting that a line of a file names.
+    pub(super) fn of_entry(entry: &Entry<'_>) -> Self {
+        match entry.setting {
+            Some(Setting::Address) => Self::Address,
+            Some(Setting::AllowedIps) => Self::AllowedIps,
+            Some(Setting::Dns) => Self::Dns,
+            Some(Setting::Endpoint) => Self::Endpoint,
+            Some(Setting::FwMark) => Self::FwMark,
+            Some(Setting::ListenPort) => Self::ListenPort,
+            Some(Setting::Mtu) => Self::Mtu,
+            Some(Setting::PersistentKeepalive) => Self::Keepalive,
+            Some(Setting::PostDown) => Self::PostDown,
+            Some(Setting::PostUp) => Self::PostUp,
+            Some(Setting::PreDown) => Self::PreDown,
+            Some(Setting::PresharedKey) => Self::PresharedKey,
+            Some(Setting::PreUp) => Self::PreUp,
+            Some(Setting::PrivateKey) => Self::PrivateKey,
+            Some(Setting::PublicKey) => Self::PublicKey,
+            Some(Setting::Table) => Self::Table,
+            Some(Setting::SaveConfig) | None => {
+                Self::Other(Untrusted::new(entry.key.to_ascii_lowercase()))
+            }
         }
     }
 
