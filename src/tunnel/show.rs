@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{DeviceSnapshot, PeerSnapshot};
 use crate::model::{PresharedKey, PrivateKey};
+use crate::wgconf::{Heading, Setting, Writer};
 
 /// A column of `wg show INTERFACE FIELD`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,44 +231,49 @@ pub fn show_field(device: &DeviceSnapshot, field: Field, name: Option<&str>) -> 
 /// `wg showconf INTERFACE`.
 #[must_use]
 pub fn show_conf(device: &DeviceSnapshot) -> Zeroizing<String> {
+    let mut conf = Writer::with_room(conf_room(device));
+    conf.heading(Heading::Interface);
+    write_conf(device, &mut conf);
+    conf.finish()
+}
+
+/// Bytes that suffice for the configuration file of an interface.
+pub(super) fn conf_room(device: &DeviceSnapshot) -> usize {
     let prefixes: usize = device.peers.iter().map(|peer| peer.allowed_ips.len()).sum();
-    let capacity = (device.peers.len() + 1) * 320 + prefixes * 48;
-    let mut text = Zeroizing::new(String::with_capacity(capacity));
-    let mut line = |key: &str, value: &dyn Display| {
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "{key}{value}");
-    };
-    line("[Interface]", &"");
+    (device.peers.len() + 1) * 320 + prefixes * 48
+}
+
+/// Writes the configuration file of an interface from below its first heading.
+pub(super) fn write_conf(device: &DeviceSnapshot, conf: &mut Writer) {
     if device.listen_port != 0 {
-        line("ListenPort = ", &device.listen_port);
+        conf.set(Setting::ListenPort, device.listen_port);
     }
     if device.fwmark != 0 {
-        line("FwMark = ", &mark(device));
+        conf.set(Setting::FwMark, mark(device));
     }
     if let Some(key) = &device.private_key {
-        line("PrivateKey = ", &*key.expose_base64());
+        conf.set(Setting::PrivateKey, &*key.expose_base64());
     }
     for peer in &device.peers {
-        line("", &"");
-        line("[Peer]", &"");
-        line("PublicKey = ", &peer.public_key);
+        conf.blank();
+        conf.heading(Heading::Peer);
+        conf.set(Setting::PublicKey, peer.public_key);
         if let Some(key) = &peer.preshared_key {
-            line("PresharedKey = ", &*key.expose_base64());
+            conf.set(Setting::PresharedKey, &*key.expose_base64());
         }
         if !peer.allowed_ips.is_empty() {
-            line("AllowedIPs = ", &nets(peer, ", "));
+            conf.set(Setting::AllowedIps, nets(peer, ", "));
         }
         if let Some(endpoint) = peer.endpoint {
-            line("Endpoint = ", &Place(endpoint));
+            conf.set(Setting::Endpoint, Place(endpoint));
         }
         if peer.keepalive != 0 {
-            line("PersistentKeepalive = ", &peer.keepalive);
+            conf.set(Setting::PersistentKeepalive, peer.keepalive);
         }
     }
     if device.peers.is_empty() {
-        line("", &"");
+        conf.blank();
     }
-    text
 }
 
 /// The styles of `wg show`.

@@ -1,11 +1,10 @@
 //! Configuration text as `wg setconf` and `wg addconf` take it, secrets in place.
 
-use std::fmt::Write as _;
-
 use zeroize::Zeroizing;
 
 use crate::desired::{DesiredHost, DesiredInterface, DesiredPeer, Secrets};
 use crate::model::{Endpoint, PublicKey};
+use crate::wgconf::{Heading, Setting, Writer};
 
 /// Which of a peer's settings are written beside its key and `AllowedIPs`.
 #[derive(Debug, Clone, Default)]
@@ -29,7 +28,7 @@ impl PeerParts {
     }
 }
 
-/// The `[Interface]` section.
+/// The section of the interface.
 pub(super) fn interface<S: Secrets>(
     host: &DesiredHost,
     interface: &DesiredInterface,
@@ -37,18 +36,19 @@ pub(super) fn interface<S: Secrets>(
 ) -> Result<Zeroizing<String>, S::Error> {
     let key = secrets.private_key(&host.name, &interface.public_key)?.expose_base64();
     // Room for all that follows: growing would leave copies behind that nobody zeroes.
-    let mut text = Zeroizing::new(String::with_capacity(256));
-    let _ = writeln!(text, "[Interface]\nPrivateKey = {}", key.as_str());
+    let mut conf = Writer::with_room(256);
+    conf.heading(Heading::Interface);
+    conf.set(Setting::PrivateKey, key.as_str());
     if let Some(port) = interface.listen_port {
-        let _ = writeln!(text, "ListenPort = {port}");
+        conf.set(Setting::ListenPort, port);
     }
     if let Some(mark) = interface.fwmark {
-        let _ = writeln!(text, "FwMark = {mark}");
+        conf.set(Setting::FwMark, mark);
     }
-    Ok(text)
+    Ok(conf.finish())
 }
 
-/// A `[Peer]` section.
+/// The section of a peer.
 pub(super) fn peer<S: Secrets>(
     interface: &DesiredInterface,
     key: &PublicKey,
@@ -56,25 +56,24 @@ pub(super) fn peer<S: Secrets>(
     parts: &PeerParts,
     secrets: &S,
 ) -> Result<Zeroizing<String>, S::Error> {
-    let mut text = Zeroizing::new(String::with_capacity(320 + peer.allowed_ips.len() * 48));
-    let _ = writeln!(text, "[Peer]\nPublicKey = {key}");
+    let mut conf = Writer::with_room(320 + peer.allowed_ips.len() * 48);
+    conf.heading(Heading::Peer);
+    conf.set(Setting::PublicKey, key);
     if let Some(epoch) = peer.psk_epoch.filter(|_| parts.psk) {
         let psk = secrets.preshared_key(&interface.public_key, key, epoch)?.expose_base64();
-        let _ = writeln!(text, "PresharedKey = {}", psk.as_str());
+        conf.set(Setting::PresharedKey, psk.as_str());
     }
     let nets: Vec<String> = peer.allowed_ips.iter().map(ToString::to_string).collect();
     if !nets.is_empty() {
-        let _ = writeln!(text, "AllowedIPs = {}", nets.join(","));
+        conf.set(Setting::AllowedIps, nets.join(","));
     }
     if let Some(endpoint) = &parts.endpoint {
-        let _ = writeln!(text, "Endpoint = {endpoint}");
+        conf.set(Setting::Endpoint, endpoint);
     }
     match parts.keepalive {
-        Some(0) => text.push_str("PersistentKeepalive = off\n"),
-        Some(seconds) => {
-            let _ = writeln!(text, "PersistentKeepalive = {seconds}");
-        }
+        Some(0) => conf.set(Setting::PersistentKeepalive, "off"),
+        Some(seconds) => conf.set(Setting::PersistentKeepalive, seconds),
         None => {}
     }
-    Ok(text)
+    Ok(conf.finish())
 }

@@ -1,58 +1,47 @@
 //! Writing a configuration file.
 
-use std::fmt::{Display, Write as _};
-
 use zeroize::Zeroizing;
 
 use super::{Conf, QuickConf};
-use crate::tunnel::{AllowedIpChange, Setting};
+use crate::model::PublicKey;
+use crate::tunnel::{self, AllowedIpChange};
+use crate::wgconf::{Heading, Setting, Writer};
 
 /// Longer than any line but a list of prefixes.
 const LINE: usize = 128;
 /// Longer than any prefix.
 const PREFIX: usize = 48;
 
-fn line(text: &mut String, key: &str, value: impl Display) {
-    // Writing to a String does not fail.
-    let _ = writeln!(text, "{key} = {value}");
-}
-
-fn list(text: &mut String, key: &str, values: impl Iterator<Item = impl Display>) {
-    for (number, value) in values.enumerate() {
-        let before = if number == 0 { format!("{key} = ") } else { ", ".to_owned() };
-        let _ = write!(text, "{before}{value}");
-    }
-}
-
 impl QuickConf {
-    fn render(&self, text: &mut String) {
+    /// Writes what it has, below the heading of an interface.
+    pub(in crate::tunnel) fn write(&self, conf: &mut Writer) {
         for address in &self.addresses {
-            line(text, "Address", address);
+            conf.set(Setting::Address, address);
         }
         for server in &self.dns {
-            line(text, "DNS", server);
+            conf.set(Setting::Dns, server);
         }
         for domain in &self.dns_search {
-            line(text, "DNS", domain);
+            conf.set(Setting::Dns, domain);
         }
         if let Some(mtu) = self.mtu {
-            line(text, "MTU", mtu);
+            conf.set(Setting::Mtu, mtu);
         }
         if let Some(table) = self.table {
-            line(text, "Table", table);
+            conf.set(Setting::Table, table);
         }
         if self.save_config {
-            line(text, "SaveConfig", true);
+            conf.set(Setting::SaveConfig, true);
         }
         let hooks = [
-            ("PreUp", &self.pre_up),
-            ("PostUp", &self.post_up),
-            ("PreDown", &self.pre_down),
-            ("PostDown", &self.post_down),
+            (Setting::PreUp, &self.pre_up),
+            (Setting::PostUp, &self.post_up),
+            (Setting::PreDown, &self.pre_down),
+            (Setting::PostDown, &self.post_down),
         ];
-        for (key, hooks) in hooks {
+        for (setting, hooks) in hooks {
             for hook in hooks {
-                line(text, key, hook);
+                conf.set(setting, hook);
             }
         }
     }
@@ -64,47 +53,44 @@ impl Conf {
     pub fn render(&self) -> Zeroizing<String> {
         let prefixes: usize = self.peers.iter().map(|peer| peer.allowed_ips.len()).sum();
         let capacity = (self.peers.len() * 8 + 64) * LINE + prefixes * PREFIX;
-        let mut text = Zeroizing::new(String::with_capacity(capacity));
-        text.push_str("[Interface]\n");
-        self.interface.quick.render(&mut text);
+        let mut conf = Writer::with_room(capacity);
+        conf.heading(Heading::Interface);
+        self.interface.quick.write(&mut conf);
         if let Some(port) = self.interface.listen_port {
-            line(&mut text, "ListenPort", port);
+            conf.set(Setting::ListenPort, port);
         }
         if let Some(mark) = self.interface.fwmark {
-            line(&mut text, "FwMark", format_args!("{mark:#x}"));
+            conf.set(Setting::FwMark, format_args!("{mark:#x}"));
         }
         if let Some(key) = &self.interface.private_key {
-            line(&mut text, "PrivateKey", &**key.expose_base64());
+            conf.set(Setting::PrivateKey, &**key.expose_base64());
         }
         for peer in &self.peers {
-            text.push_str("\n[Peer]\n");
-            line(&mut text, "PublicKey", peer.public_key);
+            conf.blank();
+            conf.heading(Heading::Peer);
+            conf.set(Setting::PublicKey, peer.public_key);
             match &peer.preshared_key {
-                Setting::Keep => {}
-                Setting::Clear => {
-                    line(&mut text, "PresharedKey", crate::model::PublicKey::from_bytes([0; 32]));
+                tunnel::Setting::Keep => {}
+                tunnel::Setting::Clear => {
+                    conf.set(Setting::PresharedKey, PublicKey::from_bytes([0; 32]));
                 }
-                Setting::To(key) => line(&mut text, "PresharedKey", &**key.expose_base64()),
+                tunnel::Setting::To(key) => conf.set(Setting::PresharedKey, &**key.expose_base64()),
             }
-            list(
-                &mut text,
-                "AllowedIPs",
+            conf.list(
+                Setting::AllowedIps,
                 peer.allowed_ips.iter().map(|step| match step {
                     AllowedIpChange::Add(net) if peer.incremental => format!("+{net}"),
                     AllowedIpChange::Add(net) => net.to_string(),
                     AllowedIpChange::Remove(net) => format!("-{net}"),
                 }),
             );
-            if !peer.allowed_ips.is_empty() {
-                text.push('\n');
-            }
             if let Some(endpoint) = &peer.endpoint {
-                line(&mut text, "Endpoint", endpoint);
+                conf.set(Setting::Endpoint, endpoint);
             }
             if let Some(seconds) = peer.keepalive {
-                line(&mut text, "PersistentKeepalive", seconds);
+                conf.set(Setting::PersistentKeepalive, seconds);
             }
         }
-        text
+        conf.finish()
     }
 }

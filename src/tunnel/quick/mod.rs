@@ -25,9 +25,11 @@ use self::interrupts::Interrupts;
 use self::tool::tool;
 
 use super::conf::{Conf, Dialect, strip};
+use super::show::{conf_room, write_conf};
 use super::{DeviceSnapshot, Retries, UserspaceCommand};
 use crate::model::InterfaceName;
 use crate::sys::{Mode, read_limited, write_atomic};
+use crate::wgconf::{Heading, Writer};
 
 /// The largest configuration file that is read.
 const LARGEST_FILE: u64 = 256 << 20;
@@ -116,16 +118,11 @@ impl<'r> Quick<'r> {
             let mtu = mtu.and_then(|mtu| crate::model::Mtu::new(mtu).ok());
             self.conf.interface.quick.mtu = mtu;
         }
-        let shown = super::show_conf(device);
-        let head = Conf { interface: super::conf::InterfaceConf::default(), peers: Vec::new() };
-        let quick = std::mem::take(&mut self.conf.interface.quick);
-        let head =
-            Conf { interface: super::conf::InterfaceConf { quick, ..head.interface }, ..head };
-        let mut text = Zeroizing::new(String::with_capacity(shown.len() + (64 << 10)));
-        text.push_str(&head.render());
-        text.push_str(shown.strip_prefix("[Interface]\n").unwrap_or(&shown));
-        self.conf.interface.quick = head.interface.quick;
-        write_atomic(&self.path, text.as_bytes(), Mode::Private)?;
+        let mut conf = Writer::with_room(conf_room(device) + (64 << 10));
+        conf.heading(Heading::Interface);
+        self.conf.interface.quick.write(&mut conf);
+        write_conf(device, &mut conf);
+        write_atomic(&self.path, conf.finish().as_bytes(), Mode::Private)?;
         Ok(())
     }
 }
