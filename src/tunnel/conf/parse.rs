@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use super::word::{allowed_ips, digits, fwmark, keepalive, preshared_key};
 use super::{Conf, Dialect, InterfaceConf, PeerConf, QuickConf};
 use crate::model::{
-    AddressError, Endpoint, KeyError, Mtu, NameError, PrivateKey, SettingError, parse_net,
+    AddressError, Endpoint, KeyError, Mtu, NameError, PrivateKey, PublicKey, SettingError,
+    parse_net,
 };
+use crate::wgconf::{Content, Entry, Heading, Setting, lines};
 
 /// A line of thousands of prefixes is this long.
 const LONGEST_LINE: usize = 1 << 20;
@@ -35,16 +37,16 @@ pub enum ConfReason {
     #[error("more than a configuration may hold")]
     Budget,
     /// Neither a section nor a setting.
-    #[error("expected [Interface], [Peer] or key = value")]
+    #[error("expected {}, {} or key = value", Heading::Interface, Heading::Peer)]
     Form,
     /// A key before any section.
-    #[error("a setting before [Interface] or [Peer]")]
+    #[error("a setting before {} or {}", Heading::Interface, Heading::Peer)]
     NoSection,
     /// A key that the section does not have.
     #[error("{section} has no setting {key:?}")]
     Unknown {
         /// The section.
-        section: &'static str,
+        section: Heading,
         /// The key, as far as it is a word.
         key: String,
     },
@@ -64,35 +66,30 @@ pub enum ConfReason {
     #[error("{key} is a number from 0 to {most}, or off")]
     Number {
         /// The key.
-        key: &'static str,
+        key: Setting,
         /// The largest value.
         most: u32,
     },
     /// Neither true nor false.
-    #[error("SaveConfig is true or false")]
+    #[error("{} is true or false", Setting::SaveConfig)]
     Truth,
     /// A peer that is nobody.
-    #[error("this [Peer] has no PublicKey")]
+    #[error("this {} has no {}", Heading::Peer, Setting::PublicKey)]
     NoPublicKey,
 }
 
-/// The section that a line belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Section {
-    None,
-    Interface,
-    Peer,
-}
-
-/// The settings that only wg-quick knows.
-const QUICK_KEYS: [&str; 9] =
-    ["Address", "DNS", "MTU", "Table", "PreUp", "PostUp", "PreDown", "PostDown", "SaveConfig"];
-
-/// A `[Peer]` section that is being read.
+/// The section of a peer that is being read.
 struct OpenPeer {
     line: usize,
     key_seen: bool,
     peer: PeerConf,
+}
+
+impl OpenPeer {
+    fn new(line: usize) -> Self {
+        let nobody = PublicKey::from_bytes([0; 32]);
+        Self { line, key_seen: false, peer: PeerConf::new(nobody) }
+    }
 }
 
 impl Conf {
@@ -102,51 +99,42 @@ impl Conf {
     /// [`ConfError`], the first.
     pub fn parse(text: &[u8], dialect: Dialect) -> Result<Self, ConfError> {
         let mut conf = Self::default();
-        let mut section = Section::None;
+        let mut section = None;
         let mut open: Option<OpenPeer> = None;
-        for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
-            let number = number + 1;
-            let at = |column: usize, reason| ConfError { line: number, column, reason };
-            let line = line.split(|byte| *byte == b'#').next().unwrap_or_default();
-            if line.len() > LONGEST_LINE {
+        for line in lines(text) {
+            let at = |column: usize, reason| ConfError { line: line.number, column, reason };
+            if line.code > LONGEST_LINE {
                 return Err(at(1, ConfReason::Budget));
             }
-            let line = std::str::from_utf8(line)
-                .map_err(|error| at(error.valid_up_to() + 1, ConfReason::Text))?;
-            let start = line.len() - line.trim_start().len();
-            let body = line.trim();
-            if body.is_empty() {
-                continue;
-            }
-            if body.eq_ignore_ascii_case("[interface]") {
-                section = Section::Interface;
-                continue;
-            }
-            if body.eq_ignore_ascii_case("[peer]") {
-                conf.close(open.take())?;
-                if conf.peers.len() >= MOST_PEERS {
-                    return Err(at(start + 1, ConfReason::Budget));
+            match line.content {
+                Content::Blank => {}
+                Content::NotText { valid } => return Err(at(valid + 1, ConfReason::Text)),
+                Content::Other => return Err(at(line.indent + 1, ConfReason::Form)),
+                Content::Heading(heading) => {
+                    section = Some(heading);
+                    if heading == Heading::Peer {
+                        conf.close(open.take())?;
+                        if conf.peers.len() >= MOST_PEERS {
+                            return Err(at(line.indent + 1, ConfReason::Budget));
+                        }
+                        open = Some(OpenPeer::new(line.number));
+                    }
                 }
-                let nobody = crate::model::PublicKey::from_bytes([0; 32]);
-                open =
-                    Some(OpenPeer { line: number, key_seen: false, peer: PeerConf::new(nobody) });
-                section = Section::Peer;
-                continue;
+                Content::Entry(entry) => {
+                    let outcome = match (section, &mut open) {
+                        (Some(Heading::Interface), _) => {
+                            interface_line(&mut conf.interface, entry, dialect)
+                        }
+                        (Some(Heading::Peer), Some(open)) => peer_line(open, entry),
+                        _ => Err(ConfReason::NoSection),
+                    };
+                    outcome.map_err(|reason| {
+                        let of_key =
+                            matches!(reason, ConfReason::NoSection | ConfReason::Unknown { .. });
+                        at(if of_key { line.indent } else { entry.value_at } + 1, reason)
+                    })?;
+                }
             }
-            let Some((key, value)) = body.split_once('=') else {
-                return Err(at(start + 1, ConfReason::Form));
-            };
-            let (key, value) = (key.trim(), value.trim());
-            let value_at = start + body.len() - value.len() + 1;
-            let outcome = match (section, &mut open) {
-                (Section::Interface, _) => interface_line(&mut conf.interface, key, value, dialect),
-                (Section::Peer, Some(open)) => peer_line(open, key, value),
-                _ => Err(ConfReason::NoSection),
-            };
-            outcome.map_err(|reason| {
-                let of_key = matches!(reason, ConfReason::NoSection | ConfReason::Unknown { .. });
-                at(if of_key { start + 1 } else { value_at }, reason)
-            })?;
         }
         conf.close(open)?;
         Ok(conf)
@@ -167,15 +155,13 @@ impl Conf {
 pub fn strip(text: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(text.len());
     let mut in_interface = false;
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
-        let body = line.split(|byte| *byte == b'#').next().unwrap_or_default().trim_ascii();
-        if body.starts_with(b"[") {
-            in_interface = body.eq_ignore_ascii_case(b"[interface]");
+    for line in lines(text) {
+        if line.opens_section() {
+            in_interface = line.heading() == Some(Heading::Interface);
         }
-        let key = body.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-        let quick = QUICK_KEYS.iter().any(|quick| key.eq_ignore_ascii_case(quick.as_bytes()));
+        let quick = line.setting().is_some_and(|(setting, _)| setting.is_quick());
         if !(in_interface && quick) {
-            kept.extend_from_slice(line);
+            kept.extend_from_slice(line.raw);
         }
     }
     kept
@@ -188,66 +174,72 @@ fn squeeze(value: &str) -> zeroize::Zeroizing<String> {
     squeezed
 }
 
-fn unknown(section: &'static str, key: &str) -> ConfReason {
+fn unknown(section: Heading, key: &str) -> ConfReason {
     // A mistyped line may have a secret where the key should be.
     let word = key.len() <= 32 && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
     ConfReason::Unknown { section, key: if word { key.to_owned() } else { String::new() } }
 }
 
+/// A number that is missing or too large.
+const fn number(key: Setting, most: u32) -> ConfReason {
+    ConfReason::Number { key, most }
+}
+
 fn interface_line(
     interface: &mut InterfaceConf,
-    key: &str,
-    value: &str,
+    entry: Entry<'_>,
     dialect: Dialect,
 ) -> Result<(), ConfReason> {
-    let is = |name: &str| key.eq_ignore_ascii_case(name);
-    if is("PrivateKey") {
-        interface.private_key = Some(PrivateKey::parse(&squeeze(value))?);
-    } else if is("ListenPort") {
-        let bad = ConfReason::Number { key: "ListenPort", most: 65535 };
-        interface.listen_port = Some(digits(&squeeze(value)).ok_or(bad)?);
-    } else if is("FwMark") {
-        let bad = ConfReason::Number { key: "FwMark", most: u32::MAX };
-        interface.fwmark = Some(fwmark(&squeeze(value)).ok_or(bad)?);
-    } else if dialect == Dialect::Quick {
-        return quick_line(&mut interface.quick, key, value);
-    } else {
-        return Err(unknown("[Interface]", key));
+    let value = entry.value;
+    match entry.setting {
+        Some(Setting::PrivateKey) => {
+            interface.private_key = Some(PrivateKey::parse(&squeeze(value))?);
+        }
+        Some(key @ Setting::ListenPort) => {
+            let port = digits(&squeeze(value)).ok_or(number(key, 65535))?;
+            interface.listen_port = Some(port);
+        }
+        Some(key @ Setting::FwMark) => {
+            let mark = fwmark(&squeeze(value)).ok_or(number(key, u32::MAX))?;
+            interface.fwmark = Some(mark);
+        }
+        Some(setting) if setting.is_quick() && dialect == Dialect::Quick => {
+            quick_line(&mut interface.quick, setting, value)?;
+        }
+        _ => return Err(unknown(Heading::Interface, entry.key)),
     }
     Ok(())
 }
 
-fn quick_line(quick: &mut QuickConf, key: &str, value: &str) -> Result<(), ConfReason> {
-    let is = |name: &str| key.eq_ignore_ascii_case(name);
+fn quick_line(quick: &mut QuickConf, setting: Setting, value: &str) -> Result<(), ConfReason> {
     let words = || value.split([',', ' ', '\t']).filter(|word| !word.is_empty());
-    if is("Address") {
-        for word in words() {
-            quick.addresses.push(parse_net(word)?);
-        }
-    } else if is("DNS") {
-        for word in words() {
-            match word.parse::<IpAddr>() {
-                Ok(server) => quick.dns.push(server),
-                Err(_) => quick.dns_search.push(domain(word)?),
+    match setting {
+        Setting::Address => {
+            for word in words() {
+                quick.addresses.push(parse_net(word)?);
             }
         }
-    } else if is("MTU") {
-        let bad = ConfReason::Number { key: "MTU", most: 65535 };
-        quick.mtu = Some(Mtu::new(digits(value).ok_or(bad)?)?);
-    } else if is("Table") {
-        quick.table = Some(value.parse()?);
-    } else if is("PreUp") {
-        quick.pre_up.push(value.parse()?);
-    } else if is("PostUp") {
-        quick.post_up.push(value.parse()?);
-    } else if is("PreDown") {
-        quick.pre_down.push(value.parse()?);
-    } else if is("PostDown") {
-        quick.post_down.push(value.parse()?);
-    } else if is("SaveConfig") {
-        quick.save_config = value.parse().map_err(|_| ConfReason::Truth)?;
-    } else {
-        return Err(unknown("[Interface]", key));
+        Setting::Dns => {
+            for word in words() {
+                match word.parse::<IpAddr>() {
+                    Ok(server) => quick.dns.push(server),
+                    Err(_) => quick.dns_search.push(domain(word)?),
+                }
+            }
+        }
+        Setting::Mtu => {
+            let mtu = digits(value).ok_or(number(setting, 65535))?;
+            quick.mtu = Some(Mtu::new(mtu)?);
+        }
+        Setting::Table => quick.table = Some(value.parse()?),
+        Setting::PreUp => quick.pre_up.push(value.parse()?),
+        Setting::PostUp => quick.post_up.push(value.parse()?),
+        Setting::PreDown => quick.pre_down.push(value.parse()?),
+        Setting::PostDown => quick.post_down.push(value.parse()?),
+        Setting::SaveConfig => {
+            quick.save_config = value.parse().map_err(|_| ConfReason::Truth)?;
+        }
+        other => return Err(unknown(Heading::Interface, other.as_str())),
     }
     Ok(())
 }
@@ -265,26 +257,25 @@ fn domain(word: &str) -> Result<String, ConfReason> {
     }
 }
 
-fn peer_line(open: &mut OpenPeer, key: &str, value: &str) -> Result<(), ConfReason> {
-    let is = |name: &str| key.eq_ignore_ascii_case(name);
-    let value = squeeze(value);
+fn peer_line(open: &mut OpenPeer, entry: Entry<'_>) -> Result<(), ConfReason> {
+    let value = squeeze(entry.value);
     let peer = &mut open.peer;
-    if is("PublicKey") {
-        peer.public_key = value.parse()?;
-        open.key_seen = true;
-    } else if is("PresharedKey") {
-        peer.preshared_key = preshared_key(&value)?;
-    } else if is("AllowedIPs") {
-        let (steps, incremental) = allowed_ips(&value)?;
-        peer.allowed_ips.extend(steps);
-        peer.incremental |= incremental;
-    } else if is("Endpoint") {
-        peer.endpoint = Some(Endpoint::parse_with_zone(&value)?);
-    } else if is("PersistentKeepalive") {
-        let bad = ConfReason::Number { key: "PersistentKeepalive", most: 65535 };
-        peer.keepalive = Some(keepalive(&value).ok_or(bad)?);
-    } else {
-        return Err(unknown("[Peer]", key));
+    match entry.setting {
+        Some(Setting::PublicKey) => {
+            peer.public_key = value.parse()?;
+            open.key_seen = true;
+        }
+        Some(Setting::PresharedKey) => peer.preshared_key = preshared_key(&value)?,
+        Some(Setting::AllowedIps) => {
+            let (steps, incremental) = allowed_ips(&value)?;
+            peer.allowed_ips.extend(steps);
+            peer.incremental |= incremental;
+        }
+        Some(Setting::Endpoint) => peer.endpoint = Some(Endpoint::parse_with_zone(&value)?),
+        Some(key @ Setting::PersistentKeepalive) => {
+            peer.keepalive = Some(keepalive(&value).ok_or(number(key, 65535))?);
+        }
+        _ => return Err(unknown(Heading::Peer, entry.key)),
     }
     Ok(())
 }
