@@ -19,6 +19,7 @@ use crate::model::{
     is_deceptive,
 };
 use crate::observed::HIDDEN;
+use crate::wgconf::Setting;
 
 /// The template that is used unless the inventory has its own `templates/wg0.conf.j2`.
 pub const DEFAULT_TEMPLATE: &str = include_str!("../../templates/wg0.conf.j2");
@@ -136,9 +137,11 @@ pub enum RenderError<E: std::error::Error + 'static> {
     },
     /// The template lost a secret, wrote one twice, changed one, or put one where it is not hidden.
     #[error(
-        "the template of host {host} must write `PrivateKey = {{{{ private_key }}}}` once, and \
-         `PresharedKey = {{{{ peer.preshared_key }}}}` once for each peer that has one, each on a line \
-         of its own"
+        "the template of host {host} must write `{} = {{{{ private_key }}}}` once, and \
+         `{} = {{{{ peer.preshared_key }}}}` once for each peer that has one, each on a line \
+         of its own",
+        Setting::PrivateKey,
+        Setting::PresharedKey
     )]
     Markers {
         /// The host.
@@ -241,15 +244,16 @@ impl Renderer {
         while let Some(mark) = pieces.next() {
             let text = pieces.next().ok_or_else(markers)?;
             // Whoever shows the file hides what stands behind these names, and nothing else.
-            let name = if mark == "private" { "privatekey" } else { "presharedkey" };
+            let private_key = mark == "private";
+            let named = if private_key { Setting::PrivateKey } else { Setting::PresharedKey };
             let line = public_text.rsplit('\n').next().unwrap_or_default();
             let line: String = line.chars().filter(|c| *c != ' ' && *c != '\t').collect();
-            if line.to_ascii_lowercase().strip_suffix('=').is_none_or(|line| line != name)
+            if line.strip_suffix('=').and_then(Setting::of) != Some(named)
                 || !(text.is_empty() || text.starts_with('\n'))
             {
                 return Err(markers());
             }
-            if mark == "private" {
+            if private_key {
                 privates += 1;
                 content.push_str(&private);
             } else {
