@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use wgfleet::desired::{DEFAULT_TEMPLATE, DesiredState, RenderError, Renderer};
 use wgfleet::inventory::{LockFile, allocate, parse};
 use wgfleet::model::{HostName, NetworkName};
+use wgfleet::wgconf::{Document, Writer};
 use wgfleet::{desired, topology};
 
 use crate::vault::{Vault, leaks, secrets};
@@ -71,6 +72,31 @@ fn the_file_of_a_host_with_everything() {
         let start = public.trim_end_matches("(hidden)");
         assert!(whole.starts_with(start) && (public == whole || whole.len() == start.len() + 44));
     }
+}
+
+/// A template is text, for operators to change. What it is by default writes each line as everything
+/// else does that writes such files.
+#[test]
+fn the_default_template_writes_settings_as_the_writer_does() {
+    let file = render(FULL, DEFAULT_TEMPLATE).expect("it renders");
+    let mut settings = 0;
+    for section in Document::of(file.public_text.as_bytes()).sections {
+        for line in section.lines {
+            let mut writer = Writer::with_room(1000);
+            if let Some(heading) = line.heading() {
+                writer.heading(heading);
+            } else if let Some((setting, value)) = line.setting() {
+                assert_eq!(section.heading, Some(setting.heading()), "{}", line.text());
+                writer.set(setting, value);
+                settings += 1;
+            } else {
+                assert!(line.is_empty() || line.is_comment(), "{}", line.text());
+                continue;
+            }
+            assert_eq!(writer.finish().as_bytes(), line.raw, "{}", line.text());
+        }
+    }
+    assert!(settings > 20, "{settings} settings");
 }
 
 #[test]

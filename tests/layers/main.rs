@@ -5,6 +5,7 @@
 
 mod circles;
 mod graph;
+mod literals;
 mod names;
 mod source;
 

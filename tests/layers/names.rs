@@ -46,7 +46,7 @@ pub(crate) fn read(text: &str) -> Names {
     names
 }
 
-type Tokens = Peekable<IntoIter<TokenTree>>;
+pub(crate) type Tokens = Peekable<IntoIter<TokenTree>>;
 
 impl Names {
     fn take(&mut self, tokens: TokenStream) {
@@ -111,7 +111,7 @@ fn attribute(tokens: &mut Tokens) -> Option<String> {
 }
 
 /// Reads to the end of an item, a field or an arm.
-fn skip_item(tokens: &mut Tokens) {
+pub(crate) fn skip_item(tokens: &mut Tokens) {
     let mut import = false;
     for token in tokens.by_ref() {
         match token {
@@ -186,7 +186,7 @@ fn branches(group: &Group, above: &[String], public: bool, names: &mut Names) {
     }
 }
 
-fn is(token: &TokenTree, sign: char) -> bool {
+pub(crate) fn is(token: &TokenTree, sign: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == sign)
 }
 
