@@ -3,7 +3,7 @@
 
 SHELL = /bin/bash
 .DEFAULT_GOAL = build
-.PHONY: build demo test test-quick bench bench-plan bench-check bench-first-plan bench-tunnel test-kernel test-packets docs lint fuzz install uninstall
+.PHONY: build demo test test-quick bench bench-plan bench-observe bench-check bench-first-plan bench-tunnel test-kernel test-packets docs lint fuzz install uninstall
 
 CARGO ?= cargo
 # Where rustup puts cargo for a user whose shell does not know yet.
@@ -62,6 +62,12 @@ bench-plan:
 	@scripts/privileges.sh
 	$(CARGO) build --locked --quiet
 	@WGFLEET=$$(realpath $(DEBUG)) benches/plan.sh
+
+# CPU time that observing costs a host; OLD=REVISION: beside the script of that revision. Needs root.
+bench-observe:
+	@scripts/setup.sh test
+	@scripts/privileges.sh
+	@benches/observe.sh 40 $(OLD)
 
 # check and render of a mesh of 1,000 and of 10,000 spokes on two hubs. Needs no root.
 bench-check:

@@ -4,6 +4,9 @@
 #
 #   make bench-plan
 #   WGFLEET=target/…/wgfleet benches/plan.sh [HOSTS] [ROUNDS]
+#
+# With PYINFRA=/path/to/pyinfra, that reads the same hosts in the same rounds: whether wg0.conf is as
+# rendered, and what `wg show wg0 dump` says. wgfleet reads addresses, routes, rules, units and forwarding, too.
 set -euo pipefail
 
 wgfleet=${WGFLEET:?name the binary}
@@ -35,6 +38,20 @@ export WGFLEET_SSH_CONFIG=/run/wgfleet-lab/$lab/ssh_config
 "$wgfleet" apply --yes --quiet --parallel 8 >"$work/apply" || { cat "$work/apply" >&2; exit 1; }
 "$wgfleet" plan --quiet --detailed-exitcode >/dev/null
 
+if [ -n "${PYINFRA:-}" ]; then
+	"$wgfleet" render --output "$work/rendered" --quiet
+	cat >"$work/inventory.py" <<-END
+		hosts = [(f"h{n}", {"ssh_user": "root", "ssh_config_file": "$WGFLEET_SSH_CONFIG"}) for n in range(1, $hosts + 1)]
+	END
+	cat >"$work/deploy.py" <<-END
+		from pyinfra import host
+		from pyinfra.facts.server import Command
+		from pyinfra.operations import files
+		files.put(src=f"$work/rendered/{host.name}/wg0.conf", dest="/etc/wireguard/wg0.conf", mode="600")
+		host.get_fact(Command, "wg show wg0 dump")
+	END
+fi
+
 # Milliseconds that a command takes.
 took() {
 	local from=${EPOCHREALTIME/./}
@@ -44,15 +61,21 @@ took() {
 
 bare() { seq -f h%g 1 "$hosts" | xargs -P $parallel -I {} ssh -F "$WGFLEET_SSH_CONFIG" {} true; }
 plan() { "$wgfleet" plan --quiet --parallel $parallel; }
+pyinfra() { "$PYINFRA" --dry --yes --parallel $parallel "$work/inventory.py" "$work/deploy.py"; }
 median() { sort -n "$1" | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
 
 took bare >/dev/null
 for ((n = 1; n <= rounds; n++)); do
 	took bare >>"$work/bare"
 	took plan >>"$work/plan"
+	[ -z "${PYINFRA:-}" ] || took pyinfra >>"$work/pyinfra"
 done
 paste "$work/bare" "$work/plan" | awk '{ print $2 / $1 }' >"$work/ratio"
 printf '%d hosts, %d at a time, %d rounds, medians\n' "$hosts" "$parallel" "$rounds"
 printf '  ssh HOST true   %6d ms\n' "$(median "$work/bare")"
 printf '  wgfleet plan    %6d ms\n' "$(median "$work/plan")"
 printf '  ratio           %6.2f\n' "$(median "$work/ratio")"
+if [ -n "${PYINFRA:-}" ]; then
+	pyinfra >"$work/said" 2>&1 || { cat "$work/said" >&2; exit 1; }
+	printf '  pyinfra         %6d ms\n' "$(median "$work/pyinfra")"
+fi

@@ -4,6 +4,7 @@
 //! [`parse`] has read it.
 
 mod bounds;
+mod digest;
 mod drops;
 mod error;
 mod interface;
@@ -64,7 +65,7 @@ pub struct ObservedHost {
     pub records: BTreeMap<String, String>,
     /// Keyed digest of everything above and below that does not change by itself: endpoints,
     /// handshakes, counters, records and armed changes are left out, and wgfleet's own binary.
-    /// The host compares it before it arms a change.
+    /// The host compares it before it arms a change. Made by [`ObservedHost::read`].
     pub digest: Option<Fingerprint>,
     /// A change that is armed and not yet confirmed: its id.
     pub armed: Option<String>,
@@ -73,13 +74,18 @@ pub struct ObservedHost {
 }
 
 impl ObservedHost {
-    /// The host with keyed fingerprints of its files, in place of the digests that it told.
-    #[must_use]
-    pub fn keyed(mut self, key: &FingerprintKey) -> Self {
-        for file in self.files.values_mut() {
+    /// Reads a host's answer, with keyed fingerprints of its files in place of the digests that it
+    /// told, and with the digest of all of it.
+    ///
+    /// # Errors
+    /// Those of [`parse`].
+    pub fn read(answer: &str, key: &FingerprintKey) -> Result<Self, ObserveError> {
+        let mut host = parse(answer)?;
+        for file in host.files.values_mut() {
             file.fingerprint = key.of_file(&file.fingerprint);
         }
-        self
+        host.digest = Some(digest::of(key, answer));
+        Ok(host)
     }
 }
 
@@ -117,7 +123,7 @@ pub struct ObservedFile {
     pub mode: u32,
     /// Whether root owns it.
     pub root: bool,
-    /// As [`ObservedHost::keyed`] leaves it: see [`FingerprintKey::of_file`]. As a host tells it: SHA-256 of
+    /// As [`ObservedHost::read`] leaves it: see [`FingerprintKey::of_file`]. As a host tells it: SHA-256 of
     /// the content.
     pub fingerprint: Fingerprint,
     /// The content, secrets replaced by [`HIDDEN`].

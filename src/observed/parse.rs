@@ -122,7 +122,6 @@ impl Reader {
             "machine-id" => self.host.machine_id = Some(word(rest)?),
             "host-key" => self.host.host_key = Some(word(rest)?),
             "record" => self.start_record(rest)?,
-            "digest" => self.host.digest = Some(word(rest)?),
             "armed" => self.host.armed = Some(printable(rest.next()?)?),
             "firewall" => {
                 let (table, digest) = (printable(rest.next()?)?, printable(rest.next()?)?);
@@ -404,19 +403,18 @@ mod tests {
 
     #[test]
     fn what_says_which_machine_it_is_and_what_it_was_in_is_read() {
-        let (id, keys, state) = ("ab".repeat(32), "cd".repeat(32), "ef".repeat(32));
+        let (id, keys) = ("ab".repeat(32), "cd".repeat(32));
         let host = parse(&format!(
             "observe 1\nmachine-id {id}\nhost-key {keys}\nfile 600 yes {id} /etc/x\n| of the file\n\
-             record east\n| {{\n| }}\nrecord west\ndigest {state}\nend\n"
+             record east\n| {{\n| }}\nrecord west\nend\n"
         ))
         .unwrap();
         assert_eq!(host.machine_id, id.parse().ok());
         assert_eq!(host.host_key, keys.parse().ok());
-        assert_eq!(host.digest, state.parse().ok());
         let text = |of: &str, text: &str| (of.to_owned(), text.to_owned());
         assert_eq!(host.records, [text("east", "{\n}\n"), text("west", "")].into());
         assert_eq!(host.files["/etc/x"].public_text, "of the file\n");
-        for line in ["record", "record ../x", "record East", "digest", "digest 00", "host-key x"] {
+        for line in ["record", "record ../x", "record East", "digest", "host-key x"] {
             let said = parse(&format!("observe 1\n{line}\nend\n"));
             assert!(matches!(said, Err(ObserveError::Line { line: 2, .. })), "{line}");
         }

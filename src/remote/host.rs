@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Look, RemoteError};
 use crate::model::{Become, HostName, SshTarget};
-use crate::observed::{ObservedHost, parse};
+use crate::observed::ObservedHost;
 use crate::sys::FileError;
 
 /// How long one observation may take.
@@ -98,7 +98,7 @@ pub trait Host: Send + Sync + 'static {
                 let said = if reply.stderr.is_empty() { status } else { reply.stderr };
                 return Err(RemoteError::Host(said));
             }
-            Ok(parse(&reply.stdout)?.keyed(&look.key))
+            Ok(ObservedHost::read(&reply.stdout, &look.key)?)
         }
     }
 }

@@ -38,6 +38,7 @@ macro_rules! host_script {
             include_str!("host/armed.sh"),
             include_str!("host/agent.sh"),
             include_str!("host/observe.sh"),
+            include_str!("host/show.sh"),
             $(include_str!($task),)*
             include_str!("host/verbs.sh")
         )
@@ -47,7 +48,7 @@ macro_rules! host_script {
 /// The host's side: POSIX sh, static, from one file for each task of it. Its first words are comments
 /// that say what it reads and answers.
 pub const HOST_SCRIPT: &str =
-    host_script!("host/operations.sh", "host/snapshot.sh", "host/change.sh");
+    host_script!("host/push.sh", "host/operations.sh", "host/snapshot.sh", "host/change.sh");
 
 /// As much of it as looking takes: a host reads what it gets at every look.
 pub const HOST_LOOKS: &str = host_script!();

@@ -4,24 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use ipnet::IpNet;
-use wgfleet::model::Fingerprint;
+use wgfleet::model::{Fingerprint, FingerprintKey};
+use wgfleet::observed::{ObservedHost, PROTOCOL};
 use wgfleet::sys::sha256;
+use zeroize::Zeroizing;
 
 use super::state::{Interface, State};
 
 /// Handshakes in seconds since the epoch, by interface and public key of the peer.
 pub(crate) type Handshakes = BTreeMap<(String, String), u64>;
-
-/// What `observe` reads, as far as it counts here: the key of the digest.
-pub(crate) struct Question<'a> {
-    key: &'a str,
-}
-
-impl<'a> Question<'a> {
-    pub(crate) fn new(stdin: &'a str) -> Self {
-        Self { key: stdin.lines().next().unwrap_or_default() }
-    }
-}
 
 /// Everything that a host tells but its clock, an armed change and its records.
 pub(crate) fn told(machine: &str, state: &State, shaken: &Handshakes) -> String {
@@ -109,21 +100,10 @@ fn preshared(text: &str) -> BTreeMap<&str, &str> {
     found
 }
 
-/// The digest of what is told, without what moves by itself.
-pub(crate) fn digest(told: &str, asked: &Question<'_>) -> Fingerprint {
-    let mut lines: Vec<String> = told
-        .lines()
-        .filter(|line| !line.starts_with("| "))
-        .map(|line| {
-            let fields: Vec<&str> = line.split('\t').collect();
-            match fields.as_slice() {
-                ["peer", name, key, psk, _, nets, _, _, _, keepalive] => {
-                    [*name, key, psk, nets, keepalive].join("\t")
-                }
-                _ => line.to_owned(),
-            }
-        })
-        .collect();
-    lines.sort();
-    sha256(format!("{}\n{}", asked.key, lines.join("\n")).as_bytes())
+/// The digest of what is told; `question`: what `observe` reads, the key first.
+pub(crate) fn digest(told: &str, question: &str) -> Fingerprint {
+    let key: Fingerprint = question.lines().next().and_then(|key| key.parse().ok()).expect("a key");
+    let key = FingerprintKey::from_bytes(Zeroizing::new(key.to_bytes()));
+    let answer = format!("observe {PROTOCOL}\n{told}end\n");
+    ObservedHost::read(&answer, &key).expect("an answer").digest.expect("a digest")
 }

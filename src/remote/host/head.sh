@@ -39,8 +39,8 @@ newline='
 
 say() { printf '%s\n' "$*"; } # echo(1) of some shells obeys what looks like \n in a file or an error
 have() { command -v "$1" >/dev/null 2>&1; }
-wg_path=$(command -v wg || say none)
-have_wg() { [ "$wg_path" != none ]; }
+has_wg=no; ! have wg || has_wg=yes # before there is a function of that name
+have_wg() { [ $has_wg = yes ]; }
 stand_in=$agent
 wg() { if have_wg; then command wg "$@"; else "$stand_in" wg "$@"; fi; }
 have_any_wg() { have_wg || [ -x "$agent" ]; }

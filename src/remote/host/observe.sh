@@ -15,17 +15,18 @@ add_file() { # PATH
 	if [ -f "$1" ] && [ ! -L "$1" ]; then files="$files $1"; else show_odd "$1"; fi
 }
 
-# What the file is, and its content without secrets; then the digests of who this machine is, whatever
-# name it is reached by, and what each fleet keeps here about its own changes. All of it in as few
-# programs as it takes, for each costs the host more than what it does.
-show_files() { # sets stats and sums
+# What stat(1) and sha256sum(1) say of all files, and of who this machine is. As few programs as it takes,
+# here and below: each costs the host more than what it does, and so does each process of a shell, so none
+# is started through a function. Of /proc/self stat(1) says when it began itself.
+ask_of_files() { # sets id, stats and sums; says what time it is
 	id='' stats='' some=''
 	read -r id 2>/dev/null </etc/machine-id
 	# shellcheck disable=SC2086 # one word for each file
-	stats=$(stat -L -c '%a %u %s %Y-%Z %n' $files $agent 2>/dev/null)
+	stats=$(stat -L -c '%a %u %s %Y-%Z %n' /proc/self $files $agent 2>/dev/null)
 	while read -r mode owner size time name; do
 		case $name in
 		'') ;;
+		/proc/self) say "now ${time%-*}" ;;
 		"$agent") ! agent_digest "$size-$time-$mode-$owner" || say "agent $d" ;;
 		# None of wgfleet's own files has as much: it gets no digest.
 		*) [ "$size" -gt 67108864 ] || some="$some $name" ;;
@@ -41,69 +42,22 @@ show_files() { # sets stats and sums
 		$hostkeys
 	KEYS
 	)
-	printf '%s\n\n%s\n' "$stats" "$sums" | awk -v id="$id" -v keys="${hostkeys:+1}" -v most="$most" -v agent="$agent" '
-	# Settings, and whatever has the form of a key: public ones stand behind PublicKey. A line that was
-	# cut through is left out, for half a key is none.
-	BEGIN { for (k = 0; k < 43; k++) key = key "[A-Za-z0-9+/]"; key = key "=" }
-	function hide(text, word, upper) {
-		if (length(text) < 20) return text
-		gsub(key, word, text)
-		while (match(upper = toupper(text), /AGE-(SECRET-KEY|PLUGIN)-[-A-Z0-9+._]*1[A-Z0-9]+/))
-			text = substr(text, 1, RSTART - 1) word substr(text, RSTART + RLENGTH)
-		return text
-	}
-	function show(text, name, c) {
-		name = tolower(text); sub(/=.*/, "", name); gsub(/[ \t]/, "", name)
-		if (name == "privatekey" || name == "presharedkey") { match(text, /=[ \t]*/); text = substr(text, 1, RSTART + RLENGTH - 1) "(hidden)" }
-		c = index(text, "#")
-		if (!c) c = length(text) + 1
-		text = (name == "publickey" ? substr(text, 1, c - 1) : hide(substr(text, 1, c - 1), "(hidden)")) hide(substr(text, c), "(key)")
-		gsub(/[[:cntrl:]]/, "?", text); print "| " text
-	}
-	function line(text, rest, c) {
-		if (inside) { if (!(c = index(text, "-----END "))) return; inside = 0; sub(/.*-----END [^-]*(-----)?/, "", text); if (text == "") return }
-		if (match(text, /-----BEGIN [A-Z0-9 ]*(PRIVATE KEY|AGE ENCRYPTED)/)) {
-			rest = substr(text, RSTART + 11)
-			inside = !index(rest, "-----END ")
-			if (inside) rest = ""; else sub(/.*-----END [^-]*(-----)?/, "", rest)
-			text = substr(text, 1, RSTART - 1) (index(substr(text, 1, RSTART), "#") ? "(key)" : "(hidden)") rest
-		}
-		show(text)
-	}
-	function tell(path, size, source, text, last, some) {
-		some = inside = 0; source = "head -c " most " " path
-		while ((size > most ? (source | getline text) : (getline text < path)) > 0) { if (some++) line(last); last = text }
-		if (size > most) { close(source); print "| (the file goes on: it has " size " bytes)" } else { close(path); if (some) line(last) }
-	}
-	function record(path, fleet, text) {
-		fleet = path; sub(/.*\//, "", fleet); sub(/\.json$/, "", fleet); print "record", fleet
-		while ((getline text < path) > 0) { gsub(/[[:cntrl:]]/, "?", text); print "| " text }
-		close(path)
-	}
-	$0 == "" { digests = 1; next }
-	digests { sum[$2] = $1; next }
-	$5 != agent { path[++n] = $5; mode[n] = $1; owner[n] = $2; size[n] = $3 }
-	END {
-		if (id != "") print "machine-id", sum["/proc/self/fd/3"]
-		if (keys) print "host-key", sum["/proc/self/fd/4"]
-		none = "0000000000000000000000000000000000000000000000000000000000000000"
-		for (k = 1; k <= n; k++) {
-			if (path[k] ~ /^\/var\/lib\/wgfleet\//) { if (owner[k] == 0 && size[k] <= 1048576) record(path[k]); continue }
-			print "file", mode[k], owner[k] == 0 ? "yes" : "no", (path[k] in sum) ? sum[path[k]] : none, path[k]
-			tell(path[k], size[k])
-		}
-	}'
 }
 
 host_keys() { # sets hostkeys: type and key of each, sorted
-	hostkeys='' last=''
+	hostkeys='' last='' line='' sorted=yes
 	for f in /etc/ssh/ssh_host_*_key.pub; do
 		[ -f "$f" ] || continue
 		word=''
 		read -r word last _ <"$f" # which fails where no line end comes behind it, and has read it all the same
-		[ -z "$word" ] || hostkeys="$hostkeys${hostkeys:+$newline}$word $last"
+		[ -n "$word" ] || continue
+		was=$line line="$word $last"
+		# In order, as their names mostly bring them; a shell that cannot tell has them sorted.
+		# shellcheck disable=SC3012
+		[ -z "$hostkeys" ] || [ ! "$was" \> "$line" ] || sorted=no
+		hostkeys="$hostkeys${hostkeys:+$newline}$line"
 	done 2>/dev/null
-	case $hostkeys in *"$newline"*) hostkeys=$(printf '%s\n' "$hostkeys" | sort) ;; esac
+	[ $sorted = yes ] || hostkeys=$(printf '%s\n' "$hostkeys" | sort)
 }
 
 # A tunnel of wgfleet's own leaves a mark: its process id and its start time, which together mean one
@@ -169,160 +123,99 @@ is_as_file() { # TABLE; reads live and sums
 } 2>/dev/null
 
 show_tables_of_fleets() {
-	! have nft || nft list tables inet 2>/dev/null | while read -r _ _ name; do
+	have nft || return 0
+	tables=$(nft list tables inet 2>/dev/null)
+	while read -r _ _ name; do
 		is_table "$name" || continue
 		live=$(nft list table inet "$name" 2>/dev/null)
 		marks
 		[ -z "$d" ] || is_as_file "$name" || d=$d,altered
 		say "firewall $name ${d:-none}"
+	done <<-END
+		$tables
+	END
+}
+
+# The interfaces that wg(8) has told of, and whether one of them marks its packets: then wg-quick may route a
+# full tunnel by rules. A name that no inventory can have is nobody's here.
+links_of_dump() { # sets links and marked; reads dump
+	links='' marked=no i=''
+	set -f; IFS=$newline
+	for line in $dump; do
+		case $line in "$i	"*) continue ;; esac
+		i=${line%%"	"*}
+		case $i in *[!A-Za-z0-9_=+.-]* | [-.]*) continue ;; esac
+		links="$links $i"
+		case $line in *"	off") ;; *) marked=yes ;; esac
 	done
+	set +f; unset IFS
 }
 
-# What ip(8) is asked about routes and rules, all at once. It does not repeat which interface it was asked
-# about, so that stands before.
-routing() { # INTERFACE…
-	for i in "$@"; do say "link show dev $i"; say "route show table all dev $i"; done
-	say "link show dev lo"
-	say "rule show"
-}
-
-# Interfaces, their addresses, routes and peers, the rules by which wg-quick routes a full tunnel, and
-# the interfaces whose IPv6 default route the kernel learned from a router: those hear none any more once
-# the host forwards, unless accept_ra is 2.
-show_net_state() {
-	links='' confs='' own=''
+ask_of_net() { # sets confs, own, dump, dropped, net and rules6; reads stats and most
+	links='' marked=no confs='' own='' dump='' dropped='' rules6='' addresses='' routes=''
 	if have_any_wg; then
 		find_stand_in
-		for i in $(wg show interfaces 2>/dev/null); do
-			# A name that no inventory can have is nobody's here.
-			case $i in *[!A-Za-z0-9_=+.-]* | [-.]*) continue ;; esac
-			links="$links $i"
-			! embedded "$i" || own="$own $i"
-			# One that is longer than what is told of it is none of wgfleet's.
-			[ -f "/etc/wireguard/$i.conf" ] && [ "$(size_of_conf "$i")" -le "$most" ] && confs="$confs /etc/wireguard/$i.conf"
-		done
+		if have_wg; then dump=$(command wg show all dump 2>/dev/null)
+		else dump=$("$stand_in" wg show all dump 2>/dev/null); fi
+		links_of_dump
 	fi
-	# shellcheck disable=SC2086 # one word for each interface and file
-	{
-		say @links
-		{
-			say "addr show type wireguard"
-			say "addr show dev lo"
-			for one in $links; do say "addr show dev $one"; done
-		} | ip -force -batch - 2>/dev/null
-		say @routes 4
-		routing $links | ip -4 -o -force -batch - 2>/dev/null
-		say @routes 6
-		{ say "route show default proto ra"; routing $links; } | ip -6 -o -force -batch - 2>/dev/null
-		if [ -n "$links" ]; then
-			say @dump
-			wg show all dump 2>/dev/null
-			for one in $own; do # what wg does not tell
-				say "@dropped $one"
-				"$stand_in" wg show "$one" dropped 2>/dev/null
-			done
+	for i in $links; do
+		if embedded "$i"; then # what wg does not tell
+			own="$own $i"
+			dropped="$dropped@dropped $i$newline$("$stand_in" wg show "$i" dropped 2>/dev/null)$newline"
 		fi
-	} | awk -v own="$own " -v tables="$(say /usr/share/iproute2/rt_tables /usr/lib/iproute2/rt_tables /etc/iproute2/rt_tables \
-		/usr/share/iproute2/rt_tables.d/*.conf /etc/iproute2/rt_tables.d/*.conf)" '
-		# Tables that have names: ip(8) prints those.
-		BEGIN {
-			k = split(tables, all, " ")
-			for (n = 1; n <= k; n++) while ((getline row < all[n]) > 0) { split(row, one); if (one[1] ~ /^[0-9]+$/) number[one[2]] = one[1] }
-		}
-		function table(name) { return name in number ? number[name] : name }
-		function flush() { if (pub != "" && psk != "") inconf[conf, pub] = psk; pub = psk = "" }
-		FILENAME != "-" {
-			if (FNR == 1) { flush(); conf = FILENAME; sub(/.*\//, "", conf); sub(/\.conf$/, "", conf) }
-			line = $0; sub(/#.*/, "", line); name = tolower(line); sub(/=.*/, "", name); gsub(/[ \t]/, "", name)
-			if (name ~ /^\[/) flush()
-			value = line; sub(/^[^=]*=[ \t]*/, "", value); gsub(/[ \t\r]/, "", value)
-			if (name == "publickey") pub = value; else if (name == "presharedkey") psk = value
-			next
-		}
-		/^@/ { flush(); part = $1; of = $2; here = ""; next }
-
-		part == "@dump" {
-			split($0, field, "\t"); i = field[1]
-			if (!(i in shown)) next
-			if (NF == 5) print "device", i, field[3], field[4], field[5]
-			if (NF == 9) {
-				state = "none"
-				# Private keys end here; preshared keys are compared here.
-				if (field[3] != "(none)") state = inconf[i, field[2]] == field[3] ? "as-file" : "other"
-				print "peer\t" i "\t" field[2] "\t" state "\t" field[4] "\t" field[5] "\t" field[6] "\t" field[7] "\t" field[8] "\t" field[9]
-			}
-			next
-		}
-		part == "@dropped" { if (NF == 3 && of in shown) print "dropped", of, $1, $2, $3; next }
-
-		part == "@links" {
-			if ($1 ~ /^[0-9]+:$/) {
-				i = $2; sub(/:$/, "", i)
-				here = ""
-				if (i == "lo") { begun = 1; next }
-				if (!begun) { kernel[i] = 1; next }
-				kind = index(own, " " i " ") ? "embedded" : "userspace"; if (i in kernel) kind = "kernel"
-				for (n = 4; n < NF; n++) if ($n == "mtu") { print "interface", i, kind, $3 ~ /[<,]UP[,>]/ ? "yes" : "no", $(n + 1); shown[here = i] = some = 1; break }
-			} else if (here != "" && $1 ~ /^inet6?$/ && $2 !~ /^fe80:/) print "address", here, $2
-			next
-		}
-		/^[0-9]+: [^ ]+: </ { here = $2; sub(/:$/, "", here); next }
-		here == "" {
-			for (n = 1; n < NF; n++) if ($n == "dev") i = $(n + 1)
-			if ($1 != "default" || i !~ /^[A-Za-z0-9_=+.-]+$/ || i in heard) next
-			heard[i] = 1; setting = ""; getline setting < ("/proc/sys/net/ipv6/conf/" i "/accept_ra")
-			if (setting == 1 || setting == 2) print "advertised", i
-			next
-		}
-		here == "lo" {
-			if (!some) next
-			if (/ suppress_prefixlength 0 *$/) print "rule", of, "suppress"
-			else if (/not from all fwmark 0x[0-9a-f]+ lookup /) {
-				for (n = 2; n < NF; n++) { if ($n == "fwmark") m = $(n + 1); if ($n == "lookup") t = table($(n + 1)) }
-				if (t ~ /^[0-9]+$/) print "rule", of, m, t
-			}
-			next
-		}
-		!(here in shown) { next }
-		/proto kernel/ { if ($1 ~ /^[0-9a-f:.]+\/[0-9]+$/) print "connected", here, $1; next }
-		$1 ~ /^(default|[0-9a-f:.]+(\/[0-9]+)?)$/ {
-			t = "main"; for (n = 2; n < NF; n++) if ($n == "table") t = $(n + 1)
-			print "route", here, of, table(t), $1
-		}' $confs -
+		size_of_conf "$i"
+		# One that is longer than what is told of it is none of wgfleet's.
+		[ -z "$size" ] || [ "$size" -gt "$most" ] || confs="$confs /etc/wireguard/$i.conf"
+		addresses="$addresses${newline}addr show dev $i"
+		routes="$routes${newline}link show dev $i${newline}route show table all dev $i root 0.0.0.0/0"
+		routes="$routes${newline}link show dev $i${newline}route show table all dev $i root ::/0"
+	done
+	[ $marked = no ] || addresses="$addresses${newline}rule show"
+	# One ip(8) for both families: a prefix says which is meant. Links come last, for some versions tell
+	# nothing but links after them.
+	net=$(ip -o -force -batch - 2>/dev/null <<-END
+		$addresses
+		route show table all root ::/0 proto ra
+		${links:+link show type wireguard}
+		link show dev lo
+		$routes
+	END
+	)
+	[ $marked = no ] || rules6=$(ip -6 -o rule show 2>/dev/null)
 }
 
-size_of_conf() { # IF; reads stats
+size_of_conf() { # IF: sets size, to nothing where there is no file; reads stats
 	size=${stats%%" /etc/wireguard/$1.conf"*}
-	if [ "$size" = "$stats" ]; then stat -L -c %s "/etc/wireguard/$1.conf"; else size=${size% *}; say "${size##* }"; fi
-}
-
-# The digest of all that a plan depends on, and of nothing that changes by itself.
-state_digest() { # reads key and seen
-	printf '%s\n%s\n' "$key" "$seen" | awk -F '\t' '
-		/^(now|dropped|agent|armed|record|\|) / || $0 == "end" { next } # a text has its digest on the line before
-		$1 == "peer" { print $1, $2, $3, $4, $6, $10; next } # not its endpoint, handshake and bytes
-		{ print }' | sort | sha256sum # some tunnels tell their peers in any order
+	if [ "$size" != "$stats" ]; then size=${size% *} size=${size##* }; return; fi
+	size=''
+	[ ! -f "/etc/wireguard/$1.conf" ] || size=$(stat -L -c %s "/etc/wireguard/$1.conf")
 }
 
 # What this script is made of; a host without one of them can neither be observed nor changed.
-tools="awk cat chmod chown cmp cp cut date dd df du grep head ln mkdir mv readlink rm rmdir sed setsid
+tools="awk cat chmod chown cmp cp cut dd df du grep head ln mkdir mv readlink rm rmdir sed setsid
 	sha256sum sleep sort stat sync tr uname"
 
-lacking() { # says what of that is not there
-	lacks=
-	for t in $tools; do have "$t" || { say "lacks $t"; lacks=1; }; done
+lacking() { # sets lacks: lines that say what of that is not there
+	lacks=''
+	for t in $tools; do command -v "$t" || lacks="${lacks}lacks $t$newline"; done
 	[ -n "$lacks" ] || return 1
-	for t in apt-get dnf yum apk zypper pacman; do ! have $t || { say "installer $t"; break; }; done
-}
+	for t in apt-get dnf yum apk zypper pacman; do ! command -v $t || { lacks="${lacks}installer $t$newline"; break; }; done
+} >/dev/null 2>&1
 
 observe() {
-	read -r key || exit 9
-	lacks=$(lacking) && { printf 'observe %s\n%s\nend\n' "$protocol" "$lacks"; return; }
-	seen=$(state)
-	case $seen in *"${newline}end") ;; *) return 1 ;; esac # something ended it half-way
-	d=$(state_digest)
-	printf '%sdigest %s\nend\n' "${seen%end}" "${d%% *}"
+	read -r key || exit 9 # wgfleet makes a digest of the answer with it, as state_digest does here
+	! lacking || { printf 'observe %s\n%send\n' "$protocol" "$lacks"; return; }
+	state
 }
+
+machine_is() { # sets machine and release, as uname(1) says them; a personality may change them for one process
+	machine='' release='' d=''
+	read -r d </proc/self/personality
+	case $d in 00000000 | 00040000) read -r machine </proc/sys/kernel/arch && read -r release </proc/sys/kernel/osrelease && return ;; esac
+	d=$(uname -rm)
+	machine=${d##* } release=${d%% *}
+} 2>/dev/null
 
 state() { # all that is observed
 	wanted='' most=1048576
@@ -332,21 +225,21 @@ state() { # all that is observed
 		text) case $name in *[!0-9]* | '') ;; *) most=$name ;; esac ;;
 		esac
 	done
-	say "observe $protocol"
-	date '+now %s'
-	d=$(uname -rm)
-	release=${d%% *}
-	printf 'machine %s\nkernel %s\n' "${d##* }" "$release"
-	printf 'systemd '; yes_no systemd_runs
-	printf 'kernel-wireguard '; yes_no kernel_has
-	printf 'tun '; yes_no test -c /dev/net/tun
-	for t in wg-quick ip nft resolvconf wireguard-go systemctl; do ! have $t || say "tool $t"; done
-	! have_wg || say tool wg
-	f=0; read -r f </proc/sys/net/ipv4/ip_forward # one digit
-	say "forward4 $f"
-	f=0; [ ! -e /proc/sys/net/ipv6/conf/all/forwarding ] || read -r f </proc/sys/net/ipv6/conf/all/forwarding
-	[ "$f" = 0 ] || f=1
-	say "forward6 $f"
+	machine_is
+	systemd=no kernel=no tun=no tools_there=''
+	! systemd_runs || systemd=yes
+	! kernel_has || kernel=yes
+	[ ! -c /dev/net/tun ] || tun=yes
+	for t in wg-quick ip nft resolvconf wireguard-go systemctl; do
+		! command -v $t || tools_there="${tools_there}tool $t$newline"
+	done >/dev/null 2>&1
+	! have_wg || tools_there="${tools_there}tool wg$newline"
+	f=0 g=0
+	read -r f </proc/sys/net/ipv4/ip_forward # one digit
+	[ ! -e /proc/sys/net/ipv6/conf/all/forwarding ] || read -r g </proc/sys/net/ipv6/conf/all/forwarding
+	[ "$g" = 0 ] || g=1
+	printf '%s\n' "observe $protocol" "machine $machine" "kernel $release" "systemd $systemd" "kernel-wireguard $kernel" \
+		"tun $tun" "${tools_there}forward4 $f" "forward6 $g"
 	! armed_id || claimed "$d" || ! timer_runs "$d" || say "armed $d"
 	for f in "$run"/reverting.*; do # its rollback runs
 		claim_of "$f" reverting
@@ -377,22 +270,24 @@ state() { # all that is observed
 		case $fleet in *[!a-z0-9.-]* | [-.]* | *[-.] | *..*) continue ;; esac
 		if [ -f "$f" ] && [ ! -L "$f" ]; then files="$files $f"; fi
 	done
-	show_files
+	ask_of_files
 	show_tables_of_fleets
 	if systemd_runs; then
 		for i in $wanted; do units="$units wg-quick@$i.service wgfleet-$i.service"; done
 		# shellcheck disable=SC2086 # one word for each unit
-		[ -z "$units" ] || systemctl is-active $units 2>/dev/null | {
-			for u in $units; do
-				read -r state || state=unknown
-				e=no; [ ! -L "/etc/systemd/system/multi-user.target.wants/$u" ] || e=yes
-				a=no; [ "$state" != active ] || a=yes
-				m=no; ! masks "$u" >/dev/null || m=yes
-				say "unit $u $e $a $m"
-			done
-		}
+		[ -z "$units" ] || states=$(systemctl is-active $units 2>/dev/null)
+		for u in $units; do
+			read -r state || state=unknown
+			e=no; [ ! -L "/etc/systemd/system/multi-user.target.wants/$u" ] || e=yes
+			a=no; [ "$state" != active ] || a=yes
+			m=no; ! masks "$u" >/dev/null || m=yes
+			say "unit $u $e $a $m"
+		done <<-END
+			${states:-}
+		END
 	fi
-	show_net_state
+	ask_of_net
+	show_all || return 1
 	forget_copies
 	say end
 }
