@@ -15,7 +15,7 @@ use wgfleet::finding::{Code, Finding, Severity};
 
 /// Codes that no inventory alone shows, and why.
 const ELSEWHERE: &[(u16, &str)] = &[
-    (108, "includes are read from a folder: tests/format.rs"),
+    (108, "includes are read from a folder: tests/format"),
     (111, "the lock file lies beside the inventory: src/inventory/lock.rs"),
 ];
 

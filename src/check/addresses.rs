@@ -14,13 +14,13 @@ fn declared(
 ) -> impl Iterator<Item = (usize, &Located<HostName>, &Declared<IpAddr>)> {
     let hosts = inventory.hosts.iter().flat_map(|host| {
         host.interfaces.iter().flat_map(move |interface| {
-            interface.addresses.iter().map(move |addr| (interface.network, &host.name, addr))
+            interface.addresses().iter().map(move |addr| (interface.network, &host.name, addr))
         })
     });
     let peers = inventory
         .peers
         .iter()
-        .flat_map(|peer| peer.addresses.iter().map(move |addr| (peer.network, &peer.name, addr)));
+        .flat_map(|peer| peer.addresses().iter().map(move |addr| (peer.network, &peer.name, addr)));
     hosts.chain(peers)
 }
 

@@ -6,7 +6,7 @@ use super::folded::Folded;
 use super::tables::Tables;
 use super::walk::{Doubt, Packet, Start, Walker};
 use crate::finding::{Code, Finding};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, UnmanagedPeer};
 use crate::model::{Family, Located, Location};
 use crate::topology::{Interface, NodeId, Topology};
 
@@ -17,10 +17,10 @@ fn declared<'i>(
     interface: &Interface,
 ) -> &'i [Located<String>] {
     if let Some((_, own)) = topology.membership(inventory, interface) {
-        return own.dns.as_ref().map_or(&[], |dns| dns.value.as_slice());
+        return own.settings.dns.as_ref().map_or(&[], |dns| dns.value.as_slice());
     }
     let node = topology.node(interface.node);
-    node.unmanaged(inventory).map_or(&[], |peer| peer.dns.as_slice())
+    node.unmanaged(inventory).map_or(&[], UnmanagedPeer::dns)
 }
 
 /// A DNS server that no tunnel and no LAN of the host leads to: while the interface is up, names

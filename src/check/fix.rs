@@ -192,7 +192,7 @@ impl Maker<'_> {
         for (host, settings) in nodes.iter().filter_map(|node| self.host(*node)) {
             for (own, interface) in settings.interfaces.iter().enumerate() {
                 for (peer, over) in interface.peers.iter().enumerate() {
-                    if over.allowed_ips.is_some() {
+                    if over.settings.allowed_ips.is_some() {
                         found.push((host, own, peer, over.peer.at));
                     }
                 }
@@ -204,7 +204,7 @@ impl Maker<'_> {
         }
         let mut plain = self.inventory.clone();
         for (host, own, peer, _) in &found {
-            plain.hosts[*host].interfaces[*own].peers[*peer].allowed_ips = None;
+            plain.hosts[*host].interfaces[*own].peers[*peer].settings.allowed_ips = None;
         }
         let derived = topology::build(&plain, addresses);
         let edit = |(host, own, peer, at): &(usize, usize, usize, Location)| {
@@ -247,8 +247,9 @@ impl Maker<'_> {
                 places.push(host.name.at);
                 places.extend(host.interfaces.iter().map(|own| own.at));
                 let peers = host.interfaces.iter().flat_map(|own| &own.peers);
-                places
-                    .extend(peers.filter(|peer| peer.keepalive.is_some()).map(|peer| peer.peer.at));
+                places.extend(
+                    peers.filter(|peer| peer.settings.keepalive.is_some()).map(|peer| peer.peer.at),
+                );
             }
             NodeKind::Unmanaged(index) => places.push(self.inventory.peers[index].name.at),
         }
@@ -342,7 +343,7 @@ impl Maker<'_> {
                 let nodes = (0..).map(NodeId).zip(&self.topology.nodes);
                 nodes.filter(move |(_, node)| node.site == Some(site)).map(|(id, _)| id)
             })
-            .filter(|node| self.host(*node).is_some_and(|(_, host)| !host.gateway.get()))
+            .filter(|node| self.host(*node).is_some_and(|(_, host)| !host.settings.gateway.get()))
             .filter_map(|node| self.switch(node, "gateway"))
             .take(4)
             .collect()
@@ -357,7 +358,7 @@ impl Maker<'_> {
                 .zip(&self.topology.nodes)
                 .filter(|(id, node)| {
                     node.site == Some(site)
-                        && self.host(*id).is_some_and(|(_, host)| host.gateway.get())
+                        && self.host(*id).is_some_and(|(_, host)| host.settings.gateway.get())
                 })
                 .flat_map(|(id, _)| at(id))
                 .collect(),
@@ -384,7 +385,7 @@ impl Maker<'_> {
                 all.push(Proposal { title, edits: vec![edit] });
                 for (relay, host) in self.inventory.hosts.iter().enumerate() {
                     let own = host.membership(network);
-                    let found = own.is_some_and(|own| own.endpoint.is_some());
+                    let found = own.is_some_and(|own| own.settings.endpoint.is_some());
                     let name = &host.name.value;
                     if !found || name == one || name == two || all.len() > 8 {
                         continue;
@@ -419,7 +420,7 @@ impl Maker<'_> {
         let (mut found, mut hidden) = (Vec::new(), Vec::new());
         for host in &self.inventory.hosts {
             let Some(own) = host.membership(network) else { continue };
-            let list = if own.endpoint.is_some() { &mut found } else { &mut hidden };
+            let list = if own.settings.endpoint.is_some() { &mut found } else { &mut hidden };
             list.push(host.name.value.as_str());
         }
         let kept = settings

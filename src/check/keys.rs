@@ -13,7 +13,7 @@ pub(super) fn duplicates(inventory: &Inventory, _topology: &Topology) -> Vec<Fin
     let mut first: HashMap<PublicKey, (&HostName, Location)> = HashMap::new();
     let mut findings = Vec::new();
     for peer in &inventory.peers {
-        let Some(key) = &peer.public_key else { continue };
+        let Some(key) = &peer.settings.public_key else { continue };
         if let Some((other, at)) = first.get(&key.value) {
             let title = format!("`{other}` and `{}` have one public key", peer.name.value);
             findings.push(
@@ -48,7 +48,7 @@ pub fn against_vault<'v>(
         .collect();
     let mut findings = Vec::new();
     for peer in &inventory.peers {
-        let Some(key) = &peer.public_key else { continue };
+        let Some(key) = &peer.settings.public_key else { continue };
         // A peer that once had its key made here and now brings the same one is still itself.
         let Some(owner) = owners.get(&key.value).filter(|owner| **owner != &peer.name.value) else {
             continue;

@@ -81,7 +81,9 @@ pub(super) fn split(inventory: &Inventory, topology: &Topology) -> Vec<Finding> 
     for node in &topology.nodes {
         let NodeKind::Host(index) = node.kind else { continue };
         let host = &inventory.hosts[index];
-        if let Some(site) = node.site.filter(|_| host.gateway.get() && !host.masquerade.get()) {
+        if let Some(site) =
+            node.site.filter(|_| host.settings.gateway.get() && !host.settings.masquerade.get())
+        {
             gateways[site].push(node);
         }
     }
@@ -151,7 +153,7 @@ pub(super) fn over_networks(inventory: &Inventory, topology: &Topology) -> Vec<F
     }
     for peer in &inventory.peers {
         let known = HashSet::from([peer.network]);
-        findings.extend(overlaps(inventory, &peer.subnets, &known, &meet));
+        findings.extend(overlaps(inventory, &peer.settings.subnets, &known, &meet));
     }
     findings
 }

@@ -20,14 +20,15 @@ fn own(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let mut findings = Vec::new();
     for interface in &topology.interfaces {
         let own = topology.membership(inventory, interface);
-        let Some((host, own)) = own.filter(|(host, _)| !host.nat.get()) else { continue };
-        let (Some(endpoint), Some(port)) = (&own.endpoint, interface.listen_port.value) else {
+        let Some((host, own)) = own.filter(|(host, _)| !host.settings.nat.get()) else { continue };
+        let (Some(endpoint), Some(port)) = (&own.settings.endpoint, interface.listen_port.value)
+        else {
             continue;
         };
         if endpoint.value.port == port {
             continue;
         }
-        let said = own.listen_port.as_ref().map_or(interface.at, |port| port.at);
+        let said = own.settings.listen_port.as_ref().map_or(interface.at, |port| port.at);
         findings.push(mismatch(
             &host.name.value,
             port.get(),
@@ -62,7 +63,7 @@ fn overridden(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     for (host, id) in hosts.iter().zip((0..).map(NodeId)) {
         for own in &host.interfaces {
             for told in &own.peers {
-                let Some(endpoint) = &told.endpoint else { continue };
+                let Some(endpoint) = &told.settings.endpoint else { continue };
                 let Some(far) = names.get(&told.peer.value).copied() else { continue };
                 let (Some(here), Some(there)) =
                     (topology.member(id, own.network), topology.member(far, own.network))

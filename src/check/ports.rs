@@ -66,12 +66,15 @@ pub(super) fn endpoints(inventory: &Inventory, _topology: &Topology) -> Vec<Find
     let hosts = inventory.hosts.iter().flat_map(|host| {
         host.interfaces.iter().filter_map(move |own| {
             // What the host itself listens on is said where its ports are.
-            let ports = if host.nat.get() { None } else { Some(&host.name.value) };
-            own.endpoint.as_ref().map(|endpoint| (&host.name.value, host.site, endpoint, ports))
+            let ports = if host.settings.nat.get() { None } else { Some(&host.name.value) };
+            own.settings
+                .endpoint
+                .as_ref()
+                .map(|endpoint| (&host.name.value, host.site, endpoint, ports))
         })
     });
     let peers = inventory.peers.iter().filter_map(|peer| {
-        peer.endpoint.as_ref().map(|endpoint| (&peer.name.value, None, endpoint, None))
+        peer.settings.endpoint.as_ref().map(|endpoint| (&peer.name.value, None, endpoint, None))
     });
     for (name, site, endpoint, ports) in hosts.chain(peers) {
         let net = private_net(inventory, site, &endpoint.value);

@@ -95,7 +95,7 @@ fn kept_by_its_owner(inventory: &Inventory, topology: &Topology, peer: &Peer) ->
         NodeKind::Host(_) => false,
         NodeKind::Unmanaged(index) => {
             let peer = &inventory.peers[index];
-            peer.public_key.is_some() && peer.keepalive.is_none()
+            peer.settings.public_key.is_some() && peer.settings.keepalive.is_none()
         }
     }
 }

@@ -95,8 +95,9 @@ impl<'t> Underlay<'t> {
         }
         let remote = self.topology.interface(peer.remote);
         let own = self.topology.membership(self.inventory, remote).map(|(_, own)| own);
-        let own = own.filter(|own| own.local_endpoint.is_none());
-        own.and_then(|own| own.endpoint.as_ref()).is_some_and(|outer| outer.value == *endpoint)
+        let own = own.filter(|own| own.settings.local_endpoint.is_none());
+        own.and_then(|own| own.settings.endpoint.as_ref())
+            .is_some_and(|outer| outer.value == *endpoint)
     }
 
     /// Whether some tunnel of the fleet leads to an address otherwise than by /0.

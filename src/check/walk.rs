@@ -371,7 +371,7 @@ impl<'t> Walker<'t> {
     fn masquerades(&self, node: NodeId, packet: Packet) -> bool {
         let here = self.topology.node(node);
         let NodeKind::Host(host) = here.kind else { return false };
-        let kept = !self.inventory.hosts[host].masquerade.get()
+        let kept = !self.inventory.hosts[host].settings.masquerade.get()
             && here.subnets.iter().any(|net| net.value.contains(&packet.destination));
         let source = host_net(packet.source);
         !kept && here.masquerade.iter().any(|net| covers(net, &source))

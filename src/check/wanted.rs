@@ -103,7 +103,7 @@ fn transit(inventory: &Inventory, topology: &Topology) -> BTreeSet<InterfaceId> 
         }
     }
     for (host, settings) in
-        inventory.hosts.iter().enumerate().filter(|(_, host)| host.transit.get())
+        inventory.hosts.iter().enumerate().filter(|(_, host)| host.settings.transit.get())
     {
         settings.interfaces.iter().for_each(|own| add(host, own.network));
     }
@@ -116,7 +116,7 @@ pub(super) fn full_tunnels(inventory: &Inventory, topology: &Topology) -> Vec<No
         NodeKind::Host(index) => {
             inventory.hosts[index].interfaces.iter().any(|own| own.full_tunnel_via.is_some())
         }
-        NodeKind::Unmanaged(index) => inventory.peers[index].full_tunnel,
+        NodeKind::Unmanaged(index) => inventory.peers[index].settings.full_tunnel.get(),
     };
     let all = (0..).map(NodeId).zip(&topology.nodes);
     all.filter(|(_, node)| full(node.kind)).map(|(id, _)| id).collect()

@@ -128,7 +128,7 @@ pub fn why(
         why.outcome = FlowOutcome::SamePlace;
     }
     let unmanaged = steps.iter().map(|step| topology.node(step.node)).filter(|node| {
-        matches!(node.kind, NodeKind::Unmanaged(peer) if inventory.peers[peer].public_key.is_some())
+        matches!(node.kind, NodeKind::Unmanaged(peer) if inventory.peers[peer].settings.public_key.is_some())
     });
     let assumed: BTreeSet<HostName> = unmanaged.map(|node| node.name.clone()).collect();
     why.assumed = assumed.into_iter().collect();

@@ -28,7 +28,7 @@ pub fn build(
 ) -> (DesiredState, Vec<HostName>) {
     let key_of = |node: &Node| match node.kind {
         NodeKind::Unmanaged(index) => {
-            let declared = inventory.peers[index].public_key.as_ref();
+            let declared = inventory.peers[index].settings.public_key.as_ref();
             declared.map(|key| key.value).or_else(|| keys.of(&node.name))
         }
         NodeKind::Host(_) => keys.of(&node.name),
@@ -58,7 +58,7 @@ pub fn build(
         let Some(key) = key else { continue };
         match node.kind {
             NodeKind::Host(index) => state.hosts.push(builder.host(node, index, *key)),
-            NodeKind::Unmanaged(index) if inventory.peers[index].public_key.is_none() => {
+            NodeKind::Unmanaged(index) if inventory.peers[index].settings.public_key.is_none() => {
                 state.issued.push(builder.issued(node, &inventory.peers[index], *key));
             }
             NodeKind::Unmanaged(_) => {}
@@ -80,12 +80,12 @@ impl Builder<'_> {
         let interface = |id: &InterfaceId| {
             let interface = self.topology.interface(*id);
             let own = host.membership(interface.network);
-            let hooks = own.map(|own| HookLines::from(&own.hooks)).unwrap_or_default();
+            let hooks = own.map(|own| HookLines::from(&own.settings)).unwrap_or_default();
             self.interface(interface, key, hooks)
         };
         // A LAN behind an exit has a return path through its gateway; a host that masquerades
         // says that it does not.
-        let except: Vec<IpNet> = if host.masquerade.get() {
+        let except: Vec<IpNet> = if host.settings.masquerade.get() {
             Vec::new()
         } else {
             node.subnets.iter().map(|subnet| subnet.value.trunc()).collect()
@@ -105,8 +105,8 @@ impl Builder<'_> {
         DesiredHost {
             name: node.name.clone(),
             ssh: host.ssh.value.clone(),
-            r#become: host.r#become.get(),
-            backend: host.backend.get(),
+            r#become: host.settings.r#become.get(),
+            backend: host.settings.backend.get(),
             forwarding: node.forwards.families(),
             masquerade,
             interfaces: node.interfaces.iter().map(interface).collect(),

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use crate::inventory::Hooks;
+use crate::inventory::InterfaceSettings;
 use crate::model::{
     Backend, Become, Endpoint, Fingerprint, FleetName, FwMark, HostName, InterfaceName, Keepalive,
     Mtu, NetworkName, Port, PublicKey, RouteTable, SecretText, SshTarget,
@@ -106,16 +106,16 @@ pub struct HookLines {
     pub post_down: Vec<String>,
 }
 
-impl From<&Hooks> for HookLines {
-    fn from(hooks: &Hooks) -> Self {
+impl From<&InterfaceSettings> for HookLines {
+    fn from(settings: &InterfaceSettings) -> Self {
         let lines = |hooks: &[crate::inventory::Declared<crate::model::Hook>]| {
             hooks.iter().map(|hook| hook.value.as_str().to_owned()).collect()
         };
         Self {
-            pre_up: lines(&hooks.pre_up),
-            post_up: lines(&hooks.post_up),
-            pre_down: lines(&hooks.pre_down),
-            post_down: lines(&hooks.post_down),
+            pre_up: lines(&settings.pre_up),
+            post_up: lines(&settings.post_up),
+            pre_down: lines(&settings.pre_down),
+            post_down: lines(&settings.post_down),
         }
     }
 }

@@ -141,7 +141,7 @@ impl Fleet {
     pub fn key_holders(&self) -> Vec<HostName> {
         let inventory = self.inventory();
         let hosts = inventory.hosts.iter().map(|host| &host.name.value);
-        let peers = inventory.peers.iter().filter(|peer| peer.public_key.is_none());
+        let peers = inventory.peers.iter().filter(|peer| peer.settings.public_key.is_none());
         hosts.chain(peers.map(|peer| &peer.name.value)).cloned().collect()
     }
 
@@ -255,7 +255,7 @@ pub(super) const fn kind_of<E: std::error::Error>(error: &desired::RenderError<E
 /// What the vault's public keys say about those in the file. They are readable without identity; a
 /// vault that is not there, or that cannot be read, is the affair of the commands that need it.
 fn known_keys(context: &Context, inventory: &Inventory) -> Vec<Finding> {
-    if inventory.peers.iter().all(|peer| peer.public_key.is_none()) {
+    if inventory.peers.iter().all(|peer| peer.settings.public_key.is_none()) {
         return Vec::new();
     }
     let Ok(vault) = context.vault() else { return Vec::new() };

@@ -27,7 +27,7 @@ pub(super) fn refuse_unknown(
 fn has(inventory: &Inventory, name: &HostName, asked: Asked) -> bool {
     let issued = |name: &HostName| {
         let mut peers = inventory.peers.iter();
-        peers.any(|peer| peer.public_key.is_none() && peer.name.value == *name)
+        peers.any(|peer| peer.settings.public_key.is_none() && peer.name.value == *name)
     };
     inventory.hosts.iter().any(|host| host.name.value == *name)
         || (asked == Asked::LimitOfTwo && issued(name))

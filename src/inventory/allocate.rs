@@ -31,7 +31,7 @@ pub fn allocate(inventory: &Inventory, lock: &LockFile) -> (LockFile, Vec<Findin
             members[interface.network].push(Member {
                 name: &host.name.value,
                 at: host.name.at,
-                explicit: &interface.addresses,
+                explicit: interface.addresses(),
             });
         }
     }
@@ -39,7 +39,7 @@ pub fn allocate(inventory: &Inventory, lock: &LockFile) -> (LockFile, Vec<Findin
         members[peer.network].push(Member {
             name: &peer.name.value,
             at: peer.name.at,
-            explicit: &peer.addresses,
+            explicit: peer.addresses(),
         });
     }
     let mut next = lock.clone();

@@ -3,10 +3,12 @@
 use crate::finding::{Code, Finding};
 use crate::model::{HostName, Located, Location, parse_net};
 
-use super::draft::{DraftPeer, DraftRule};
+use super::expect::DraftRule;
 use super::links::{self, Word};
 use super::names::Meaning;
+use super::peer::PeerMap;
 use super::resolve::Resolver;
+use super::value;
 use super::{Expect, Host, LinkShape, Selector, UnmanagedPeer};
 
 impl Resolver<'_> {
@@ -14,7 +16,7 @@ impl Resolver<'_> {
         self.hosts[host].interfaces.iter().any(|interface| interface.network == network)
     }
 
-    pub(super) fn links(&mut self, network: usize, shapes: Option<Vec<links::Draft<'_>>>) {
+    pub(super) fn links(&mut self, network: usize, shapes: Option<Vec<links::Draft>>) {
         let at = self.networks[network].name.at;
         let links = match shapes {
             None => vec![LinkShape::Mesh { members: None, at }],
@@ -25,7 +27,7 @@ impl Resolver<'_> {
         self.networks[network].links = links;
     }
 
-    fn link(&mut self, network: usize, draft: links::Draft<'_>) -> Option<LinkShape> {
+    fn link(&mut self, network: usize, draft: links::Draft) -> Option<LinkShape> {
         match draft {
             links::Draft::Mesh { members, at } => Some(LinkShape::Mesh {
                 members: members.map(|words| self.selectors(network, &words)),
@@ -50,13 +52,13 @@ impl Resolver<'_> {
     }
 
     /// One end of a link that is written out.
-    fn end(&mut self, network: usize, word: &Word<'_>) -> Option<Located<HostName>> {
-        if matches!(self.names.get(word.value), Some(Meaning::Peer(_))) {
+    fn end(&mut self, network: usize, word: &Word) -> Option<Located<HostName>> {
+        if matches!(self.names.get(&word.value), Some(Meaning::Peer(_))) {
             self.peer_in_links(word);
             return None;
         }
         let index = self.names.find(
-            word.value,
+            &word.value,
             word.at,
             "host",
             |meaning| match meaning {
@@ -86,7 +88,7 @@ impl Resolver<'_> {
         is
     }
 
-    fn peer_in_links(&mut self, word: &Word<'_>) {
+    fn peer_in_links(&mut self, word: &Word) {
         self.sink.push(
             Finding::new(
                 Code::UnknownReference,
@@ -97,18 +99,18 @@ impl Resolver<'_> {
         );
     }
 
-    fn selectors(&mut self, network: usize, words: &[Word<'_>]) -> Vec<Located<Selector>> {
+    fn selectors(&mut self, network: usize, words: &[Word]) -> Vec<Located<Selector>> {
         words.iter().filter_map(|word| self.selector(network, word)).collect()
     }
 
     /// A host, a site or a group with members in the network.
-    fn selector(&mut self, network: usize, word: &Word<'_>) -> Option<Located<Selector>> {
-        if matches!(self.names.get(word.value), Some(Meaning::Peer(_))) {
+    fn selector(&mut self, network: usize, word: &Word) -> Option<Located<Selector>> {
+        if matches!(self.names.get(&word.value), Some(Meaning::Peer(_))) {
             self.peer_in_links(word);
             return None;
         }
         let meaning =
-            self.names.find(word.value, word.at, "host, site or group", Some, self.sink)?;
+            self.names.find(&word.value, word.at, "host, site or group", Some, self.sink)?;
         let selector = match meaning {
             Meaning::Host(index) => self
                 .member(index, network, word.at)
@@ -127,7 +129,7 @@ impl Resolver<'_> {
         Some(Located::new(selector, word.at))
     }
 
-    fn any_member(&mut self, network: usize, word: &Word<'_>, belongs: impl Fn(&Host) -> bool) {
+    fn any_member(&mut self, network: usize, word: &Word, belongs: impl Fn(&Host) -> bool) {
         let found = self
             .hosts
             .iter()
@@ -145,10 +147,11 @@ impl Resolver<'_> {
         }
     }
 
-    pub(super) fn peer(&mut self, draft: DraftPeer) -> Option<UnmanagedPeer> {
-        let network = match (&draft.network, &self.networks[..]) {
-            (Some(name), _) => {
-                let text = Located::new(name.value.as_str(), name.at);
+    pub(super) fn peer(&mut self, name: Located<HostName>, map: PeerMap) -> Option<UnmanagedPeer> {
+        let PeerMap { links, mut settings } = map;
+        let network = match (&links.network, &self.networks[..]) {
+            (Some(network), _) => {
+                let text = Located::new(network.value.as_str(), network.at);
                 self.names.find_network(&text, self.sink)?
             }
             (None, [_]) => 0,
@@ -156,8 +159,8 @@ impl Resolver<'_> {
                 self.sink.push(
                     Finding::new(
                         Code::MissingKey,
-                        format!("peer `{}` needs `network`", draft.name.value),
-                        draft.name.at,
+                        format!("peer `{}` needs `network`", name.value),
+                        name.at,
                     )
                     .help("the file does not have exactly one network: name the peer's"),
                 );
@@ -165,10 +168,10 @@ impl Resolver<'_> {
             }
         };
         let mut via = Vec::new();
-        for name in draft.via {
+        for host in links.via {
             let found = self.names.find(
-                name.value.as_str(),
-                name.at,
+                host.value.as_str(),
+                host.at,
                 "host",
                 |meaning| match meaning {
                     Meaning::Host(index) => Some(index),
@@ -176,32 +179,22 @@ impl Resolver<'_> {
                 },
                 self.sink,
             );
-            if found.is_some_and(|index| self.member(index, network, name.at)) {
-                via.push(name);
+            if found.is_some_and(|index| self.member(index, network, host.at)) {
+                via.push(host);
             }
         }
-        Some(UnmanagedPeer {
-            name: draft.name,
-            network,
-            via,
-            public_key: draft.public_key,
-            addresses: draft.addresses,
-            endpoint: draft.endpoint,
-            full_tunnel: draft.full_tunnel,
-            subnets: draft.subnets,
-            keepalive: draft.keepalive,
-            dns: draft.dns,
-            mtu: draft.mtu,
-        })
+        settings.address =
+            settings.address.map(|addresses| value::one_of_each_family(addresses, self.sink));
+        Some(UnmanagedPeer { name, network, via, settings })
     }
 
-    pub(super) fn rule(&mut self, draft: &DraftRule<'_>) -> Option<Expect> {
+    pub(super) fn rule(&mut self, draft: &DraftRule) -> Option<Expect> {
         let (from, to) = (self.flow_end(&draft.from), self.flow_end(&draft.to));
         Some(Expect { allow: draft.allow, from: from?, to: to?, at: draft.at })
     }
 
-    fn flow_end(&mut self, word: &Word<'_>) -> Option<Located<Selector>> {
-        let text = word.value;
+    fn flow_end(&mut self, word: &Word) -> Option<Located<Selector>> {
+        let text = word.value.as_str();
         let selector = if text == "internet" {
             Selector::Internet
         } else if let Some(index) =

@@ -56,6 +56,17 @@ impl<T> Declared<T> {
         Place { at: self.at, level: self.level }
     }
 
+    /// The same for a host that has it from `level`; what already comes from a level below keeps
+    /// that one.
+    #[must_use]
+    pub(super) fn inherited(&self, level: Level) -> Self
+    where
+        T: Clone,
+    {
+        let level = if self.level == Level::Own { level } else { self.level };
+        Self { level, ..self.clone() }
+    }
+
     /// The same place and level with another value.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Declared<U> {
         Declared { value: f(self.value), at: self.at, level: self.level }
@@ -65,6 +76,12 @@ impl<T> Declared<T> {
 impl<T> From<Located<T>> for Declared<T> {
     fn from(located: Located<T>) -> Self {
         Self::own(located.value, located.at)
+    }
+}
+
+impl<T> From<Declared<T>> for Located<T> {
+    fn from(declared: Declared<T>) -> Self {
+        Self::new(declared.value, declared.at)
     }
 }
 
@@ -90,6 +107,15 @@ impl<T> Setting<T> {
     pub const fn declared(&self) -> Option<&Declared<T>> {
         self.0.as_ref()
     }
+
+    /// The same for a host that has it from `level`.
+    #[must_use]
+    pub(super) fn inherited(&self, level: Level) -> Self
+    where
+        T: Clone,
+    {
+        Self(self.0.as_ref().map(|declared| declared.inherited(level)))
+    }
 }
 
 impl<T: Copy + Default> Setting<T> {
@@ -97,31 +123,5 @@ impl<T: Copy + Default> Setting<T> {
     #[must_use]
     pub fn get(&self) -> T {
         self.0.as_ref().map_or_else(T::default, |declared| declared.value)
-    }
-}
-
-/// What can be taken from a lower level of inheritance.
-pub(super) trait Inherit: Clone {
-    /// The same, from `level`; what already comes from a level below keeps that one.
-    fn inherited(&self, level: Level) -> Self;
-}
-
-impl<T: Clone> Inherit for Declared<T> {
-    fn inherited(&self, level: Level) -> Self {
-        let level = if self.level == Level::Own { level } else { self.level };
-        Self { level, ..self.clone() }
-    }
-}
-
-impl<T: Inherit> Inherit for Vec<T> {
-    fn inherited(&self, level: Level) -> Self {
-        self.iter().map(|item| item.inherited(level)).collect()
-    }
-}
-
-/// Takes what is missing from a lower level.
-pub(super) fn fill<T: Inherit>(higher: &mut Option<T>, lower: Option<&T>, level: Level) {
-    if higher.is_none() {
-        *higher = lower.map(|lower| lower.inherited(level));
     }
 }

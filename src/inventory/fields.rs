@@ -3,8 +3,8 @@
 use crate::finding::{Code, Finding};
 use crate::model::{Location, Untrusted, closest, looks_like_key, mask};
 
-use super::keys::{KeySpec, Section};
 use super::node::{Key, Kind, Node};
+use super::spec::{KeySpec, Section};
 
 /// Findings that one inventory can have. All of a parse are errors, so that nothing is lost by
 /// dropping some.
@@ -73,7 +73,7 @@ impl<'n> Fields<'n> {
         }
         let fields = Self { section, entries };
         for spec in section.all().filter(|spec| spec.required) {
-            if fields.get(spec.name).is_none() {
+            if fields.get(spec).is_none() {
                 sink.push(
                     Finding::new(
                         Code::MissingKey,
@@ -88,12 +88,19 @@ impl<'n> Fields<'n> {
         Some(fields)
     }
 
+    /// Whether the section has a group of keys, and not only keys of the same names.
+    pub(super) fn have(&self, group: &[&KeySpec]) -> bool {
+        self.section
+            .keys
+            .iter()
+            .any(|own| own.iter().map(|key| key.name).eq(group.iter().map(|key| key.name)))
+    }
+
     /// The value of a key; `null` counts as absent.
-    pub(super) fn get(&self, name: &str) -> Option<Field<'n>> {
-        debug_assert!(self.section.find(name).is_some(), "{name} is not in the table");
+    pub(super) fn get(&self, spec: &KeySpec) -> Option<Field<'n>> {
         self.entries
             .iter()
-            .find(|(key, _)| *key.value == *name)
+            .find(|(key, _)| *key.value == *spec.name)
             .filter(|(_, node)| !matches!(node.kind, Kind::Null))
             .map(|(key, node)| Field { name: &key.value, at: key.at, node })
     }

@@ -4,26 +4,60 @@ use crate::finding::{Code, Finding};
 use crate::model::{Located, Location};
 
 use super::fields::{Field, Fields, Sink, wrong_type};
-use super::keys::LINK;
+use super::form::{AnyName, Map, Read};
 use super::node::{Kind, Node};
-use super::value;
+use super::rows::{Rows, rows};
+use super::spec::{Form, Section, Shape};
+
+rows! {
+    /// `links: { hub: …, spokes: … }`, or `{ mesh: … }`.
+    pub(super) struct LinkKeys, LinkRows {
+        KEYS: {
+            hub: Option<Vec<AnyName>>, Own, "Every other member is linked to these hosts, sites or groups.";
+            spokes: Option<Vec<AnyName>>, Own, "The members that are linked to the hubs; default: all others.";
+            mesh_hubs: bool, Own, "Whether the hubs are linked to one another; default true.";
+            mesh: Option<Vec<AnyName>>, Own, "Every pair of these hosts, sites or groups is linked.";
+        }
+    }
+}
+
+impl Map for LinkKeys {
+    const SECTION: &'static Section =
+        &Section { what: "a link shape", id: "link", many: "links", keys: &[LinkKeys::KEYS] };
+
+    fn read(fields: &Fields<'_>, sink: &mut Sink) -> Self {
+        Self::of(fields, sink)
+    }
+}
 
 /// A name as it is written: a host, a site or a group.
-pub(super) type Word<'n> = Located<&'n str>;
+pub(super) type Word = Located<String>;
 
 /// One shape, its names not yet looked up.
 #[derive(Debug, Clone)]
-pub(super) enum Draft<'n> {
-    Mesh { members: Option<Vec<Word<'n>>>, at: Location },
-    Hub { hubs: Vec<Word<'n>>, spokes: Option<Vec<Word<'n>>>, mesh_hubs: bool, at: Location },
-    Pair { a: Word<'n>, b: Word<'n>, at: Location },
+pub(super) enum Draft {
+    Mesh { members: Option<Vec<Word>>, at: Location },
+    Hub { hubs: Vec<Word>, spokes: Option<Vec<Word>>, mesh_hubs: bool, at: Location },
+    Pair { a: Word, b: Word, at: Location },
+}
+
+impl Form for Vec<Draft> {
+    /// `None`: not written, which means a mesh.
+    type Value = Option<Self>;
+    const SHAPE: Shape = Shape::Links;
+}
+
+impl Read for Vec<Draft> {
+    fn read(field: &Field<'_>, sink: &mut Sink) -> Self::Value {
+        Some(links(field, sink))
+    }
 }
 
 const HELP: &str =
     "write `mesh`, `{hub: NAME}`, a list of pairs like [[a, b], [b, c]], or a list that mixes them";
 
 /// Reads `mesh`, a map, a list of pairs, or a list of all of these.
-pub(super) fn read<'n>(field: &Field<'n>, sink: &mut Sink) -> Vec<Draft<'n>> {
+fn links(field: &Field<'_>, sink: &mut Sink) -> Vec<Draft> {
     let mut drafts = Vec::new();
     match &field.node.kind {
         Kind::Seq(items) => {
@@ -46,7 +80,7 @@ pub(super) fn read<'n>(field: &Field<'n>, sink: &mut Sink) -> Vec<Draft<'n>> {
     drafts
 }
 
-fn shape<'n>(field: &Field<'n>, node: &'n Node, drafts: &mut Vec<Draft<'n>>, sink: &mut Sink) {
+fn shape(field: &Field<'_>, node: &Node, drafts: &mut Vec<Draft>, sink: &mut Sink) {
     let item = Field { name: field.name, at: field.at, node };
     let at = item.place();
     match &node.kind {
@@ -65,11 +99,11 @@ fn shape<'n>(field: &Field<'n>, node: &'n Node, drafts: &mut Vec<Draft<'n>>, sin
     }
 }
 
-fn pair<'n>(item: &Field<'n>, ends: &'n [Node], drafts: &mut Vec<Draft<'n>>, sink: &mut Sink) {
-    let words: Vec<Word<'n>> = ends
+fn pair(item: &Field<'_>, ends: &[Node], drafts: &mut Vec<Draft>, sink: &mut Sink) {
+    let words: Vec<Word> = ends
         .iter()
         .filter_map(|end| match &end.kind {
-            Kind::Scalar { text, .. } => Some(Located::new(&**text, end.at)),
+            Kind::Scalar { text, .. } => Some(Located::new(text.to_string(), end.at)),
             _ => None,
         })
         .collect();
@@ -82,20 +116,11 @@ fn pair<'n>(item: &Field<'n>, ends: &'n [Node], drafts: &mut Vec<Draft<'n>>, sin
     }
 }
 
-fn map<'n>(item: &Field<'n>, at: Location, drafts: &mut Vec<Draft<'n>>, sink: &mut Sink) {
+fn map(item: &Field<'_>, at: Location, drafts: &mut Vec<Draft>, sink: &mut Sink) {
     let before = sink.findings.len();
-    let Some(fields) = Fields::open(&LINK, item.node, at, sink) else { return };
-    let words = |name: &str, sink: &mut Sink| {
-        fields.get(name).map(|field| {
-            value::many(&field, sink)
-                .iter()
-                .filter_map(|word| value::text(word, sink))
-                .collect::<Vec<_>>()
-        })
-    };
-    let (hubs, spokes) = (words("hub", sink), words("spokes", sink));
-    let members = words("mesh", sink);
-    let mesh_hubs = fields.get("mesh_hubs").and_then(|field| value::boolean(&field, sink));
+    let Some(keys) = LinkKeys::open(&Field { at, ..*item }, sink) else { return };
+    let LinkKeys { hub: hubs, spokes, mesh_hubs, mesh: members } = keys;
+    let mesh_hubs = mesh_hubs.declared().map(|declared| declared.value);
     if hubs.is_none() && (spokes.is_some() || mesh_hubs.is_some()) {
         sink.push(
             Finding::new(Code::MissingKey, "`spokes` and `mesh_hubs` belong to a `hub`", at)

@@ -7,7 +7,9 @@ use super::HostInterface;
 use super::declared::{Declared, Level};
 use super::names::Meaning;
 use super::resolve::Resolver;
+use super::rows::Rows as _;
 use super::settings::{InterfaceSettings, Member, Settings};
+use super::value::one_of_each_family;
 
 impl Resolver<'_> {
     /// The memberships of a host, in order of the networks.
@@ -16,11 +18,10 @@ impl Resolver<'_> {
         name: &Located<HostName>,
         own: &Settings,
         settings: &Settings,
-        nat: bool,
         overrides: &[super::PeerOverride],
     ) -> Vec<HostInterface> {
         let mut members: Vec<(usize, Member)> = Vec::new();
-        match &settings.networks {
+        match &settings.membership.networks {
             Some(named) => {
                 for member in named {
                     let text = Located::new(member.name.value.as_str(), member.name.at);
@@ -33,8 +34,7 @@ impl Resolver<'_> {
             None => match &self.networks[..] {
                 [only] => {
                     let network = Located::new(only.name.value.clone(), name.at);
-                    let settings = InterfaceSettings::default();
-                    members.push((0, Member { name: network, settings }));
+                    members.push((0, Member::bare(network)));
                 }
                 [] => {}
                 several => {
@@ -76,30 +76,23 @@ impl Resolver<'_> {
                 merged.inherit(&self.defaults.interface, Level::Fleet);
                 // An endpoint says the port; inherited ports do not contradict it. Behind a NAT it is
                 // the forwarder's, which says nothing about the host's.
-                let told = (merged.endpoint.is_some() && !nat) || merged.local_endpoint.is_some();
-                let listen_port = own_port.or_else(|| merged.listen_port.filter(|_| !told));
-                let full_tunnel_via = merged.full_tunnel.and_then(|via| {
+                let told = (merged.endpoint.is_some() && !settings.host.nat.get())
+                    || merged.local_endpoint.is_some();
+                merged.listen_port = own_port.or_else(|| merged.listen_port.filter(|_| !told));
+                merged.address = merged.address.map(|all| one_of_each_family(all, self.sink));
+                let full_tunnel_via = merged.full_tunnel.clone().and_then(|via| {
                     let Declared { value, at, level } = via;
                     let other = value.filter(|via| *via != name.value);
                     other.map(|value| Declared { value, at, level })
                 });
                 HostInterface {
                     network,
-                    at: if settings.networks.is_some() { member.name.at } else { name.at },
-                    interface: merged.interface,
-                    addresses: super::value::one_of_each_family(
-                        merged.address.unwrap_or_default(),
-                        self.sink,
-                    ),
-                    endpoint: merged.endpoint,
-                    local_endpoint: merged.local_endpoint,
-                    listen_port,
-                    mtu: merged.mtu,
-                    table: merged.table.into(),
-                    fwmark: merged.fwmark,
-                    dns: merged.dns,
-                    keepalive: merged.keepalive,
-                    hooks: merged.hooks,
+                    at: if settings.membership.networks.is_some() {
+                        member.name.at
+                    } else {
+                        name.at
+                    },
+                    settings: merged,
                     full_tunnel_via,
                     peers: overrides.to_vec(),
                 }
@@ -109,18 +102,18 @@ impl Resolver<'_> {
 
     /// Settings that one interface alone can have, on a host with several.
     fn single_settings(&mut self, own: &InterfaceSettings, count: usize) {
-        let places = [
-            ("interface", own.interface.as_ref().map(|v| v.at)),
-            ("endpoint", own.endpoint.as_ref().map(|v| v.at)),
-            ("local_endpoint", own.local_endpoint.as_ref().map(|v| v.at)),
-            ("listen_port", own.listen_port.as_ref().map(|v| v.at)),
-        ];
-        for (key, at) in places.into_iter().filter_map(|(key, at)| at.map(|at| (key, at))) {
+        let rows = InterfaceSettings::ROWS;
+        let single = [rows.interface, rows.endpoint, rows.local_endpoint, rows.listen_port];
+        let single = single.map(|row| row.name);
+        for (key, place) in own.places().into_iter().map(|(row, place)| (row.name, place)) {
+            if !single.contains(&key) {
+                continue;
+            }
             self.sink.push(
                 Finding::new(
                     Code::Conflict,
                     format!("`{key}` of a host with {count} interfaces"),
-                    at,
+                    place.at,
                 )
                 .label("which of them?")
                 .help(format!("write it under the network: `networks: {{NAME: {{{key}: …}}}}`")),

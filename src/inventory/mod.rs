@@ -7,35 +7,54 @@ mod allocate;
 mod bind;
 mod declared;
 mod draft;
+mod expect;
 mod fields;
+mod file;
+mod form;
+mod host;
+mod inherit;
 pub mod keys;
 mod links;
 mod lock;
 mod membership;
 mod names;
+mod network;
 mod node;
+mod peer;
 mod reader;
 mod resolve;
+mod rows;
 pub mod schema;
 mod select;
 mod settings;
+mod site;
+mod spec;
 mod value;
 mod yaml;
 
 pub use allocate::{allocate, usable};
 pub use declared::{Declared, Level, Place, Setting};
+pub use host::OverrideSettings;
 pub use lock::{LockError, LockFile, MAX_LOCK_BYTES};
+pub use network::PskMode;
+pub use peer::PeerSettings;
 pub use reader::{Parsed, Reader, parse};
 pub use select::Index;
+pub use settings::{HostSettings, InterfaceSettings};
+pub use site::Underlay;
 pub use yaml::MAX_FILE_BYTES;
+
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use crate::model::{
-    Backend, Become, Endpoint, FleetName, FwMark, Hook, HostName, InterfaceName, Keepalive,
-    Located, Location, Mtu, NetworkName, Port, PublicKey, RouteTable, SiteName, SourceMap,
+    FleetName, HostName, InterfaceName, Located, Location, Mtu, NetworkName, SiteName, SourceMap,
     SshTarget,
 };
+
+use keys::KeySpec;
+use rows::Rows as _;
 
 /// One fleet, as its files say it.
 #[derive(Debug, Clone)]
@@ -72,16 +91,6 @@ pub struct Network {
     pub psk: Setting<PskMode>,
     /// MTU of its members' interfaces.
     pub mtu: Option<Declared<Mtu>>,
-}
-
-/// Whether pairs of peers have preshared keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PskMode {
-    /// None.
-    #[default]
-    None,
-    /// One for each pair, derived from the vault.
-    Pairwise,
 }
 
 /// Which hosts of a network are linked.
@@ -144,16 +153,6 @@ pub struct Site {
     pub underlay: Underlay,
 }
 
-/// What lies below the tunnels at one site.
-#[derive(Debug, Clone, Default)]
-pub struct Underlay {
-    /// MTU of the way out in bytes, where it is not 1500.
-    pub mtu: Option<Located<Mtu>>,
-    /// Name of a private underlay that sites share (an MPLS, a VPC): endpoints within it are
-    /// reachable from its other sites even where they are private addresses.
-    pub name: Option<Located<String>>,
-}
-
 /// One managed machine.
 #[derive(Debug, Clone)]
 pub struct Host {
@@ -165,23 +164,10 @@ pub struct Host {
     pub groups: Vec<crate::model::GroupName>,
     /// How ssh(1) reaches it; the place of its name where nothing is declared.
     pub ssh: Located<SshTarget>,
-    /// How the login user becomes root.
-    pub r#become: Setting<Become>,
-    /// Whether its packets leave through a source NAT, so that nobody can begin a session with it
-    /// unless an endpoint is declared (a port-forward).
-    pub nat: Setting<bool>,
-    /// Whether it routes its site's subnets.
-    pub gateway: Setting<bool>,
-    /// Whether it forwards between its peers even where it is no hub.
-    pub transit: Setting<bool>,
-    /// Whether it sends full-tunnel traffic on to the Internet.
-    pub exit: Setting<bool>,
-    /// Whether traffic that leaves the tunnel through this host is masqueraded.
-    pub masquerade: Setting<bool>,
+    /// What it says about itself, or inherits.
+    pub settings: HostSettings,
     /// Prefixes behind it beside its site's subnets, masked.
     pub subnets: Vec<Located<IpNet>>,
-    /// What runs its tunnels.
-    pub backend: Setting<Backend>,
     /// Its interfaces, one for each network that it is a member of, in order of the networks.
     pub interfaces: Vec<HostInterface>,
 }
@@ -192,13 +178,11 @@ impl Host {
     pub fn membership(&self, network: usize) -> Option<&HostInterface> {
         self.interfaces.iter().find(|own| own.network == network)
     }
-}
 
-impl HostInterface {
-    /// What it overrides for a peer.
+    /// Where each of its settings is written, in order of the rows: the level that counts.
     #[must_use]
-    pub fn override_of(&self, peer: &HostName) -> Option<&PeerOverride> {
-        self.peers.iter().find(|own| own.peer.value == *peer)
+    pub fn places(&self) -> Vec<(&'static KeySpec, Place)> {
+        self.settings.places()
     }
 }
 
@@ -209,46 +193,33 @@ pub struct HostInterface {
     pub network: usize,
     /// Where the membership is written (the host, where it is implied).
     pub at: Location,
-    /// Interface name where it differs from the network's.
-    pub interface: Option<Declared<InterfaceName>>,
-    /// Tunnel addresses, at most one for each family; missing ones are allocated.
-    pub addresses: Vec<Declared<std::net::IpAddr>>,
-    /// Where other sites reach it.
-    pub endpoint: Option<Declared<Endpoint>>,
-    /// Where hosts of its own site reach it.
-    pub local_endpoint: Option<Declared<Endpoint>>,
-    /// UDP port; default: the endpoint's port without NAT, else the network's, else a free choice
-    /// of the kernel where nobody has to reach it.
-    pub listen_port: Option<Declared<Port>>,
-    /// MTU.
-    pub mtu: Option<Declared<Mtu>>,
-    /// Routing table of its routes.
-    pub table: Setting<RouteTable>,
-    /// Mark of its encrypted packets; `Some(None)`: declared off.
-    pub fwmark: Option<Declared<Option<FwMark>>>,
-    /// DNS servers and search domains, as wg-quick takes them, validated.
-    pub dns: Option<Declared<Vec<Located<String>>>>,
-    /// Interval that it keeps its NAT mapping open with; `Some(None)`: declared off.
-    pub keepalive: Option<Declared<Option<Keepalive>>>,
-    /// Commands around its life.
-    pub hooks: Hooks,
+    /// What the host says about it, or inherits. It has no `listen_port` where an endpoint says the
+    /// port, and at most one address of each family; missing ones are allocated.
+    pub settings: InterfaceSettings,
     /// Sends everything through this host.
     pub full_tunnel_via: Option<Declared<HostName>>,
     /// Overrides for single peers.
     pub peers: Vec<PeerOverride>,
 }
 
-/// Commands around the life of an interface, run by wg-quick(8).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hooks {
-    /// Before it comes up.
-    pub pre_up: Vec<Declared<Hook>>,
-    /// After it came up.
-    pub post_up: Vec<Declared<Hook>>,
-    /// Before it goes down.
-    pub pre_down: Vec<Declared<Hook>>,
-    /// After it went down.
-    pub post_down: Vec<Declared<Hook>>,
+impl HostInterface {
+    /// Its tunnel addresses that are declared.
+    #[must_use]
+    pub fn addresses(&self) -> &[Declared<IpAddr>] {
+        self.settings.address.as_deref().unwrap_or_default()
+    }
+
+    /// What it overrides for a peer.
+    #[must_use]
+    pub fn override_of(&self, peer: &HostName) -> Option<&PeerOverride> {
+        self.peers.iter().find(|own| own.peer.value == *peer)
+    }
+
+    /// Where each of its settings is written, in order of the rows: the levels that count.
+    #[must_use]
+    pub fn places(&self) -> Vec<(&'static KeySpec, Place)> {
+        self.settings.places()
+    }
 }
 
 /// What a host says about one of its peers instead of what would be derived.
@@ -256,12 +227,8 @@ pub struct Hooks {
 pub struct PeerOverride {
     /// The peer.
     pub peer: Located<HostName>,
-    /// Replaces the derived `AllowedIPs` whole.
-    pub allowed_ips: Option<Vec<Located<IpNet>>>,
-    /// Replaces the derived endpoint.
-    pub endpoint: Option<Located<Endpoint>>,
-    /// Replaces the derived keepalive; `Some(None)`: off.
-    pub keepalive: Option<Located<Option<Keepalive>>>,
+    /// What it says.
+    pub settings: OverrideSettings,
 }
 
 /// A phone, a partner's router: nobody logs in there.
@@ -273,22 +240,22 @@ pub struct UnmanagedPeer {
     pub network: usize,
     /// The hosts that it is linked to.
     pub via: Vec<Located<HostName>>,
-    /// Its public key; where it is missing, the vault makes a pair and issues its config.
-    pub public_key: Option<Located<PublicKey>>,
-    /// Tunnel addresses, at most one for each family; missing ones are allocated.
-    pub addresses: Vec<Declared<std::net::IpAddr>>,
-    /// Where it can be reached.
-    pub endpoint: Option<Declared<Endpoint>>,
-    /// Whether it sends everything through its first `via`.
-    pub full_tunnel: bool,
-    /// Prefixes behind it, masked.
-    pub subnets: Vec<Located<IpNet>>,
-    /// Its keepalive, for the config that is issued; `Some(None)`: off.
-    pub keepalive: Option<Declared<Option<Keepalive>>>,
-    /// DNS servers and search domains for the config that is issued.
-    pub dns: Vec<Located<String>>,
-    /// MTU for the config that is issued.
-    pub mtu: Option<Declared<Mtu>>,
+    /// What it says of itself; at most one address of each family, missing ones are allocated.
+    pub settings: PeerSettings,
+}
+
+impl UnmanagedPeer {
+    /// DNS servers and search domains for the configuration that is issued.
+    #[must_use]
+    pub fn dns(&self) -> &[Located<String>] {
+        self.settings.dns.as_ref().map_or(&[], |dns| dns.value.as_slice())
+    }
+
+    /// Its tunnel addresses that are declared.
+    #[must_use]
+    pub fn addresses(&self) -> &[Declared<IpAddr>] {
+        self.settings.address.as_deref().unwrap_or_default()
+    }
 }
 
 /// One rule of `expect`.

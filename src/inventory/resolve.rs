@@ -1,18 +1,22 @@
 //! Ties the sections together: inheritance, memberships, and every name looked up.
 
 use crate::finding::{Code, Finding};
-use crate::model::{GroupName, HostName, InterfaceName, Located, SourceMap};
+use crate::model::{GroupName, HostName, InterfaceName, Located, NetworkName, SourceMap};
 
-use super::declared::{Inherit as _, Level};
+use super::declared::Level;
 use super::draft::{Draft, DraftHost};
 use super::fields::Sink;
+use super::form::Entry;
+use super::host::HostMap;
 use super::links;
 use super::names::{Meaning, Names};
+use super::network::NetworkMap;
+use super::rows::Rows as _;
 use super::settings::{InterfaceSettings, Settings};
-use super::{Host, Inventory, Network, Site};
+use super::{Host, Inventory, Network, PeerOverride, Site};
 
 /// Makes an inventory of what the files say; `None` where the fleet has no name.
-pub(super) fn resolve(draft: Draft<'_>, sources: &SourceMap, sink: &mut Sink) -> Option<Inventory> {
+pub(super) fn resolve(draft: Draft, sources: &SourceMap, sink: &mut Sink) -> Option<Inventory> {
     let mut fleet = Resolver {
         names: Names::default(),
         defaults: draft.defaults.map(|defaults| defaults.value).unwrap_or_default(),
@@ -24,10 +28,10 @@ pub(super) fn resolve(draft: Draft<'_>, sources: &SourceMap, sink: &mut Sink) ->
         hosts: Vec::new(),
         sink,
     };
-    for group in draft.groups {
+    for (name, settings) in draft.groups {
         let meaning = Meaning::Group(fleet.groups.len());
-        if fleet.names.claim(group.name.value.as_str(), group.name.at, meaning, fleet.sink) {
-            fleet.groups.push((group.name.value, group.settings));
+        if fleet.names.claim(name.value.as_str(), name.at, meaning, fleet.sink) {
+            fleet.groups.push((name.value, settings));
         }
     }
     let none = draft.networks.is_empty() && fleet.sink.findings.is_empty();
@@ -66,10 +70,10 @@ pub(super) fn resolve(draft: Draft<'_>, sources: &SourceMap, sink: &mut Sink) ->
         }
     }
     let mut peers = Vec::with_capacity(draft.peers.len());
-    for peer in draft.peers {
+    for (name, map) in draft.peers {
         let meaning = Meaning::Peer(peers.len());
-        if fleet.names.claim(peer.name.value.as_str(), peer.name.at, meaning, fleet.sink) {
-            peers.push(peer);
+        if fleet.names.claim(name.value.as_str(), name.at, meaning, fleet.sink) {
+            peers.push((name, map));
         }
     }
     for host in hosts {
@@ -81,10 +85,10 @@ pub(super) fn resolve(draft: Draft<'_>, sources: &SourceMap, sink: &mut Sink) ->
     for (network, shapes) in shapes.into_iter().enumerate() {
         fleet.links(network, shapes);
     }
-    let peers = peers.into_iter().filter_map(|peer| fleet.peer(peer)).collect();
+    let peers = peers.into_iter().filter_map(|(name, map)| fleet.peer(name, map)).collect();
     let expects = draft.rules.iter().filter_map(|rule| fleet.rule(rule)).collect();
     Some(Inventory {
-        fleet: draft.fleet?,
+        fleet: draft.fleet?.into(),
         networks: fleet.networks,
         sites: fleet.sites,
         hosts: fleet.hosts,
@@ -110,27 +114,28 @@ pub(super) struct Resolver<'s> {
 
 impl Resolver<'_> {
     /// Names the interfaces; returns the links of each network for later.
-    fn networks<'n>(
+    fn networks(
         &mut self,
-        drafts: Vec<super::draft::DraftNetwork<'n>>,
-    ) -> Vec<Option<Vec<links::Draft<'n>>>> {
+        drafts: Vec<(Located<NetworkName>, NetworkMap)>,
+    ) -> Vec<Option<Vec<links::Draft>>> {
         let several = drafts.len() > 1;
         let mut shapes = Vec::with_capacity(drafts.len());
-        for draft in drafts {
+        for (named, NetworkMap { keys, interface: settings }) in drafts {
             let index = self.networks.len();
-            let name = draft.name.value.as_str();
-            if !self.names.claim_network(name, draft.name.at, index, self.sink) {
+            let name = named.value.as_str();
+            if !self.names.claim_network(name, named.at, index, self.sink) {
                 continue;
             }
             let default = if several { name } else { "wg0" };
-            let interface = draft.interface.or_else(|| match default.parse::<InterfaceName>() {
-                Ok(interface) => Some(Located::new(interface, draft.name.at)),
+            let written = keys.interface.map(Located::from);
+            let interface = written.or_else(|| match default.parse::<InterfaceName>() {
+                Ok(interface) => Some(Located::new(interface, named.at)),
                 Err(error) => {
                     self.sink.push(
                         Finding::new(
                             Code::MissingKey,
                             format!("network `{name}` needs `interface`"),
-                            draft.name.at,
+                            named.at,
                         )
                         .label(error.to_string())
                         .help("the interface is named as its network unless `interface:` says otherwise"),
@@ -138,27 +143,28 @@ impl Resolver<'_> {
                     None
                 }
             });
-            let Some(interface) = interface
-                .or_else(|| "wg0".parse().ok().map(|name| Located::new(name, draft.name.at)))
+            let Some(interface) =
+                interface.or_else(|| "wg0".parse().ok().map(|name| Located::new(name, named.at)))
             else {
                 continue;
             };
-            shapes.push(draft.links);
+            shapes.push(keys.links);
             self.networks.push(Network {
-                name: draft.name,
+                name: named,
                 interface,
-                prefixes: draft.prefixes,
+                prefixes: keys.prefixes,
                 links: Vec::new(),
-                psk: draft.psk.into(),
-                mtu: draft.tuning.mtu.as_ref().map(|mtu| mtu.inherited(Level::Network)),
+                psk: keys.psk.inherited(Level::Network),
+                mtu: settings.mtu.as_ref().map(|mtu| mtu.inherited(Level::Network)),
             });
-            self.tunings.push(draft.tuning);
+            self.tunings.push(settings);
         }
         shapes
     }
 
     fn host(&mut self, draft: DraftHost, under: Option<usize>) -> Host {
-        let site = match (&draft.site, under) {
+        let HostMap { keys, settings: own } = draft.map;
+        let site = match (&keys.site, under) {
             (Some(name), None) => self.names.find(
                 name.value.as_str(),
                 name.at,
@@ -172,7 +178,7 @@ impl Resolver<'_> {
             (_, under) => under,
         };
         let mut levels: Vec<usize> = Vec::new();
-        for group in &draft.groups {
+        for group in &keys.groups {
             let found = self.names.find(
                 group.value.as_str(),
                 group.at,
@@ -185,7 +191,6 @@ impl Resolver<'_> {
             );
             levels.extend(found.filter(|index| !levels.contains(index)));
         }
-        let own = draft.settings;
         let mut settings = own.clone();
         if let Some(site) = site {
             settings.inherit(&self.site_defaults[site], Level::Site);
@@ -197,14 +202,19 @@ impl Resolver<'_> {
             settings.interface.inherit(&self.groups[*group].1.interface, level);
         }
         settings.inherit(&self.defaults, Level::Fleet);
-        let nat = settings.nat.as_ref().is_some_and(|nat| nat.value);
-        let interfaces = self.interfaces(&draft.name, &own, &settings, nat, &draft.peers);
-        for over in &draft.peers {
+        let peers: Vec<PeerOverride> = keys
+            .peers
+            .into_iter()
+            .filter_map(Entry::whole)
+            .map(|(peer, settings)| PeerOverride { peer, settings })
+            .collect();
+        let interfaces = self.interfaces(&draft.name, &own, &settings, &peers);
+        for over in &peers {
             self.known_peer(&draft.name, &over.peer);
         }
-        if let Some(gateway) = settings.gateway.as_ref().filter(|gateway| gateway.value) {
+        if let Some(gateway) = settings.host.gateway.declared().filter(|gateway| gateway.value) {
             let lans = site.is_some_and(|site| !self.sites[site].subnets.is_empty());
-            if !lans && draft.subnets.is_empty() && own.gateway.is_some() {
+            if !lans && keys.subnets.is_empty() && own.host.gateway.declared().is_some() {
                 self.sink.push(
                     Finding::new(
                         Code::Conflict,
@@ -216,21 +226,16 @@ impl Resolver<'_> {
                 );
             }
         }
-        let ssh =
-            draft.ssh.unwrap_or_else(|| Located::new((&draft.name.value).into(), draft.name.at));
+        let ssh = keys
+            .ssh
+            .map_or_else(|| Located::new((&draft.name.value).into(), draft.name.at), Located::from);
         let groups = levels.iter().map(|index| self.groups[*index].0.clone()).collect();
         Host {
             ssh,
             site,
             groups,
-            r#become: settings.r#become.into(),
-            nat: settings.nat.into(),
-            gateway: settings.gateway.into(),
-            transit: settings.transit.into(),
-            exit: settings.exit.into(),
-            masquerade: settings.masquerade.into(),
-            subnets: draft.subnets,
-            backend: settings.backend.into(),
+            settings: settings.host,
+            subnets: keys.subnets,
             interfaces,
             name: draft.name,
         }

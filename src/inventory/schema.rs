@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{FLEET, KeySpec, SECTIONS, Section, Shape};
+use super::keys::{FLEET, SECTIONS};
+use super::spec::{KeySpec, Section, Shape};
 
 /// The schema, in draft 2020-12.
 #[must_use]
@@ -16,7 +17,7 @@ pub fn schema() -> Value {
     root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
     root.insert("title".to_owned(), json!("wgfleet inventory"));
     root.insert("description".to_owned(), json!("A WireGuard fleet, declared."));
-    if let Value::Object(fields) = object(&FLEET) {
+    if let Value::Object(fields) = object(FLEET) {
         root.extend(fields);
     }
     root.insert("$defs".to_owned(), Value::Object(definitions));
@@ -91,7 +92,6 @@ fn of(shape: &Shape) -> Value {
         ] }),
         Shape::Choice(words) => json!({ "enum": words }),
         Shape::OrFalse(shape) => json!({ "anyOf": [of(shape), { "const": false }] }),
-        Shape::List(shape) => json!({ "type": "array", "items": of(shape) }),
         Shape::OneOrMany(shape) => {
             json!({ "anyOf": [of(shape), { "type": "array", "items": of(shape) }] })
         }

@@ -9,7 +9,8 @@ use ipnet::IpNet;
 
 use crate::finding::{Code, Finding};
 use crate::model::{
-    Family, FwMark, Keepalive, Located, Location, Mtu, Port, RouteTable, Untrusted, parse_net,
+    Family, FwMark, HostName, Keepalive, Located, Location, Mtu, Port, RouteTable, Untrusted,
+    parse_net,
 };
 
 use super::declared::Declared;
@@ -104,8 +105,21 @@ pub(super) fn boolean(field: &Field<'_>, sink: &mut Sink) -> Option<bool> {
     None
 }
 
+/// The smallest and the largest number that a key takes.
+type Range = (u32, u32);
+
+/// UDP ports.
+pub(super) const PORTS: Range = (1, 65535);
+/// MTUs in bytes: no IPv4 host need accept less.
+pub(super) const MTUS: Range = (576, 65535);
+/// Keepalives.
+pub(super) const SECONDS: Range = (1, 65535);
+/// Marks of packets.
+pub(super) const MARKS: Range = (1, u32::MAX);
+
 /// A whole number in a range; `words` says what else could be written.
-fn integer(field: &Field<'_>, low: u32, high: u32, words: &str, sink: &mut Sink) -> Option<u32> {
+fn integer(field: &Field<'_>, range: Range, words: &str, sink: &mut Sink) -> Option<u32> {
+    let (low, high) = range;
     let want = || format!("`{}` is a number from {low} to {high}{words}", field.name);
     let Kind::Scalar { text, quoted } = &field.node.kind else {
         wrong_type(field, &want(), sink);
@@ -143,14 +157,14 @@ fn is_word(field: &Field<'_>, word: &str) -> bool {
 
 /// A UDP port.
 pub(super) fn port(field: &Field<'_>, sink: &mut Sink) -> Option<Located<Port>> {
-    let number = integer(field, 1, 65535, "", sink)?;
+    let number = integer(field, PORTS, "", sink)?;
     let port = u16::try_from(number).ok().and_then(Port::new)?;
     Some(Located::new(port, field.node.at))
 }
 
 /// An MTU in bytes.
 pub(super) fn mtu(field: &Field<'_>, sink: &mut Sink) -> Option<Located<Mtu>> {
-    let bytes = integer(field, 576, 65535, "", sink)?;
+    let bytes = integer(field, MTUS, "", sink)?;
     Mtu::new(bytes).ok().map(|mtu| Located::new(mtu, field.node.at))
 }
 
@@ -160,7 +174,7 @@ pub(super) fn keepalive(field: &Field<'_>, sink: &mut Sink) -> Option<Located<Op
     if ["off", "false", "0"].iter().any(|word| is_word(field, word)) {
         return Some(Located::new(None, at));
     }
-    let seconds = integer(field, 1, 65535, ", or off", sink)?;
+    let seconds = integer(field, SECONDS, ", or off", sink)?;
     Some(Located::new(u16::try_from(seconds).ok().and_then(Keepalive::new), at))
 }
 
@@ -170,7 +184,7 @@ pub(super) fn fwmark(field: &Field<'_>, sink: &mut Sink) -> Option<Located<Optio
     if ["off", "0", "0x0"].iter().any(|word| is_word(field, word)) {
         return Some(Located::new(None, at));
     }
-    let mark = integer(field, 1, u32::MAX, ", or off", sink)?;
+    let mark = integer(field, MARKS, ", or off", sink)?;
     Some(Located::new(Some(FwMark(mark)), at))
 }
 
@@ -218,6 +232,34 @@ where
     T::Err: Display,
 {
     many(field, sink).iter().filter_map(|item| parse(item, sink)).collect()
+}
+
+/// One value or a list of them, each as it is written.
+pub(super) fn texts(field: &Field<'_>, sink: &mut Sink) -> Vec<Located<String>> {
+    let items = many(field, sink);
+    let texts = items.iter().filter_map(|item| text(item, sink));
+    texts.map(|text| text.map(str::to_owned)).collect()
+}
+
+/// The name of a host, or `false`.
+pub(super) fn full_tunnel(
+    field: &Field<'_>,
+    sink: &mut Sink,
+) -> Option<Declared<Option<HostName>>> {
+    let text = text(field, sink)?;
+    match text.value {
+        "false" | "off" => Some(Declared::own(None, text.at)),
+        "true" => {
+            bad_value(
+                "`full_tunnel` of a host names the host that everything is sent through; write \
+                 `full_tunnel: NAME`",
+                text.at,
+                sink,
+            );
+            None
+        }
+        _ => declared(field, sink).map(|name| name.map(Some)),
+    }
 }
 
 /// A prefix with no bits set beyond its length.

@@ -83,8 +83,8 @@ impl Addresses {
 /// All addresses that the inventory's endpoints say.
 fn literals(inventory: &Inventory) -> impl Iterator<Item = IpAddr> + '_ {
     let interfaces = inventory.hosts.iter().flat_map(|host| &host.interfaces);
-    let own = interfaces.flat_map(|i| i.endpoint.iter().chain(&i.local_endpoint));
-    let peers = inventory.peers.iter().filter_map(|peer| peer.endpoint.as_ref());
+    let own = interfaces.flat_map(|i| i.settings.endpoint.iter().chain(&i.settings.local_endpoint));
+    let peers = inventory.peers.iter().filter_map(|peer| peer.settings.endpoint.as_ref());
     own.chain(peers).filter_map(|e| e.value.socket_addr()).map(|addr| addr.ip())
 }
 
@@ -112,7 +112,7 @@ fn management(inventory: &Inventory) -> Result<Ipv4Net, SpecError> {
         .flat_map(|network| &network.prefixes)
         .chain(inventory.sites.iter().flat_map(|site| &site.subnets))
         .chain(inventory.hosts.iter().flat_map(|host| &host.subnets))
-        .chain(inventory.peers.iter().flat_map(|peer| &peer.subnets))
+        .chain(inventory.peers.iter().flat_map(|peer| &peer.settings.subnets))
         .map(|net| net.value)
         .chain(literals(inventory).map(IpNet::from))
         .collect();
@@ -157,7 +157,7 @@ impl Spec {
             hosts.push(HostSpec {
                 name: host.name.value.clone(),
                 ssh: Some(vec![host.ssh.value.host().to_owned()]),
-                login: match host.r#become.get() {
+                login: match host.settings.r#become.get() {
                     Become::Sudo | Become::Doas => Login::Ops,
                     Become::Auto | Become::None => Login::Root,
                 },
@@ -224,9 +224,14 @@ fn routers(inventory: &Inventory, addresses: &mut Addresses) -> Result<Vec<Route
     for (index, site) in inventory.sites.iter().enumerate() {
         let name = format!("router-{}", site.name.value);
         // The declared endpoint of a host behind NAT is an address of its router.
-        let here = inventory.hosts.iter().filter(|host| host.nat.get() && host.site == Some(index));
+        let here = inventory
+            .hosts
+            .iter()
+            .filter(|host| host.settings.nat.get() && host.site == Some(index));
         let mut own: Vec<IpAddr> = Vec::new();
-        for addr in here.flat_map(|host| endpoints(&host.interfaces, |i| i.endpoint.as_ref())) {
+        for addr in
+            here.flat_map(|host| endpoints(&host.interfaces, |i| i.settings.endpoint.as_ref()))
+        {
             if !own.contains(&addr) {
                 own.push(addr);
             }
@@ -251,18 +256,18 @@ fn uplink(
     routers: &mut [Router],
     addresses: &mut Addresses,
 ) -> Result<Cabling, SpecError> {
-    let mut own = if host.nat.get() {
+    let mut own = if host.settings.nat.get() {
         Vec::new()
     } else {
-        endpoints(&host.interfaces, |i| i.endpoint.as_ref())
+        endpoints(&host.interfaces, |i| i.settings.endpoint.as_ref())
     };
     // A private address means something at its own site only, unless a private net joins several.
     let site = host.site.map(|site| &inventory.sites[site]);
     let apart = site.is_some_and(|site| site.underlay.name.is_none());
     let inner: Vec<IpAddr> = own.extract_if(.., |addr| apart && is_private(*addr)).collect();
-    addresses.fill(&mut own, host.nat.get(), host.name.value.as_str())?;
+    addresses.fill(&mut own, host.settings.nat.get(), host.name.value.as_str())?;
     let in_lan = |addr: &IpAddr| host.subnets.iter().any(|net| net.value.contains(addr));
-    let local = endpoints(&host.interfaces, |i| i.local_endpoint.as_ref());
+    let local = endpoints(&host.interfaces, |i| i.settings.local_endpoint.as_ref());
     let mut all: Vec<IpAddr> = Vec::new();
     for addr in inner.into_iter().chain(local) {
         if !own.contains(&addr) && !all.contains(&addr) && !in_lan(&addr) {
@@ -270,10 +275,11 @@ fn uplink(
         }
     }
     let local = all;
-    let cabling = Cabling { router, addresses: own, local, mtu: 1500, nat: host.nat.get() };
-    if host.nat.get() {
+    let cabling =
+        Cabling { router, addresses: own, local, mtu: 1500, nat: host.settings.nat.get() };
+    if host.settings.nat.get() {
         for interface in &host.interfaces {
-            let Some(endpoint) = &interface.endpoint else { continue };
+            let Some(endpoint) = &interface.settings.endpoint else { continue };
             let router = &mut routers[router];
             let public = match &endpoint.value.host {
                 EndpointHost::Addr(addr) => *addr,
@@ -284,7 +290,8 @@ fn uplink(
             };
             let Some(to) = cabling.source(Family::of_addr(&public)) else { continue };
             let from_port = endpoint.value.port;
-            let to_port = interface.listen_port.as_ref().map_or(from_port, |port| port.value);
+            let to_port =
+                interface.settings.listen_port.as_ref().map_or(from_port, |port| port.value);
             router.forwards.push(Forward { from: public, from_port, to, to_port });
         }
     }
@@ -308,7 +315,7 @@ impl Lans {
         for (index, site) in inventory.sites.iter().enumerate() {
             let here: Vec<&Host> =
                 inventory.hosts.iter().filter(|host| host.site == Some(index)).collect();
-            if !here.iter().any(|host| host.gateway.get()) {
+            if !here.iter().any(|host| host.settings.gateway.get()) {
                 continue;
             }
             for net in site.subnets.iter().filter(|net| wide(&net.value)) {
@@ -339,7 +346,7 @@ impl Lans {
         let mut taken = HashSet::new();
         // Declared addresses first, so that none of them is handed out.
         let declared = |host: &Host| {
-            let local = endpoints(&host.interfaces, |i| i.local_endpoint.as_ref());
+            let local = endpoints(&host.interfaces, |i| i.settings.local_endpoint.as_ref());
             local.into_iter().find(|addr| net.contains(addr))
         };
         let mut gateway = None;
@@ -351,7 +358,7 @@ impl Lans {
         }
         for host in here {
             // A host that is asked for by name in `of_host` routes its own subnets.
-            if !(host.gateway.get() || here.len() == 1) {
+            if !(host.settings.gateway.get() || here.len() == 1) {
                 continue;
             }
             let key = (host.name.value.clone(), index);
@@ -391,7 +398,10 @@ fn wide(net: &IpNet) -> bool {
 
 /// The addresses behind a host that are a whole prefix each.
 fn loopback(inventory: &Inventory, host: &Host) -> Vec<IpAddr> {
-    let site = host.site.filter(|_| host.gateway.get()).map(|site| &inventory.sites[site].subnets);
+    let site = host
+        .site
+        .filter(|_| host.settings.gateway.get())
+        .map(|site| &inventory.sites[site].subnets);
     let all = host.subnets.iter().chain(site.into_iter().flatten());
     all.filter(|net| !wide(&net.value)).map(|net| net.value.addr()).collect()
 }
@@ -423,8 +433,8 @@ fn roaming(
         forwards: Vec::new(),
     });
     for peer in &inventory.peers {
-        let literal = peer.endpoint.as_ref().and_then(|e| e.value.socket_addr());
-        let nat = peer.endpoint.is_none();
+        let literal = peer.settings.endpoint.as_ref().and_then(|e| e.value.socket_addr());
+        let nat = peer.settings.endpoint.is_none();
         let mut own: Vec<IpAddr> = literal.into_iter().map(|addr| addr.ip()).collect();
         addresses.fill(&mut own, nat, peer.name.value.as_str())?;
         let router = if nat { roaming } else { 0 };
@@ -440,6 +450,7 @@ fn roaming(
             management: address,
             lans: Vec::new(),
             loopback: peer
+                .settings
                 .subnets
                 .iter()
                 .filter_map(|net| nth(&net.value, u128::from(wide(&net.value))))
@@ -479,22 +490,22 @@ fn names(
     for (host, spec) in inventory.hosts.iter().zip(hosts) {
         let own = spec.uplink.source(Family::V4);
         // Behind NAT it is the router that forwards a port.
-        let public = if host.nat.get() {
+        let public = if host.settings.nat.get() {
             routers[spec.uplink.router].gateways.first().copied()
         } else {
             own
         };
         for interface in &host.interfaces {
-            if let Some(name) = dns_name(interface.endpoint.as_ref()) {
+            if let Some(name) = dns_name(interface.settings.endpoint.as_ref()) {
                 say(name, public);
             }
-            if let Some(name) = dns_name(interface.local_endpoint.as_ref()) {
+            if let Some(name) = dns_name(interface.settings.local_endpoint.as_ref()) {
                 say(name, lans.attach(host).first().map(|(_, net)| net.addr()).or(own));
             }
         }
     }
     for (peer, spec) in inventory.peers.iter().zip(&hosts[inventory.hosts.len()..]) {
-        if let Some(name) = dns_name(peer.endpoint.as_ref()) {
+        if let Some(name) = dns_name(peer.settings.endpoint.as_ref()) {
             say(name, spec.uplink.source(Family::V4));
         }
     }

@@ -1,7 +1,10 @@
 //! Twins of inventories that are built in code.
 
 use super::*;
-use crate::inventory::{Hooks, LinkShape, Network, Setting, Site, Underlay, UnmanagedPeer};
+use crate::inventory::{
+    HostSettings, InterfaceSettings, LinkShape, Network, PeerSettings, Setting, Site, Underlay,
+    UnmanagedPeer,
+};
 use crate::model::{Located, Location, Mtu, SourceMap, SshTarget};
 
 fn at<T>(value: T) -> Located<T> {
@@ -18,7 +21,7 @@ fn nets(list: &[&str]) -> Vec<Located<IpNet>> {
 }
 
 fn site(name: &str, subnets: &[&str], mtu: Option<u32>) -> Site {
-    let mtu = mtu.map(|mtu| at(Mtu::new(mtu).unwrap()));
+    let mtu = mtu.map(|mtu| at(Mtu::new(mtu).unwrap()).into());
     Site {
         name: at(name.parse().unwrap()),
         subnets: nets(subnets),
@@ -33,28 +36,19 @@ fn host(name: &str, site: usize, endpoint: Option<&str>) -> Host {
         site: Some(site),
         groups: Vec::new(),
         ssh: at(format!("{name}.example.com").parse::<SshTarget>().unwrap()),
-        r#become: Setting::default(),
-        nat: on(endpoint.is_none()),
-        gateway: on(true),
-        transit: on(false),
-        exit: on(false),
-        masquerade: on(false),
+        settings: HostSettings {
+            nat: on(endpoint.is_none()),
+            gateway: on(true),
+            ..HostSettings::default()
+        },
         subnets: Vec::new(),
-        backend: Setting::default(),
         interfaces: vec![HostInterface {
             network: 0,
             at: here,
-            interface: None,
-            addresses: Vec::new(),
-            endpoint: endpoint.map(|text| at(text.parse().unwrap()).into()),
-            local_endpoint: None,
-            listen_port: None,
-            mtu: None,
-            table: Setting::default(),
-            fwmark: None,
-            dns: None,
-            keepalive: None,
-            hooks: Hooks::default(),
+            settings: InterfaceSettings {
+                endpoint: endpoint.map(|text| at(text.parse().unwrap()).into()),
+                ..InterfaceSettings::default()
+            },
             full_tunnel_via: None,
             peers: Vec::new(),
         }],
@@ -93,14 +87,11 @@ fn phone(endpoint: Option<&str>) -> UnmanagedPeer {
         name: at("phone".parse().unwrap()),
         network: 0,
         via: vec![at("paris-gw".parse().unwrap())],
-        public_key: None,
-        addresses: Vec::new(),
-        endpoint: endpoint.map(|text| at(text.parse().unwrap()).into()),
-        full_tunnel: true,
-        subnets: Vec::new(),
-        keepalive: None,
-        dns: Vec::new(),
-        mtu: None,
+        settings: PeerSettings {
+            endpoint: endpoint.map(|text| at(text.parse().unwrap()).into()),
+            full_tunnel: on(true),
+            ..PeerSettings::default()
+        },
     }
 }
 
@@ -125,7 +116,7 @@ fn a_phone_is_behind_a_nat_of_its_own_and_has_no_sshd() {
 fn a_declared_endpoint_behind_nat_is_a_port_forward() {
     let mut inventory = three_sites();
     inventory.hosts[2] = host("branch-gw", 2, Some("198.51.100.7:4500"));
-    inventory.hosts[2].nat = on(true);
+    inventory.hosts[2].settings.nat = on(true);
     let spec = Spec::from_inventory(&inventory).unwrap();
     let router = &spec.routers[3];
     assert_eq!(router.gateways[0], "198.51.100.7".parse::<IpAddr>().unwrap());
@@ -159,7 +150,8 @@ fn a_fleet_that_uses_the_management_prefix_gets_another() {
 fn two_gateways_of_a_site_share_its_lan() {
     let mut inventory = three_sites();
     let mut second = host("paris-gw2", 0, Some("203.0.113.9:51820"));
-    second.interfaces[0].local_endpoint = Some(at("192.168.1.1:51820".parse().unwrap()).into());
+    second.interfaces[0].settings.local_endpoint =
+        Some(at("192.168.1.1:51820".parse().unwrap()).into());
     inventory.hosts.push(second);
     let spec = Spec::from_inventory(&inventory).unwrap();
     let addr = |host: usize| spec.hosts[host].lans[0].1.to_string();

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::seen::{Seen, is_of};
-use crate::inventory::{Declared, Hooks, Host, HostInterface, Inventory, Network, Setting};
+use crate::inventory::{
+    Declared, Host, HostInterface, HostSettings, InterfaceSettings, Inventory, Network, Setting,
+};
 use crate::model::{Family, HostName, InterfaceName, Located, Mtu, NetworkName, RouteTable};
 use crate::observed::ObservedInterface;
 use crate::topology::{
@@ -106,17 +108,10 @@ impl Adding {
         self.inventory.hosts[host].interfaces.push(HostInterface {
             network,
             at,
-            interface: Some(Declared::own(name.clone(), at)),
-            addresses: Vec::new(),
-            endpoint: None,
-            local_endpoint: None,
-            listen_port: None,
-            mtu: None,
-            table: Setting::default(),
-            fwmark: None,
-            dns: None,
-            keepalive: None,
-            hooks: Hooks::default(),
+            settings: InterfaceSettings {
+                interface: Some(Declared::own(name.clone(), at)),
+                ..InterfaceSettings::default()
+            },
             full_tunnel_via: None,
             peers: Vec::new(),
         });
@@ -202,14 +197,8 @@ fn former_host(name: &HostName, at: crate::model::Location) -> Host {
         site: None,
         groups: Vec::new(),
         ssh: Located::new(ssh, at),
-        r#become: Setting::default(),
-        nat: Setting::default(),
-        gateway: Setting::default(),
-        transit: Setting::default(),
-        exit: Setting::default(),
-        masquerade: Setting::default(),
+        settings: HostSettings::default(),
         subnets: Vec::new(),
-        backend: Setting::default(),
         interfaces: Vec::new(),
     }
 }

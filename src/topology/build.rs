@@ -71,7 +71,7 @@ fn add_host(
 ) {
     let id = NodeId(next_id(topology.nodes.len()));
     let mut subnets = host.subnets.clone();
-    if host.gateway.get()
+    if host.settings.gateway.get()
         && let Some(site) = host.site
     {
         subnets.extend(inventory.sites[site].subnets.iter().cloned());
@@ -82,10 +82,10 @@ fn add_host(
         site: host.site,
         at: host.name.at,
         subnets,
-        nat: (&host.nat).into(),
+        nat: (&host.settings.nat).into(),
         forwards: Forwards::default(),
         masquerade: Derived::default_of(Vec::new()),
-        exit: (&host.exit).into(),
+        exit: (&host.settings.exit).into(),
         interfaces: Vec::new(),
     };
     for interface in &host.interfaces {
@@ -95,19 +95,21 @@ fn add_host(
             node: id,
             network: interface.network,
             name: interface
+                .settings
                 .interface
                 .as_ref()
                 .map_or_else(|| interface_name(network), Derived::written),
             at: interface.at,
-            addresses: tunnel_addresses(network, &host.name, &interface.addresses, addresses),
+            addresses: tunnel_addresses(network, &host.name, interface.addresses(), addresses),
             listen_port: listen_port(host, interface),
-            mtu: declared_mtu(interface.mtu.as_ref()),
-            table: (&interface.table).into(),
+            mtu: declared_mtu(interface.settings.mtu.as_ref()),
+            table: (&interface.settings.table).into(),
             fwmark: interface
+                .settings
                 .fwmark
                 .as_ref()
                 .map_or_else(|| Derived::default_of(None), Derived::written),
-            dns: interface.dns.as_ref().map_or_else(
+            dns: interface.settings.dns.as_ref().map_or_else(
                 || Derived::default_of(Vec::new()),
                 |dns| Derived::new(texts(&dns.value), Because::Written(dns.place())),
             ),
@@ -127,15 +129,15 @@ fn add_unmanaged(
     let node = NodeId(next_id(topology.nodes.len()));
     let interface = InterfaceId(next_id(topology.interfaces.len()));
     let network = &inventory.networks[peer.network];
-    let endpoint = peer.endpoint.as_ref().map(Declared::place);
+    let endpoint = peer.settings.endpoint.as_ref().map(Declared::place);
     topology.nodes.push(Node {
         name: peer.name.value.clone(),
         kind: NodeKind::Unmanaged(index),
         site: None,
         at: peer.name.at,
-        subnets: peer.subnets.clone(),
+        subnets: peer.settings.subnets.clone(),
         nat: Derived::new(
-            peer.endpoint.is_none(),
+            peer.settings.endpoint.is_none(),
             endpoint.map_or(Because::NoEndpoint, Because::Endpoint),
         ),
         forwards: Forwards::default(),
@@ -148,17 +150,17 @@ fn add_unmanaged(
         network: peer.network,
         name: interface_name(network),
         at: peer.name.at,
-        addresses: tunnel_addresses(network, &peer.name, &peer.addresses, addresses),
+        addresses: tunnel_addresses(network, &peer.name, peer.addresses(), addresses),
         listen_port: Derived::new(
-            peer.endpoint.as_ref().map(|endpoint| endpoint.value.port),
+            peer.settings.endpoint.as_ref().map(|endpoint| endpoint.value.port),
             endpoint.map_or(Because::Default, Because::Endpoint),
         ),
-        mtu: declared_mtu(peer.mtu.as_ref().or(network.mtu.as_ref())),
+        mtu: declared_mtu(peer.settings.mtu.as_ref().or(network.mtu.as_ref())),
         table: Derived::default_of(RouteTable::Auto),
         fwmark: Derived::default_of(None),
-        dns: peer.dns.first().map_or_else(
+        dns: peer.dns().first().map_or_else(
             || Derived::default_of(Vec::new()),
-            |first| Derived::new(texts(&peer.dns), Because::Written(Place::own(first.at))),
+            |first| Derived::new(texts(peer.dns()), Because::Written(Place::own(first.at))),
         ),
         peers: Vec::new(),
     });
@@ -219,11 +221,11 @@ fn listen_port(host: &Host, interface: &HostInterface) -> Derived<Option<Port>> 
         let endpoint = endpoint?;
         Some(Derived::new(endpoint.value.port, because(endpoint.place())))
     };
-    let of_endpoint = told(interface.endpoint.as_ref(), Because::Endpoint);
-    let of_local = told(interface.local_endpoint.as_ref(), Because::LocalEndpoint);
+    let of_endpoint = told(interface.settings.endpoint.as_ref(), Because::Endpoint);
+    let of_local = told(interface.settings.local_endpoint.as_ref(), Because::LocalEndpoint);
     let reachable =
-        if host.nat.get() { of_local.or(of_endpoint) } else { of_endpoint.or(of_local) };
-    let declared = interface.listen_port.as_ref().map(Derived::written);
+        if host.settings.nat.get() { of_local.or(of_endpoint) } else { of_endpoint.or(of_local) };
+    let declared = interface.settings.listen_port.as_ref().map(Derived::written);
     declared.or(reachable).map_or_else(
         || Derived::default_of(None),
         |port| Derived::new(Some(port.value), port.because),

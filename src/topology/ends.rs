@@ -5,8 +5,10 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::{Because, Derived, InterfaceId, NodeKind, Topology};
-use crate::inventory::{Declared, HostInterface, Inventory, Place, PskMode, Setting};
-use crate::model::{Endpoint, HostName, Keepalive, Located, Location};
+use crate::inventory::{
+    Declared, HostInterface, Inventory, OverrideSettings, Place, PskMode, Setting,
+};
+use crate::model::{Endpoint, HostName, Keepalive, Location};
 
 /// One end of a link as the inventory describes it.
 pub(super) struct End<'a> {
@@ -34,9 +36,9 @@ impl<'a> End<'a> {
                 let told = |endpoint: &Declared<Endpoint>, because: fn(Place) -> Because| {
                     Arc::new(Derived::new(endpoint.value.clone(), because(endpoint.place())))
                 };
-                let endpoint = own.and_then(|own| own.endpoint.as_ref());
-                let local = own.and_then(|own| own.local_endpoint.as_ref());
-                let nat = host.nat.declared().filter(|nat| nat.value);
+                let endpoint = own.and_then(|own| own.settings.endpoint.as_ref());
+                let local = own.and_then(|own| own.settings.local_endpoint.as_ref());
+                let nat = host.settings.nat.declared().filter(|nat| nat.value);
                 Self {
                     name: &host.name.value,
                     site: host.site,
@@ -44,18 +46,20 @@ impl<'a> End<'a> {
                     managed: true,
                     endpoint: endpoint.map(|one| told(one, Because::PeerEndpoint)),
                     local_endpoint: local.map(|one| told(one, Because::PeerLocalEndpoint)),
-                    keepalive: own.and_then(|own| own.keepalive.as_ref()).map(Derived::written),
+                    keepalive: own
+                        .and_then(|own| own.settings.keepalive.as_ref())
+                        .map(Derived::written),
                     own_key: None,
                     interface: own,
                 }
             }
             NodeKind::Unmanaged(index) => {
                 let peer = &inventory.peers[index];
-                let endpoint = peer.endpoint.as_ref().map(|endpoint| {
+                let endpoint = peer.settings.endpoint.as_ref().map(|endpoint| {
                     let because = Because::PeerEndpoint(endpoint.place());
                     Arc::new(Derived::new(endpoint.value.clone(), because))
                 });
-                let keepalive = peer.keepalive.as_ref().map(Derived::written);
+                let keepalive = peer.settings.keepalive.as_ref().map(Derived::written);
                 Self {
                     name: &peer.name.value,
                     site: None,
@@ -64,7 +68,7 @@ impl<'a> End<'a> {
                     endpoint,
                     local_endpoint: None,
                     keepalive,
-                    own_key: peer.public_key.as_ref().map(|key| key.at),
+                    own_key: peer.settings.public_key.as_ref().map(|key| key.at),
                     interface: None,
                 }
             }
@@ -86,9 +90,9 @@ impl<'a> End<'a> {
     fn override_for<T>(
         &self,
         other: &End<'a>,
-        of: impl Fn(&'a crate::inventory::PeerOverride) -> Option<&'a Located<T>>,
-    ) -> Option<&'a Located<T>> {
-        of(self.interface?.override_of(other.name)?)
+        of: impl Fn(&'a OverrideSettings) -> Option<&'a Declared<T>>,
+    ) -> Option<&'a Declared<T>> {
+        of(&self.interface?.override_of(other.name)?.settings)
     }
 
     /// Where this end finds `other`.
@@ -108,7 +112,8 @@ impl<'a> End<'a> {
         derived: Arc<[IpNet]>,
     ) -> Derived<Arc<[IpNet]>> {
         let own = self.interface.and_then(|own| own.override_of(other.name));
-        match own.and_then(|own| own.allowed_ips.as_ref().map(|list| (list, own.peer.at))) {
+        match own.and_then(|own| own.settings.allowed_ips.as_ref().map(|list| (list, own.peer.at)))
+        {
             Some((list, at)) => {
                 let list = list.iter().map(|net| net.value.trunc()).collect();
                 Derived::new(list, Because::Override(at))

@@ -114,7 +114,7 @@ pub(super) fn resolve(
     for id in members {
         match kind(topology, *id) {
             NodeKind::Host(index) => {
-                let transit = inventory.hosts[index].transit.declared();
+                let transit = inventory.hosts[index].settings.transit.declared();
                 if let Some(transit) = transit.filter(|transit| transit.value) {
                     links.add_transit(*id, UNRANKED, Because::Written(transit.place()));
                 }

@@ -87,14 +87,14 @@ impl Node {
     /// The key that a peer brought, and by which wg(8) orders it.
     #[must_use]
     pub fn known_key(&self, inventory: &Inventory) -> Option<[u8; 32]> {
-        let key = self.unmanaged(inventory)?.public_key.as_ref()?;
+        let key = self.unmanaged(inventory)?.settings.public_key.as_ref()?;
         Some(*key.value.as_bytes())
     }
 
     /// Whether wgfleet writes its configuration: a host, or a peer whose config it issues.
     #[must_use]
     pub fn is_ours(&self, inventory: &Inventory) -> bool {
-        self.unmanaged(inventory).is_none_or(|peer| peer.public_key.is_none())
+        self.unmanaged(inventory).is_none_or(|peer| peer.settings.public_key.is_none())
     }
 
     /// Whether a selector names it, its site or one of its groups.

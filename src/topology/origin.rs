@@ -24,7 +24,7 @@ pub fn origin(
     let own = topology.membership(inventory, interface);
     let own = own.and_then(|(_, own)| own.override_of(&node.name));
     if let Some((list, at)) =
-        own.and_then(|own| own.allowed_ips.as_ref().map(|list| (list, own.peer.at)))
+        own.and_then(|own| own.settings.allowed_ips.as_ref().map(|list| (list, own.peer.at)))
     {
         let entry = list.iter().find(|entry| entry.value.trunc() == *net);
         return Because::Override(entry.map_or(at, |entry| entry.at));

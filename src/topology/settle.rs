@@ -22,7 +22,7 @@ pub(super) fn exit_of(
         own.full_tunnel_via.as_ref().map(|via| (&via.value, via.at))?
     } else {
         let peer = topology.node(interface.node).unmanaged(inventory)?;
-        let via = peer.via.first().filter(|_| peer.full_tunnel)?;
+        let via = peer.via.first().filter(|_| peer.settings.full_tunnel.get())?;
         (&via.value, via.at)
     };
     Some((topology.member(topology.find(name)?, interface.network)?, at))
@@ -91,7 +91,7 @@ pub(super) fn forwarding(topology: &mut Topology, inventory: &Inventory) {
                 node.forwards.turn_on(family, node.exit.because);
             }
         }
-        let asked = Derived::from(&inventory.hosts[host].masquerade);
+        let asked = Derived::from(&inventory.hosts[host].settings.masquerade);
         let masks = if node.exit.value { node.exit } else { asked };
         if masks.value {
             let sources = tunnel_sources(topology, inventory, &interfaces);

@@ -107,7 +107,7 @@ impl Reference<'_> {
         let trusted = match self.topology.node(far).kind {
             NodeKind::Unmanaged(index) => {
                 let peer = &self.inventory.peers[index];
-                peer.public_key.is_some() && peer.keepalive.is_none()
+                peer.settings.public_key.is_some() && peer.settings.keepalive.is_none()
             }
             NodeKind::Host(_) => false,
         };
@@ -133,7 +133,7 @@ impl Reference<'_> {
         let (here, far) =
             (self.topology.node(self.topology.interface(id).node), self.topology.node(remote.node));
         if let NodeKind::Unmanaged(index) = here.kind
-            && self.inventory.peers[index].public_key.is_some()
+            && self.inventory.peers[index].settings.public_key.is_some()
         {
             return None;
         }
@@ -168,8 +168,8 @@ impl Reference<'_> {
         let NodeKind::Host(host) = far.kind else { return None };
         let own = self.inventory.hosts[host].interfaces.iter();
         let own = own.filter(|own| own.network == remote.network).find(|own| {
-            own.local_endpoint.is_none()
-                && own.endpoint.as_ref().is_some_and(|own| own.value == endpoint.value)
+            own.settings.local_endpoint.is_none()
+                && own.settings.endpoint.as_ref().is_some_and(|own| own.value == endpoint.value)
         });
         let one_nat = here.nat.value && far.nat.value && here.site.is_some() && sites.0 == sites.1;
         (one_nat && own.is_some()).then_some(Obstacle::Nat)
@@ -389,7 +389,7 @@ impl Reference<'_> {
                 let here = self.topology.node(at);
                 let NodeKind::Host(host) = here.kind else { return false };
                 let masked = here.masquerade.iter().any(|net| net.contains(&source))
-                    && (self.inventory.hosts[host].masquerade.get()
+                    && (self.inventory.hosts[host].settings.masquerade.get()
                         || !here.subnets.iter().any(|net| net.value.contains(&target)));
                 if masked {
                     vec![Start::Through(at)]

@@ -25,7 +25,7 @@ pub(in crate::cli) fn hosts() -> ArgValueCandidates {
 /// Hosts, and unmanaged peers whose keys the vault makes.
 pub(in crate::cli) fn key_holders() -> ArgValueCandidates {
     of_inventory(|inventory| {
-        let peers = inventory.peers.iter().filter(|peer| peer.public_key.is_none());
+        let peers = inventory.peers.iter().filter(|peer| peer.settings.public_key.is_none());
         let peers = peers.map(|peer| (peer.name.value.to_string(), "unmanaged peer"));
         hosts_of(inventory).into_iter().chain(peers).collect()
     })

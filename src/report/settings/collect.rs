@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Explanation, InterfaceSettings, Level, PeerSettings, Place, Reason, Setting};
-use crate::inventory::{self, Inventory};
+use crate::inventory::{self, HostSettings, Inventory, OverrideSettings};
 use crate::model::{
     FwMark, HIDDEN, HostName, Keepalive, Kind, Location, Mtu, Port, PublicKey, Version, mask,
 };
@@ -54,6 +54,7 @@ struct Collector<'a> {
 impl Collector<'_> {
     fn host(&self) -> Vec<Setting> {
         let node = self.node;
+        let rows = HostSettings::ROWS;
         let mut all = Vec::new();
         if let NodeKind::Host(index) = node.kind {
             let host = &self.inventory.hosts[index];
@@ -63,17 +64,28 @@ impl Collector<'_> {
                 Because::Written(inventory::Place::own(host.ssh.at))
             };
             all.push(self.one("ssh", host.ssh.value.to_string(), ssh));
-            let r#become = Derived::from(&host.r#become);
-            all.push(self.one("become", r#become.as_str(), r#become.because));
-            let backend = Derived::from(&host.backend);
-            all.push(self.one("backend", backend.as_str(), backend.because));
-            let gateway = Derived::from(&host.gateway);
-            all.push(self.one("gateway", gateway.value, gateway.because));
-            let transit = Derived::from(&host.transit);
-            all.push(self.one("transit", transit.value, transit.because));
+            // What is not told here, the topology knows more of; a setting that is told nowhere does
+            // not compile.
+            let HostSettings {
+                r#become,
+                nat: _,
+                gateway,
+                transit,
+                exit: _,
+                masquerade: _,
+                backend,
+            } = &host.settings;
+            let r#become = Derived::from(r#become);
+            all.push(self.one(rows.r#become.name, r#become.as_str(), r#become.because));
+            let backend = Derived::from(backend);
+            all.push(self.one(rows.backend.name, backend.as_str(), backend.because));
+            let gateway = Derived::from(gateway);
+            all.push(self.one(rows.gateway.name, gateway.value, gateway.because));
+            let transit = Derived::from(transit);
+            all.push(self.one(rows.transit.name, transit.value, transit.because));
         }
-        all.push(self.one("nat", node.nat.value, node.nat.because));
-        all.push(self.one("exit", node.exit.value, node.exit.because));
+        all.push(self.one(rows.nat.name, node.nat.value, node.nat.because));
+        all.push(self.one(rows.exit.name, node.exit.value, node.exit.because));
         for lan in &node.subnets {
             let because = Because::Written(inventory::Place::own(lan.at));
             all.push(self.one("subnet", lan.value.to_string(), because));
@@ -83,7 +95,7 @@ impl Collector<'_> {
             all.push(self.one("forward_ipv4", forwards.v4.value, forwards.v4.because));
             all.push(self.one("forward_ipv6", forwards.v6.value, forwards.v6.because));
             let sources = node.masquerade.iter().map(ToString::to_string);
-            all.extend(self.list("masquerade", sources, node.masquerade.because));
+            all.extend(self.list(rows.masquerade.name, sources, node.masquerade.because));
         }
         all
     }
@@ -110,27 +122,48 @@ impl Collector<'_> {
     }
 
     fn device(&self, interface: &Interface) -> Vec<Setting> {
-        let mut all = vec![self.one("interface", interface.name.as_str(), interface.name.because)];
+        let rows = inventory::InterfaceSettings::ROWS;
+        let name = &interface.name;
+        let mut all = vec![self.one(rows.interface.name, name.as_str(), name.because)];
         all.extend(self.keys_of(self.node));
         for addr in &interface.addresses {
-            all.push(self.one("address", addr.value.to_string(), addr.because));
+            all.push(self.one(rows.address.name, addr.value.to_string(), addr.because));
         }
         let port = interface.listen_port;
-        all.push(self.one("listen_port", port.map(Port::get), port.because));
+        all.push(self.one(rows.listen_port.name, port.map(Port::get), port.because));
         let mark = interface.fwmark;
-        all.push(self.one("fwmark", mark.map(|FwMark(mark)| mark), mark.because));
-        all.push(self.one("mtu", Mtu::get(interface.mtu.value), interface.mtu.because));
-        all.extend(self.list("dns", interface.dns.iter().cloned(), interface.dns.because));
-        all.push(self.one("table", interface.table.to_string(), interface.table.because));
+        all.push(self.one(rows.fwmark.name, mark.map(|FwMark(mark)| mark), mark.because));
+        all.push(self.one(rows.mtu.name, Mtu::get(interface.mtu.value), interface.mtu.because));
+        all.extend(self.list(rows.dns.name, interface.dns.iter().cloned(), interface.dns.because));
+        all.push(self.one(rows.table.name, interface.table.to_string(), interface.table.because));
         if let Some((_, own)) = self.topology.membership(self.inventory, interface) {
+            // As for the host; what its peers are told stands with them.
+            let inventory::InterfaceSettings {
+                address: _,
+                interface: _,
+                endpoint: _,
+                local_endpoint: _,
+                listen_port: _,
+                mtu: _,
+                table: _,
+                fwmark: _,
+                dns: _,
+                keepalive: _,
+                full_tunnel: _,
+                pre_up,
+                post_up,
+                pre_down,
+                post_down,
+            } = &own.settings;
             let via = own.full_tunnel_via.as_ref().map(Derived::written);
-            let via = via.map(|via| self.one("full_tunnel", via.value.as_str(), via.because));
-            all.push(via.unwrap_or_else(|| self.one("full_tunnel", (), Because::Default)));
+            let name = rows.full_tunnel.name;
+            let via = via.map(|via| self.one(name, via.value.as_str(), via.because));
+            all.push(via.unwrap_or_else(|| self.one(name, (), Because::Default)));
             let hooks = [
-                ("pre_up", &own.hooks.pre_up),
-                ("post_up", &own.hooks.post_up),
-                ("pre_down", &own.hooks.pre_down),
-                ("post_down", &own.hooks.post_down),
+                (rows.pre_up.name, pre_up),
+                (rows.post_up.name, post_up),
+                (rows.pre_down.name, pre_down),
+                (rows.post_down.name, post_down),
             ];
             for (name, hooks) in hooks {
                 if hooks.is_empty() {
@@ -153,6 +186,7 @@ impl Collector<'_> {
         origins: &Origins<'_>,
     ) -> PeerSettings {
         let remote = self.topology.remote(peer);
+        let rows = OverrideSettings::ROWS;
         let mut all = Vec::new();
         let link = if peer.at() == interface.at { None } else { Some(peer.at()) };
         all.push(Setting {
@@ -169,26 +203,32 @@ impl Collector<'_> {
         all.push(self.of_peer(remote, "preshared_key", hidden, psk.because));
         match &peer.endpoint {
             Some(told) => {
-                all.push(self.of_peer(remote, "endpoint", told.value.to_string(), told.because));
+                all.push(self.of_peer(
+                    remote,
+                    rows.endpoint.name,
+                    told.value.to_string(),
+                    told.because,
+                ));
             }
-            None => all.push(self.of_peer(remote, "endpoint", (), Because::NoEndpoint)),
+            None => all.push(self.of_peer(remote, rows.endpoint.name, (), Because::NoEndpoint)),
         }
         if peer.allowed_ips.is_empty() {
-            all.push(self.of_peer(remote, "allowed_ips", (), peer.allowed_ips.because));
+            all.push(self.of_peer(remote, rows.allowed_ips.name, (), peer.allowed_ips.because));
         }
         for net in peer.allowed_ips.iter() {
             let because = origins.of(id, peer.remote, net);
-            all.push(self.of_peer(remote, "allowed_ips", net.to_string(), because));
+            all.push(self.of_peer(remote, rows.allowed_ips.name, net.to_string(), because));
         }
         let keepalive = peer.settings.keepalive;
         let seconds = keepalive.map(Keepalive::get);
-        all.push(self.of_peer(remote, "keepalive", seconds, keepalive.because));
+        all.push(self.of_peer(remote, rows.keepalive.name, seconds, keepalive.because));
         PeerSettings { peer: remote.name.clone(), settings: all }
     }
 
     /// The pair of keys of a node, as far as it may be told.
     fn keys_of(&self, node: &Node) -> Vec<Setting> {
-        let brought = node.unmanaged(self.inventory).and_then(|peer| peer.public_key.as_ref());
+        let brought =
+            node.unmanaged(self.inventory).and_then(|peer| peer.settings.public_key.as_ref());
         if let Some(key) = brought {
             let because = Because::Written(inventory::Place::own(key.at));
             return vec![self.one("public_key", key.value.to_string(), because)];
