@@ -99,9 +99,10 @@ $(PEERS)/bin/boringtun-cli:
 fuzz:
 	@scripts/fuzz.sh $(or $(SECONDS),600) $(TARGET)
 
-# The JSON Schemas and the picture in the repository; man pages and completions under target/docs.
+# The JSON Schemas, the tables of the file format and the picture in the repository; man pages and completions under target/docs.
 docs:
 	WGFLEET_WRITE_SCHEMAS=1 $(CARGO) test --locked --quiet --lib cli::schema
+	WGFLEET_WRITE_DOCS=1 $(CARGO) test --locked --quiet --test format the_documentation_has_the_tables
 	@$(MAKE) --no-print-directory build
 	scripts/picture.sh $(DEBUG) examples/hub-and-spoke > docs/images/topology.svg
 	@rm -rf $(DOCS)
