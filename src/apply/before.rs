@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use crate::model::{Family, Keepalive, PublicKey};
+use crate::event::{HostPart, LiveSetting};
+use crate::model::{Family, Keepalive, PublicKey, Untrusted};
 use crate::observed::{LiveBackend, ObservedHost, ObservedInterface, ObservedPsk};
 
 /// Whether a host is as it was, in everything that an apply can change; traffic is not.
@@ -12,37 +13,35 @@ pub(super) fn same(before: &ObservedHost, now: &ObservedHost) -> bool {
     differences(before, now).is_empty()
 }
 
-/// What differs between two observations of a host, in everything that an apply can change, each
-/// as a short noun with its place: `peers of wg0`, `/etc/wireguard/wg0.conf`.
-pub(super) fn differences(before: &ObservedHost, now: &ObservedHost) -> Vec<String> {
+/// What differs between two observations of a host, in everything that an apply can change.
+pub(super) fn differences(before: &ObservedHost, now: &ObservedHost) -> Vec<HostPart> {
     let mut found = Vec::new();
     for name in union(&before.interfaces, &now.interfaces) {
+        let interface = || name.clone();
         match (before.interfaces.get(name), now.interfaces.get(name)) {
             (Some(before), Some(now)) => {
                 let (before, now) = (LiveSettings::of(before), LiveSettings::of(now));
-                found.extend(before.differences(&now).map(|what| format!("{what} of {name}")));
+                let settings = before.differences(&now);
+                found.extend(
+                    settings.map(|setting| HostPart::Setting { interface: interface(), setting }),
+                );
             }
-            _ => found.push(format!("interface {name}")),
+            _ => found.push(HostPart::Interface { interface: interface() }),
         }
     }
-    for path in union(&before.files, &now.files) {
-        if before.files.get(path) != now.files.get(path) {
-            found.push(path.clone());
-        }
-    }
-    for path in union(&before.odd, &now.odd) {
-        if before.odd.get(path) != now.odd.get(path) {
-            found.push(path.clone());
-        }
-    }
+    let file = |path: &String| HostPart::File { path: Untrusted::new(path.as_str()) };
+    let files = union(&before.files, &now.files).into_iter();
+    found.extend(files.filter(|path| before.files.get(*path) != now.files.get(*path)).map(file));
+    let odd = union(&before.odd, &now.odd).into_iter();
+    found.extend(odd.filter(|path| before.odd.get(*path) != now.odd.get(*path)).map(file));
     if before.firewalls != now.firewalls {
-        found.push("masquerading rules".to_owned());
+        found.push(HostPart::Masquerading);
     }
     if before.forward_v4 != now.forward_v4 {
-        found.push("forwarding of IPv4".to_owned());
+        found.push(HostPart::Forwarding { family: Family::V4 });
     }
     if before.forward_v6 != now.forward_v6 {
-        found.push("forwarding of IPv6".to_owned());
+        found.push(HostPart::Forwarding { family: Family::V6 });
     }
     // Whether a unit runs follows from its interface.
     let enabled = |host: &ObservedHost, unit: &str| {
@@ -50,7 +49,7 @@ pub(super) fn differences(before: &ObservedHost, now: &ObservedHost) -> Vec<Stri
     };
     for unit in union(&before.units, &now.units) {
         if enabled(before, unit) != enabled(now, unit) {
-            found.push(format!("unit {unit}"));
+            found.push(HostPart::Unit { unit: Untrusted::new(unit.as_str()) });
         }
     }
     found
@@ -78,19 +77,22 @@ struct LiveSettings {
 }
 
 impl LiveSettings {
-    /// wg(8)'s and ip(8)'s words for what differs.
-    fn differences<'a>(&self, other: &Self) -> impl Iterator<Item = &'a str> + use<'a> {
+    /// What differs.
+    fn differences(&self, other: &Self) -> impl Iterator<Item = LiveSetting> + use<> {
         [
-            ("backend", self.backend != other.backend),
-            ("link state", self.up != other.up),
-            ("MTU", self.mtu != other.mtu),
-            ("key", self.public_key != other.public_key),
-            ("listen port", self.listen_port != other.listen_port),
-            ("fwmark", self.fwmark != other.fwmark),
-            ("addresses", self.addresses != other.addresses),
-            ("routes", (&self.routes, &self.unrouted) != (&other.routes, &other.unrouted)),
-            ("policy routing", self.unruled != other.unruled),
-            ("peers", self.peers != other.peers),
+            (LiveSetting::Backend, self.backend != other.backend),
+            (LiveSetting::LinkState, self.up != other.up),
+            (LiveSetting::Mtu, self.mtu != other.mtu),
+            (LiveSetting::Key, self.public_key != other.public_key),
+            (LiveSetting::ListenPort, self.listen_port != other.listen_port),
+            (LiveSetting::Fwmark, self.fwmark != other.fwmark),
+            (LiveSetting::Addresses, self.addresses != other.addresses),
+            (
+                LiveSetting::Routes,
+                (&self.routes, &self.unrouted) != (&other.routes, &other.unrouted),
+            ),
+            (LiveSetting::PolicyRouting, self.unruled != other.unruled),
+            (LiveSetting::Peers, self.peers != other.peers),
         ]
         .into_iter()
         .filter_map(|(what, differs)| differs.then_some(what))
@@ -145,8 +147,11 @@ mod tests {
         now.files.clear();
         now.forward_v6 = true;
         now.units.clear();
+        let named = |now: &ObservedHost| -> Vec<String> {
+            differences(&host(), now).iter().map(ToString::to_string).collect()
+        };
         assert_eq!(
-            differences(&host(), &now),
+            named(&now),
             [
                 "MTU of wg0",
                 "peers of wg0",
@@ -156,7 +161,7 @@ mod tests {
             ]
         );
         now.interfaces.clear();
-        assert_eq!(differences(&host(), &now)[0], "interface wg0");
+        assert_eq!(named(&now)[0], "interface wg0");
     }
 
     #[test]

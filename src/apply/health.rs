@@ -4,51 +4,40 @@ use std::collections::BTreeMap;
 
 use super::job::Job;
 use crate::desired::DesiredPeer;
-use crate::model::PublicKey;
+use crate::event::{LISTED, Reason, Unhealthy};
+use crate::model::{HostName, PublicKey};
 use crate::observed::{ObservedHost, ObservedPeer};
 
-/// Most peers that one message names.
-const NAMED: usize = 8;
-
 /// What must hold before a change is kept: every interface is there and up, with the right key.
-pub(super) fn healthy(job: &Job<'_>, seen: &ObservedHost) -> Result<(), String> {
+pub(super) fn healthy(job: &Job<'_>, seen: &ObservedHost) -> Result<(), Reason> {
     for interface in &job.target.interfaces {
         let name = &interface.desired.name;
-        let live = seen.interfaces.get(name).ok_or_else(|| format!("{name} is not there"))?;
-        if !live.up {
-            return Err(format!("{name} is not up"));
+        let problem = match seen.interfaces.get(name) {
+            None => Some(Unhealthy::Missing),
+            Some(live) if !live.up => Some(Unhealthy::Down),
+            Some(live) if live.public_key != Some(interface.desired.public_key) => {
+                Some(Unhealthy::OtherKey)
+            }
+            Some(live) => peers(&interface.desired.peers, &live.peers),
+        };
+        if let Some(problem) = problem {
+            return Err(Reason::Unhealthy { interface: name.clone(), problem });
         }
-        if live.public_key != Some(interface.desired.public_key) {
-            return Err(format!("{name} has another key"));
-        }
-        peers(&interface.desired.peers, &live.peers).map_err(|what| format!("{name} {what}"))?;
     }
     Ok(())
 }
 
-/// Compares the peers of an interface by key; says which are missing and which nobody wants.
+/// Compares the peers of an interface by key: which are missing, and which nobody wants.
 fn peers(
     desired: &BTreeMap<PublicKey, DesiredPeer>,
     live: &BTreeMap<PublicKey, ObservedPeer>,
-) -> Result<(), String> {
-    let missing = desired.iter().filter(|(key, _)| !live.contains_key(key));
-    let missing: Vec<String> = missing.map(|(_, peer)| peer.name.to_string()).collect();
+) -> Option<Unhealthy> {
+    let lacks = desired.iter().filter(|(key, _)| !live.contains_key(key));
+    let lacks: Vec<HostName> = lacks.map(|(_, peer)| peer.name.clone()).take(LISTED).collect();
     let unwanted = live.keys().filter(|key| !desired.contains_key(key));
-    let unwanted: Vec<String> = unwanted.map(|key| format!("public key {key}")).collect();
-    let list = |names: &[String]| {
-        let more = if names.len() > NAMED { ", …" } else { "" };
-        format!("{}{more}", names[..names.len().min(NAMED)].join(", "))
-    };
-    match (missing.is_empty(), unwanted.is_empty()) {
-        (true, true) => Ok(()),
-        (false, true) => Err(format!("lacks {}", list(&missing))),
-        (true, false) => Err(format!("has peers that are not wanted: {}", list(&unwanted))),
-        (false, false) => Err(format!(
-            "lacks {}, and has peers that are not wanted: {}",
-            list(&missing),
-            list(&unwanted)
-        )),
-    }
+    let unwanted: Vec<PublicKey> = unwanted.copied().take(LISTED).collect();
+    let same = lacks.is_empty() && unwanted.is_empty();
+    (!same).then_some(Unhealthy::Peers { lacks, unwanted })
 }
 
 #[cfg(test)]
@@ -79,10 +68,15 @@ mod tests {
         };
         let desired = [(key(1), peer("hub")), (key(2), peer("b7"))].into();
         let live = |keys: &[u8]| keys.iter().map(|byte| (key(*byte), seen())).collect();
-        assert_eq!(peers(&desired, &live(&[1, 2])), Ok(()));
-        assert_eq!(peers(&desired, &live(&[1])), Err("lacks b7".to_owned()));
-        let unwanted = format!("has peers that are not wanted: public key {}", key(3));
-        assert_eq!(peers(&desired, &live(&[1, 2, 3])), Err(unwanted.clone()));
-        assert_eq!(peers(&desired, &live(&[1, 3])), Err(format!("lacks b7, and {unwanted}")));
+        let found = |keys: &[u8]| peers(&desired, &live(keys));
+        let other = |lacks: &[&str], unwanted: &[u8]| {
+            let lacks = lacks.iter().map(|name| name.parse().unwrap()).collect();
+            let unwanted = unwanted.iter().map(|byte| key(*byte)).collect();
+            Some(Unhealthy::Peers { lacks, unwanted })
+        };
+        assert_eq!(found(&[1, 2]), None);
+        assert_eq!(found(&[1]), other(&["b7"], &[]));
+        assert_eq!(found(&[1, 2, 3]), other(&[], &[3]));
+        assert_eq!(found(&[1, 3]), other(&["b7"], &[3]));
     }
 }

@@ -5,23 +5,13 @@ use tokio::time::Instant;
 use super::before::differences;
 use super::context::Context;
 use super::job::{Job, Logins};
-use super::outcome::Outcome;
 use super::push::push;
 use super::verdict::{self, Patience, ROLLBACK_LIMIT};
 use crate::desired::Secrets;
+use crate::event::{FailedAt, HostPart, LISTED, Outcome, Reason, Step};
+use crate::model::Untrusted;
 use crate::plan::Payload;
-use crate::remote::{Answer, Connect, Host, Rollback, Step, describe};
-
-/// Most changes that one message names.
-const NAMED: usize = 8;
-
-/// Why a change was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError<E: std::error::Error + 'static> {
-    /// The vault does not have what the host needs.
-    #[error("failed to get a key")]
-    Secret(#[source] E),
-}
+use crate::remote::{Answer, Connect, Host, Rollback, describe};
 
 /// Changes one host: pushes, does and confirms.
 pub(super) async fn apply_host<C: Connect, S: Secrets>(
@@ -33,7 +23,7 @@ pub(super) async fn apply_host<C: Connect, S: Secrets>(
     if let Err(unarmed) = perform(context, logins, job, host).await {
         return unarmed;
     }
-    context.working(job, "confirming");
+    context.working(job, Step::Confirming);
     let deadline = Instant::now() + context.deadline;
     verdict::keep(logins, job, None, Patience::until(deadline)).await.outcome()
 }
@@ -49,38 +39,40 @@ pub(super) async fn perform<C: Connect, S: Secrets>(
     push(context, job, &host).await?;
     let compiled =
         Payload::compile(job.plan, &job.target, job.rendered, job.observed, context.secrets);
-    let mut payload =
-        compiled.map_err(|error| Outcome::Failed(describe(&ApplyError::Secret(error))))?;
+    let mut payload = compiled.map_err(|error| {
+        Outcome::Failed(Reason::NoSecret { cause: Untrusted::new(describe(&error)) })
+    })?;
     if let Some(digest) = job.observed.digest {
         payload.expecting(job.look.stdin(), digest);
     }
     payload.recording(&job.record.fleet, job.record.to_text());
     let payload = payload.encode();
-    context.working(job, "applying");
+    context.working(job, Step::Applying);
     let seconds = context.deadline.as_secs().to_string();
     let words = [job.id.as_str(), &seconds];
     let reply = host.run("apply", &words, payload.as_bytes(), context.deadline).await;
     host.close().await;
     let reply = match reply {
         Ok(reply) => reply,
-        Err(error) => return Err(roll_back(context, logins, job, &describe(&error)).await),
+        Err(error) => return Err(roll_back(context, logins, job, Reason::from(&error)).await),
     };
     Err(match reply.answer() {
         Answer::Done => return Ok(()),
-        Answer::Failed { step, why, rollback: Some(Rollback::Verified) } => {
-            Outcome::RolledBack(format!("{step}{why}"))
+        Answer::Failed { at, why: said, rollback: Some(Rollback::Verified) } => {
+            Outcome::RolledBack(Reason::Failed { at, said })
         }
-        Answer::Failed { step, why, rollback: Some(rollback) } => {
-            Outcome::Unknown(format!("failed {step}{why}; the rollback failed too: {rollback}"))
+        Answer::Failed { at, why: said, rollback: Some(rollback) } => {
+            let rollback = Untrusted::new(rollback.to_string());
+            Outcome::Unknown(Reason::RollbackFailed { at, said, rollback })
         }
-        Answer::Failed { step: Step::Before, why, rollback: None } => {
-            Outcome::Failed(why.to_string())
+        Answer::Failed { at: FailedAt::Before, why: said, rollback: None } => {
+            Outcome::Failed(Reason::HostSaid { said })
         }
-        Answer::Busy { change } => Outcome::Failed(format!(
-            "another change ({change}) is armed there; wait until it is confirmed or rolled back"
-        )),
-        Answer::Moved { .. } => Outcome::Moved(what_moved(logins, job).await),
-        _ => roll_back(context, logins, job, &reply.said()).await,
+        Answer::Busy { change } => Outcome::Failed(Reason::Busy { change }),
+        Answer::Moved { .. } => {
+            Outcome::Moved(Reason::Moved { what: what_moved(logins, job).await })
+        }
+        _ => roll_back(context, logins, job, Reason::HostSaid { said: reply.said() }).await,
     })
 }
 
@@ -89,31 +81,21 @@ async fn roll_back<C: Connect, S>(
     context: &Context<'_, S>,
     logins: &Logins<'_, C>,
     job: &Job<'_>,
-    reason: &str,
+    reason: Reason,
 ) -> Outcome {
-    context.working(job, "rolling back");
+    context.working(job, Step::RollingBack);
     let until = Instant::now() + context.deadline + ROLLBACK_LIMIT;
-    verdict::take_back(logins, job, None, reason, until).await
+    verdict::take_back(logins, job, None, &reason, until).await
 }
 
-/// Names what of a host is not any more what the plan saw.
-async fn what_moved<C: Connect>(logins: &Logins<'_, C>, job: &Job<'_>) -> String {
-    let look = async {
-        let host = logins.connect(job).await?;
-        let seen = host.observe(&job.look).await;
-        host.close().await;
-        seen
-    };
-    let moved = match look.await {
-        Ok(seen) => differences(job.observed, &seen),
-        Err(_) => Vec::new(),
-    };
-    if moved.is_empty() {
-        return "it changed after the plan was made".to_owned();
-    }
-    let named: Vec<&str> = moved.iter().take(NAMED).map(String::as_str).collect();
-    let more = if moved.len() > NAMED { ", …" } else { "" };
-    format!("after the plan was made somebody changed {}{more}", named.join(", "))
+/// What of a host is not any more what the plan saw; nothing where that cannot be seen.
+async fn what_moved<C: Connect>(logins: &Logins<'_, C>, job: &Job<'_>) -> Vec<HostPart> {
+    let Ok(host) = logins.connect(job).await else { return Vec::new() };
+    let seen = host.observe(&job.look).await;
+    host.close().await;
+    let mut moved = seen.map(|seen| differences(job.observed, &seen)).unwrap_or_default();
+    moved.truncate(LISTED);
+    moved
 }
 
 /// A connection that was not used for long, because somebody read the plan or other hosts came
@@ -127,5 +109,5 @@ async fn awake<C: Connect>(
         return Ok(host);
     }
     let again = logins.connect(job).await;
-    again.map_err(|error| Outcome::Failed(describe(&error)))
+    again.map_err(|error| Outcome::Failed(Reason::from(&error)))
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::event::{Ending, Outcome};
+use crate::model::Moment;
 use crate::observed::{ObservedHost, Record};
 use crate::plan::{HostPlan, RenderedHost, Target};
 use crate::remote::{Connect, Look, RemoteError};
@@ -28,6 +30,19 @@ pub struct Job<'a> {
     pub look: Look,
     /// Binaries that can be pushed, compressed with gzip, by `uname -m`.
     pub agents: Arc<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Job<'_> {
+    /// What became of it, which was begun at `begun`.
+    pub(super) fn ending(&self, begun: Moment, ended: Moment, outcome: Outcome) -> Ending {
+        Ending {
+            host: self.plan.host.clone(),
+            transaction: Some(self.id.clone()),
+            begun: Some(begun),
+            ended: Some(ended),
+            outcome,
+        }
+    }
 }
 
 /// New connections, so many at a time: each costs both ends a key exchange.

@@ -7,14 +7,11 @@ mod fleet;
 mod health;
 mod host;
 mod job;
-mod outcome;
 mod push;
 mod rotate;
 mod verdict;
 
 pub use fleet::apply_all;
-pub use host::ApplyError;
 pub use job::Job;
-pub use outcome::Outcome;
 pub use rotate::{GRACE, Rotation, rotate};
 pub use verdict::ROLLBACK_LIMIT;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::job::Job;
-use super::outcome::Outcome;
 use crate::desired::Secrets;
+use crate::event::{Outcome, Reason, Step};
+use crate::model::Untrusted;
 use crate::plan::Change;
-use crate::remote::{Answer, Host, describe};
+use crate::remote::{Answer, Host};
 
 /// How long a push may take.
 const PUSH_LIMIT: Duration = Duration::from_mins(5);
@@ -25,22 +26,24 @@ pub(super) async fn push<S: Secrets>(
     for change in &job.plan.changes {
         let Change::PushAgent { machine, digest } = change else { continue };
         let packed = job.agents.get(machine);
-        let packed =
-            packed.ok_or_else(|| Outcome::Failed(format!("there is no binary for {machine}")))?;
+        let packed = packed.ok_or_else(|| {
+            Outcome::Failed(Reason::NoBinary { machine: Untrusted::new(machine.as_str()) })
+        })?;
         let (digest, whole) = (digest.to_string(), packed.len().to_string());
-        context.working(job, "asking what it has of the binary");
+        context.working(job, Step::AskingForBinary);
         let reply = host.run("part", &[&digest, &whole], &[], ASK_LIMIT).await;
-        let reply = reply.map_err(|error| Outcome::Failed(describe(&error)))?;
+        let reply = reply.map_err(|error| Outcome::Failed(Reason::from(&error)))?;
         let Answer::Part { bytes } = reply.answer() else {
-            return Err(Outcome::Failed(reply.said()));
+            return Err(Outcome::Failed(Reason::HostSaid { said: reply.said() }));
         };
         let (at, rest) = rest_of(packed, bytes);
-        context.working(job, &format!("pushing {} KiB of wgfleet", rest.len().div_ceil(1024)));
+        let kib = rest.len().div_ceil(1024) as u64;
+        context.working(job, Step::PushingBinary { kib });
         let words = [machine.as_str(), &digest, &whole, &at.to_string()];
         let reply = host.run("agent", &words, rest, PUSH_LIMIT).await;
-        let reply = reply.map_err(|error| Outcome::Failed(describe(&error)))?;
+        let reply = reply.map_err(|error| Outcome::Failed(Reason::from(&error)))?;
         if reply.answer() != Answer::Done {
-            return Err(Outcome::Failed(reply.said()));
+            return Err(Outcome::Failed(Reason::HostSaid { said: reply.said() }));
         }
     }
     Ok(())

@@ -8,7 +8,6 @@
 //! timers run longer than its own. So a neighbour with a confirmed new key proves that the host has it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -18,13 +17,13 @@ use super::context::Context;
 use super::health::healthy;
 use super::host::perform;
 use super::job::{Job, Logins};
-use super::outcome::{Outcome, event};
 use super::verdict::{Patience, ROLLBACK_LIMIT, Verdict, keep, take_back};
 use crate::desired::Secrets;
-use crate::event::{Event, Sink, Stage};
-use crate::model::{HostName, PublicKey};
+use crate::event::{Ending, Event, Outcome, Reason, Stage, Step};
+use crate::model::{Moment, PublicKey};
 use crate::observed::ObservedHost;
-use crate::remote::{Connect, Host, RemoteError, describe};
+use crate::remote::{Connect, Host, RemoteError};
+use crate::sys::Events;
 
 /// How long a new handshake may take once a neighbour can be asked: two attempts, five seconds
 /// apart, and some.
@@ -61,25 +60,27 @@ pub async fn rotate<C: Connect, S: Secrets>(
     secrets: &S,
     deadline: Duration,
     parallel: usize,
-    sink: &Arc<dyn Sink>,
-) -> Vec<(HostName, Outcome)> {
+    events: &Events,
+) -> Vec<Ending> {
     let Rotation { host, neighbours, old, new } = rotation;
     let hosts = usize::from(host.is_some()) + neighbours.len();
-    sink.event(Event::Begin { stage: Stage::Apply, hosts });
-    let first = Context { secrets, deadline, sink };
-    let then = Context { secrets, deadline: deadline + GRACE, sink };
+    events.tell(Event::Begin { stage: Stage::Apply, hosts });
+    let first = Context { secrets, deadline, events };
+    let then = Context { secrets, deadline: deadline + GRACE, events };
     let change = KeyChange { first, then, logins: Logins::new(connector, parallel), old, new };
     let outcomes = change.run(host, neighbours).await;
-    for (name, outcome) in &outcomes {
-        sink.event(event(name, outcome));
+    for ending in &outcomes {
+        events.tell(Event::Ended { ending: ending.clone() });
     }
-    sink.event(Event::End { stage: Stage::Apply });
+    events.tell(Event::End { stage: Stage::Apply });
     outcomes
 }
 
 /// A share that is done and armed.
 struct Armed<'a, H> {
     job: Job<'a>,
+    /// When its share was begun.
+    since: Moment,
     /// When its timer started at the earliest.
     begun: Instant,
     /// When its timer has run out at the latest.
@@ -103,17 +104,17 @@ impl<C: Connect, S: Secrets> KeyChange<'_, C, S> {
         &self,
         host: Option<(Job<'_>, C::Host)>,
         neighbours: Vec<(Job<'_>, C::Host)>,
-    ) -> Vec<(HostName, Outcome)> {
+    ) -> Vec<Ending> {
         let mut first = None;
         if let Some((job, connection)) = host {
             match arm(&self.first, &self.logins, job, connection).await {
                 Ok(armed) => first = Some(armed),
                 Err(failed) => {
-                    let skipped = "not begun: the host itself did not change".to_owned();
                     let mut outcomes = vec![failed];
                     for (job, connection) in neighbours {
                         connection.close().await;
-                        outcomes.push((job.plan.host.clone(), Outcome::Skipped(skipped.clone())));
+                        let skipped = Outcome::Skipped(Reason::HostUnchanged);
+                        outcomes.push(Ending::not_begun(job.plan.host.clone(), skipped));
                     }
                     return outcomes;
                 }
@@ -132,19 +133,15 @@ impl<C: Connect, S: Secrets> KeyChange<'_, C, S> {
             let all = first.iter_mut().chain(&mut others);
             join_all(all.map(|armed| self.prove(armed))).await.into_iter().collect()
         } else {
-            Err("a neighbour did not take the new key".to_owned())
+            Err(Reason::NeighbourFailed)
         };
         let verdict = match (proof, first) {
             (Ok(()), None) => Ok(()),
             (Ok(()), Some(first)) => {
-                let (name, verdict) = self.decide(first).await;
-                let keeps = match &verdict {
-                    // Where nobody knows, the word was sent, and most words arrive.
-                    Verdict::Kept(_) | Verdict::Open(_) => Ok(()),
-                    Verdict::Back(_) => Err(format!("{name} did not keep its new key")),
-                };
-                outcomes.push((name, verdict.outcome()));
-                keeps
+                let (goes_on, ending) = self.decide(first).await;
+                let host = ending.host.clone();
+                outcomes.push(ending);
+                if goes_on { Ok(()) } else { Err(Reason::KeyNotKept { host }) }
             }
             (Err(reason), first) => {
                 // Both ends at once: until both have rolled back, they do not understand each other.
@@ -160,38 +157,39 @@ impl<C: Connect, S: Secrets> KeyChange<'_, C, S> {
         outcomes
     }
 
-    /// Has the host itself keep its new key, if there is time to learn whether it does.
-    async fn decide(&self, first: Armed<'_, C::Host>) -> (HostName, Verdict) {
+    /// Has the host itself keep its new key, if there is time to learn whether it does; says whether its
+    /// neighbours are to keep it.
+    async fn decide(&self, first: Armed<'_, C::Host>) -> (bool, Ending) {
         if first.begun + self.first.deadline < Instant::now() + MARGIN {
-            let why = "the neighbours took too long; give them more with --deadline";
-            let (name, outcome) = self.take_back(first, why).await;
-            return (name, Verdict::Back(outcome));
+            return (false, self.take_back(first, &Reason::NeighboursTooSlow).await);
         }
-        self.first.working(&first.job, "confirming");
-        let Armed { job, connection, expired, .. } = first;
+        self.first.working(&first.job, Step::Confirming);
+        let Armed { job, since, connection, expired, .. } = first;
         let verdict =
             keep(&self.logins, &job, connection, Patience::with_grace(expired, GRACE / 2)).await;
-        (job.plan.host.clone(), verdict)
+        // Where nobody knows, the word was sent, and most words arrive.
+        let goes_on = matches!(verdict, Verdict::Kept(_) | Verdict::Open(_));
+        (goes_on, job.ending(since, self.first.events.now(), verdict.outcome()))
     }
 
-    async fn keep(&self, armed: Armed<'_, C::Host>) -> (HostName, Outcome) {
-        let Armed { job, connection, expired, .. } = armed;
-        self.first.working(&job, "confirming");
+    async fn keep(&self, armed: Armed<'_, C::Host>) -> Ending {
+        let Armed { job, since, connection, expired, .. } = armed;
+        self.first.working(&job, Step::Confirming);
         let verdict = keep(&self.logins, &job, connection, Patience::until(expired)).await;
-        (job.plan.host.clone(), verdict.outcome())
+        job.ending(since, self.first.events.now(), verdict.outcome())
     }
 
-    async fn take_back(&self, armed: Armed<'_, C::Host>, reason: &str) -> (HostName, Outcome) {
-        let Armed { job, connection, expired, .. } = armed;
-        self.first.working(&job, "rolling back");
+    async fn take_back(&self, armed: Armed<'_, C::Host>, reason: &Reason) -> Ending {
+        let Armed { job, since, connection, expired, .. } = armed;
+        self.first.working(&job, Step::RollingBack);
         let until = expired + ROLLBACK_LIMIT;
         let outcome = take_back(&self.logins, &job, connection, reason, until).await;
-        (job.plan.host.clone(), outcome)
+        job.ending(since, self.first.events.now(), outcome)
     }
 
     /// Waits until a new connection shows it healthy, and each session with the host that was alive
     /// before has shaken hands anew.
-    async fn prove(&self, armed: &mut Armed<'_, C::Host>) -> Result<(), String> {
+    async fn prove(&self, armed: &mut Armed<'_, C::Host>) -> Result<(), Reason> {
         let job = &armed.job;
         let before = job.observed;
         let live: BTreeSet<_> = before
@@ -203,14 +201,16 @@ impl<C: Connect, S: Secrets> KeyChange<'_, C, S> {
             })
             .map(|(name, _)| name.clone())
             .collect();
-        self.first.working(job, "waiting for a new handshake");
+        self.first.working(job, Step::AwaitingHandshake);
         let name = &job.plan.host;
-        let unread = |error: RemoteError| format!("{name}: {}", describe(&error));
+        let unproven =
+            |reason: Reason| Reason::Unproven { host: name.clone(), reason: Box::new(reason) };
+        let unread = |error: RemoteError| unproven(Reason::from(&error));
         let host = self.logins.connect(job).await.map_err(unread)?;
         let attempt = async {
             loop {
                 let seen = host.observe(&job.look).await.map_err(unread)?;
-                healthy(job, &seen).map_err(|reason| format!("{name}: {reason}"))?;
+                healthy(job, &seen).map_err(unproven)?;
                 let shaken = |name| {
                     let peer = seen.interfaces.get(name).and_then(|l| l.peers.get(&self.new));
                     peer.is_some_and(|peer| peer.latest_handshake > 0)
@@ -222,8 +222,8 @@ impl<C: Connect, S: Secrets> KeyChange<'_, C, S> {
             }
         };
         let proof = tokio::time::timeout(PROOF_LIMIT, attempt).await.unwrap_or_else(|_| {
-            let seconds = PROOF_LIMIT.as_secs();
-            Err(format!("{name} had no handshake with the new key within {seconds} s"))
+            let within_seconds = PROOF_LIMIT.as_secs();
+            Err(Reason::NoHandshake { host: name.clone(), within_seconds })
         });
         armed.connection = Some(host);
         proof
@@ -236,14 +236,14 @@ async fn arm<'a, C: Connect, S: Secrets>(
     logins: &Logins<'_, C>,
     job: Job<'a>,
     host: C::Host,
-) -> Result<Armed<'a, C::Host>, (HostName, Outcome)> {
-    let begun = Instant::now();
+) -> Result<Armed<'a, C::Host>, Ending> {
+    let (since, begun) = (context.events.now(), Instant::now());
     match perform(context, logins, &job, host).await {
         Ok(()) => {
             let expired = Instant::now() + context.deadline;
-            Ok(Armed { job, begun, expired, connection: None })
+            Ok(Armed { job, since, begun, expired, connection: None })
         }
-        Err(outcome) => Err((job.plan.host.clone(), outcome)),
+        Err(outcome) => Err(job.ending(since, context.events.now(), outcome)),
     }
 }
 

@@ -10,10 +10,11 @@ use tokio::time::Instant;
 use super::before::same;
 use super::health::healthy;
 use super::job::{Job, Logins};
-use super::outcome::Outcome;
-use crate::observed::{ObservedHost, Record};
+use crate::event::{Outcome, Reason};
+use crate::model::Untrusted;
+use crate::observed::{ObservedHost, Record, Unanswered};
 use crate::plan::{AgentSource, Change, diff_host};
-use crate::remote::{Answer, Connect, Host, RemoteError, Rollback, describe};
+use crate::remote::{Answer, Connect, Host, RemoteError, Rollback};
 
 /// How long one call to a host may take.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
@@ -96,23 +97,17 @@ pub(super) async fn keep<C: Connect>(
             Ok(None) => {
                 // Another claimed the change first: it is being rolled back.
                 told = false;
-                TOO_LATE.to_owned()
+                Reason::DeadlinePassed
             }
-            Err(error) => format!(
-                "a new connection could not be made or did not hold after the change: {}",
-                describe(&error)
-            ),
+            Err(error) => Reason::NoNewConnection { reason: Unanswered::from(&error) },
         };
         if Instant::now() >= patience.observe {
-            let outcome = Outcome::Unknown(format!("it was not seen to confirm the change: {why}"));
+            let outcome = Outcome::Unknown(Reason::NotSeenToConfirm { reason: why.into() });
             return if told { Verdict::Open(outcome) } else { Verdict::Back(outcome) };
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
-
-/// Why a change was rolled back that nobody confirmed.
-const TOO_LATE: &str = "the deadline passed before it was confirmed";
 
 /// `None`: it is being rolled back, or will be at its deadline.
 async fn ask_to_keep(
@@ -127,7 +122,7 @@ async fn ask_to_keep(
         return Ok(ask_back(job, host, &reason).await?.map(Verdict::Back));
     }
     if seen.armed.is_none() && !took(job, &seen) {
-        return Ok(Some(Verdict::Back(back(job, &seen, TOO_LATE))));
+        return Ok(Some(Verdict::Back(back(job, &seen, &Reason::DeadlinePassed))));
     }
     if armed && !in_time {
         return Ok(None);
@@ -137,8 +132,8 @@ async fn ask_to_keep(
     Ok(match reply.answer() {
         Answer::Confirmed => Some(Verdict::Kept(Outcome::Applied)),
         Answer::NotForNextBoot { what } => {
-            let what = format!("{what} {}", reply.stderr).trim().to_owned();
-            Some(Verdict::Kept(Outcome::NotForNextBoot(what)))
+            let what = Untrusted::new(format!("{what} {}", reply.stderr).trim());
+            Some(Verdict::Kept(Outcome::NotForNextBoot(Reason::NotForNextBoot { what })))
         }
         Answer::Gone => {
             let seen = host.observe(&job.look).await?;
@@ -146,10 +141,10 @@ async fn ask_to_keep(
                 Some(_) => None,
                 // It was confirmed before, and only the answer was lost.
                 None if took(job, &seen) => Some(Verdict::Kept(Outcome::Applied)),
-                None => Some(Verdict::Back(back(job, &seen, TOO_LATE))),
+                None => Some(Verdict::Back(back(job, &seen, &Reason::DeadlinePassed))),
             }
         }
-        _ => return Err(RemoteError::Host(reply.said())),
+        _ => return Err(RemoteError::Host(reply.said().to_string())),
     })
 }
 
@@ -158,7 +153,7 @@ pub(super) async fn take_back<C: Connect>(
     logins: &Logins<'_, C>,
     job: &Job<'_>,
     mut connection: Option<C::Host>,
-    reason: &str,
+    reason: &Reason,
     until: Instant,
 ) -> Outcome {
     loop {
@@ -178,11 +173,13 @@ pub(super) async fn take_back<C: Connect>(
         match answer {
             Ok(Some(outcome)) => return outcome,
             Ok(None) if late => {
-                return Outcome::Unknown(format!("{reason}; it is still being rolled back"));
+                let reason = Box::new(reason.clone());
+                return Outcome::Unknown(Reason::StillRollingBack { reason });
             }
             Err(error) if late => {
-                let why = describe(&error);
-                return Outcome::Unknown(format!("{reason}; it cannot be read: {why}"));
+                let reason = Box::new(reason.clone());
+                let unread = Unanswered::from(&error);
+                return Outcome::Unknown(Reason::RollbackUnread { reason, unread });
             }
             Ok(None) | Err(_) => {}
         }
@@ -194,28 +191,28 @@ pub(super) async fn take_back<C: Connect>(
 async fn ask_back(
     job: &Job<'_>,
     host: &impl Host,
-    reason: &str,
+    reason: &Reason,
 ) -> Result<Option<Outcome>, RemoteError> {
     let reply = host.run("revert", &[&job.id], &[], CALL_LIMIT).await?;
     Ok(match reply.answer() {
-        Answer::RolledBack(Rollback::Verified) => Some(Outcome::RolledBack(reason.to_owned())),
+        Answer::RolledBack(Rollback::Verified) => Some(Outcome::RolledBack(reason.clone())),
         Answer::Gone => {
             let seen = host.observe(&job.look).await?;
             seen.armed.is_none().then(|| back(job, &seen, reason))
         }
         _ => {
-            let said = reply.said();
-            Some(Outcome::Unknown(format!("{reason}; the rollback: {said}")))
+            let (reason, said) = (Box::new(reason.clone()), reply.said());
+            Some(Outcome::Unknown(Reason::RollbackSaid { reason, said }))
         }
     })
 }
 
 /// What a host has whose change is not armed any more.
-fn back(job: &Job<'_>, seen: &ObservedHost, reason: &str) -> Outcome {
+fn back(job: &Job<'_>, seen: &ObservedHost, reason: &Reason) -> Outcome {
     if same(job.observed, seen) {
-        Outcome::RolledBack(reason.to_owned())
+        Outcome::RolledBack(reason.clone())
     } else {
-        Outcome::Unknown(format!("{reason}; run `wgfleet plan` to see what it has now"))
+        Outcome::Unknown(Reason::NotAsBefore { reason: Box::new(reason.clone()) })
     }
 }
 

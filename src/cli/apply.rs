@@ -12,9 +12,9 @@ use super::login::{BinariesArgs, LimitArgs, LoginArgs, RecordArgs, scope};
 use super::plan::DetailArgs;
 use super::saved::SavedPlan;
 use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, runtime};
-use crate::apply::Outcome;
+use crate::event::{Ending, Outcome};
 use crate::fleet::{Fleet, FleetLock, Survey, carry_out};
-use crate::model::{HostName, count};
+use crate::model::count;
 use crate::plan::{Plan, leave_out, moved};
 use crate::report;
 use crate::report::document::{Apply, HostOutcome, OutcomeWord};
@@ -149,12 +149,9 @@ impl ApplyArgs {
 }
 
 /// Shows a plan and how it ended, as one JSON object.
-fn show_json(plan: &Plan, outcomes: &[(HostName, Outcome)]) -> Result<(), CommandError> {
-    let outcomes = outcomes.iter().map(|(host, outcome)| {
-        let (outcome, text) = words(outcome);
-        HostOutcome { host, outcome, text }
-    });
-    let text = report::json::line(&Apply::new(plan, outcomes.collect()))
+fn show_json(plan: &Plan, outcomes: &[Ending]) -> Result<(), CommandError> {
+    let outcomes = outcomes.iter().map(HostOutcome::from).collect();
+    let text = report::json::line(&Apply::new(plan, outcomes))
         .map_err(|error| CommandError::new(Exit::Failed, &error))?;
     super::write_stdout(text.as_bytes())
 }
@@ -191,24 +188,10 @@ pub(super) async fn ask(changing: usize) -> Result<bool, CommandError> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// How a host ended, and why.
-pub(super) fn words(outcome: &Outcome) -> (OutcomeWord, Option<&str>) {
-    match outcome {
-        Outcome::Unchanged => (OutcomeWord::Unchanged, None),
-        Outcome::Applied => (OutcomeWord::Applied, None),
-        Outcome::NotForNextBoot(what) => (OutcomeWord::AppliedNotForNextBoot, Some(what)),
-        Outcome::Moved(what) => (OutcomeWord::Moved, Some(what)),
-        Outcome::Skipped(reason) => (OutcomeWord::Skipped, Some(reason)),
-        Outcome::Failed(reason) => (OutcomeWord::Failed, Some(reason)),
-        Outcome::RolledBack(reason) => (OutcomeWord::RolledBack, Some(reason)),
-        Outcome::Unknown(reason) => (OutcomeWord::Unknown, Some(reason)),
-    }
-}
-
-pub(super) fn summarise(outcomes: &[(HostName, Outcome)]) {
+pub(super) fn summarise<'a>(outcomes: impl IntoIterator<Item = &'a Ending>) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (_, outcome) in outcomes {
-        *counts.entry(words(outcome).0.as_str()).or_default() += 1;
+    for ending in outcomes {
+        *counts.entry(OutcomeWord::from(&ending.outcome).as_str()).or_default() += 1;
     }
     let counts: Vec<String> =
         counts.iter().map(|(word, number)| format!("{number} {word}")).collect();
@@ -216,7 +199,7 @@ pub(super) fn summarise(outcomes: &[(HostName, Outcome)]) {
 }
 
 /// The worst outcome decides: unknown, then partly failed, then rolled back, then moved.
-pub(super) fn exit(outcomes: &[(HostName, Outcome)]) -> Exit {
+pub(super) fn exit(outcomes: &[Ending]) -> Exit {
     let of = |outcome: &Outcome| match outcome {
         Outcome::Unchanged | Outcome::Applied => Exit::Done,
         Outcome::Moved(_) => Exit::Stale,
@@ -227,21 +210,24 @@ pub(super) fn exit(outcomes: &[(HostName, Outcome)]) -> Exit {
     let worst = [Exit::Unknown, Exit::Partial, Exit::RolledBack, Exit::Stale];
     worst
         .into_iter()
-        .find(|exit| outcomes.iter().any(|(_, outcome)| of(outcome) == *exit))
+        .find(|exit| outcomes.iter().any(|one| of(&one.outcome) == *exit))
         .unwrap_or(Exit::Done)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Reason;
+    use crate::model::HostName;
 
     #[test]
     fn the_worst_outcome_decides() {
         let host: HostName = "b7".parse().unwrap();
         let of = |outcomes: &[Outcome]| {
-            exit(&outcomes.iter().map(|one| (host.clone(), one.clone())).collect::<Vec<_>>())
+            let ended = |one: &Outcome| Ending::not_begun(host.clone(), one.clone());
+            exit(&outcomes.iter().map(ended).collect::<Vec<_>>())
         };
-        let why = String::new;
+        let why = || Reason::DeadlinePassed;
         let (moved, back) = (Outcome::Moved(why()), Outcome::RolledBack(why()));
         assert_eq!(of(&[Outcome::Applied, Outcome::Unchanged]), Exit::Done);
         assert_eq!(of(&[Outcome::Applied, moved.clone()]), Exit::Stale);

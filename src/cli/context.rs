@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::global::{Format, Global};
 use super::identity::{Given, Identity};
 use super::{CommandError, Exit, environment};
-use crate::event::Sink;
 use crate::finding::{self, Finding, Severity};
 use crate::fleet::{self, Fleet, Reading};
 use crate::report;
 use crate::report::progress::Progress;
+use crate::sys::{Events, SystemClock};
 
 /// What every command knows of its surroundings.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Context {
         }
         let ssh_config = ssh_config.or_else(|| environment::path(environment::SSH_CONFIG));
         let identity = Arc::new(Identity::new(identity, given, &file));
-        let sink: Arc<dyn Sink> = Arc::new(Progress::new(quiet));
+        let events = Events::new(Arc::new(Progress::new(quiet)), Arc::new(SystemClock));
         let keyring = Arc::clone(&identity) as Arc<dyn fleet::Keyring>;
         let fleet = fleet::Context {
             file,
@@ -43,7 +43,7 @@ impl Context {
             ssh_config,
             state: fleet::state_folder(),
             keyring,
-            sink,
+            events,
             overrun: end,
         };
         Self { format, quiet, identity, fleet }

@@ -1,8 +1,8 @@
 //! How a rotation went: for people on stderr, and as one JSON object.
 
-use super::apply::{summarise, words};
+use super::apply::summarise;
 use super::{CommandError, Context, Exit, Format};
-use crate::apply::Outcome;
+use crate::event::Outcome;
 use crate::fleet::Ledger;
 use crate::model::HostName;
 use crate::report;
@@ -11,8 +11,7 @@ use crate::report::document::{Rotate, TurnOutcome};
 /// Says how the turn ended that did not end well.
 pub(super) fn tell_failure(context: &Context, ledger: &Ledger) {
     let Some(name) = ledger.failed.as_ref().filter(|_| !context.quiet) else { return };
-    let all = ledger.outcomes.iter().map(|one| (one.host.clone(), one.outcome.clone()));
-    summarise(&all.collect::<Vec<_>>());
+    summarise(ledger.outcomes.iter().map(|one| &one.ending));
     anstream::eprintln!("{}", ending(name, ledger.last()));
 }
 
@@ -21,10 +20,7 @@ pub(super) fn show(context: &Context, ledger: &Ledger) -> Result<(), CommandErro
     if context.format != Format::Json {
         return Ok(());
     }
-    let outcomes = ledger.outcomes.iter().map(|one| {
-        let (outcome, text) = words(&one.outcome);
-        TurnOutcome { turn: &one.turn, host: &one.host, outcome, text }
-    });
+    let outcomes = ledger.outcomes.iter().map(|one| TurnOutcome::new(&one.turn, &one.ending));
     let document = Rotate::new(&ledger.rotated, ledger.failed.as_ref(), outcomes.collect());
     let text =
         report::json::line(&document).map_err(|error| CommandError::new(Exit::Failed, &error))?;
@@ -52,11 +48,12 @@ fn ending(name: &HostName, own: Option<&Outcome>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Reason;
 
     #[test]
     fn only_a_host_that_is_known_to_have_it_keeps_its_old_key() {
         let name: HostName = "b7".parse().unwrap();
-        let why = || "it broke".to_owned();
+        let why = || Reason::DeadlinePassed;
         let told = [
             ending(&name, None),
             ending(&name, Some(&Outcome::RolledBack(why()))),

@@ -1,16 +1,43 @@
-//! What happens while a command runs, as data: bars, plain lines, NDJSON and tests read the same.
+//! What happens while a command runs, as data: bars, plain lines and tests read the same, and a journal
+//! can be written and read back.
 
+mod ending;
+mod failed_at;
+mod host_part;
+mod list;
 mod notice;
+mod outcome;
+mod reason;
+mod step;
+mod unhealthy;
 
+pub use ending::Ending;
+pub use failed_at::FailedAt;
+pub use host_part::{HostPart, LiveSetting};
+pub use list::LISTED;
 pub use notice::Notice;
+pub use outcome::Outcome;
+pub use reason::Reason;
+pub use step::Step;
+pub use unhealthy::Unhealthy;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::model::HostName;
+use crate::model::{HostName, Moment, worded};
+use crate::observed::Unanswered;
+
+/// Something that happened, and when: an entry of a journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// When.
+    pub at: Moment,
+    /// What.
+    pub event: Event,
+}
 
 /// Something that happened.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "event")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Event {
     /// A stage of work over several hosts begins.
     Begin {
@@ -23,22 +50,28 @@ pub enum Event {
     Working {
         /// The host.
         host: HostName,
-        /// What is being done, as a lower-case fragment.
-        what: String,
+        /// The id of the change on the host; `None` where it is only read.
+        transaction: Option<String>,
+        /// What is being done.
+        step: Step,
     },
-    /// A host is done with the stage.
-    Done {
+    /// A host was read.
+    Read {
         /// The host.
         host: HostName,
-        /// What came out, as a lower-case fragment.
-        outcome: String,
     },
-    /// A host failed the stage.
-    Failed {
+    /// A host could not be read.
+    Unread {
         /// The host.
         host: HostName,
         /// Why.
-        reason: String,
+        #[serde(with = "worded")]
+        reason: Unanswered,
+    },
+    /// The change of a host ended, or was not begun.
+    Ended {
+        /// How, and when.
+        ending: Ending,
     },
     /// The stage is over.
     End {
@@ -53,7 +86,7 @@ pub enum Event {
 }
 
 /// A stage of work over several hosts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// Hosts are read.
@@ -65,11 +98,47 @@ pub enum Stage {
 /// Takes events as they happen, from any task.
 pub trait Sink: Send + Sync {
     /// Takes one.
-    fn event(&self, event: Event);
+    fn told(&self, told: Told);
 }
 
-impl<F: Fn(Event) + Send + Sync> Sink for F {
-    fn event(&self, event: Event) {
-        self(event);
+impl<F: Fn(Told) + Send + Sync> Sink for F {
+    fn told(&self, told: Told) {
+        self(told);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_journal_is_read_back_as_it_was_written() {
+        let host: HostName = "b7".parse().unwrap();
+        let at: Moment = "2026-11-27T05:14:36.5Z".parse().unwrap();
+        let unread = Unanswered::NoAnswer { within_seconds: 20 };
+        let failed = Ending {
+            host: host.clone(),
+            transaction: Some("c1".to_owned()),
+            begun: Some(at),
+            ended: Some(at),
+            outcome: Outcome::Failed(Reason::Unanswered { reason: unread.clone() }),
+        };
+        let events = [
+            Event::Begin { stage: Stage::Observe, hosts: 2 },
+            Event::Working { host: host.clone(), transaction: None, step: Step::Connecting },
+            Event::Read { host: host.clone() },
+            Event::Unread { host: host.clone(), reason: unread },
+            Event::Ended { ending: Ending::not_begun(host.clone(), Outcome::Unchanged) },
+            Event::Ended { ending: failed },
+            Event::Notice { notice: Notice::KeyProven { host } },
+            Event::End { stage: Stage::Apply },
+        ];
+        let told = events.map(|event| Told { at, event });
+        let lines: Vec<String> =
+            told.iter().map(|told| serde_json::to_string(told).unwrap()).collect();
+        insta::assert_snapshot!(lines.join("\n"));
+        for (line, told) in lines.iter().zip(&told) {
+            assert_eq!(&serde_json::from_str::<Told>(line).unwrap(), told);
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::survey::{BINARY_LIMIT, Survey};
 use super::{Error, Kind};
-use crate::apply::{Job, Outcome, apply_all};
-use crate::event::Event;
+use crate::apply::{Job, apply_all};
+use crate::event::{Ending, Event, Outcome, Reason};
 use crate::model::HostName;
 use crate::plan::{Change, HostPlan, HostState, Plan, record, resolve};
 use crate::remote::{Connect, Host};
@@ -21,7 +21,7 @@ pub async fn carry_out<C: Connect>(
     plan: &Plan,
     deadline: Duration,
     parallel: usize,
-) -> Result<Vec<(HostName, Outcome)>, Error> {
+) -> Result<Vec<Ending>, Error> {
     let mut outcomes = Vec::new();
     let mut hosts = BTreeMap::new();
     let mut observed = BTreeMap::new();
@@ -36,17 +36,19 @@ pub async fn carry_out<C: Connect>(
         match &host_plan.state {
             // Why it cannot be read was said when that was tried.
             HostState::Unreadable(reason) => {
-                outcomes.push((name.clone(), Outcome::Skipped(reason.to_string())));
+                let reason = Reason::Unanswered { reason: reason.clone() };
+                outcomes.push(Ending::not_begun(name.clone(), Outcome::Skipped(reason)));
                 continue;
             }
             HostState::Blocked(reason) => {
-                let told = format!("skipped: {reason}");
-                survey.sink.event(Event::Failed { host: name.clone(), reason: told });
-                outcomes.push((name.clone(), Outcome::Skipped(reason.to_string())));
+                let outcome = Outcome::Skipped(Reason::Blocked { reason: reason.clone() });
+                let ending = Ending::not_begun(name.clone(), outcome);
+                survey.events.tell(Event::Ended { ending: ending.clone() });
+                outcomes.push(ending);
                 continue;
             }
             HostState::Ready if host_plan.changes.is_empty() => {
-                outcomes.push((name.clone(), Outcome::Unchanged));
+                outcomes.push(Ending::not_begun(name.clone(), Outcome::Unchanged));
                 continue;
             }
             HostState::Ready => {}
@@ -57,11 +59,11 @@ pub async fn carry_out<C: Connect>(
     }
     futures_util::future::join_all(hosts.into_values().map(Host::close)).await;
     if !jobs.is_empty() {
-        let (connector, secrets, sink) = (&*survey.connector, &survey.secrets, &survey.sink);
-        outcomes.extend(apply_all(connector, jobs, secrets, deadline, parallel, sink).await);
+        let (connector, secrets, events) = (&*survey.connector, &survey.secrets, &survey.events);
+        outcomes.extend(apply_all(connector, jobs, secrets, deadline, parallel, events).await);
     }
     let place = |name: &HostName| plan.hosts.iter().position(|host| host.host == *name);
-    outcomes.sort_by_key(|(name, _)| place(name));
+    outcomes.sort_by_key(|ending| place(&ending.host));
     Ok(outcomes)
 }
 
@@ -120,6 +122,6 @@ pub(super) fn read_agents<C: Connect>(
 /// A name for a change on a host.
 fn change_id() -> Result<String, Error> {
     let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|error| Error::message(Kind::Failed, error.to_string()))?;
+    getrandom::fill(&mut bytes).map_err(|error| Error::new(Kind::Failed, error))?;
     Ok(format!("c{:016x}", u64::from_le_bytes(bytes)))
 }

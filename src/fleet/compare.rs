@@ -48,8 +48,7 @@ pub fn compare(
     limit: &[HostName],
 ) -> Result<Comparison, Error> {
     let mut random = [0; 32];
-    getrandom::fill(&mut random)
-        .map_err(|error| Error::message(Kind::Failed, error.to_string()))?;
+    getrandom::fill(&mut random).map_err(|error| Error::new(Kind::Failed, error))?;
     let keys = StandIns::new(public_keys(context), random);
     let state = fleet.desired(&keys)?;
     let old = base.map(|base| base.desired(&keys)).transpose()?;

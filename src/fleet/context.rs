@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::Error;
 use super::load::Origin;
-use crate::event::{Event, Notice, Sink};
+use crate::event::{Event, Notice};
 use crate::model::FleetName;
+use crate::sys::Events;
 use crate::vault::{Identities, Index, PluginPrompts, Vault};
 
 /// Who can open the vault.
@@ -42,8 +43,8 @@ pub struct Context {
     pub state: Option<PathBuf>,
     /// What opens the vault.
     pub keyring: Arc<dyn Keyring>,
-    /// Hears what happens.
-    pub sink: Arc<dyn Sink>,
+    /// Hears what happens, and when.
+    pub events: Events,
     /// Ends the program, for work that nothing else ends.
     pub overrun: Overrun,
 }
@@ -137,7 +138,7 @@ impl Context {
 
     /// Says something that whoever asked may want to know.
     pub fn notice(&self, notice: Notice) {
-        self.sink.event(Event::Notice { notice });
+        self.events.tell(Event::Notice { notice });
     }
 }
 

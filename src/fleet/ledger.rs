@@ -1,6 +1,6 @@
 //! What a rotation has done so far, and what that means for its next step.
 
-use crate::apply::Outcome;
+use crate::event::{Ending, Outcome};
 use crate::model::HostName;
 
 /// What a rotation has done so far.
@@ -19,10 +19,8 @@ pub struct Ledger {
 pub struct Turned {
     /// Whose key was to change.
     pub turn: HostName,
-    /// The host itself, or a neighbour.
-    pub host: HostName,
-    /// What became of it.
-    pub outcome: Outcome,
+    /// What became of the host itself, or of a neighbour.
+    pub ending: Ending,
 }
 
 impl Ledger {
@@ -32,14 +30,11 @@ impl Ledger {
     }
 
     /// What became of the hosts in a turn; of two attempts the second counts.
-    pub(super) fn turn(&mut self, name: &HostName, outcomes: &[(HostName, Outcome)]) {
-        let is_new = |host: &HostName| outcomes.iter().any(|(other, _)| other == host);
-        self.outcomes.retain(|one| one.turn != *name || !is_new(&one.host));
-        self.outcomes.extend(outcomes.iter().cloned().map(|(host, outcome)| Turned {
-            turn: name.clone(),
-            host,
-            outcome,
-        }));
+    pub(super) fn turn(&mut self, name: &HostName, outcomes: &[Ending]) {
+        let is_new = |host: &HostName| outcomes.iter().any(|other| other.host == *host);
+        self.outcomes.retain(|one| one.turn != *name || !is_new(&one.ending.host));
+        let turned = |ending| Turned { turn: name.clone(), ending };
+        self.outcomes.extend(outcomes.iter().cloned().map(turned));
     }
 
     /// A host's new key is proven.
@@ -52,36 +47,35 @@ impl Ledger {
     #[must_use]
     pub fn last(&self) -> Option<&Outcome> {
         let failed = self.failed.as_ref()?;
-        let own = |one: &&Turned| one.turn == *failed && one.host == *failed;
-        self.outcomes.iter().rev().find(own).map(|one| &one.outcome)
+        let own = |one: &&Turned| one.turn == *failed && one.ending.host == *failed;
+        self.outcomes.iter().rev().find(own).map(|one| &one.ending.outcome)
     }
 }
 
 /// Whether every host did what it was to do.
-pub(super) fn went_well(outcomes: &[(HostName, Outcome)]) -> bool {
-    outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Applied | Outcome::Unchanged))
+pub(super) fn went_well(outcomes: &[Ending]) -> bool {
+    outcomes.iter().all(|one| matches!(one.outcome, Outcome::Applied | Outcome::Unchanged))
 }
 
 /// What became of hosts in two attempts: whom the second one did not reach, or did not change, has what
 /// the first one gave it.
-pub(super) fn both(
-    first: Vec<(HostName, Outcome)>,
-    second: Vec<(HostName, Outcome)>,
-) -> Vec<(HostName, Outcome)> {
+pub(super) fn both(first: Vec<Ending>, second: Vec<Ending>) -> Vec<Ending> {
     let mut all = second;
-    for (host, outcome) in first {
-        match all.iter_mut().find(|(other, _)| *other == host) {
-            None => all.push((host, outcome)),
+    for ending in first {
+        match all.iter_mut().find(|other| other.host == ending.host) {
+            None => all.push(ending),
             // What failed the second time, or was rolled back, is what the first one made of it.
-            Some((_, later)) => match later {
-                Outcome::Skipped(_) if matches!(outcome, Outcome::Unknown(_)) => *later = outcome,
+            Some(later) => match later.outcome {
+                Outcome::Skipped(_) if matches!(ending.outcome, Outcome::Unknown(_)) => {
+                    *later = ending;
+                }
                 Outcome::Skipped(_)
                 | Outcome::Failed(_)
                 | Outcome::Moved(_)
                 | Outcome::RolledBack(_)
-                    if moved(&outcome) =>
+                    if moved(&ending.outcome) =>
                 {
-                    *later = outcome;
+                    *later = ending;
                 }
                 _ => {}
             },
@@ -91,8 +85,8 @@ pub(super) fn both(
 }
 
 /// Whether a host has its new key for certain.
-pub(super) fn has_moved(name: &HostName, outcomes: &[(HostName, Outcome)]) -> bool {
-    outcomes.iter().any(|(host, outcome)| host == name && moved(outcome))
+pub(super) fn has_moved(name: &HostName, outcomes: &[Ending]) -> bool {
+    outcomes.iter().any(|one| one.host == *name && moved(&one.outcome))
 }
 
 /// Whether a host has what was wanted, for the time that it runs.
@@ -103,6 +97,7 @@ fn moved(outcome: &Outcome) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Reason;
 
     #[test]
     fn the_last_outcome_is_that_of_the_host_whose_turn_failed() {
@@ -110,13 +105,15 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.begin(&a);
         assert!(ledger.last().is_none());
-        ledger.turn(&a, &[(a.clone(), Outcome::Applied), (b.clone(), Outcome::Applied)]);
+        let ended = |host: &HostName, outcome| Ending::not_begun(host.clone(), outcome);
+        ledger.turn(&a, &[ended(&a, Outcome::Applied), ended(&b, Outcome::Applied)]);
         ledger.proven(&a);
         assert!(ledger.last().is_none());
         ledger.begin(&b);
-        let outcomes = [(a, Outcome::Unchanged), (b.clone(), Outcome::Failed("gone".to_owned()))];
+        let failed = Outcome::Failed(Reason::DeadlinePassed);
+        let outcomes = [ended(&a, Outcome::Unchanged), ended(&b, failed)];
         ledger.turn(&b, &outcomes);
-        assert_eq!(ledger.last(), Some(&Outcome::Failed("gone".to_owned())));
+        assert_eq!(ledger.last(), Some(&Outcome::Failed(Reason::DeadlinePassed)));
         assert!(!went_well(&outcomes) && !has_moved(&b, &outcomes));
         assert_eq!((ledger.rotated.len(), ledger.failed.as_ref()), (1, Some(&b)));
     }
@@ -124,16 +121,17 @@ mod tests {
     #[test]
     fn whom_a_second_attempt_did_not_reach_has_what_the_first_one_gave_it() {
         let [a, b, c]: [HostName; 3] = ["a", "b", "c"].map(|name| name.parse().unwrap());
-        let why = || "it is down".to_owned();
+        let why = || Reason::DeadlinePassed;
         let unknown = || Outcome::Unknown(why());
+        let ended = |host: &HostName, outcome| Ending::not_begun(host.clone(), outcome);
         let first = vec![
-            (a.clone(), Outcome::Applied),
-            (b.clone(), unknown()),
-            (c.clone(), Outcome::RolledBack(why())),
+            ended(&a, Outcome::Applied),
+            ended(&b, unknown()),
+            ended(&c, Outcome::RolledBack(why())),
         ];
-        let skipped = |host: &HostName| vec![(host.clone(), Outcome::Skipped(why()))];
-        let own = |all: &[(HostName, Outcome)], name: &HostName| {
-            all.iter().find(|(host, _)| host == name).unwrap().1.clone()
+        let skipped = |host: &HostName| vec![ended(host, Outcome::Skipped(why()))];
+        let own = |all: &[Ending], name: &HostName| {
+            all.iter().find(|one| one.host == *name).unwrap().outcome.clone()
         };
         for missing in [&a, &b] {
             let all = both(first.clone(), skipped(missing));
@@ -142,11 +140,11 @@ mod tests {
             assert_eq!(own(&all, &c), Outcome::RolledBack(why()));
         }
         assert_eq!(own(&both(first.clone(), skipped(&c)), &c), Outcome::Skipped(why()));
-        let second = vec![(b.clone(), Outcome::Failed(why())), (c.clone(), Outcome::Applied)];
+        let second = vec![ended(&b, Outcome::Failed(why())), ended(&c, Outcome::Applied)];
         let all = both(first, second);
         assert_eq!((own(&all, &b), own(&all, &c)), (Outcome::Failed(why()), Outcome::Applied));
         let half = || Outcome::NotForNextBoot(why());
-        let all = both(vec![(a.clone(), half())], vec![(a.clone(), Outcome::RolledBack(why()))]);
+        let all = both(vec![ended(&a, half())], vec![ended(&a, Outcome::RolledBack(why()))]);
         assert_eq!(own(&all, &a), half());
     }
 }

@@ -29,8 +29,7 @@ impl Opened {
     /// Where the system gives no randomness.
     pub fn without() -> Result<Self, Error> {
         let mut random = [0; 32];
-        getrandom::fill(&mut random)
-            .map_err(|error| Error::message(Kind::Failed, error.to_string()))?;
+        getrandom::fill(&mut random).map_err(|error| Error::new(Kind::Failed, error))?;
         Ok(Self::Without(WithoutSecrets::new(random)))
     }
 

@@ -11,8 +11,7 @@ use super::survey::{Survey, tell_interrupted};
 use super::turn::{Terms, Turns};
 use super::unknown::refuse_unknown;
 use super::{Advice, Context, Error, Kind};
-use crate::apply::Outcome;
-use crate::event::Notice;
+use crate::event::{Ending, Notice};
 use crate::model::HostName;
 use crate::plan::Plan;
 use crate::remote::{Connect, Ssh};
@@ -188,10 +187,7 @@ impl<'a, C: Connect> Campaign<'a, C> {
     ///
     /// # Errors
     /// Where a turn cannot be taken at all; `ledger` says what was done.
-    pub async fn take_turns(
-        &mut self,
-        ledger: &mut Ledger,
-    ) -> Result<Vec<(HostName, Outcome)>, Error> {
+    pub async fn take_turns(&mut self, ledger: &mut Ledger) -> Result<Vec<Ending>, Error> {
         for name in self.names.clone() {
             ledger.begin(&name);
             let mut first = None;

@@ -45,7 +45,7 @@ impl Sessions {
         let names = names(&state, &vault);
         let looks = chosen(&state, limit);
         let looks = looks.into_iter().map(|host| look(host, FingerprintKey::public())).collect();
-        let observed = observe_all(&login.connector, looks, login.parallel, &context.sink).await;
+        let observed = observe_all(&login.connector, looks, login.parallel, &context.events).await;
         let (mut hosts, mut seen, mut unread) = (Vec::new(), Vec::new(), BTreeMap::new());
         for observing in observed {
             match observing.seen {

@@ -16,7 +16,7 @@ use super::records::{Overrides, Records};
 use super::unknown::refuse_unknown;
 use super::{Context, Error, Kind};
 use crate::desired::{DesiredHost, DesiredState};
-use crate::event::{Notice, Sink};
+use crate::event::Notice;
 use crate::model::{FingerprintKey, HostName, PlanKey, PublicKey};
 use crate::observed::{ObservedHost, Unanswered};
 use crate::plan::{
@@ -24,7 +24,7 @@ use crate::plan::{
     diff_host, record, resolve,
 };
 use crate::remote::{Connect, Host as _, Look, Ssh, observe_all};
-use crate::sys::read_elf;
+use crate::sys::{Events, read_elf};
 use crate::vault::{Identities, Vault};
 
 /// What is pushed: a program of its own beside wgfleet, with what runs on hosts alone.
@@ -70,7 +70,7 @@ pub struct Survey<C: Connect = Ssh> {
     pub(super) agents: AgentSource,
     pub(super) binaries: BTreeMap<String, PathBuf>,
     pub(super) connector: Arc<C>,
-    pub(super) sink: Arc<dyn Sink>,
+    pub(super) events: Events,
 }
 
 /// A rotation under way, for which the vault was opened before.
@@ -139,9 +139,9 @@ impl<C: Connect> Survey<C> {
             })
             .collect();
         let connector = Arc::clone(&scope.login.connector);
-        let sink = Arc::clone(&context.sink);
+        let events = context.events.clone();
         let asked = looks.values().cloned().collect();
-        let observed = observe_all(&connector, asked, scope.login.parallel, &sink).await;
+        let observed = observe_all(&connector, asked, scope.login.parallel, &events).await;
         let (mut seen, mut unread) = (BTreeMap::new(), BTreeMap::new());
         for observing in observed {
             match observing.seen {
@@ -178,7 +178,7 @@ impl<C: Connect> Survey<C> {
             agents: AgentSource::default(),
             binaries: BTreeMap::new(),
             connector,
-            sink,
+            events,
         };
         if survey.needs_agent() {
             survey.find_agents(scope.binaries);

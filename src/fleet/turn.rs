@@ -12,8 +12,8 @@ use super::read::Fleet;
 use super::records::Overrides;
 use super::survey::{Rotating, Scope, Survey};
 use super::{Context, Error};
-use crate::apply::{GRACE, Outcome, ROLLBACK_LIMIT, Rotation, rotate};
-use crate::event::Notice;
+use crate::apply::{GRACE, ROLLBACK_LIMIT, Rotation, rotate};
+use crate::event::{Ending, Notice, Outcome, Reason};
 use crate::model::HostName;
 use crate::plan::HostState;
 use crate::remote::{Connect, Host as _, Ssh};
@@ -95,26 +95,23 @@ impl<C: Connect> Turns<'_, C> {
     }
 
     /// One host's turn.
-    pub(super) async fn turn(
-        &self,
-        vault: &Vault,
-        name: &HostName,
-    ) -> Result<Vec<(HostName, Outcome)>, Error> {
+    pub(super) async fn turn(&self, vault: &Vault, name: &HostName) -> Result<Vec<Ending>, Error> {
         let mut survey = self.survey(vault, std::slice::from_ref(name)).await?;
         let Some(new) = vault.index().next(name) else { return Ok(Vec::new()) };
         let old = vault.index().current(name).filter(|old| *old != new);
         let plan = survey.plan()?;
         // Since the review a host may have gone, or somebody may have armed another change.
-        let missing = plan.hosts.iter().find_map(|other| match &other.state {
-            HostState::Unreadable(reason)
-                if other.host == *name || !self.terms.allow_unreachable =>
-            {
-                Some((other.host.clone(), Outcome::Skipped(reason.to_string())))
-            }
-            HostState::Blocked(reason) => {
-                Some((other.host.clone(), Outcome::Skipped(reason.to_string())))
-            }
-            HostState::Unreadable(_) | HostState::Ready => None,
+        let missing = plan.hosts.iter().find_map(|other| {
+            let reason = match &other.state {
+                HostState::Unreadable(reason)
+                    if other.host == *name || !self.terms.allow_unreachable =>
+                {
+                    Reason::Unanswered { reason: reason.clone() }
+                }
+                HostState::Blocked(reason) => Reason::Blocked { reason: reason.clone() },
+                HostState::Unreadable(_) | HostState::Ready => return None,
+            };
+            Some(Ending::not_begun(other.host.clone(), Outcome::Skipped(reason)))
         });
         if let Some(missing) = missing {
             survey.close().await;
@@ -133,7 +130,7 @@ impl<C: Connect> Turns<'_, C> {
             let Some(connection) = hosts.remove(&host_plan.host) else { continue };
             if host_plan.changes.is_empty() {
                 connection.close().await;
-                outcomes.push((host_plan.host.clone(), Outcome::Unchanged));
+                outcomes.push(Ending::not_begun(host_plan.host.clone(), Outcome::Unchanged));
                 continue;
             }
             let Some(job) = job(&survey, &observed, host_plan, &agents)? else { continue };
@@ -146,8 +143,8 @@ impl<C: Connect> Turns<'_, C> {
         // What ends the program from now on does not end it before anything was touched.
         self.fleet.has_changed.store(true, Ordering::Relaxed);
         let (deadline, parallel) = (self.terms.deadline, self.terms.login.parallel);
-        let (connector, secrets, sink) = (&*survey.connector, &survey.secrets, &survey.sink);
-        outcomes.extend(rotate(connector, rotation, secrets, deadline, parallel, sink).await);
+        let (connector, secrets, events) = (&*survey.connector, &survey.secrets, &survey.events);
+        outcomes.extend(rotate(connector, rotation, secrets, deadline, parallel, events).await);
         Ok(outcomes)
     }
 }

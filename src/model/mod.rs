@@ -8,6 +8,7 @@ mod document;
 mod drop_cause;
 mod key;
 mod masking;
+mod moment;
 mod name;
 mod plural;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use key::{
     Fingerprint, FingerprintKey, KeyError, PlanKey, PresharedKey, PrivateKey, PublicKey,
 };
 pub use masking::{HIDDEN, looks_like_key, mask, mask_in, secrets_in, stars};
+pub use moment::Moment;
 pub use name::{FleetName, GroupName, HostName, InterfaceName, NameError, NetworkName, SiteName};
 pub use plural::count;
 pub use secret_text::SecretText;

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::{
     Document, Endpoint, Fingerprint, FleetName, FwMark, HostName, InterfaceName, Keepalive, Kind,
-    Mtu, NetworkName, Port, PublicKey, SiteName, SshTarget, Untrusted, Version,
+    Moment, Mtu, NetworkName, Port, PublicKey, SiteName, SshTarget, Untrusted, Version,
 };
 
 /// A type whose form in JSON is told here.
@@ -26,9 +26,6 @@ macro_rules! shape {
 
 /// An address, or the prefix of a net, with its length.
 pub(crate) struct Prefix;
-
-/// A moment, as RFC 3339 writes it.
-pub(crate) struct Moment;
 
 /// Where the routes of an interface go.
 pub(crate) struct Table;

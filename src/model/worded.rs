@@ -15,12 +15,19 @@ pub(crate) struct Worded<R> {
     text: String,
 }
 
+impl<R: Display> From<R> for Worded<R> {
+    fn from(reason: R) -> Self {
+        let text = reason.to_string();
+        Self { reason, text }
+    }
+}
+
 /// Writes a reason with its words.
 pub(crate) fn serialize<R: Serialize + Display, S: Serializer>(
     reason: &R,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    Worded { reason, text: reason.to_string() }.serialize(serializer)
+    Worded::from(reason).serialize(serializer)
 }
 
 /// Reads a reason; its words have to be there, and say nothing that counts.

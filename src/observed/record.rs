@@ -47,7 +47,7 @@ pub struct Record {
     #[serde(default)]
     pub generation: Option<u64>,
     /// When it was made, by the clock of who made it.
-    #[cfg_attr(test, schemars(with = "crate::model::schema::Moment"))]
+    #[cfg_attr(test, schemars(with = "crate::model::Moment"))]
     #[serde(with = "time")]
     pub written: Timestamp,
     /// How ssh(1) reached the host.
@@ -83,7 +83,7 @@ pub struct Commit {
     #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
     pub id: CommitId,
     /// When it was committed.
-    #[cfg_attr(test, schemars(with = "crate::model::schema::Moment"))]
+    #[cfg_attr(test, schemars(with = "crate::model::Moment"))]
     #[serde(with = "time")]
     pub time: Timestamp,
     /// Whether files of the fleet differed from it.

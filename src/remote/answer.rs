@@ -4,9 +4,9 @@
 //! The text is a stranger's: it is bounded and cleaned before anything is taken out of it.
 
 use std::fmt;
-use std::num::NonZeroU32;
 
 use super::Reply;
+use crate::event::FailedAt;
 use crate::model::{Fingerprint, Untrusted, mask};
 
 /// Most lines of an answer that are read. None of the script's has more than two.
@@ -41,7 +41,7 @@ pub enum Answer {
     /// It failed.
     Failed {
         /// Where.
-        step: Step,
+        at: FailedAt,
         /// Why.
         why: Untrusted,
         /// How the rollback ended; `None` where there was none, or another one has begun it.
@@ -60,24 +60,6 @@ pub enum Answer {
     Gone,
     /// None of these.
     Unclear,
-}
-
-/// Where something failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Before anything of the change was done.
-    Before,
-    /// An operation of the change.
-    Op {
-        /// Its number, from 1.
-        number: NonZeroU32,
-        /// Its label.
-        label: String,
-    },
-    /// Between two operations: the process that did them was ended.
-    Interrupted,
-    /// It has no steps.
-    Whole,
 }
 
 /// How a rollback ended.
@@ -120,8 +102,8 @@ impl Answer {
             ("moved", digest) => Some(Self::Moved { digest: Some(digest.parse().ok()?) }),
             ("part", bytes) => Some(Self::Part { bytes: bytes.parse().ok()? }),
             ("failed", rest) if !rest.is_empty() => {
-                let (step, why) = Step::of(rest);
-                Some(Self::Failed { step, why: clean(why), rollback })
+                let (at, why) = failed_at(rest);
+                Some(Self::Failed { at, why: clean(why), rollback })
             }
             ("reverted" | "unverified", _) => Rollback::of(line).map(Self::RolledBack),
             _ => {
@@ -132,21 +114,19 @@ impl Answer {
     }
 }
 
-impl Step {
-    /// Where it failed, and the rest, which says why.
-    fn of(text: &str) -> (Self, &str) {
-        let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
-        let rest = rest.trim();
-        let op = || {
-            let number = first.parse().ok()?;
-            let (label, why) = rest.split_once(':')?;
-            is_word(label).then(|| (Self::Op { number, label: label.to_owned() }, why.trim()))
-        };
-        match first {
-            "0" => (Self::Before, rest),
-            "-" => (Self::Interrupted, rest),
-            _ => op().unwrap_or((Self::Whole, text)),
-        }
+/// Where it failed, and the rest, which says why.
+fn failed_at(text: &str) -> (FailedAt, &str) {
+    let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let rest = rest.trim();
+    let op = || {
+        let number = first.parse().ok()?;
+        let (label, why) = rest.split_once(':')?;
+        is_word(label).then(|| (FailedAt::Op { number, label: label.to_owned() }, why.trim()))
+    };
+    match first {
+        "0" => (FailedAt::Before, rest),
+        "-" => (FailedAt::Interrupted, rest),
+        _ => op().unwrap_or((FailedAt::Whole, text)),
     }
 }
 
@@ -169,8 +149,8 @@ impl fmt::Display for Answer {
             Self::Moved { digest: None } => f.write_str("moved unknown"),
             Self::Moved { digest: Some(digest) } => write!(f, "moved {digest}"),
             Self::Part { bytes } => write!(f, "part {bytes}"),
-            Self::Failed { step, why, rollback } => {
-                write!(f, "failed {step}{why}")?;
+            Self::Failed { at, why, rollback } => {
+                write!(f, "failed {at}{why}")?;
                 rollback.iter().try_for_each(|rollback| write!(f, "\n{rollback}"))
             }
             Self::Confirmed => f.write_str("confirmed"),
@@ -178,18 +158,6 @@ impl fmt::Display for Answer {
             Self::RolledBack(rollback) => rollback.fmt(f),
             Self::Gone => f.write_str("gone"),
             Self::Unclear => f.write_str("unclear"),
-        }
-    }
-}
-
-/// Writes what comes before the reason.
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Before => f.write_str("0 "),
-            Self::Op { number, label } => write!(f, "{number} {label}: "),
-            Self::Interrupted => f.write_str("- "),
-            Self::Whole => Ok(()),
         }
     }
 }
@@ -212,10 +180,10 @@ impl Reply {
 
     /// What the host said, its complaints included, as a line for a person.
     #[must_use]
-    pub fn said(&self) -> String {
+    pub fn said(&self) -> Untrusted {
         let text = shown(&mask(&format!("{} {}", self.stdout, self.stderr)).replace('\n', " "));
         let text = text.trim();
-        if text.is_empty() { "it ended without a word".to_owned() } else { text.to_owned() }
+        Untrusted::new(if text.is_empty() { "it ended without a word" } else { text })
     }
 }
 
@@ -242,6 +210,7 @@ fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::num::NonZeroU32;
 
     use proptest::prelude::*;
 
@@ -250,15 +219,15 @@ mod tests {
 
     fn said(stdout: &str, stderr: &str) -> String {
         let status = std::os::unix::process::ExitStatusExt::from_raw(0);
-        Reply { stdout: stdout.to_owned(), stderr: stderr.to_owned(), status }.said()
+        Reply { stdout: stdout.to_owned(), stderr: stderr.to_owned(), status }.said().to_string()
     }
 
-    fn failed(step: Step, why: &str, rollback: Option<Rollback>) -> Answer {
-        Answer::Failed { step, why: Untrusted::new(why), rollback }
+    fn failed(at: FailedAt, why: &str, rollback: Option<Rollback>) -> Answer {
+        Answer::Failed { at, why: Untrusted::new(why), rollback }
     }
 
-    fn op(number: u32, label: &str) -> Step {
-        Step::Op { number: NonZeroU32::new(number).unwrap(), label: label.to_owned() }
+    fn op(number: u32, label: &str) -> FailedAt {
+        FailedAt::Op { number: NonZeroU32::new(number).unwrap(), label: label.to_owned() }
     }
 
     #[test]
@@ -277,9 +246,9 @@ mod tests {
             ("part 2097152", Answer::Part { bytes: 2 << 20 }),
             ("reverted", Answer::RolledBack(Rollback::Verified)),
             ("unverified wg0 disk", Answer::RolledBack(unverified("wg0 disk"))),
-            ("failed 0 stage: it is full", failed(Step::Before, "stage: it is full", None)),
+            ("failed 0 stage: it is full", failed(FailedAt::Before, "stage: it is full", None)),
             ("failed - the operations were interrupted", {
-                failed(Step::Interrupted, interrupted, None)
+                failed(FailedAt::Interrupted, interrupted, None)
             }),
             ("failed 3 no-psk: No: such", failed(op(3, "no-psk"), "No: such", None)),
             ("failed 3 nft: x\nreverted", failed(op(3, "nft"), "x", Some(Rollback::Verified))),
@@ -287,7 +256,7 @@ mod tests {
                 failed(op(3, "nft"), "x", Some(unverified("nft")))
             }),
             ("failed the binary does not run here", {
-                failed(Step::Whole, "the binary does not run here", None)
+                failed(FailedAt::Whole, "the binary does not run here", None)
             }),
             ("confirmed, but not for the next boot: /etc/x y", {
                 Answer::NotForNextBoot { what: Untrusted::new("/etc/x y") }
@@ -388,10 +357,10 @@ mod tests {
                 Answer::Busy { .. } => "busy",
                 Answer::Moved { .. } => "moved",
                 Answer::Part { .. } => "part",
-                Answer::Failed { step: Step::Before, .. } => "failed before",
-                Answer::Failed { step: Step::Op { .. }, .. } => "failed in an operation",
-                Answer::Failed { step: Step::Interrupted, .. } => "failed between operations",
-                Answer::Failed { step: Step::Whole, .. } => "failed",
+                Answer::Failed { at: FailedAt::Before, .. } => "failed before",
+                Answer::Failed { at: FailedAt::Op { .. }, .. } => "failed in an operation",
+                Answer::Failed { at: FailedAt::Interrupted, .. } => "failed between operations",
+                Answer::Failed { at: FailedAt::Whole, .. } => "failed",
                 Answer::Confirmed => "confirmed",
                 Answer::NotForNextBoot { .. } => "not for the next boot",
                 Answer::RolledBack(Rollback::Verified) => "reverted",

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::describe::describe;
+use crate::event::Reason;
 use crate::model::{Untrusted, mask};
 use crate::observed::{ObserveError, Unanswered};
 
@@ -61,6 +62,12 @@ impl From<&RemoteError> for Unanswered {
         }
         let source = std::error::Error::source(error);
         error.told(source.map(|source| line(&describe(source))))
+    }
+}
+
+impl From<&RemoteError> for Reason {
+    fn from(error: &RemoteError) -> Self {
+        Unanswered::from(error).into()
     }
 }
 

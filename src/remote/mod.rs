@@ -19,7 +19,7 @@ mod shell;
 mod ssh;
 mod ssh_host;
 
-pub use answer::{Answer, Rollback, Step};
+pub use answer::{Answer, Rollback};
 pub(crate) use describe::describe;
 pub use error::RemoteError;
 pub use gate::Passage;

@@ -7,9 +7,10 @@ use tokio::task::JoinSet;
 
 use super::describe::describe;
 use super::{Connect, Host as _, Look, RemoteError};
-use crate::event::{Event, Notice, Sink, Stage};
+use crate::event::{Event, Notice, Stage, Step};
 use crate::model::HostName;
 use crate::observed::ObservedHost;
+use crate::sys::Events;
 
 /// A host that was looked at, and the connection it was looked at through.
 #[derive(Debug)]
@@ -25,29 +26,32 @@ pub async fn observe_all<C: Connect>(
     connector: &Arc<C>,
     looks: Vec<Look>,
     parallel: usize,
-    sink: &Arc<dyn Sink>,
+    events: &Events,
 ) -> Vec<Observing<C::Host>> {
-    sink.event(Event::Begin { stage: Stage::Observe, hosts: looks.len() });
+    events.tell(Event::Begin { stage: Stage::Observe, hosts: looks.len() });
     // Logins cost both ends a key exchange; more at a time only queue on the controller's cores.
     let logins = Arc::new(Semaphore::new(parallel.max(1)));
     let mut tasks = JoinSet::new();
     let names: Vec<HostName> = looks.iter().map(|look| look.name.clone()).collect();
     for (index, look) in looks.into_iter().enumerate() {
-        let (connector, logins, sink) =
-            (Arc::clone(connector), Arc::clone(&logins), Arc::clone(sink));
+        let (connector, logins, events) =
+            (Arc::clone(connector), Arc::clone(&logins), events.clone());
         tasks.spawn(async move {
             let _login = logins.acquire_owned().await;
-            let event = Event::Working { host: look.name.clone(), what: "connecting".to_owned() };
-            sink.event(event);
+            events.tell(Event::Working {
+                host: look.name.clone(),
+                transaction: None,
+                step: Step::Connecting,
+            });
             let seen = async {
                 let host = connector.connect(&look.name, &look.ssh, look.r#become).await?;
                 let seen = host.observe(&look).await?;
                 Ok((seen, host))
             };
-            let seen = seen.await;
-            sink.event(match &seen {
-                Ok(_) => Event::Done { host: look.name.clone(), outcome: "read".to_owned() },
-                Err(error) => Event::Failed { host: look.name.clone(), reason: describe(error) },
+            let seen: Result<_, RemoteError> = seen.await;
+            events.tell(match &seen {
+                Ok(_) => Event::Read { host: look.name },
+                Err(error) => Event::Unread { host: look.name, reason: error.into() },
             });
             (index, seen)
         });
@@ -59,9 +63,9 @@ pub async fn observe_all<C: Connect>(
         }
     }
     if let Err(error) = connector.remember().await {
-        sink.event(Event::Notice { notice: Notice::LoginsNotKept { why: describe(&error) } });
+        events.tell(Event::Notice { notice: Notice::LoginsNotKept { why: describe(&error) } });
     }
-    sink.event(Event::End { stage: Stage::Observe });
+    events.tell(Event::End { stage: Stage::Observe });
     // A task that broke is a host that was not read, never one that is forgotten.
     let broken = || Err(RemoteError::Host("wgfleet's own task for it broke".to_owned()));
     let observing =

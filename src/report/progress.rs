@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::event::{Event, Sink, Stage};
+use crate::event::{Ending, Event, Sink, Stage, Told};
 use crate::model::{HostName, Untrusted};
 
 /// Most hosts that have a line of their own.
@@ -56,13 +56,14 @@ const fn verb(stage: Stage) -> &'static str {
 }
 
 impl Sink for Progress {
-    fn event(&self, event: Event) {
+    fn told(&self, told: Told) {
+        let event = told.event;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *state {
             // Only errors, and these are some.
             State::Silent => {
-                if let Event::Failed { host, reason } = &event {
-                    say(&failure(host, reason));
+                if let Some(failure) = failure(&event) {
+                    say(&failure);
                 }
             }
             State::Plain { stage } => plain(stage, &event),
@@ -75,15 +76,18 @@ fn plain(stage: &mut Option<(Stage, usize, usize)>, event: &Event) {
     match event {
         Event::Begin { stage: which, hosts } => *stage = Some((*which, 0, *hosts)),
         Event::Working { .. } => {}
-        Event::Done { host, outcome } => {
-            if let Some((which, done, _)) = stage {
+        Event::Read { .. } | Event::Unread { .. } | Event::Ended { .. } => {
+            if let Some(failure) = failure(event) {
+                say(&failure);
+                return;
+            }
+            if let Some((_, done, _)) = stage {
                 *done += 1;
-                if *which == Stage::Apply {
-                    say(&format!("{host}: {outcome}"));
-                }
+            }
+            if let Event::Ended { ending: Ending { host, outcome, .. } } = event {
+                say(&format!("{host}: {outcome}"));
             }
         }
-        Event::Failed { host, reason } => say(&failure(host, reason)),
         Event::End { stage: which } => {
             if let Some((_, done, all)) = stage.take() {
                 let what = match which {
@@ -114,7 +118,7 @@ fn bars(
             bar.tick();
             *total = Some(bar);
         }
-        Event::Working { host, what } => {
+        Event::Working { host, step, .. } => {
             if hosts.len() >= LINES && !hosts.contains_key(&host) {
                 return;
             }
@@ -126,13 +130,16 @@ fn bars(
                 bar.enable_steady_tick(Duration::from_millis(100));
                 bar
             });
-            bar.set_message(what);
+            bar.set_message(step.to_string());
         }
-        Event::Done { host, .. } => finish(total.as_ref(), hosts, &host),
-        Event::Failed { host, reason } => {
-            finish(total.as_ref(), hosts, &host);
-            // A terminal that cannot be written to has nobody to tell.
-            let _ = multi.println(failure(&host, &reason));
+        Event::Read { ref host }
+        | Event::Unread { ref host, .. }
+        | Event::Ended { ending: Ending { ref host, .. } } => {
+            finish(total.as_ref(), hosts, host);
+            if let Some(failure) = failure(&event) {
+                // A terminal that cannot be written to has nobody to tell.
+                let _ = multi.println(failure);
+            }
         }
         // A line of its own also where there are no bars, which println would draw it with.
         Event::Notice { notice } => multi.suspend(|| say(&super::notice::line(&notice))),
@@ -160,9 +167,17 @@ fn finish(
     }
 }
 
-/// Why a host failed: often in its own words, or in those of ssh(1).
-fn failure(host: &HostName, reason: &str) -> String {
-    format!("{host}: {}", Untrusted::new(reason).lines())
+/// Which host failed and why, often in its own words or in those of ssh(1); `None` where none did.
+fn failure(event: &Event) -> Option<String> {
+    let (host, reason) = match event {
+        Event::Unread { host, reason } => (host, reason.to_string()),
+        Event::Ended { ending: Ending { host, outcome, .. } } => {
+            outcome.reason()?;
+            (host, outcome.to_string())
+        }
+        _ => return None,
+    };
+    Some(format!("{host}: {}", Untrusted::new(reason).lines()))
 }
 
 fn say(text: &str) {

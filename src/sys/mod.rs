@@ -1,5 +1,5 @@
 //! The machine below: files that are written whole or not at all, descriptors that stay here, the
-//! clock.
+//! clock, and events that have its times.
 
 mod clock;
 mod confined;
@@ -7,6 +7,7 @@ mod descriptors;
 mod digest;
 mod elf;
 mod environment;
+mod events;
 mod file;
 mod gzip;
 mod memory;
@@ -18,6 +19,7 @@ pub use descriptors::forget_inherited_descriptors;
 pub use digest::sha256;
 pub use elf::{Elf, read_elf};
 pub use environment::take_variable;
+pub use events::Events;
 pub use file::{FileError, Mode, read_limited, write_atomic, write_new};
 pub use gzip::gzip;
 pub use memory::resident_bytes;

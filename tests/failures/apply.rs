@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wgfleet::apply::Outcome;
+use wgfleet::event::{Ending, Outcome};
 use wgfleet::fleet::Fleet;
 
 use crate::scripted::network::{Fault, Network};
@@ -48,12 +48,16 @@ impl Trial {
             let run = self.yard.apply(&self.fleet, File::New, &login);
             let (_, outcomes) = bounded(LIMIT, &what, run).await.expect("it is carried out");
             settle(&login).await;
-            for (name, outcome) in &outcomes {
+            for one in &outcomes {
+                let (name, outcome) = (&one.host, &one.outcome);
+                let is_begun = !matches!(outcome, Outcome::Skipped(_));
+                let has_times = one.begun.is_some() && one.begun <= one.ended;
+                assert_eq!(has_times, is_begun, "{what}: {one:?}");
                 self.judge(name.as_str(), outcome, &login.connector.network(), faults);
             }
             let again = self.yard.apply(&self.fleet, File::New, &login);
             let (_, outcomes) = bounded(LIMIT, &what, again).await.expect("it is carried out");
-            for (name, outcome) in outcomes {
+            for Ending { host: name, outcome, .. } in outcomes {
                 let fine = matches!(outcome, Outcome::Applied | Outcome::Unchanged);
                 assert!(fine, "{what}: {name} at the second time: {outcome:?}");
                 let network = login.connector.network();

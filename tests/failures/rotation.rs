@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wgfleet::apply::Outcome;
+use wgfleet::event::{Ending, Outcome};
 use wgfleet::fleet::{Campaign, Error, Fleet, Ledger, Login, Terms};
 use wgfleet::model::{HostName, PublicKey};
 use wgfleet::vault::Vault;
@@ -35,7 +35,7 @@ async fn rotate(
     login: &Login<Scripted>,
     names: &[&str],
     ledger: &mut Ledger,
-) -> Result<Vec<(HostName, Outcome)>, Error> {
+) -> Result<Vec<Ending>, Error> {
     let context = yard.context(File::Old);
     let mut vault = context.vault_to_write()?;
     let terms = Terms {
@@ -119,7 +119,7 @@ impl Trial {
             let applying = yard.apply(&self.fleet, File::Old, &login);
             let (_, outcomes) = bounded(LIMIT, &what, applying).await.expect("it is carried out");
             let fine = |outcome: &Outcome| matches!(outcome, Outcome::Applied | Outcome::Unchanged);
-            assert!(outcomes.iter().all(|(_, outcome)| fine(outcome)), "{what}: {outcomes:?}");
+            assert!(outcomes.iter().all(|one| fine(&one.outcome)), "{what}: {outcomes:?}");
             settle(&login).await;
             let network = login.connector.network().clone();
             sessions_work(&network, &what);
@@ -177,8 +177,8 @@ impl Trial {
             let own = ledger
                 .outcomes
                 .iter()
-                .filter(|one| Some(&one.turn) == turn && one.host.as_str() == name);
-            let outcomes: Vec<&Outcome> = own.map(|one| &one.outcome).collect();
+                .filter(|one| Some(&one.turn) == turn && one.ending.host.as_str() == name);
+            let outcomes: Vec<&Outcome> = own.map(|one| &one.ending.outcome).collect();
             let what = format!("{what}: {name} has taken {stage} turns of {done}: {outcomes:?}");
             match outcomes.last() {
                 Some(Outcome::Applied | Outcome::NotForNextBoot(_) | Outcome::Unchanged) => {

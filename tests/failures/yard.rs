@@ -7,12 +7,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
-use wgfleet::apply::{Outcome, ROLLBACK_LIMIT};
-use wgfleet::event::Event;
+use wgfleet::apply::ROLLBACK_LIMIT;
+use wgfleet::event::{Ending, Outcome, Told};
 use wgfleet::fleet::{Context, Error, Fleet, Keyring, Login, Overrides, Scope, Survey, carry_out};
 use wgfleet::model::{FleetName, HostName};
 use wgfleet::observed::Record;
 use wgfleet::plan::Plan;
+use wgfleet::sys::{Events, SystemClock};
 use wgfleet::vault::{Identities, PluginPrompts, Unattended, Vault, identity};
 
 use crate::scripted::connect::Scripted;
@@ -138,7 +139,7 @@ impl Yard {
             ssh_config: None,
             state: None,
             keyring: Arc::new(Ring(self.identities.clone())),
-            sink: Arc::new(|_: Event| ()),
+            events: Events::new(Arc::new(|_: Told| ()), Arc::new(SystemClock)),
             overrun: |_, _| (),
         }
     }
@@ -154,7 +155,7 @@ impl Yard {
         fleet: &Fleet,
         file: File,
         login: &Login<Scripted>,
-    ) -> Result<(Plan, Vec<(HostName, Outcome)>), Error> {
+    ) -> Result<(Plan, Vec<Ending>), Error> {
         let scope = Scope {
             login,
             limit: &[],
@@ -241,7 +242,7 @@ pub(crate) fn applied(yard: &Yard, start: Network, file: File) -> Network {
     play(async {
         let login = login(start);
         let (_, outcomes) = yard.apply(&fleet, file, &login).await.expect("it is applied");
-        let is_done = outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Applied);
+        let is_done = outcomes.iter().all(|one| one.outcome == Outcome::Applied);
         assert!(is_done, "{outcomes:?}");
         settle(&login).await;
         login.connector.network().clone()

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use wgfleet::event::FailedAt;
 use wgfleet::model::Untrusted;
 use wgfleet::observed::PROTOCOL;
-use wgfleet::remote::{Answer, Rollback, Step};
+use wgfleet::remote::{Answer, Rollback};
 
 use super::state::State;
 use super::told::{Handshakes, digest, told};
@@ -162,9 +163,9 @@ impl Machine {
         }
         if self.full == Some(Full::Stage) {
             let full = "stage: /run/wgfleet is full: 0 KiB are free, 212 KiB are needed";
-            return Err(failed(Step::Before, full));
+            return Err(failed(FailedAt::Before, full));
         }
-        let cut = || failed(Step::Before, "stage: the payload did not arrive whole");
+        let cut = || failed(FailedAt::Before, "stage: the payload did not arrive whole");
         let files = sections(payload).ok_or_else(cut)?;
         let theirs = files.get("protocol").map_or("none", |text| text.trim());
         if theirs != PROTOCOL.to_string() {
@@ -172,7 +173,7 @@ impl Machine {
                 "stage: the payload has protocol {theirs}, and the host's script {PROTOCOL}; use one \
                  version of wgfleet for both"
             );
-            return Err(failed(Step::Before, &other));
+            return Err(failed(FailedAt::Before, &other));
         }
         if let (Some(question), Some(expected)) = (files.get("observe"), files.get("expect")) {
             let found = digest(&told(&self.name, &self.state, &self.shaken), question);
@@ -180,7 +181,7 @@ impl Machine {
                 return Err(Answer::Moved { digest: Some(found) });
             }
         }
-        let seconds = limit.parse().map_err(|_| failed(Step::Before, "timer: no number"))?;
+        let seconds = limit.parse().map_err(|_| failed(FailedAt::Before, "timer: no number"))?;
         self.armed = Some(Armed {
             id: id.to_owned(),
             deadline: now + Duration::from_secs(seconds),
@@ -195,7 +196,7 @@ impl Machine {
     pub(crate) fn work(&mut self, now: Duration, id: &str) -> Answer {
         self.pass(now);
         let Some(armed) = self.armed.as_mut().filter(|armed| armed.id == id) else {
-            return failed(Step::Interrupted, "the operations were interrupted");
+            return failed(FailedAt::Interrupted, "the operations were interrupted");
         };
         let Armed { files, prepared, .. } = armed;
         let ops = files.get("ops").cloned().unwrap_or_default();
@@ -214,9 +215,9 @@ impl Machine {
                 };
                 let number = u32::try_from(number).ok().and_then(NonZeroU32::new);
                 let label = op.split(' ').next().unwrap_or_default().to_owned();
-                let op = |number| Step::Op { number, label };
-                let step = number.map_or(Step::Whole, op);
-                return Answer::Failed { step, why: Untrusted::new(why), rollback };
+                let op = |number| FailedAt::Op { number, label };
+                let at = number.map_or(FailedAt::Whole, op);
+                return Answer::Failed { at, why: Untrusted::new(why), rollback };
             }
         }
         Answer::Done
@@ -250,8 +251,8 @@ impl Machine {
     }
 }
 
-fn failed(step: Step, why: &str) -> Answer {
-    Answer::Failed { step, why: Untrusted::new(why.to_owned()), rollback: None }
+fn failed(at: FailedAt, why: &str) -> Answer {
+    Answer::Failed { at, why: Untrusted::new(why.to_owned()), rollback: None }
 }
 
 /// Seconds since the epoch.

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::model::{Document, HostName, Kind, Version};
+use crate::event::{Ending, Outcome, Reason};
+use crate::model::worded::Worded;
+use crate::model::{Document, HostName, Kind, Moment, Version};
 use crate::plan::Plan;
 
 /// A plan and how it ended.
@@ -21,7 +23,7 @@ pub struct Apply<'a> {
 
 impl Document for Apply<'_> {
     const KIND: &'static str = "apply";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 impl<'a> Apply<'a> {
@@ -37,11 +39,31 @@ impl<'a> Apply<'a> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HostOutcome<'a> {
     /// The host.
-    pub host: &'a HostName,
+    host: &'a HostName,
     /// How it ended.
-    pub outcome: OutcomeWord,
-    /// Why.
-    pub text: Option<&'a str>,
+    outcome: OutcomeWord,
+    /// Why; null where it ended as it was to.
+    reason: Option<Worded<&'a Reason>>,
+    /// The id of the change on the host; null where nothing was begun.
+    transaction: Option<&'a str>,
+    /// When it was begun; null where nothing was.
+    begun: Option<Moment>,
+    /// When it ended; null where nothing was begun.
+    ended: Option<Moment>,
+}
+
+impl<'a> From<&'a Ending> for HostOutcome<'a> {
+    fn from(ending: &'a Ending) -> Self {
+        let Ending { host, transaction, begun, ended, outcome } = ending;
+        Self {
+            host,
+            outcome: outcome.into(),
+            reason: outcome.reason().map(Worded::from),
+            transaction: transaction.as_deref(),
+            begun: *begun,
+            ended: *ended,
+        }
+    }
 }
 
 /// How the change of a host ended.
@@ -65,6 +87,21 @@ pub enum OutcomeWord {
     RolledBack,
     /// Nobody knows; the host rolls back by itself.
     Unknown,
+}
+
+impl From<&Outcome> for OutcomeWord {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Unchanged => Self::Unchanged,
+            Outcome::Applied => Self::Applied,
+            Outcome::NotForNextBoot(_) => Self::AppliedNotForNextBoot,
+            Outcome::Moved(_) => Self::Moved,
+            Outcome::Skipped(_) => Self::Skipped,
+            Outcome::Failed(_) => Self::Failed,
+            Outcome::RolledBack(_) => Self::RolledBack,
+            Outcome::Unknown(_) => Self::Unknown,
+        }
+    }
 }
 
 impl OutcomeWord {
@@ -102,7 +139,7 @@ pub struct Rotate<'a> {
 
 impl Document for Rotate<'_> {
     const KIND: &'static str = "rotate";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 }
 
 impl<'a> Rotate<'a> {
@@ -122,13 +159,28 @@ impl<'a> Rotate<'a> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TurnOutcome<'a> {
     /// Whose key was to change.
-    pub turn: &'a HostName,
+    turn: &'a HostName,
     /// The host itself, or a neighbour.
-    pub host: &'a HostName,
+    host: &'a HostName,
     /// How it ended.
-    pub outcome: OutcomeWord,
-    /// Why.
-    pub text: Option<&'a str>,
+    outcome: OutcomeWord,
+    /// Why; null where it ended as it was to.
+    reason: Option<Worded<&'a Reason>>,
+    /// The id of the change on the host; null where nothing was begun.
+    transaction: Option<&'a str>,
+    /// When it was begun; null where nothing was.
+    begun: Option<Moment>,
+    /// When it ended; null where nothing was begun.
+    ended: Option<Moment>,
+}
+
+impl<'a> TurnOutcome<'a> {
+    /// What became of a host in the turn of one.
+    #[must_use]
+    pub fn new(turn: &'a HostName, ending: &'a Ending) -> Self {
+        let HostOutcome { host, outcome, reason, transaction, begun, ended } = ending.into();
+        Self { turn, host, outcome, reason, transaction, begun, ended }
+    }
 }
 
 #[cfg(test)]
@@ -137,17 +189,21 @@ mod tests {
 
     #[test]
     fn people_and_programs_read_the_same_words() {
-        for word in [
-            OutcomeWord::Unchanged,
-            OutcomeWord::Applied,
-            OutcomeWord::AppliedNotForNextBoot,
-            OutcomeWord::Moved,
-            OutcomeWord::Skipped,
-            OutcomeWord::Failed,
-            OutcomeWord::RolledBack,
-            OutcomeWord::Unknown,
+        let reason = || Reason::DeadlinePassed;
+        for outcome in [
+            Outcome::Unchanged,
+            Outcome::Applied,
+            Outcome::NotForNextBoot(reason()),
+            Outcome::Moved(reason()),
+            Outcome::Skipped(reason()),
+            Outcome::Failed(reason()),
+            Outcome::RolledBack(reason()),
+            Outcome::Unknown(reason()),
         ] {
+            let word = OutcomeWord::from(&outcome);
             assert_eq!(serde_json::to_value(word).unwrap(), word.as_str());
+            // A journal has the same words.
+            assert_eq!(serde_json::to_value(&outcome).unwrap()["kind"], word.as_str());
         }
     }
 }

@@ -50,7 +50,7 @@ pub struct Key<'a> {
     #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
     pub state: &'static str,
     /// When it was made or imported.
-    #[cfg_attr(test, schemars(with = "crate::model::schema::Moment"))]
+    #[cfg_attr(test, schemars(with = "crate::model::Moment"))]
     pub created: String,
     /// Whole days since then.
     pub age_days: i64,
@@ -63,7 +63,7 @@ pub struct Epoch {
     /// Its number, from 1.
     pub epoch: u32,
     /// When it was made.
-    #[cfg_attr(test, schemars(with = "crate::model::schema::Moment"))]
+    #[cfg_attr(test, schemars(with = "crate::model::Moment"))]
     pub created: String,
 }
 
@@ -72,7 +72,7 @@ pub struct Epoch {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FingerprintSecret<'a> {
     /// When it was made.
-    #[cfg_attr(test, schemars(with = "crate::model::schema::Moment"))]
+    #[cfg_attr(test, schemars(with = "crate::model::Moment"))]
     pub created: String,
     /// Its public mark.
     #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]

@@ -1,0 +1,230 @@
+//! Why the change of a host did not end as it was to, as a value to decide on.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::failed_at::FailedAt;
+use super::host_part::HostPart;
+use super::list::list;
+use super::unhealthy::Unhealthy;
+use crate::model::{HostName, InterfaceName, Untrusted, worded};
+use crate::observed::Unanswered;
+use crate::plan::Obstacle;
+
+/// Why the change of a host did not end as it was to. `Display` says it in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Reason {
+    /// Its plan cannot be carried out.
+    Blocked {
+        /// Why.
+        #[serde(with = "worded")]
+        #[cfg_attr(test, schemars(with = "worded::Worded<Obstacle>"))]
+        reason: Obstacle,
+    },
+    /// It gave no answer that can be used.
+    Unanswered {
+        /// Why.
+        #[serde(with = "worded")]
+        #[cfg_attr(test, schemars(with = "worded::Worded<Unanswered>"))]
+        reason: Unanswered,
+    },
+    /// It said something that is no answer, or that its side failed.
+    HostSaid {
+        /// What it said.
+        said: Untrusted,
+    },
+    /// Another change is armed there.
+    Busy {
+        /// Its id.
+        change: Untrusted,
+    },
+    /// It is not any more what the plan saw.
+    Moved {
+        /// What somebody changed, the first of it; empty where that could not be seen.
+        what: Vec<HostPart>,
+    },
+    /// The vault does not have what it needs.
+    NoSecret {
+        /// Why.
+        cause: Untrusted,
+    },
+    /// There is no binary for its machine.
+    NoBinary {
+        /// As `uname -m` says.
+        machine: Untrusted,
+    },
+    /// It failed, and said where.
+    Failed {
+        /// Where.
+        at: FailedAt,
+        /// What it said.
+        said: Untrusted,
+    },
+    /// Its interface is not what the change was to make of it.
+    Unhealthy {
+        /// The interface.
+        interface: InterfaceName,
+        /// What is wrong with it.
+        problem: Unhealthy,
+    },
+    /// Its deadline passed before it was confirmed.
+    DeadlinePassed,
+    /// No new connection was made, or it did not hold, after the change.
+    NoNewConnection {
+        /// Why.
+        #[serde(with = "worded")]
+        #[cfg_attr(test, schemars(with = "worded::Worded<Unanswered>"))]
+        reason: Unanswered,
+    },
+    /// Of a rotation: the host whose key was to change did not change, so its neighbours were not begun.
+    HostUnchanged,
+    /// Of a rotation: a neighbour did not take the new key.
+    NeighbourFailed,
+    /// Of a rotation: the new key does not work on a host.
+    Unproven {
+        /// The host, or one of its neighbours.
+        host: HostName,
+        /// Why.
+        #[serde(with = "worded")]
+        #[cfg_attr(test, schemars(with = "worded::Worded<Reason>"))]
+        reason: Box<Reason>,
+    },
+    /// Of a rotation: no handshake with the new key.
+    NoHandshake {
+        /// Where.
+        host: HostName,
+        /// In which time.
+        within_seconds: u64,
+    },
+    /// Of a rotation: the host rolled back to its old key.
+    KeyNotKept {
+        /// The host.
+        host: HostName,
+    },
+    /// Of a rotation: the neighbours left too little of the deadline.
+    NeighboursTooSlow,
+    /// Applied, but what the next boot reads could not be written.
+    NotForNextBoot {
+        /// What of it.
+        what: Untrusted,
+    },
+    /// It failed, and so did the rollback.
+    RollbackFailed {
+        /// Where it failed.
+        at: FailedAt,
+        /// What it said.
+        said: Untrusted,
+        /// How the rollback ended.
+        rollback: Untrusted,
+    },
+    /// It was not seen to confirm the change.
+    NotSeenToConfirm {
+        /// Why.
+        #[serde(with = "worded")]
+        #[cfg_attr(test, schemars(with = "worded::Worded<Reason>"))]
+        reason: Box<Reason>,
+    },
+    /// It is still being rolled back.
+    StillRollingBack {
+        /// Why it is rolled back.
+        #[serde(with = "worded")]
+        #[cfg_attr(test, schemars(with = "worded::Worded<Reason>"))]
+        reason: Box<Reason>,
+    },
+    /// It cannot be read whether it was rolled back.
+    RollbackUnread {
+        /// Why it is rolled back.
+        #[serde(with = "worded")]
+        #[cfg_attr(test, schemars(with = "worded::Worded<Reason>"))]
+        reason: Box<Reason>,
+        /// Why it cannot be read.
+        #[serde(with = "worded")]
+        #[cfg_attr(test, schemars(with = "worded::Worded<Unanswered>"))]
+        unread: Unanswered,
+    },
+    /// Its rollback did not end well.
+    RollbackSaid {
+        /// Why it is rolled back.
+        #[serde(with = "worded")]
+        #[cfg_attr(test, schemars(with = "worded::Worded<Reason>"))]
+        reason: Box<Reason>,
+        /// What it said of the rollback.
+        said: Untrusted,
+    },
+    /// It is not armed any more, and not as it was before.
+    NotAsBefore {
+        /// Why it was rolled back.
+        #[serde(with = "worded")]
+        #[cfg_attr(test, schemars(with = "worded::Worded<Reason>"))]
+        reason: Box<Reason>,
+    },
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blocked { reason } => reason.fmt(f),
+            Self::Unanswered { reason } => reason.fmt(f),
+            Self::HostSaid { said } => said.fmt(f),
+            Self::Busy { change } => write!(
+                f,
+                "another change ({change}) is armed there; wait until it is confirmed or rolled back"
+            ),
+            Self::Moved { what } if what.is_empty() => {
+                f.write_str("it changed after the plan was made")
+            }
+            Self::Moved { what } => {
+                write!(f, "after the plan was made somebody changed {}", list(what))
+            }
+            Self::NoSecret { cause } => write!(f, "failed to get a key: {cause}"),
+            Self::NoBinary { machine } => write!(f, "there is no binary for {machine}"),
+            Self::Failed { at, said } => write!(f, "{at}{said}"),
+            Self::Unhealthy { interface, problem } => write!(f, "{interface} {problem}"),
+            Self::DeadlinePassed => f.write_str("the deadline passed before it was confirmed"),
+            Self::NoNewConnection { reason } => write!(
+                f,
+                "a new connection could not be made or did not hold after the change: {reason}"
+            ),
+            Self::HostUnchanged => f.write_str("not begun: the host itself did not change"),
+            Self::NeighbourFailed => f.write_str("a neighbour did not take the new key"),
+            Self::Unproven { host, reason } => write!(f, "{host}: {reason}"),
+            Self::NoHandshake { host, within_seconds } => {
+                write!(f, "{host} had no handshake with the new key within {within_seconds} s")
+            }
+            Self::KeyNotKept { host } => write!(f, "{host} did not keep its new key"),
+            Self::NeighboursTooSlow => {
+                f.write_str("the neighbours took too long; give them more with --deadline")
+            }
+            Self::NotForNextBoot { what } => what.fmt(f),
+            Self::RollbackFailed { at, said, rollback } => {
+                write!(f, "failed {at}{said}; the rollback failed too: {rollback}")
+            }
+            Self::NotSeenToConfirm { reason } => {
+                write!(f, "it was not seen to confirm the change: {reason}")
+            }
+            Self::StillRollingBack { reason } => {
+                write!(f, "{reason}; it is still being rolled back")
+            }
+            Self::RollbackUnread { reason, unread } => {
+                write!(f, "{reason}; it cannot be read: {unread}")
+            }
+            Self::RollbackSaid { reason, said } => write!(f, "{reason}; the rollback: {said}"),
+            Self::NotAsBefore { reason } => {
+                write!(f, "{reason}; run `wgfleet plan` to see what it has now")
+            }
+        }
+    }
+}
+
+impl From<Unanswered> for Reason {
+    fn from(reason: Unanswered) -> Self {
+        Self::Unanswered { reason }
+    }
+}
+
+#[cfg(test)]
+#[path = "reason_tests.rs"]
+mod tests;
