@@ -11,8 +11,8 @@ use super::unknown::refuse_unknown;
 use super::{Context, Error};
 use crate::desired::DesiredState;
 use crate::model::{FingerprintKey, HostName, PublicKey};
-use crate::observed::ObservedHost;
-use crate::remote::{Connect, Host as _, describe, observe_all};
+use crate::observed::{ObservedHost, Unanswered};
+use crate::remote::{Connect, Host as _, observe_all};
 
 /// What hosts say of their sessions.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Sessions {
     /// The hosts that answered.
     pub seen: Vec<(HostName, ObservedHost)>,
     /// The others, with the reasons.
-    pub unread: BTreeMap<HostName, String>,
+    pub unread: BTreeMap<HostName, Unanswered>,
 }
 
 impl Sessions {
@@ -53,7 +53,7 @@ impl Sessions {
                     seen.push((observing.name, host));
                     hosts.push(connection.close());
                 }
-                Err(error) => drop(unread.insert(observing.name, describe(&error))),
+                Err(error) => drop(unread.insert(observing.name, Unanswered::from(&error))),
             }
         }
         futures_util::future::join_all(hosts).await;

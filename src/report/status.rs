@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use crate::desired::{DesiredInterface, DesiredState};
 use crate::model::{HostName, InterfaceName, PublicKey, Untrusted};
-use crate::observed::{DropCounts, LiveBackend, ObservedHost, ObservedInterface, ObservedPeer};
+use crate::observed::{
+    DropCounts, LiveBackend, ObservedHost, ObservedInterface, ObservedPeer, Unanswered,
+};
 
 /// How a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -82,7 +84,7 @@ pub struct Status {
     /// What interfaces dropped; those that dropped nothing are left out.
     pub dropped: Vec<Dropped>,
     /// Hosts that could not be read, with the reasons.
-    pub unreadable: BTreeMap<HostName, String>,
+    pub unreadable: BTreeMap<HostName, Unanswered>,
 }
 
 impl Status {
@@ -218,7 +220,7 @@ pub fn human(status: &Status) -> String {
     losses(status, &mut out);
     for (host, reason) in &status.unreadable {
         let bad = style(SessionState::Missing);
-        let reason = Untrusted::new(reason.as_str());
+        let reason = Untrusted::new(reason.to_string());
         let _ = writeln!(out, "{host}  {bad}could not be read{bad:#}: {reason}");
     }
     out.push_str(&summary(status));

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::model::{Document, HostName, Kind, Untrusted, Version};
+use crate::model::{Document, HostName, Kind, Version, worded};
+use crate::observed::Unanswered;
 use crate::report::status::{Dropped, SessionStatus, Status};
 
 /// The sessions of a fleet.
@@ -23,7 +24,7 @@ pub struct StatusDocument<'a> {
 
 impl Document for StatusDocument<'_> {
     const KIND: &'static str = "status";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 /// A host that could not be read.
@@ -33,7 +34,9 @@ struct Unreadable<'a> {
     /// The host.
     host: &'a HostName,
     /// Why.
-    text: Untrusted,
+    #[serde(serialize_with = "worded::serialize")]
+    #[cfg_attr(test, schemars(with = "worded::Worded<Unanswered>"))]
+    reason: &'a Unanswered,
 }
 
 impl<'a> StatusDocument<'a> {
@@ -41,8 +44,7 @@ impl<'a> StatusDocument<'a> {
     #[must_use]
     pub fn new(status: &'a Status) -> Self {
         let unreadable = status.unreadable.iter();
-        let unreadable =
-            unreadable.map(|(host, why)| Unreadable { host, text: Untrusted::new(why.as_str()) });
+        let unreadable = unreadable.map(|(host, reason)| Unreadable { host, reason });
         Self {
             kind: Kind::default(),
             version: Version::default(),
