@@ -17,6 +17,7 @@ pub enum FailedAt {
         /// Its number, from 1.
         number: NonZeroU32,
         /// Its label.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         label: String,
     },
     /// Between two operations: the process that did them was ended.

@@ -45,6 +45,7 @@ pub struct HostOutcome<'a> {
     /// Why; null where it ended as it was to.
     reason: Option<Worded<&'a Reason>>,
     /// The id of the change on the host; null where nothing was begun.
+    #[cfg_attr(test, schemars(with = "Option<crate::model::schema::Word>"))]
     transaction: Option<&'a str>,
     /// When it was begun; null where nothing was.
     begun: Option<Moment>,
@@ -167,6 +168,7 @@ pub struct TurnOutcome<'a> {
     /// Why; null where it ended as it was to.
     reason: Option<Worded<&'a Reason>>,
     /// The id of the change on the host; null where nothing was begun.
+    #[cfg_attr(test, schemars(with = "Option<crate::model::schema::Word>"))]
     transaction: Option<&'a str>,
     /// When it was begun; null where nothing was.
     begun: Option<Moment>,
