@@ -108,7 +108,7 @@ fn script(fleet: &Fleet, node: NodeId) -> String {
         u8::from(here.forwards.v6.value),
     );
     let masked_always = match here.kind {
-        NodeKind::Host(host) => fleet.inventory.hosts[host].masquerade.get(),
+        NodeKind::Host(host) => fleet.inventory.hosts[host].settings.masquerade.get(),
         NodeKind::Unmanaged(_) => false,
     };
     let mut rules = String::new();
@@ -219,7 +219,7 @@ fn probes(fleet: &Fleet, lab: &Lab) -> Vec<Probe> {
                         && host.interfaces.iter().any(|own| own.full_tunnel_via.is_some())
                 });
                 let of_peer =
-                    inventory.peers.iter().any(|peer| peer.name.value == name && peer.full_tunnel);
+                    inventory.peers.iter().any(|peer| peer.name.value == name && peer.settings.full_tunnel.get());
                 let full = of_host || of_peer;
                 let from = Selector::Host(name.clone());
                 let to = Selector::Net(host_net(*target));
