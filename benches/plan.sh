@@ -15,7 +15,7 @@ rounds=${2:-9}
 parallel=32
 lab=bench-plan-$$
 work=$(mktemp -d)
-export XDG_CONFIG_HOME=$work/config
+export XDG_CONFIG_HOME=$work/config XDG_STATE_HOME=$work/state
 
 leave() {
 	"$wgfleet" lab down --name "$lab" --quiet >/dev/null 2>&1 || :

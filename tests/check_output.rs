@@ -11,6 +11,7 @@ use wgfleet::finding::Code;
 fn wgfleet(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wgfleet"));
     command.args(arguments).current_dir(folder).env_remove("WGFLEET_IDENTITY");
+    command.env("XDG_STATE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/state"));
     command.output().expect("the binary runs")
 }
 
@@ -204,6 +205,7 @@ fn a_stdout_that_takes_nothing_is_an_error_and_no_panic() {
             .current_dir(folder.path())
             .env("HOME", folder.path())
             .env_remove("XDG_CONFIG_HOME")
+            .env_remove("XDG_STATE_HOME")
             .stdout(full)
             .output()
             .expect("wgfleet runs");

@@ -74,6 +74,7 @@ impl Repository {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wgfleet"));
         command.args(words).current_dir(self.folder()).env("PATH", path);
         command.env("XDG_CONFIG_HOME", self.top.path().join("config"));
+        command.env("XDG_STATE_HOME", self.top.path().join("state"));
         // As CI systems pass a secret that a job may not have.
         command.env("WGFLEET_IDENTITY_KEY", "").env("WGFLEET_IDENTITY", "");
         let ran = Ran::from(command.output().unwrap());

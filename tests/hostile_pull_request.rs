@@ -151,6 +151,7 @@ impl Repository {
             .current_dir(self.fleet())
             .env("CANARY", SECRETS[1])
             .env("XDG_CONFIG_HOME", self.top.path().join("config"))
+            .env("XDG_STATE_HOME", self.top.path().join("state"))
             .env("RAYON_NUM_THREADS", "2")
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
@@ -409,6 +410,7 @@ fn an_inventory_comes_on_stdin_and_pins_nothing_without_a_lock() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wgfleet"));
         command.args(words).current_dir(folder.path()).stdin(stdin);
         command.env("XDG_CONFIG_HOME", folder.path().join("config"));
+        command.env("XDG_STATE_HOME", folder.path().join("state"));
         command.output().unwrap()
     };
     let output = run(&["check", "--file", "-"]);

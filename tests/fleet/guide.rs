@@ -167,7 +167,7 @@ impl Newcomer {
         let mut shell = Command::new("bash");
         shell.args(["-c", "exec 2>&1; eval \"$1\"", "bash", script]).current_dir(folder);
         shell.env("PATH", path).env("HOME", self.path()).env("NO_COLOR", "1");
-        for name in ["XDG_CONFIG_HOME", "WGFLEET_IDENTITY", "WGFLEET_BINARIES"] {
+        for name in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "WGFLEET_IDENTITY", "WGFLEET_BINARIES"] {
             shell.env_remove(name);
         }
         match &self.lab {

@@ -68,9 +68,7 @@ fn config(fleet: &Fleet, check: &str, more: &str) -> (PathBuf, PathBuf) {
 
 fn plan(fleet: &Fleet, config: &Path, code: i32, host: &str) -> String {
     let args = ["plan", "--limit", host];
-    let mut command = fleet.command_through(config, &args);
-    command.env("XDG_STATE_HOME", fleet.folder().join("state"));
-    ends(&command.output().unwrap(), code, &args)
+    ends(&fleet.command_through(config, &args).output().unwrap(), code, &args)
 }
 
 #[test]

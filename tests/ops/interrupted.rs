@@ -244,6 +244,7 @@ fn with_passphrase(fleet: &Fleet, passphrase: &str, hosts: &str) -> (Option<i32>
     );
     let mut child = Command::new("setsid")
         .args(["-w", "timeout", "120", "script", "-qec", &command, "/dev/null"])
+        .env("XDG_STATE_HOME", fleet.folder().join("state"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

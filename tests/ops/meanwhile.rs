@@ -29,6 +29,7 @@ fn a_host_that_changed_after_the_question_is_left_alone() {
     let mut script = std::process::Command::new("script");
     script.args(["-qec", &line.join(" "), "/dev/null"]);
     script.env("XDG_CONFIG_HOME", fleet.folder().join("config"));
+    script.env("XDG_STATE_HOME", fleet.folder().join("state"));
     let mut child =
         script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     std::thread::sleep(Duration::from_secs(8));

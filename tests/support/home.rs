@@ -94,6 +94,7 @@ impl Home {
         let mut command = Command::new(WGFLEET);
         command.arg("--file").arg(folder).arg("--ssh-config").arg(ssh_config).args(args);
         command.stdin(Stdio::null()).env("XDG_CONFIG_HOME", self.path().join("config"));
+        command.env("XDG_STATE_HOME", self.path().join("state"));
         for name in ["WGFLEET_IDENTITY", "WGFLEET_SSH_CONFIG", "WGFLEET_BINARIES"] {
             command.env_remove(name);
         }

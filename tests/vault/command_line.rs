@@ -101,6 +101,7 @@ fn the_command_line_makes_a_vault_from_nothing() {
         .arg("-w")
         .arg(env!("CARGO_BIN_EXE_wgfleet"))
         .args(&with)
+        .env("XDG_STATE_HOME", root.path().join("home/state"))
         .current_dir(&inventory)
         .stdin(Stdio::null())
         .output()

@@ -151,6 +151,8 @@ fn what_cannot_be_read_says_what_to_give_instead() {
         .args(["-w", "timeout", "20", "script", "-qec"])
         .arg(format!("{} {}", env!("CARGO_BIN_EXE_wgfleet"), status.join(" ")))
         .arg("/dev/null")
+        .env("HOME", bench.path("home"))
+        .env_remove("XDG_STATE_HOME")
         .current_dir(bench.root.path())
         .stdin(Stdio::null())
         .output()
