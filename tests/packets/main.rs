@@ -218,8 +218,10 @@ fn probes(fleet: &Fleet, lab: &Lab) -> Vec<Probe> {
                     host.name.value == name
                         && host.interfaces.iter().any(|own| own.full_tunnel_via.is_some())
                 });
-                let of_peer =
-                    inventory.peers.iter().any(|peer| peer.name.value == name && peer.settings.full_tunnel.get());
+                let of_peer = inventory
+                    .peers
+                    .iter()
+                    .any(|peer| peer.name.value == name && peer.settings.full_tunnel.get());
                 let full = of_host || of_peer;
                 let from = Selector::Host(name.clone());
                 let to = Selector::Net(host_net(*target));
