@@ -12,6 +12,7 @@ mod lacking;
 mod odd;
 mod parse;
 mod protocol;
+mod read;
 mod record;
 mod routing;
 mod unanswered;
@@ -31,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Fingerprint, FingerprintKey, InterfaceName};
+use crate::model::{Fingerprint, InterfaceName};
 
 /// What one round trip to a host brought.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -73,22 +74,6 @@ pub struct ObservedHost {
     pub now: u64,
 }
 
-impl ObservedHost {
-    /// Reads a host's answer, with keyed fingerprints of its files in place of the digests that it
-    /// told, and with the digest of all of it.
-    ///
-    /// # Errors
-    /// Those of [`parse`].
-    pub fn read(answer: &str, key: &FingerprintKey) -> Result<Self, ObserveError> {
-        let mut host = parse(answer)?;
-        for file in host.files.values_mut() {
-            file.fingerprint = key.of_file(&file.fingerprint);
-        }
-        host.digest = Some(digest::of(key, answer));
-        Ok(host)
-    }
-}
-
 /// What a machine is and has.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Facts {
@@ -123,8 +108,9 @@ pub struct ObservedFile {
     pub mode: u32,
     /// Whether root owns it.
     pub root: bool,
-    /// As [`ObservedHost::read`] leaves it: see [`FingerprintKey::of_file`]. As a host tells it: SHA-256 of
-    /// the content.
+    /// As [`ObservedHost::read`] leaves it: see
+    /// [`FingerprintKey::of_file`](crate::model::FingerprintKey::of_file). As a host tells it: SHA-256
+    /// of the content.
     pub fingerprint: Fingerprint,
     /// The content, secrets replaced by [`HIDDEN`].
     pub public_text: String,

@@ -296,8 +296,8 @@ fn both_ends_choose_the_same_of_two_ways() {
             let fabric = Fabric::new(&topology, 0);
             let (from, to) = (fabric.find("from"), fabric.find("to"));
             let [source, target] = ["10.0.0.1", "10.0.0.2"].map(|a| a.parse().unwrap());
-            let there = fabric.follow(from, source, target).expect("a way");
-            let mut back = fabric.follow(to, target, source).expect("a way back");
+            let there = fabric.follow(from, source, target).expect("a path");
+            let mut back = fabric.follow(to, target, source).expect("an answer");
             back.reverse();
             assert_eq!(there, back, "{text}");
             chosen.insert(fabric.name(there[1]).to_owned());
