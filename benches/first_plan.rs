@@ -21,7 +21,7 @@ use wgfleet::desired::{
     self, DEFAULT_TEMPLATE, DesiredHost, DesiredState, PublicKeys, Renderer, Secrets,
 };
 use wgfleet::inventory::Inventory;
-use wgfleet::model::{FingerprintKey, HostName, PresharedKey, PrivateKey, PublicKey};
+use wgfleet::model::{FingerprintKey, HostName, PresharedKey, PrivateKey, PublicKey, Tool};
 use wgfleet::observed::{
     Facts, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
 };
@@ -105,7 +105,7 @@ fn wanted(hosts: usize, epoch: u32) -> Wanted {
 }
 
 fn empty_host() -> ObservedHost {
-    let tools = ["ip", "nft", "wg", "wg-quick"].map(str::to_owned).into();
+    let tools = [Tool::Ip, Tool::Nft, Tool::Wg, Tool::WgQuick].into();
     let facts = Facts {
         machine: "x86_64".to_owned(),
         kernel: "6.12".to_owned(),

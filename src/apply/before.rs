@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 use crate::event::{HostPart, LiveSetting};
-use crate::model::{Family, Keepalive, PublicKey, Untrusted};
+use crate::model::{Family, HostPath, Keepalive, PublicKey, Untrusted};
 use crate::observed::{LiveBackend, ObservedHost, ObservedInterface, ObservedPsk};
 
 /// Whether a host is as it was, in everything that an apply can change; traffic is not.
@@ -29,7 +29,7 @@ pub(super) fn differences(before: &ObservedHost, now: &ObservedHost) -> Vec<Host
             _ => found.push(HostPart::Interface { interface: interface() }),
         }
     }
-    let file = |path: &String| HostPart::File { path: Untrusted::new(path.as_str()) };
+    let file = |path: &HostPath| HostPart::File { path: Untrusted::new(path.as_str()) };
     let files = union(&before.files, &now.files).into_iter();
     found.extend(files.filter(|path| before.files.get(*path) != now.files.get(*path)).map(file));
     let odd = union(&before.odd, &now.odd).into_iter();
@@ -190,7 +190,7 @@ mod tests {
             |host| live(host).routes.clear(),
             |host| live(host).unrouted.clear(),
             |host| live(host).unruled = [Family::V4].into(),
-            |host| host.odd = [("/etc/x".to_owned(), PathKind::Folder)].into(),
+            |host| host.odd = [("/etc/x".parse().unwrap(), PathKind::Folder)].into(),
             |host| host.units.values_mut().for_each(|unit| unit.masked = true),
             |host| peer(host).psk = ObservedPsk::Other,
             |host| peer(host).allowed_ips.clear(),

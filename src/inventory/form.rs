@@ -158,7 +158,7 @@ form!(
 );
 form!(
     Backend => Setting<Self>,
-    Shape::Choice(&["auto", "kernel", "embedded", "wireguard-go"]),
+    Shape::Choice(Backend::WORDS),
     |field, sink| value::declared(field, sink).into()
 );
 form!(

@@ -4,8 +4,10 @@
 //! what to write instead.
 
 mod address;
+mod backend;
 mod document;
 mod drop_cause;
+mod host_path;
 mod key;
 mod masking;
 mod moment;
@@ -18,24 +20,28 @@ mod settings;
 mod source;
 mod ssh_target;
 mod suggest;
+mod tool;
 mod untrusted;
 pub(crate) mod worded;
 
 pub use address::{
     AddressError, Endpoint, EndpointHost, Family, covers, host_net, is_private, parse_net,
 };
+pub use backend::Backend;
 pub use document::{Document, Kind, Version};
 pub use drop_cause::DropCause;
+pub use host_path::{HostPath, HostPathError, UnitName};
 pub use key::{
     Fingerprint, FingerprintKey, KeyError, PlanKey, PresharedKey, PrivateKey, PublicKey,
 };
 pub use masking::{HIDDEN, looks_like_key, mask, mask_in, secrets_in, stars};
 pub use moment::Moment;
 pub use name::{FleetName, GroupName, HostName, InterfaceName, NameError, NetworkName, SiteName};
-pub use plural::count;
+pub use plural::{count, list};
 pub use secret_text::SecretText;
-pub use settings::{Backend, Become, FwMark, Hook, Keepalive, Mtu, Port, RouteTable, SettingError};
+pub use settings::{Become, FwMark, Hook, Keepalive, Mtu, Port, RouteTable, SettingError};
 pub use source::{FileId, Located, Location, SourceFile, SourceMap};
 pub use ssh_target::SshTarget;
 pub use suggest::{closest, did_you_mean};
+pub use tool::{Need, Tool, UnknownTool};
 pub use untrusted::{Untrusted, is_deceptive, turns_direction, unplain};

@@ -29,7 +29,7 @@ pub enum SettingError {
         /// What the word chooses.
         what: &'static str,
         /// The words that are allowed.
-        choices: &'static str,
+        choices: String,
         /// What was written.
         found: String,
     },
@@ -165,7 +165,7 @@ impl FromStr for RouteTable {
             _ => text.parse().ok().filter(|n| *n > 0).map(Self::Number).ok_or_else(|| {
                 SettingError::Choice {
                     what: "table",
-                    choices: "auto, off, main or a table number",
+                    choices: "auto, off, main or a table number".to_owned(),
                     found: text.to_owned(),
                 }
             }),
@@ -179,59 +179,6 @@ impl fmt::Display for RouteTable {
             Self::Auto => f.write_str("auto"),
             Self::Off => f.write_str("off"),
             Self::Number(number) => number.fmt(f),
-        }
-    }
-}
-
-/// What runs a host's tunnels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Backend {
-    /// The kernel where it has `WireGuard`, otherwise the embedded tunnel.
-    #[default]
-    Auto,
-    /// The kernel's `WireGuard`, or a plan that says why not.
-    Kernel,
-    /// wgfleet's own userspace tunnel.
-    Embedded,
-    /// The host's own `wireguard-go`.
-    WireguardGo,
-}
-
-impl Backend {
-    /// The word of the file format.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Kernel => "kernel",
-            Self::Embedded => "embedded",
-            Self::WireguardGo => "wireguard-go",
-        }
-    }
-}
-
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Backend {
-    type Err = SettingError;
-
-    fn from_str(text: &str) -> Result<Self, SettingError> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "kernel" => Ok(Self::Kernel),
-            "embedded" => Ok(Self::Embedded),
-            "wireguard-go" => Ok(Self::WireguardGo),
-            _ => Err(SettingError::Choice {
-                what: "backend",
-                choices: "auto, kernel, embedded and wireguard-go",
-                found: text.to_owned(),
-            }),
         }
     }
 }
@@ -276,7 +223,7 @@ impl FromStr for Become {
             "doas" => Ok(Self::Doas),
             _ => Err(SettingError::Choice {
                 what: "become",
-                choices: "auto, none, sudo and doas",
+                choices: "auto, none, sudo and doas".to_owned(),
                 found: text.to_owned(),
             }),
         }

@@ -1,12 +1,14 @@
 //! Interfaces and their peers, as they are live.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::SocketAddr;
+use std::str::FromStr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Family, Keepalive, PublicKey};
+use crate::model::{Backend, Family, Keepalive, PublicKey};
 
 /// What carries an interface's packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +21,39 @@ pub enum LiveBackend {
     Embedded,
     /// Another userspace implementation.
     Userspace,
+}
+
+impl LiveBackend {
+    /// Every one.
+    const ALL: [Self; 3] = [Self::Kernel, Self::Embedded, Self::Userspace];
+
+    /// The word of the host's script.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Kernel => Backend::Kernel.as_str(),
+            Self::Embedded => Backend::Embedded.as_str(),
+            Self::Userspace => "userspace",
+        }
+    }
+}
+
+impl FromStr for LiveBackend {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|backend| backend.word() == word).ok_or(())
+    }
+}
+
+/// As people are told: with the word that an inventory has for it.
+impl fmt::Display for LiveBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Userspace => Backend::WireguardGo.as_str(),
+            other => other.word(),
+        })
+    }
 }
 
 /// One live interface.

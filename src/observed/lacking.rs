@@ -5,14 +5,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::{Tool, list};
+
 /// What a host lacks, and what installs it there.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Lacking {
     /// The programs.
-    #[cfg_attr(test, schemars(with = "BTreeSet<crate::model::schema::Word>"))]
-    programs: BTreeSet<String>,
+    programs: BTreeSet<Tool>,
     /// The host's package manager, where it has one that is known.
     #[cfg_attr(test, schemars(with = "Option<crate::model::schema::Word>"))]
     pub(super) installer: Option<String>,
@@ -23,21 +24,8 @@ impl Lacking {
         self.programs.is_empty()
     }
 
-    pub(super) fn add(&mut self, program: &str) {
-        self.programs.insert(program.to_owned());
-    }
-}
-
-/// The package that has a program, by its name in Debian, Alpine, Arch and Red Hat's family.
-fn package(program: &str, installer: &str) -> &'static str {
-    match program {
-        "awk" if installer == "apt-get" => "mawk",
-        "awk" => "gawk",
-        "setsid" => "util-linux",
-        "grep" => "grep",
-        "sed" => "sed",
-        "cmp" => "diffutils",
-        _ => "coreutils",
+    pub(super) fn add(&mut self, program: Tool) {
+        self.programs.insert(program);
     }
 }
 
@@ -53,20 +41,12 @@ fn command(installer: &str) -> &'static str {
     }
 }
 
-/// Words as a sentence lists them.
-fn list(words: &[&str]) -> String {
-    match words {
-        [most @ .., last] if !most.is_empty() => format!("{} and {last}", most.join(", ")),
-        _ => words.concat(),
-    }
-}
-
 impl fmt::Display for Lacking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let programs: Vec<&str> = self.programs.iter().map(String::as_str).collect();
+        let programs: Vec<&str> = self.programs.iter().map(|program| program.name()).collect();
         let installer = self.installer.as_deref().unwrap_or_default();
         let packages: BTreeSet<&str> =
-            programs.iter().map(|program| package(program, installer)).collect();
+            self.programs.iter().map(|program| program.package(installer)).collect();
         let packages: Vec<&str> = packages.into_iter().collect();
         write!(f, "the host lacks {}, which wgfleet works with there: ", list(&programs))?;
         if installer.is_empty() {
@@ -88,7 +68,7 @@ mod tests {
         let said = |programs: &[&str], installer: Option<&str>| {
             let mut lacking = Lacking::default();
             for program in programs {
-                lacking.add(program);
+                lacking.add(program.parse().unwrap());
             }
             lacking.installer = installer.map(str::to_owned);
             lacking.to_string()

@@ -32,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Fingerprint, InterfaceName};
+use crate::model::{Fingerprint, HostPath, InterfaceName, Tool, UnitName};
 
 /// What one round trip to a host brought.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,11 +44,11 @@ pub struct ObservedHost {
     /// What embedded tunnels dropped; interfaces that dropped nothing are not in the map.
     pub dropped: BTreeMap<InterfaceName, ObservedDrops>,
     /// The files that wgfleet looks at, by path; absent ones are not in the map.
-    pub files: BTreeMap<String, ObservedFile>,
+    pub files: BTreeMap<HostPath, ObservedFile>,
     /// What is at the paths of such files and is none.
-    pub odd: BTreeMap<String, PathKind>,
+    pub odd: BTreeMap<HostPath, PathKind>,
     /// State of the units that wgfleet looks at, by name.
-    pub units: BTreeMap<String, UnitState>,
+    pub units: BTreeMap<UnitName, UnitState>,
     /// The nftables tables of wgfleet's fleets by name, and the digest that the live rules of each
     /// carry; `None` where they carry none.
     pub firewalls: BTreeMap<String, Option<String>>,
@@ -88,7 +88,7 @@ pub struct Facts {
     /// Whether /dev/net/tun can be opened.
     pub tun: bool,
     /// Programs of interest that are there.
-    pub tools: BTreeSet<String>,
+    pub tools: BTreeSet<Tool>,
     /// SHA-256 of wgfleet's own binary on the host, where it was pushed.
     pub agent: Option<Fingerprint>,
 }
@@ -96,8 +96,8 @@ pub struct Facts {
 impl Facts {
     /// Whether a program is there.
     #[must_use]
-    pub fn has(&self, tool: &str) -> bool {
-        self.tools.contains(tool)
+    pub fn has(&self, tool: Tool) -> bool {
+        self.tools.contains(&tool)
     }
 }
 

@@ -15,7 +15,7 @@ use super::protocol::PROTOCOL;
 use super::routing::Routing;
 use super::word::word;
 use super::{ObservedFile, ObservedHost, UnitState};
-use crate::model::{FleetName, InterfaceName, Keepalive, is_deceptive, parse_net};
+use crate::model::{FleetName, HostPath, InterfaceName, Keepalive, Tool, is_deceptive, parse_net};
 
 /// Reads the text of one observation.
 ///
@@ -69,7 +69,7 @@ struct Reader {
 /// What has a text of lines.
 enum TextOf {
     /// A file, by its path.
-    File(String),
+    File(HostPath),
     /// The record of a fleet, by its name.
     Record(String),
 }
@@ -112,9 +112,9 @@ impl Reader {
             "systemd" => facts.systemd = flag(rest.next()?)?,
             "kernel-wireguard" => facts.kernel_wireguard = flag(rest.next()?)?,
             "tun" => facts.tun = flag(rest.next()?)?,
-            "lacks" => self.lacking.add(&printable(rest.next()?)?),
+            "lacks" => self.lacking.add(word(rest)?),
             "installer" => self.lacking.installer = Some(printable(rest.next()?)?),
-            "tool" => facts.tools.extend([printable(rest.next()?)?]),
+            "tool" => facts.tools.extend([word::<Tool>(rest)?]),
             "agent" => facts.agent = Some(word(rest)?),
             "forward4" => self.host.forward_v4 = flag(rest.next()?)?,
             "forward6" => self.host.forward_v6 = flag(rest.next()?)?,
@@ -128,7 +128,7 @@ impl Reader {
                 self.host.firewalls.insert(table, Some(digest).filter(|digest| digest != "none"));
             }
             "unit" => {
-                let name = printable(rest.next()?)?;
+                let name = word(rest)?;
                 let state = UnitState {
                     enabled: flag(rest.next()?)?,
                     active: flag(rest.next()?)?,
@@ -145,7 +145,7 @@ impl Reader {
             "rule" => self.routing.rule(rest)?,
             "odd" => {
                 let kind = word(rest)?;
-                let path = printable(line.splitn(3, ' ').nth(2)?)?;
+                let path = line.splitn(3, ' ').nth(2)?.parse().ok()?;
                 self.host.odd.insert(path, kind);
             }
             "peer" => self.peer(line)?,
@@ -164,7 +164,7 @@ impl Reader {
         let mode = u32::from_str_radix(fields.next()?, 8).ok()?;
         let root = flag(fields.next()?)?;
         let fingerprint = fields.next()?.parse().ok()?;
-        let path = fields.next().filter(|path| path.starts_with('/')).and_then(printable)?;
+        let path: HostPath = fields.next()?.parse().ok()?;
         let file = ObservedFile { mode, root, fingerprint, public_text: String::new() };
         self.host.files.insert(path.clone(), file);
         self.text = Some(TextOf::File(path));
@@ -182,12 +182,7 @@ impl Reader {
 
     fn start_interface(&mut self, words: &mut SplitAsciiWhitespace<'_>) -> Option<()> {
         let name: InterfaceName = word(words)?;
-        let backend = match words.next()? {
-            "kernel" => LiveBackend::Kernel,
-            "embedded" => LiveBackend::Embedded,
-            "userspace" => LiveBackend::Userspace,
-            _ => return None,
-        };
+        let backend: LiveBackend = word(words)?;
         let interface = ObservedInterface {
             backend,
             up: flag(words.next()?)?,
@@ -455,9 +450,9 @@ mod tests {
             let text: String = lines.iter().map(|words| words.join(blank) + "\n").collect();
             if let Ok(host) = parse(&(text + "end\n")) {
                 // What was accepted can be shown.
-                let shown = host.facts.tools.iter().chain(host.units.keys()).chain(host.files.keys());
-                let shown = shown.chain(host.records.keys());
-                for text in shown.chain(&host.armed).chain(host.firewalls.keys()) {
+                let shown = host.units.keys().map(|unit| &**unit).chain(host.files.keys().map(|path| &**path));
+                let shown = shown.chain(host.records.keys().map(String::as_str));
+                for text in shown.chain(host.armed.as_deref()).chain(host.firewalls.keys().map(String::as_str)) {
                     prop_assert!(!text.chars().any(char::is_control));
                 }
             }

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Become, Document, Fingerprint, FleetName, HostName, InterfaceName, Kind, PublicKey, Untrusted,
-    is_deceptive,
+    Become, Document, Fingerprint, FleetName, HostName, HostPath, InterfaceName, Kind, PublicKey,
+    Untrusted, is_deceptive,
 };
 
 /// The version that this program writes, and the newest that it reads.
@@ -167,8 +167,8 @@ impl Record {
 
     /// Where a fleet's record lies.
     #[must_use]
-    pub fn path(fleet: &FleetName) -> String {
-        format!("/var/lib/wgfleet/{fleet}.json")
+    pub fn path(fleet: &FleetName) -> HostPath {
+        HostPath::made(&format!("/var/lib/wgfleet/{fleet}.json"))
     }
 
     /// Reads the record of a fleet.

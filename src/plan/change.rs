@@ -7,7 +7,7 @@ use super::field::{DeviceField, FieldChange, PeerField};
 use super::new::{NewInterface, NewPeer};
 use super::peer::PeerRef;
 use super::rename::Rename;
-use crate::model::{Family, Fingerprint, InterfaceName, PublicKey, Untrusted};
+use crate::model::{Family, Fingerprint, HostPath, InterfaceName, PublicKey, UnitName, Untrusted};
 use crate::observed::{LiveBackend, UnitState};
 use crate::wgconf::Setting;
 
@@ -103,8 +103,7 @@ pub enum Change {
     /// A file is written or removed.
     File {
         /// Where.
-        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
-        path: String,
+        path: HostPath,
         /// What happens.
         action: FileAction,
         /// Keyed digest of the content that is written; `None` where it is removed, and where
@@ -242,16 +241,14 @@ pub enum Change {
     /// The host begins to keep a record of what wgfleet does there, or writes it anew.
     Record {
         /// Where it lies.
-        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
-        path: String,
+        path: HostPath,
         /// Whether there was none: [`FileAction::Create`] or [`FileAction::Update`].
         action: FileAction,
     },
     /// A unit is enabled, started, or the reverse.
     Unit {
         /// Its name.
-        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
-        unit: String,
+        unit: UnitName,
         /// What it is.
         from: UnitState,
         /// What it is to be.

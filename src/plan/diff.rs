@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::files::{self, MANAGED};
 use super::forwarding;
 use super::hooks;
+use super::manager;
 use super::obstacle::Obstacle;
 use super::paths;
 use super::quick::QuickDuties;
@@ -17,7 +18,8 @@ use super::{
 };
 use crate::desired::{DesiredPeer, EPOCH_LINE};
 use crate::model::{
-    Endpoint, EndpointHost, Family, HostName, InterfaceName, PublicKey, RouteTable, Untrusted,
+    Endpoint, EndpointHost, Family, HostName, HostPath, InterfaceName, PublicKey, RouteTable,
+    Untrusted,
 };
 use crate::observed::{
     LiveBackend, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk, UnitState,
@@ -154,7 +156,7 @@ fn leftovers(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Cha
             continue;
         }
         if let Some(name) = paths::interface_of(path) {
-            for unit in [format!("wg-quick@{name}.service"), format!("wgfleet-{name}.service")] {
+            for unit in manager::units_of(&name) {
                 if let Some(from) = observed.units.get(&unit).filter(|u| u.enabled || u.active) {
                     let to = UnitState { enabled: false, active: false, masked: false };
                     changes.push(Change::Unit { unit, from: *from, to });
@@ -168,7 +170,7 @@ fn leftovers(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Cha
     // The other way of starting an interface; stopping it would take the interface down.
     for own in &target.interfaces {
         let name = &own.desired.name;
-        for unit in [format!("wg-quick@{name}.service"), format!("wgfleet-{name}.service")] {
+        for unit in manager::units_of(name) {
             let enabled = observed.units.get(&unit).filter(|unit| unit.enabled);
             let Some(from) = enabled.filter(|_| !target.units.contains_key(&unit)) else {
                 continue;
@@ -193,7 +195,7 @@ impl InterfaceDiff<'_> {
         self.interface.desired.name.clone()
     }
 
-    fn path(&self) -> String {
+    fn path(&self) -> HostPath {
         paths::conf(&self.interface.desired.name)
     }
 

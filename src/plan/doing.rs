@@ -7,7 +7,7 @@ impl Change {
     /// What is done, such as "adding peer b7 to wg0". How exactly it is done is not in it.
     #[must_use]
     pub fn doing(&self) -> String {
-        let shown = |text: &String| Untrusted::new(text.as_str());
+        let shown = |text: &str| Untrusted::new(text);
         match self {
             Self::PushAgent { machine, .. } => {
                 format!("sending wgfleet for {}", shown(machine))
@@ -55,7 +55,10 @@ impl Change {
             Self::RemoveRoute { interface, table, prefix } => {
                 format!("removing route {prefix} through {interface}, table {table}")
             }
-            Self::Rename(Rename::Table { from, to } | Rename::File { from, to, .. }) => {
+            Self::Rename(Rename::Table { from, to }) => {
+                format!("renaming {} to {}", shown(from), shown(to))
+            }
+            Self::Rename(Rename::File { from, to, .. }) => {
                 format!("renaming {} to {}", shown(from), shown(to))
             }
             Self::Rename(Rename::Reference { path, to, .. }) => {

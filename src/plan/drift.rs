@@ -75,7 +75,7 @@ impl Then<'_> {
                 *action == FileAction::Protect || self.file_drifted(path)
             }
             Change::Unit { unit, from, .. } => {
-                let on = self.record.units.contains(unit);
+                let on = self.record.units.contains(unit.as_str());
                 *from != UnitState { enabled: on, active: on, masked: false }
             }
             Change::Forward { on, .. } => *on && self.unchanged(&self.target.names.sysctl_file),

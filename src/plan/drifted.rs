@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::Change;
 use super::paths::conf;
-use crate::model::{Family, InterfaceName, PublicKey};
+use crate::model::{Family, HostPath, InterfaceName, PublicKey, UnitName};
 
 /// Something on a host that differs from what was confirmed there last.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -14,14 +14,12 @@ pub enum Drifted {
     /// A file: its content, its owner or its mode.
     File {
         /// Where it lies.
-        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
-        path: String,
+        path: HostPath,
     },
     /// A unit that was enabled or stopped.
     Unit {
         /// Its name.
-        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
-        unit: String,
+        unit: UnitName,
     },
     /// An interface, its settings, addresses or routes.
     Interface {

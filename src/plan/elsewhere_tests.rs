@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::model::{Become, PublicKey};
+use crate::model::{Become, HostPath, PublicKey};
 use crate::observed::Unanswered;
 use crate::plan::{Change, FileAction};
 
@@ -25,7 +25,7 @@ fn host(name: &str, feels: Felt) -> HostPlan {
         state: HostState::Ready,
         disruption: feels.worst(),
         feels,
-        changes: vec![Change::Record { path: "/x".to_owned(), action: FileAction::Update }],
+        changes: vec![Change::Record { path: HostPath::made("/x"), action: FileAction::Update }],
         notes: Vec::new(),
         drift: None,
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::lines::{MOST_STEPS, in_common};
 use super::said;
 use super::told::{Side, Told};
-use super::{Change, DiffLine, FileAction, Target, TargetFile};
+use super::{Change, DiffLine, FileAction, Target, TargetFile, manager, paths};
 use crate::observed::{ObservedFile, ObservedHost};
 use crate::wgconf::redact;
 
@@ -53,11 +53,12 @@ pub(super) fn ours(
     target: &Target<'_>,
     observed: &ObservedHost,
 ) -> bool {
-    const FOLDERS: [&str; 3] = ["/etc/wireguard/", "/etc/systemd/system/", "/etc/sysctl.d/"];
     // An operation's words have no blanks: such a file is somebody's copy.
     !path.contains(char::is_whitespace)
         && file.public_text.contains(MANAGED)
-        && FOLDERS.iter().any(|folder| path.starts_with(folder))
+        && (path.starts_with(paths::WIREGUARD)
+            || path.starts_with(paths::SYSCTLS)
+            || manager::reader_of(path).is_some())
         && target.names.may_own(path, observed)
 }
 

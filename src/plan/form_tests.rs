@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::*;
-use crate::model::{Become, Fingerprint, Untrusted};
+use crate::model::{Become, Fingerprint, HostPath, Untrusted};
 use crate::plan::{DiffLine, Disruption, Felt, FileAction, HookWhen, NewInterface};
 
 fn peer(name: &str) -> Arc<NewPeer> {
@@ -68,7 +68,7 @@ fn plan() -> Plan {
         now: true,
     };
     let file = Change::File {
-        path: "/etc/wireguard/wg0.conf".to_owned(),
+        path: HostPath::made("/etc/wireguard/wg0.conf"),
         action: FileAction::Create,
         fingerprint: Some(Fingerprint::from_bytes([4; 32])),
         diff: vec![DiffLine::new('+', "SaveConfig = true")],

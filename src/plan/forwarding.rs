@@ -90,7 +90,7 @@ fn kept(names: &Names, observed: &ObservedHost) -> BTreeSet<InterfaceName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Fingerprint;
+    use crate::model::{Fingerprint, HostPath};
 
     fn names(fleet: &str) -> Names {
         Names::of(&fleet.parse().unwrap())
@@ -104,7 +104,7 @@ mod tests {
             public_text: text.to_owned(),
         };
         let mut host = ObservedHost { forward_v4: true, forward_v6: true, ..host };
-        host.files.insert(path.to_owned(), file);
+        host.files.insert(HostPath::made(path), file);
         host
     }
 

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use crate::desired::DesiredHost;
-use crate::model::{Fingerprint, FleetName, HostName, InterfaceName, PublicKey, Untrusted};
+use crate::model::{
+    Fingerprint, FleetName, HostName, HostPath, InterfaceName, PublicKey, Untrusted,
+};
 use crate::observed::{ObservedHost, Record, RecordError};
 
 use super::heading::Heading;
@@ -46,7 +48,7 @@ pub fn stranger(
             ssh: ssh.clone(),
             host: name.clone(),
             record: Untrusted::new(record.summary()),
-            path: Record::path(fleet),
+            path: Record::path(fleet).to_string(),
         }),
         Some(Err(RecordError::Newer { found })) => {
             Some(Obstacle::NewerRecord { host: name.clone(), found: *found })
@@ -94,12 +96,12 @@ fn written_for(
     fleet: &FleetName,
     name: &HostName,
     observed: &ObservedHost,
-) -> Option<(String, HostName)> {
+) -> Option<(HostPath, HostName)> {
     let owners = observed.files.iter().filter_map(|(path, file)| {
         let heading = Heading::of(&file.public_text)?;
         (heading.fleet == *fleet).then(|| (path.clone(), heading.host))
     });
-    let owners: Vec<(String, HostName)> = owners.collect();
+    let owners: Vec<(HostPath, HostName)> = owners.collect();
     if owners.iter().any(|(_, owner)| owner == name) {
         return None;
     }

@@ -99,7 +99,7 @@ fn without_a_record_its_key_or_its_file_says_who_it_is() {
             fingerprint: Fingerprint::from_bytes([0; 32]),
             public_text,
         };
-        let path = "/etc/wireguard/wg0.conf".to_owned();
+        let path = HostPath::made("/etc/wireguard/wg0.conf");
         ObservedHost { files: [(path, file)].into(), ..machine(1, 1, None) }
     };
     let why = said(&file("# wg0 on h8, network office of fleet acme."), None).unwrap();

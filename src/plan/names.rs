@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::heading::fleet_named;
 use super::ownership::Others;
-use super::paths;
-use crate::model::{FleetName, InterfaceName};
+use super::{manager, paths};
+use crate::model::{FleetName, HostPath, InterfaceName};
 use crate::observed::{ObservedFile, ObservedHost};
 
 /// The table of nftables that every fleet had before names carried the fleet.
@@ -20,6 +20,12 @@ pub(super) const LEGACY_FIREWALL_FILE: &str = "/etc/wireguard/wgfleet.nft";
 /// The file of sysctls that every fleet had.
 pub(super) const LEGACY_SYSCTL_FILE: &str = "/etc/sysctl.d/60-wgfleet.conf";
 
+/// What the path of a file of rules begins with, before the fleet's name.
+const RULES: &str = "/etc/wireguard/wgfleet-";
+
+/// What the path of a file of sysctls begins with.
+const KERNEL: &str = "/etc/sysctl.d/60-wgfleet-";
+
 /// The names of one fleet. No two fleets have one in common: a fleet's name is part of each as it is.
 ///
 /// nft(8) takes letters, digits, `-` and `.` in the name of a table, at most 255 characters; a fleet's
@@ -30,9 +36,9 @@ pub struct Names {
     /// The table of nftables, of family inet.
     pub table: String,
     /// Where its rules are kept: units load it after they have started their interface.
-    pub firewall_file: String,
+    pub firewall_file: HostPath,
     /// Where forwarding is kept for the next boot.
-    pub sysctl_file: String,
+    pub sysctl_file: HostPath,
 }
 
 /// Whose something is that has no fleet in its name.
@@ -51,8 +57,8 @@ impl Names {
         Self {
             fleet: fleet.clone(),
             table: format!("wgfleet-{fleet}"),
-            firewall_file: format!("/etc/wireguard/wgfleet-{fleet}.nft"),
-            sysctl_file: format!("/etc/sysctl.d/60-wgfleet-{fleet}.conf"),
+            firewall_file: HostPath::made(&format!("{RULES}{fleet}.nft")),
+            sysctl_file: HostPath::made(&format!("{KERNEL}{fleet}.conf")),
         }
     }
 
@@ -101,7 +107,7 @@ impl Names {
         let another = move |path: &str| match path {
             LEGACY_SYSCTL_FILE => legacy,
             path => {
-                path.starts_with("/etc/sysctl.d/")
+                path.starts_with(paths::SYSCTLS)
                     && fleet_of_path(path).is_some_and(|fleet| fleet != self.fleet)
             }
         };
@@ -169,22 +175,13 @@ impl Names {
 /// The fleet that the name of a file of rules or sysctls carries.
 pub(super) fn fleet_of_path(path: &str) -> Option<FleetName> {
     let within = |before: &str, after: &str| path.strip_prefix(before)?.strip_suffix(after);
-    let fleet = within("/etc/wireguard/wgfleet-", ".nft")
-        .or_else(|| within("/etc/sysctl.d/60-wgfleet-", ".conf"))?;
+    let fleet = within(RULES, ".nft").or_else(|| within(KERNEL, ".conf"))?;
     fleet.parse().ok()
 }
 
-/// The interface of a file of wg-quick(8), of a unit, or of a drop-in for one.
+/// The interface of a file of wg-quick(8), or of one that whoever configures it has beside that.
 fn interface_of_path(path: &str) -> Option<InterfaceName> {
-    let Some(unit) = path.strip_prefix("/etc/systemd/system/") else {
-        return paths::interface_of(path);
-    };
-    let drop_in = unit.strip_prefix("wg-quick@").and_then(|name| name.split_once(".service.d/"));
-    let name = match drop_in {
-        Some((name, _)) => name,
-        None => unit.strip_prefix("wgfleet-")?.strip_suffix(".service")?,
-    };
-    name.parse().ok()
+    manager::interface_of(path).or_else(|| paths::interface_of(path))
 }
 
 /// The fleet that the file of an interface names.

@@ -13,7 +13,7 @@ fn host(files: &[(&str, &str)]) -> ObservedHost {
     let file = |(path, text): &(&str, &str)| {
         let fingerprint = Fingerprint::from_bytes([0; 32]);
         let public_text = (*text).to_owned();
-        ((*path).to_owned(), ObservedFile { mode: 0o600, root: true, fingerprint, public_text })
+        (HostPath::made(path), ObservedFile { mode: 0o600, root: true, fingerprint, public_text })
     };
     ObservedHost { files: files.iter().map(file).collect(), ..ObservedHost::default() }
 }
@@ -39,7 +39,7 @@ fn names_are_of_one_fleet_and_fit() {
             // `.NAME.wgfleet`, where it waits.
             assert!(path.rsplit('/').next().unwrap().len() + 9 < 256, "NAME_MAX");
         }
-        all.extend([table, firewall_file, sysctl_file]);
+        all.extend([table, firewall_file.to_string(), sysctl_file.to_string()]);
     }
     assert_eq!(all.len(), fleets.len() * 3);
     for path in [LEGACY_FIREWALL_FILE, LEGACY_SYSCTL_FILE, "/etc/wireguard/wgfleet-.nft"] {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::desired::DesiredHost;
 use crate::inventory::parse;
-use crate::model::{Backend, Become, Fingerprint, PublicKey};
+use crate::model::{Backend, Become, Fingerprint, HostPath, PublicKey};
 use crate::observed::{LiveBackend, ObservedFile, ObservedInterface};
 use crate::plan::Change;
 
@@ -58,7 +58,7 @@ fn machine() -> ObservedHost {
     };
     ObservedHost {
         interfaces: [("wg1".parse().unwrap(), live)].into(),
-        files: [("/etc/wireguard/wg1.conf".to_owned(), file)].into(),
+        files: [(HostPath::made("/etc/wireguard/wg1.conf"), file)].into(),
         ..ObservedHost::default()
     }
 }

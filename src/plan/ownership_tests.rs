@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::desired::{DesiredInterface, HookLines};
-use crate::model::{Backend, Become, Fingerprint, Mtu, Port, PublicKey, RouteTable};
+use crate::model::{Backend, Become, Fingerprint, HostPath, Mtu, Port, PublicKey, RouteTable};
 use crate::observed::{LiveBackend, ObservedFile, ObservedInterface};
 use crate::topology::Forwarding;
 
@@ -62,7 +62,7 @@ fn machine(runs: Option<u8>, line: &str) -> ObservedHost {
             .map(|byte| ("wg0".parse().unwrap(), interface(byte)))
             .into_iter()
             .collect(),
-        files: [("/etc/wireguard/wg0.conf".to_owned(), file)].into(),
+        files: [(HostPath::made("/etc/wireguard/wg0.conf"), file)].into(),
         ..ObservedHost::default()
     }
 }

@@ -58,9 +58,9 @@ pub fn record(
         machine_id: observed.machine_id,
         host_key: observed.host_key,
         fingerprint_key: key_mark(&rendered.key),
-        fingerprints: files.map(|(path, file)| (path.clone(), file.fingerprint)).collect(),
+        fingerprints: files.map(|(path, file)| (path.to_string(), file.fingerprint)).collect(),
         interfaces: left.chain(interfaces).collect(),
-        units: target.units.keys().cloned().collect(),
+        units: target.units.keys().map(ToString::to_string).collect(),
         tables: target.firewall.iter().map(|_| format!("inet {}", target.names.table)).collect(),
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Fingerprint;
+use crate::model::{Fingerprint, HostPath};
 use crate::observed::{ObservedFile, ObservedHost};
 
 /// A name that gets the fleet's name in it; what it stands for stays as it is.
@@ -25,25 +25,20 @@ pub enum Rename {
     /// A file.
     File {
         /// Its old path.
-        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
-        from: String,
+        from: HostPath,
         /// Its new path.
-        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
-        to: String,
+        to: HostPath,
         /// Keyed digest of its content under the new name: names within are changed too.
         fingerprint: Fingerprint,
     },
     /// A file that names another one.
     Reference {
         /// The file.
-        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
-        path: String,
+        path: HostPath,
         /// What it names.
-        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
-        from: String,
+        from: HostPath,
         /// What it is to name.
-        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
-        to: String,
+        to: HostPath,
         /// Keyed digest of its content afterwards.
         fingerprint: Fingerprint,
     },
@@ -55,7 +50,7 @@ pub(super) struct Renames {
     /// Each of them, in order of doing.
     pub(super) list: Vec<Rename>,
     /// The files, as they will be with their new names: old path, new path, content.
-    pub(super) files: Vec<(String, String, ObservedFile)>,
+    pub(super) files: Vec<(HostPath, HostPath, ObservedFile)>,
 }
 
 impl Renames {

@@ -7,7 +7,7 @@ use super::names::{LEGACY_FIREWALL_FILE, LEGACY_SYSCTL_FILE, LEGACY_TABLE, Names
 use super::rename::{Rename, Renames};
 use super::target::{Target, TargetFile};
 use crate::desired::file_digest;
-use crate::model::FingerprintKey;
+use crate::model::{FingerprintKey, HostPath};
 use crate::observed::{ObservedFile, ObservedHost};
 
 /// What of a host changes its name for `target`.
@@ -38,7 +38,7 @@ pub(super) fn of(target: &Target<'_>, observed: &ObservedHost, key: &Fingerprint
             let mode = wanted.mode;
             let file = ObservedFile { mode, root: true, ..renamed(names, old, wanted, key) };
             let fingerprint = wanted.fingerprint;
-            let (from, to) = (from.to_owned(), to.clone());
+            let (from, to) = (HostPath::made(from), to.clone());
             moved.push((from.clone(), to.clone(), file));
             renames.list.push(Rename::File { from, to, fingerprint });
         }
@@ -47,7 +47,8 @@ pub(super) fn of(target: &Target<'_>, observed: &ObservedHost, key: &Fingerprint
         let Some(old) = observed.files.get(path) else { continue };
         let file = renamed(names, old, wanted, key);
         if old.fingerprint != wanted.fingerprint && file.fingerprint == wanted.fingerprint {
-            let (from, to) = (LEGACY_FIREWALL_FILE.to_owned(), names.firewall_file.clone());
+            let from = HostPath::made(LEGACY_FIREWALL_FILE);
+            let to = names.firewall_file.clone();
             let (path, fingerprint) = (path.clone(), wanted.fingerprint);
             moved.push((path.clone(), path.clone(), file));
             renames.list.push(Rename::Reference { path, from, to, fingerprint });

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::agent::AGENT_FOLDER;
 use super::firewall::Firewall;
+use super::manager::Wanted;
 use super::names::Names;
 use super::obstacle::Obstacle;
 use super::rename::Renames;
 use super::renames;
 use super::target::{RenderedHost, SecretState, Target, TargetFile, TargetInterface};
-use super::{forwarding, paths, unit};
+use super::{forwarding, manager, paths};
 use crate::desired::{DesiredHost, file_digest};
-use crate::model::{Backend, Untrusted};
+use crate::model::{Backend, HostPath, Tool, Untrusted};
 use crate::observed::{Facts, LiveBackend, ObservedHost, PathKind, UnitState};
 
 /// Decides what a host is to have.
@@ -25,6 +25,7 @@ pub fn resolve<'a>(
     let mut target = Target {
         desired,
         interfaces: Vec::new(),
+        manager: manager::of(facts),
         agent: false,
         files: BTreeMap::new(),
         units: BTreeMap::new(),
@@ -41,36 +42,35 @@ pub fn resolve<'a>(
             target.blocked.get_or_insert_with(|| reason.clone());
         }
         let backend = backend.unwrap_or(LiveBackend::Embedded);
-        if facts.systemd && interface.name.as_str().contains(['=', '+']) {
-            let interface = interface.name.clone();
-            target.blocked.get_or_insert(Obstacle::NoUnit { interface });
+        if let Some(reason) = target.manager.refuses(&interface.name) {
+            target.blocked.get_or_insert(reason);
         }
         let hooks = &interface.hooks;
         let hooked = [&hooks.pre_up, &hooks.post_up].iter().any(|lines| !lines.is_empty());
         let quick = hooked || interface.full_tunnel() || !interface.dns.is_empty();
-        if !interface.dns.is_empty() && !facts.has("resolvconf") {
+        if !interface.dns.is_empty() && !facts.has(Tool::Resolvconf) {
             let interface = interface.name.clone();
             target.blocked.get_or_insert(Obstacle::NoResolvconf { interface });
         }
-        target.agent |= backend == LiveBackend::Embedded
-            || !facts.has("wg")
-            || (!facts.has("wg-quick") && (facts.systemd || quick));
+        let needed = target.manager.needs(quick);
+        target.agent |=
+            backend == LiveBackend::Embedded || !needed.iter().all(|tool| facts.has(*tool));
         target.interfaces.push(TargetInterface { desired: interface, backend, quick });
     }
     files(&mut target, rendered, observed);
     if let Some(firewall) = Firewall::of(desired, &target.names) {
-        if !facts.has("nft") {
+        if !facts.has(Tool::Nft) {
             target.blocked.get_or_insert(Obstacle::NoNft);
         }
         let path = target.names.firewall_file.clone();
         target.add_public(rendered, path, 0o600, firewall.text.clone());
         target.firewall = Some(firewall);
     }
-    units(&mut target, rendered, facts);
+    units(&mut target, rendered);
     odd(&mut target, observed);
     target.renames = renames::of(&target, observed, &rendered.key);
     target.notes.extend(target.names.left_alone(observed));
-    if !facts.has("ip") {
+    if !facts.has(Tool::Ip) {
         target.blocked.get_or_insert(Obstacle::NoIp);
     }
     target
@@ -94,14 +94,14 @@ fn backend(
         LiveBackend::Kernel if !facts.kernel_wireguard && live != Some(LiveBackend::Kernel) => {
             Err(Obstacle::NoKernelWireguard)
         }
-        LiveBackend::Userspace if !facts.has("wireguard-go") => Err(Obstacle::NoWireguardGo),
+        LiveBackend::Userspace if !facts.has(Tool::WireguardGo) => Err(Obstacle::NoWireguardGo),
         LiveBackend::Embedded | LiveBackend::Userspace if !facts.tun => Err(Obstacle::NoTun),
         picked => Ok(picked),
     }
 }
 
 impl Target<'_> {
-    fn add_public(&mut self, rendered: &RenderedHost, path: String, mode: u32, text: String) {
+    fn add_public(&mut self, rendered: &RenderedHost, path: HostPath, mode: u32, text: String) {
         let fingerprint = file_digest(&rendered.key, text.as_bytes());
         let secrets = SecretState::Compared;
         let file = TargetFile { mode, fingerprint, public_text: text, conf: None, secrets };
@@ -126,7 +126,7 @@ fn files(target: &mut Target<'_>, rendered: &RenderedHost, observed: &ObservedHo
     if wanted.v4 || wanted.v6 {
         let text = forwarding::file(&target.names, wanted, observed);
         target.add_public(rendered, target.names.sysctl_file.clone(), 0o644, text);
-        if !observed.facts.systemd {
+        if target.manager.units().is_none() {
             target.notes.push("forwarding is on until the next reboot only".to_owned());
         }
     }
@@ -147,53 +147,22 @@ fn odd(target: &mut Target<'_>, observed: &ObservedHost) {
     }
 }
 
-fn units(target: &mut Target<'_>, rendered: &RenderedHost, facts: &Facts) {
-    if !facts.systemd {
-        if !target.interfaces.is_empty() {
-            target.notes.push(
-                "no systemd: the interfaces are started plainly and do not survive a reboot"
-                    .to_owned(),
-            );
-        }
-        return;
+fn units(target: &mut Target<'_>, rendered: &RenderedHost) {
+    if !target.interfaces.is_empty() {
+        target.notes.extend(target.manager.note().map(str::to_owned));
     }
     let mut files = Vec::new();
-    for interface in &target.interfaces {
-        let name = &interface.desired.name;
-        let nft = if target.firewall.is_some() {
-            format!("ExecStartPost=-/usr/sbin/nft -f {}\n", target.names.firewall_file)
-        } else {
-            String::new()
-        };
-        let program = match interface.backend {
-            LiveBackend::Embedded => Some(format!("{AGENT_FOLDER}/wgfleet-tunnel")),
-            // What wg-quick starts without a word, and wgfleet in its place does not.
-            LiveBackend::Userspace if !facts.has("wg-quick") => Some("wireguard-go".to_owned()),
-            LiveBackend::Userspace | LiveBackend::Kernel => None,
-        };
-        let tunnel = program.map_or_else(String::new, |program| {
-            format!("Environment=WG_QUICK_USERSPACE_IMPLEMENTATION={program}\n")
-        });
-        let unit = if facts.has("wg-quick") {
-            // An interface that wgfleet started in place is adopted instead of being an error.
-            let text = format!(
-                "# Managed by wgfleet.\n[Service]\n{tunnel}ExecStart=\n\
-                 ExecStart=/bin/sh -c 'ip link show dev \"$1\" >/dev/null 2>&1 || exec wg-quick up \
-                 \"$1\"' wgfleet %i\n{nft}"
-            );
-            files.push((
-                format!("/etc/systemd/system/wg-quick@{name}.service.d/wgfleet.conf"),
-                text,
-            ));
-            format!("wg-quick@{name}.service")
-        } else {
-            let conf = rendered.files.get(name).map_or("", |file| file.public_text.as_str());
-            let confined = interface.backend == LiveBackend::Embedded && unit::is_plain(conf);
-            let text = unit::text(name, &tunnel, &nft, confined);
-            files.push((format!("/etc/systemd/system/wgfleet-{name}.service"), text));
-            format!("wgfleet-{name}.service")
-        };
-        target.units.insert(unit, UnitState { enabled: true, active: true, masked: false });
+    let rules = target.firewall.as_ref().map(|_| &target.names.firewall_file);
+    for TargetInterface { desired, backend, .. } in &target.interfaces {
+        let interface = &desired.name;
+        let conf = rendered.files.get(interface).map_or("", |file| file.public_text.as_str());
+        if let Some(path) = target.manager.path(interface) {
+            let wanted = Wanted { interface, backend: *backend, conf, rules };
+            files.push((path, target.manager.text(&wanted)));
+        }
+        if let Some(unit) = target.manager.unit(interface) {
+            target.units.insert(unit, UnitState { enabled: true, active: true, masked: false });
+        }
     }
     for (path, text) in files {
         target.add_public(rendered, path, 0o644, text);

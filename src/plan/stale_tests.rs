@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::finding::FlowEnd;
-use crate::model::{Become, Fingerprint, InterfaceName};
+use crate::model::{Become, Fingerprint, HostPath, InterfaceName};
 use crate::observed::Unanswered;
 use crate::plan::{Disruption, Felt, FileAction, HookWhen, NewPeer, PeerRef};
 
@@ -44,7 +44,7 @@ fn create() -> NewInterface {
 
 fn file(byte: u8) -> Change {
     Change::File {
-        path: "/etc/wireguard/wg0.conf".to_owned(),
+        path: HostPath::made("/etc/wireguard/wg0.conf"),
         action: FileAction::Update,
         fingerprint: Some(digest(byte)),
         diff: Vec::new(),

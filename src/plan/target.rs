@@ -6,11 +6,12 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::firewall::Firewall;
+use super::manager::Manager;
 use super::names::Names;
 use super::obstacle::Obstacle;
 use super::rename::Renames;
 use crate::desired::{DesiredHost, DesiredInterface, RenderedFile, secret_digest};
-use crate::model::{Fingerprint, FingerprintKey, FleetName, InterfaceName};
+use crate::model::{Fingerprint, FingerprintKey, FleetName, HostPath, InterfaceName, UnitName};
 use crate::observed::{LiveBackend, ObservedFile, UnitState};
 
 /// The rendered files of one host and the key of its fingerprints.
@@ -41,9 +42,11 @@ pub struct Target<'a> {
     /// Whether wgfleet's own binary has to be there.
     pub agent: bool,
     /// Files by path.
-    pub files: BTreeMap<String, TargetFile>,
+    pub files: BTreeMap<HostPath, TargetFile>,
     /// Units by name.
-    pub units: BTreeMap<String, UnitState>,
+    pub units: BTreeMap<UnitName, UnitState>,
+    /// What configures its interfaces.
+    pub(super) manager: &'static dyn Manager,
     /// What it masquerades with.
     pub firewall: Option<Firewall>,
     /// The names of what this fleet has there and other fleets have too.

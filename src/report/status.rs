@@ -260,15 +260,10 @@ fn summary(status: &Status) -> String {
 
 fn row(session: &SessionStatus) -> [String; 8] {
     let key = session.public_key.to_string();
-    let backend = match session.backend {
-        Some(LiveBackend::Kernel) => " (kernel)",
-        Some(LiveBackend::Embedded) => " (embedded)",
-        Some(LiveBackend::Userspace) => " (wireguard-go)",
-        None => " (down)",
-    };
+    let backend = session.backend.map_or_else(|| "down".to_owned(), |backend| backend.to_string());
     [
         session.host.to_string(),
-        format!("{}{backend}", session.interface),
+        format!("{} ({backend})", session.interface),
         session.peer.as_ref().map_or_else(|| format!("{}…", &key[..12]), ToString::to_string),
         word(session.state).to_owned(),
         session.handshake_age.map_or_else(|| "-".to_owned(), age),

@@ -1,7 +1,7 @@
 //! What a host says about itself, under every shell: the digest of its state, its identity, and the
 //! records that fleets keep there.
 
-use wgfleet::model::{FingerprintKey, InterfaceName};
+use wgfleet::model::{FingerprintKey, HostPath, InterfaceName};
 use wgfleet::observed::{LiveBackend, ObservedHost};
 use zeroize::Zeroizing;
 
@@ -302,7 +302,7 @@ g.conf'",
     let file = &seen.files["/etc/wireguard/wg5.conf"];
     assert_eq!(file.public_text, "# Managed by wgfleet\nPostUp = printf a\\nb\\c\n");
     // Names that no interface can have are nobody's here.
-    let odd = |path: &&String| path.contains(['\\', ' ', '\n']);
+    let odd = |path: &&HostPath| path.contains(['\\', ' ', '\n']);
     assert_eq!(seen.files.keys().find(odd), None);
 }
 

@@ -60,3 +60,26 @@ fn every_step_names_what_is_there() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Whoever configures interfaces has a file, and a row in each of the two lists.
+#[test]
+fn every_manager_has_its_rows() {
+    let folder = root().join("src/plan/manager");
+    let read = |file: &str| fs::read_to_string(folder.join(file)).expect("the file is there");
+    let (modules, choice) = (read("mod.rs"), read("choice.rs"));
+    let (_, rows) = choice.split_once("const MANAGERS: &[&dyn Manager] = &[").expect("the list");
+    let rows = rows.split(']').next().unwrap_or_default();
+    let mut managers = 0;
+    for entry in fs::read_dir(&folder).expect("a folder") {
+        let name = entry.expect("an entry").file_name().into_string().expect("a name");
+        let code = read(&name);
+        let Some((_, rest)) = code.split_once("impl Manager for ") else { continue };
+        let kind = rest.split_whitespace().next().unwrap_or_default();
+        let stem = name.trim_end_matches(".rs");
+        assert!(modules.contains(&format!("\nmod {stem};\n")), "mod.rs has no row of {stem}");
+        let words: Vec<&str> = rows.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+        assert!(words.contains(&kind), "MANAGERS has no row of {kind}");
+        managers += 1;
+    }
+    assert_eq!(managers, rows.matches('&').count(), "a row without a file: {rows}");
+}

@@ -232,7 +232,7 @@ pub(crate) fn had(machine: &Machine) -> State {
 /// The id of the last change that a host has confirmed.
 pub(crate) fn recorded(machine: &Machine) -> Option<String> {
     let fleet = "failures".parse().expect("a name");
-    let (_, text) = machine.state.files.get(&Record::path(&fleet))?;
+    let (_, text) = machine.state.files.get(Record::path(&fleet).as_str())?;
     Some(Record::parse(&fleet, text).expect("a record").transaction)
 }
 

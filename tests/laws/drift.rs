@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use wgfleet::model::{Fingerprint, InterfaceName, PublicKey};
+use wgfleet::model::{Fingerprint, InterfaceName, PublicKey, UnitName};
 use wgfleet::observed::{ObservedInterface, ObservedPeer, ObservedPsk, UnitState};
 
 use crate::vault::bytes;
@@ -78,12 +78,13 @@ pub(crate) fn drift() -> impl Strategy<Value = Drift> {
 impl World {
     /// Somebody installed wireguard-tools, or took them away.
     fn other_units(&mut self) {
-        let units: Vec<String> = self.host.units.keys().cloned().collect();
+        let units: Vec<UnitName> = self.host.units.keys().cloned().collect();
         for unit in units {
             let other = match unit.strip_prefix("wg-quick@") {
                 Some(rest) => format!("wgfleet-{rest}"),
                 None => unit.replacen("wgfleet-", "wg-quick@", 1),
             };
+            let other = other.parse().expect("a unit");
             self.host
                 .units
                 .insert(other, UnitState { enabled: true, active: false, masked: false });

@@ -29,11 +29,11 @@ fn neighbour(state: &mut DesiredState, spec: &Spec, index: usize, world: &World)
     let host = &mut world.host;
     host.interfaces =
         std::mem::take(&mut host.interfaces).into_iter().map(|(i, live)| (name(i), live)).collect();
-    host.units =
-        std::mem::take(&mut host.units).into_iter().map(|(u, s)| (elsewhere(&u), s)).collect();
+    let made = |unit: &str| elsewhere(unit).parse().expect("a unit");
+    host.units = std::mem::take(&mut host.units).into_iter().map(|(u, s)| (made(&u), s)).collect();
     for (path, mut file) in std::mem::take(&mut host.files) {
         file.public_text = elsewhere(&file.public_text);
-        host.files.insert(elsewhere(&path), file);
+        host.files.insert(elsewhere(&path).parse().expect("a path"), file);
     }
     let pairs = |map: &mut BTreeMap<crate::world::Pair, String>| {
         *map =

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use wgfleet::desired::{DesiredInterface, DesiredState, Secrets as _};
-use wgfleet::model::{HostName, PublicKey, RouteTable};
+use wgfleet::model::{HostName, PublicKey, RouteTable, Tool};
 use wgfleet::observed::Facts;
 use wgfleet::plan::{Change, HostPlan, HostState, Op, Payload, diff_host, resolve};
 
@@ -187,7 +187,7 @@ fn a_userspace_tunnel_that_only_wg_quick_can_start_is_refused_beside_the_kernels
     spec.hosts[0].backend = 2;
     let key = spec.vault.fingerprint_key(&"h0".parse().expect("a name")).expect("a key");
     let plan = |spec: &Spec, kernel: bool| {
-        let tools = ["wg", "wg-quick", "ip"].map(str::to_owned).into();
+        let tools = [Tool::Wg, Tool::WgQuick, Tool::Ip].into();
         let facts = Facts {
             machine: "x86_64".to_owned(),
             tun: true,
@@ -215,12 +215,13 @@ fn a_unit_without_wg_quick_says_that_it_starts_wireguard_go() {
     spec.hosts[0].backend = 3;
     let key = spec.vault.fingerprint_key(&"h0".parse().expect("a name")).expect("a key");
     for (quick, said) in [(false, 1), (true, 0)] {
-        let tools = ["wg", "ip", "wireguard-go"].into_iter().chain(quick.then_some("wg-quick"));
+        let tools = [Tool::Wg, Tool::Ip, Tool::WireguardGo];
+        let tools = tools.into_iter().chain(quick.then_some(Tool::WgQuick));
         let facts = Facts {
             machine: "x86_64".to_owned(),
             systemd: true,
             tun: true,
-            tools: tools.map(str::to_owned).collect(),
+            tools: tools.collect(),
             ..Facts::default()
         };
         let state = spec.desired();

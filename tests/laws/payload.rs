@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use wgfleet::desired::{DEFAULT_TEMPLATE, DesiredState};
-use wgfleet::model::{Become, Mtu, Port};
+use wgfleet::model::{Become, HostPath, Mtu, Port, Tool};
 use wgfleet::plan::{HostPlan, HostState, Op, Payload, Plan, Saved, diff_host, moved, resolve};
 
 use crate::drift::{drift, live};
@@ -221,7 +221,7 @@ fn what_is_changed_after_the_review_is_another_plan() {
     let world = || {
         World::new(wgfleet::observed::Facts {
             kernel_wireguard: true,
-            tools: ["wg", "wg-quick", "ip"].map(str::to_owned).into(),
+            tools: [Tool::Wg, Tool::WgQuick, Tool::Ip].into(),
             ..wgfleet::observed::Facts::default()
         })
     };
@@ -299,7 +299,7 @@ proptest! {
                 Op::File { path, .. } | Op::Prepare { path, .. } => Some(path.clone()),
                 _ => None,
             };
-            let mut paths: Vec<String> = ops.iter().filter_map(written).collect();
+            let mut paths: Vec<HostPath> = ops.iter().filter_map(written).collect();
             let all_paths = paths.len();
             paths.sort_unstable();
             paths.dedup();

@@ -56,7 +56,7 @@ proptest! {
             // One way of starting an interface, not two.
             for interface in &after.hosts[index].interfaces {
                 let enabled = world.host.units.iter().filter(|(name, unit)| {
-                    unit.enabled && [format!("wg-quick@{}.service", interface.name), format!("wgfleet-{}.service", interface.name)].contains(name)
+                    unit.enabled && wgfleet::plan::units_of(&interface.name).any(|own| own == **name)
                 });
                 prop_assert!(enabled.count() <= 1, "{:#?}", world.host.units);
             }
@@ -177,7 +177,7 @@ proptest! {
                 }
             }
             let file = ObservedFile { mode: 0o644, root: true, fingerprint: Fingerprint::from_bytes([3; 32]), public_text: text };
-            world.host.files.insert("/etc/wireguard/wg0.conf".to_owned(), file);
+            world.host.files.insert("/etc/wireguard/wg0.conf".parse().expect("a path"), file);
             live(&mut world);
             let (first, world) = plan(&state, index, &spec.vault, &world, &state.names);
             if let HostState::Blocked(_) = first.state {

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 use proptest::prelude::*;
 use wgfleet::desired::{DesiredInterface, DesiredPeer, DesiredState, Secrets as _, file_digest};
-use wgfleet::model::{Family, Fingerprint, FingerprintKey, HostName, InterfaceName, PublicKey};
+use wgfleet::model::{
+    Family, Fingerprint, FingerprintKey, HostName, HostPath, InterfaceName, PublicKey, Tool,
+};
 use wgfleet::observed::{
     Facts, LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
 };
@@ -180,12 +182,13 @@ impl World {
                     // As a host tells it.
                     file.public_text = text.replace('\t', "?");
                 }
-                (path.replace(&format!("wgfleet-{fleet}."), "wgfleet."), file)
+                let path = path.replace(&format!("wgfleet-{fleet}."), "wgfleet.");
+                (path.parse().expect("a path"), file)
             })
             .collect();
     }
 
-    fn write_file(&mut self, path: &str, action: FileAction, file: &TargetFile) {
+    fn write_file(&mut self, path: &HostPath, action: FileAction, file: &TargetFile) {
         let old = self.host.files.get(path).cloned();
         let mut new = ObservedFile {
             mode: file.mode,
@@ -198,7 +201,7 @@ impl World {
             new.fingerprint = old.fingerprint;
             new.public_text = old.public_text;
         }
-        self.host.files.insert(path.to_owned(), new);
+        self.host.files.insert(path.clone(), new);
     }
 
     fn change_device(&mut self, wanted: &DesiredInterface, fields: &[FieldChange<DeviceField>]) {
@@ -363,10 +366,10 @@ pub(crate) fn agents() -> AgentSource {
 pub(crate) fn facts() -> impl Strategy<Value = Facts> {
     (any::<(bool, bool)>(), any::<[bool; 2]>()).prop_map(
         |((systemd, kernel_wireguard), [wg, quick])| {
-            let mut tools: BTreeSet<String> =
-                ["ip", "nft", "wireguard-go", "resolvconf"].map(str::to_owned).into();
-            tools.extend(wg.then(|| "wg".to_owned()));
-            tools.extend((wg && quick).then(|| "wg-quick".to_owned()));
+            let mut tools: BTreeSet<Tool> =
+                [Tool::Ip, Tool::Nft, Tool::WireguardGo, Tool::Resolvconf].into();
+            tools.extend(wg.then_some(Tool::Wg));
+            tools.extend((wg && quick).then_some(Tool::WgQuick));
             Facts {
                 machine: "x86_64".into(),
                 kernel: "6.1".into(),

@@ -6,8 +6,9 @@ use super::op::Op;
 use super::payload::Compiler;
 use super::word::Sysctl;
 use crate::desired::Secrets;
-use crate::model::{Family, InterfaceName};
+use crate::model::{Family, InterfaceName, UnitName};
 use crate::plan::firewall::removal;
+use crate::plan::manager::{self, Step};
 use crate::plan::{Change, HEARS_AS_A_ROUTER, NewInterface, Rename};
 
 impl<S: Secrets> Compiler<'_, S> {
@@ -57,7 +58,7 @@ impl<S: Secrets> Compiler<'_, S> {
                 && from.masked
                 && !to.masked
             {
-                self.op(Op::Unmask { unit: unit.clone() });
+                self.unit_op(Step::Unmask, unit);
             }
         }
     }
@@ -70,8 +71,7 @@ impl<S: Secrets> Compiler<'_, S> {
                 continue;
             }
             if from.active != to.active {
-                let unit = unit.clone();
-                self.op(if to.active { Op::Start { unit } } else { Op::Stop { unit } });
+                self.unit_op(if to.active { Step::Start } else { Step::Stop }, unit);
             }
         }
     }
@@ -90,14 +90,21 @@ impl<S: Secrets> Compiler<'_, S> {
                 && (quick || stopped)
                 && self.target.units.contains_key(&unit)
             {
-                self.op(if stopped { Op::Start { unit } } else { Op::Restart { unit } });
+                self.unit_op(if stopped { Step::Start } else { Step::Restart }, &unit);
             }
         }
     }
 
     /// The unit of an interface, where it is active.
-    pub(super) fn running_unit(&self, name: &InterfaceName) -> Option<String> {
-        let units = [format!("wg-quick@{name}.service"), format!("wgfleet-{name}.service")];
-        units.into_iter().find(|unit| self.observed.units.get(unit).is_some_and(|u| u.active))
+    pub(super) fn running_unit(&self, name: &InterfaceName) -> Option<UnitName> {
+        let active = |unit: &UnitName| self.observed.units.get(unit).is_some_and(|own| own.active);
+        manager::units_of(name).find(active)
+    }
+
+    /// Does something to a unit in the course of the change.
+    pub(super) fn unit_op(&mut self, step: Step, unit: &UnitName) {
+        if let Some(op) = manager::operation(step, unit) {
+            self.op(op);
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::payload::Compiler;
 use crate::desired::Secrets;
 use crate::model::InterfaceName;
 use crate::observed::LiveBackend;
+use crate::plan::manager::Step;
 use crate::plan::paths;
 use crate::plan::{Change, DeviceField, FieldChange, NewInterface};
 
@@ -18,7 +19,7 @@ impl<S: Secrets> Compiler<'_, S> {
     /// did beside it.
     pub(super) fn stop(&mut self, name: &InterfaceName) {
         if let Some(unit) = self.running_unit(name) {
-            self.op(Op::Stop { unit });
+            self.unit_op(Step::Stop, &unit);
         } else if self.observed.files.contains_key(&paths::conf(name)) {
             self.op(Op::QuickDown { interface: name.clone() });
         }
@@ -48,13 +49,12 @@ impl<S: Secrets> Compiler<'_, S> {
         let Some(wanted) = self.wanted(name) else { return Ok(()) };
         let (desired, quick) = (wanted.desired, wanted.quick);
         if quick {
-            // wg-quick reads its own file, so that goes first; under systemd its unit starts it.
+            // wg-quick reads its own file, so that goes first; where there are units, one starts it.
             let file = paths::conf(name);
-            self.install(|path| path == file);
-            if self.observed.facts.systemd {
-                return Ok(());
+            self.install(|path| *path == file);
+            if let Some(op) = self.target.manager.quick_up(name, backend) {
+                self.op(op);
             }
-            self.op(Op::QuickUp { interface: name.clone(), backend });
             return Ok(());
         }
         let mut text = conf::interface(self.target.desired, desired, self.secrets)?;

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::word::{Mode, Seconds, Staged, Sysctl, Words};
-use crate::model::{Endpoint, InterfaceName, Port, PublicKey};
+use crate::model::{Endpoint, HostPath, InterfaceName, Port, PublicKey, UnitName};
 use crate::observed::LiveBackend;
 
 /// What the host saves before the first operation of a change, so that it can be rolled back.
@@ -193,7 +193,7 @@ operations! {
         /// Its permission bits.
         mode: Mode,
         /// Its place.
-        path: String,
+        path: HostPath,
     };
     /// Puts a file beside its place, so that nothing of it can fail any more.
     Prepare = "prepare", Itself {
@@ -202,7 +202,7 @@ operations! {
         /// Its permission bits.
         mode: Mode,
         /// Its place.
-        path: String,
+        path: HostPath,
     };
     /// Renames a prepared file into its place.
     Keep = "keep", Itself {
@@ -211,19 +211,19 @@ operations! {
         /// Its permission bits.
         mode: Mode,
         /// Its place.
-        path: String,
+        path: HostPath,
     };
     /// Gives a file its permission bits, and to root.
     Protect = "protect", Itself {
         /// The permission bits.
         mode: Mode,
         /// The file.
-        path: String,
+        path: HostPath,
     };
     /// Removes a file, if it is there, and the folder of a drop-in with its last one.
     Remove = "remove", Itself {
         /// The file.
-        path: String,
+        path: HostPath,
     };
     /// Writes a setting of the kernel.
     Sysctl = "sysctl", Itself {
@@ -251,32 +251,32 @@ operations! {
     /// Removes what masks a unit.
     Unmask = "unmask", Itself {
         /// The unit.
-        unit: String,
+        unit: UnitName,
     };
     /// Has a unit start with the next boot.
     Enable = "enable", Itself {
         /// The unit.
-        unit: String,
+        unit: UnitName,
     };
     /// Has a unit not start with the next boot.
     Disable = "disable", Itself {
         /// The unit.
-        unit: String,
+        unit: UnitName,
     };
     /// Starts a unit.
     Start = "start", Itself {
         /// The unit.
-        unit: String,
+        unit: UnitName,
     };
     /// Stops a unit and starts it.
     Restart = "restart", Itself {
         /// The unit.
-        unit: String,
+        unit: UnitName,
     };
     /// Stops a unit.
     Stop = "stop", Itself {
         /// The unit.
-        unit: String,
+        unit: UnitName,
     };
 }
 
@@ -289,7 +289,7 @@ mod tests {
         let interface: InterfaceName = "wg0".parse().unwrap();
         let peer = PublicKey::from_bytes([7; 32]);
         let staged = |number, word| Staged { number, word };
-        let path = "/etc/wireguard/wg0.conf".to_owned();
+        let path = HostPath::made("/etc/wireguard/wg0.conf");
         let table = "wgfleet-f".to_owned();
         let lines = [
             (Op::Touch { interface: interface.clone() }, "touch wg0".to_owned()),

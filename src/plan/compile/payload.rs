@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::op::Op;
 use super::word::{Mode, Staged};
 use crate::desired::Secrets;
-use crate::model::{Fingerprint, FleetName, InterfaceName};
+use crate::model::{Fingerprint, FleetName, HostPath, InterfaceName};
 use crate::observed::{ObservedHost, PROTOCOL, Record};
 use crate::plan::{Change, HostPlan, RenderedHost, Target, TargetInterface};
 
@@ -157,9 +157,9 @@ impl Payload {
 pub(super) struct Compiler<'a, S> {
     pub(super) payload: Payload,
     /// The staged names of files that are prepared before anything stops, by path.
-    pub(super) prepared: BTreeMap<&'a str, Staged>,
+    pub(super) prepared: BTreeMap<&'a HostPath, Staged>,
     /// The paths of files that are written in the course of the change.
-    pub(super) installed: BTreeSet<&'a str>,
+    pub(super) installed: BTreeSet<&'a HostPath>,
     /// Whether the rules of masquerading are put in place.
     pub(super) filters: bool,
     pub(super) plan: &'a HostPlan,

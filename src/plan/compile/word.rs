@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::model::{Endpoint, InterfaceName, Port, PublicKey};
+use crate::model::{Endpoint, HostPath, InterfaceName, Port, PublicKey, UnitName};
 use crate::observed::LiveBackend;
 
 /// A value that stands in the line of an operation: as no word, as one, or as several.
@@ -22,17 +22,27 @@ macro_rules! one_word {
     };
 }
 
-// A `String` is a path, a unit or a table: it is made of names that can hold no blank, or was one
-// word of what a host said of itself.
-one_word!(InterfaceName, PublicKey, Endpoint, Port, u8, u32, String, Staged, Mode, Seconds, Sysctl);
+// A path is made of names that can hold no blank, or was one word of what a host said of itself. A
+// `String` is a table.
+one_word!(
+    InterfaceName,
+    PublicKey,
+    Endpoint,
+    Port,
+    HostPath,
+    UnitName,
+    u8,
+    u32,
+    String,
+    Staged,
+    Mode,
+    Seconds,
+    Sysctl
+);
 
 impl Words for LiveBackend {
     fn put(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Kernel => " kernel",
-            Self::Embedded => " embedded",
-            Self::Userspace => " userspace",
-        })
+        write!(f, " {}", self.word())
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use super::peer::{PeerChange, Who};
 use super::sign::{DIM, Sign};
 use crate::model::{Family, InterfaceName, Untrusted};
-use crate::observed::LiveBackend;
 use crate::plan::{
     Change, DeviceField, DiffLine, Field, FieldChange, FileAction, NewInterface, NewPeer,
     PeerField, Rename,
@@ -103,7 +102,7 @@ pub(super) fn create(new: &NewInterface) -> (Told, String) {
     if !dns.is_empty() {
         words.push(format!("DNS {}", Untrusted::new(dns.join(", "))));
     }
-    let text = format!("interface {interface} ({}), {}", backend_name(*backend), words.join(", "));
+    let text = format!("interface {interface} ({backend}), {}", words.join(", "));
     let key = public_key.to_string();
     let mut own: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     own.push(format!("key {}…", &key[..8]));
@@ -155,7 +154,7 @@ pub(super) fn host(change: &Change) -> Option<Told> {
             Told { exact, ..Told::new(sign, Thing::Firewall, text) }
         }
         Change::Restart { interface, backend, reason } => {
-            let (backend, reason) = (backend_name(*backend), Untrusted::new(reason.as_str()));
+            let reason = Untrusted::new(reason.as_str());
             let text = format!("restart of {interface} ({backend}): {reason}");
             Told::new(Sign::Change, Thing::Interface, text)
         }
@@ -326,12 +325,4 @@ fn list_change(from: &str, to: &str) -> String {
 
 fn in_table(table: u32) -> String {
     if table == 254 { String::new() } else { format!(" (table {table})") }
-}
-
-const fn backend_name(backend: LiveBackend) -> &'static str {
-    match backend {
-        LiveBackend::Kernel => "kernel",
-        LiveBackend::Embedded => "embedded",
-        LiveBackend::Userspace => "wireguard-go",
-    }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use proptest::sample::Index;
-use wgfleet::model::{InterfaceName, Keepalive, PublicKey};
+use wgfleet::model::{InterfaceName, Keepalive, PublicKey, UnitName};
 use wgfleet::observed::UnitState;
 
 use super::{Link, Machine, Table, conf};
@@ -52,12 +52,13 @@ impl Machine {
                 *unit = UnitState { active: unit.active, ..UnitState::default() };
             }),
             Drift::OtherUnit => {
-                let units: Vec<String> = self.units.keys().cloned().collect();
+                let units: Vec<UnitName> = self.units.keys().cloned().collect();
                 for unit in units {
                     let other = match unit.strip_prefix("wg-quick@") {
                         Some(rest) => format!("wgfleet-{rest}"),
                         None => unit.replacen("wgfleet-", "wg-quick@", 1),
                     };
+                    let other = other.parse().expect("a unit");
                     self.units.insert(other, UnitState { enabled: true, ..UnitState::default() });
                 }
             }

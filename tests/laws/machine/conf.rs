@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use ipnet::IpNet;
-use wgfleet::model::{Endpoint, InterfaceName, PrivateKey, PublicKey};
+use wgfleet::model::{Endpoint, HostPath, InterfaceName, PrivateKey, PublicKey};
 
 use crate::world::resolved;
 
@@ -31,8 +31,8 @@ pub(super) struct ConfPeer {
 }
 
 /// Where the file of an interface lies.
-pub(super) fn path(name: &InterfaceName) -> String {
-    format!("/etc/wireguard/{name}.conf")
+pub(super) fn path(name: &InterfaceName) -> HostPath {
+    format!("/etc/wireguard/{name}.conf").parse().expect("a path")
 }
 
 /// Where an endpoint is.

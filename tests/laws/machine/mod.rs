@@ -19,7 +19,9 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use wgfleet::desired::file_digest;
-use wgfleet::model::{Family, FingerprintKey, InterfaceName, Keepalive, PublicKey};
+use wgfleet::model::{
+    Family, FingerprintKey, HostPath, InterfaceName, Keepalive, PublicKey, UnitName,
+};
 use wgfleet::observed::{
     Facts, LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
     UnitState,
@@ -32,12 +34,12 @@ pub(crate) struct Machine {
     pub(crate) links: BTreeMap<InterfaceName, Link>,
     /// Rules of policy routing: the family, and the mark and table of the tunnel.
     pub(crate) rules: BTreeSet<(Family, u32)>,
-    pub(crate) files: BTreeMap<String, File>,
+    pub(crate) files: BTreeMap<HostPath, File>,
     /// What lies beside the place of a file.
-    pub(crate) beside: BTreeMap<String, File>,
-    pub(crate) units: BTreeMap<String, UnitState>,
+    pub(crate) beside: BTreeMap<HostPath, File>,
+    pub(crate) units: BTreeMap<UnitName, UnitState>,
     /// The files of units as systemd has read them.
-    pub(crate) loaded: BTreeMap<String, String>,
+    pub(crate) loaded: BTreeMap<HostPath, String>,
     /// Tables of nftables, by name.
     pub(crate) tables: BTreeMap<String, Table>,
     /// Settings of the kernel by path.

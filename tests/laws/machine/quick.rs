@@ -1,7 +1,7 @@
 //! wg-quick(8), and units of systemd.
 
 use ipnet::IpNet;
-use wgfleet::model::{Family, InterfaceName, covers};
+use wgfleet::model::{Family, InterfaceName, Tool, UnitName, covers};
 use wgfleet::observed::LiveBackend;
 
 use super::{Link, Machine, Table, UNITS, conf};
@@ -58,17 +58,17 @@ impl Machine {
     /// The interface of a unit, and the text that systemd has read for it.
     fn unit(&self, unit: &str) -> Result<(InterfaceName, Option<&String>), String> {
         let stem = unit.strip_suffix(".service").ok_or("no service")?;
-        let own = self.loaded.get(&format!("{UNITS}{unit}"));
-        let drop_in = self.loaded.get(&format!("{UNITS}{unit}.d/wgfleet.conf"));
+        let own = self.loaded.get(format!("{UNITS}{unit}").as_str());
+        let drop_in = self.loaded.get(format!("{UNITS}{unit}.d/wgfleet.conf").as_str());
         let (name, text) = match (stem.strip_prefix("wg-quick@"), stem.strip_prefix("wgfleet-")) {
-            (Some(name), _) if self.facts.has("wg-quick") => (name, drop_in),
+            (Some(name), _) if self.facts.has(Tool::WgQuick) => (name, drop_in),
             (_, Some(name)) if own.is_some() => (name, own),
             _ => return Err(format!("unit {unit} is not found")),
         };
         Ok((name.parse().map_err(|_| "no interface".to_owned())?, text))
     }
 
-    pub(super) fn start(&mut self, unit: &str) -> Result<(), String> {
+    pub(super) fn start(&mut self, unit: &UnitName) -> Result<(), String> {
         let state = self.units.get(unit).copied().unwrap_or_default();
         if state.masked {
             return Err(format!("unit {unit} is masked"));
@@ -83,7 +83,7 @@ impl Machine {
             let backend = match text.split_once("WG_QUICK_USERSPACE_IMPLEMENTATION=") {
                 Some((_, program)) if program.starts_with("wireguard-go") => LiveBackend::Userspace,
                 // What wg-quick(8) starts of its own; wgfleet in its place starts itself.
-                None if self.facts.has("wg-quick") => LiveBackend::Userspace,
+                None if self.facts.has(Tool::WgQuick) => LiveBackend::Userspace,
                 Some(_) | None => LiveBackend::Embedded,
             };
             self.quick_up(&name, backend)?;
@@ -95,7 +95,7 @@ impl Machine {
                 self.nft(&rules);
             }
         }
-        self.units.entry(unit.to_owned()).or_default().active = true;
+        self.units.entry(unit.clone()).or_default().active = true;
         Ok(())
     }
 
@@ -111,15 +111,17 @@ impl Machine {
         }
     }
 
-    pub(super) fn enable(&mut self, unit: &str, on: bool) -> Result<(), String> {
+    pub(super) fn enable(&mut self, unit: &UnitName, on: bool) -> Result<(), String> {
         if on && self.units.get(unit).is_some_and(|state| state.masked) {
             return Err(format!("unit {unit} is masked"));
         }
-        if on && unit.starts_with("wgfleet-") && !self.files.contains_key(&format!("{UNITS}{unit}"))
+        if on
+            && unit.starts_with("wgfleet-")
+            && !self.files.contains_key(format!("{UNITS}{unit}").as_str())
         {
             return Err(format!("unit {unit} is not found"));
         }
-        self.units.entry(unit.to_owned()).or_default().enabled = on;
+        self.units.entry(unit.clone()).or_default().enabled = on;
         Ok(())
     }
 

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use wgfleet::model::{Family, InterfaceName};
+use wgfleet::model::{Family, HostPath, InterfaceName, UnitName};
 use wgfleet::observed::UnitState;
-use wgfleet::plan::Op;
+use wgfleet::plan::{Op, units_of};
 
 use super::ops::Files;
 use super::{File, Link, Machine, Table};
@@ -15,12 +15,12 @@ use super::{File, Link, Machine, Table};
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     links: BTreeMap<InterfaceName, Option<Link>>,
-    files: BTreeMap<String, Option<File>>,
-    prepared: BTreeSet<String>,
+    files: BTreeMap<HostPath, Option<File>>,
+    prepared: BTreeSet<HostPath>,
     sysctls: BTreeMap<String, u8>,
     tables: BTreeMap<String, Option<Table>>,
-    units: BTreeMap<String, UnitState>,
-    masked: BTreeSet<String>,
+    units: BTreeMap<UnitName, UnitState>,
+    masked: BTreeSet<UnitName>,
     rules: Option<BTreeSet<(Family, u32)>>,
 }
 
@@ -46,7 +46,7 @@ impl Snapshot {
         if starts {
             self.rules.get_or_insert_with(|| machine.rules.clone());
         }
-        let file = |path: &String| (path.clone(), machine.files.get(path).cloned());
+        let file = |path: &HostPath| (path.clone(), machine.files.get(path).cloned());
         let table = |name: &String| (name.clone(), machine.tables.get(name).cloned());
         match op {
             Op::Touch { interface } => {
@@ -100,7 +100,7 @@ impl Snapshot {
 
 /// Whether operations that were begun have stopped or started an interface.
 fn began(begun: &[Op], name: &InterfaceName) -> bool {
-    let units = [format!("wg-quick@{name}.service"), format!("wgfleet-{name}.service")];
+    let units: Vec<UnitName> = units_of(name).collect();
     begun.iter().any(|op| match op {
         Op::QuickUp { interface, .. } | Op::QuickDown { interface } | Op::Delete { interface } => {
             interface == name
@@ -110,7 +110,7 @@ fn began(begun: &[Op], name: &InterfaceName) -> bool {
     })
 }
 
-fn began_unit(begun: &[Op], name: &String, ran: bool) -> bool {
+fn began_unit(begun: &[Op], name: &UnitName, ran: bool) -> bool {
     begun.iter().any(|op| match op {
         Op::Stop { unit } | Op::Restart { unit } | Op::Enable { unit } | Op::Disable { unit } => {
             unit == name
@@ -144,7 +144,7 @@ impl Machine {
                 self.quick_down(name);
             }
         }
-        let touched: Vec<(&String, UnitState)> = saved
+        let touched: Vec<(&UnitName, UnitState)> = saved
             .units
             .iter()
             .filter(|(unit, state)| began_unit(begun, unit, state.active))
@@ -153,10 +153,7 @@ impl Machine {
         for (unit, state) in &touched {
             let own = self.units.entry((*unit).clone()).or_default();
             own.enabled &= state.enabled;
-            let gone = |name: &InterfaceName| {
-                **unit == format!("wg-quick@{name}.service")
-                    || **unit == format!("wgfleet-{name}.service")
-            };
+            let gone = |name: &InterfaceName| units_of(name).any(|own| own == **unit);
             // Its interface had gone without it, and has now: it only thinks that it runs.
             if !(state.active && own.active && absent.clone().any(gone)) {
                 own.active = false;
@@ -221,8 +218,8 @@ impl Machine {
         Ok(())
     }
 
-    fn unit_on(&mut self, unit: &str, state: UnitState) -> Result<(), String> {
-        let own = self.units.entry(unit.to_owned()).or_default();
+    fn unit_on(&mut self, unit: &UnitName, state: UnitState) -> Result<(), String> {
+        let own = self.units.entry(unit.clone()).or_default();
         own.enabled |= state.enabled;
         if !state.active {
             return Ok(());
@@ -230,7 +227,7 @@ impl Machine {
         // Where it is masked again already, that is lifted for as long as it takes.
         let masked = std::mem::take(&mut own.masked);
         let started = self.start(unit);
-        self.units.entry(unit.to_owned()).or_default().masked = masked;
+        self.units.entry(unit.clone()).or_default().masked = masked;
         started
     }
 }

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Become, Family, Fingerprint, InterfaceName, PublicKey, Untrusted};
+use crate::model::{
+    Become, Family, Fingerprint, HostPath, InterfaceName, PublicKey, UnitName, Untrusted,
+};
 use crate::observed::{LiveBackend, Unanswered, UnitState};
 use crate::plan::{
     Change, DeviceField, DiffLine, FieldChange, FileAction, HookWhen, HostPlan, NewInterface,
@@ -67,7 +69,7 @@ fn keepalive(peer: u8, from: Option<&str>, to: &str) -> Change {
 
 fn file(action: FileAction, lines: &[&str]) -> Change {
     Change::File {
-        path: "/etc/wireguard/wg0.conf".to_owned(),
+        path: HostPath::made("/etc/wireguard/wg0.conf"),
         action,
         fingerprint: Some(Fingerprint::from_bytes([7; 32])),
         diff: lines.iter().map(|line| DiffLine::new('+', line)).collect(),
@@ -172,7 +174,7 @@ fn a_mesh_that_is_made_tells_each_peer_once() {
     let hosts = (1..=9).map(|number| {
         let peers: Vec<u8> = others(number, 9).collect();
         let unit = Change::Unit {
-            unit: "wg-quick@wg0.service".to_owned(),
+            unit: UnitName::made("wg-quick@wg0.service"),
             from: UnitState::default(),
             to: UnitState { enabled: true, active: true, masked: false },
         };
@@ -305,7 +307,7 @@ fn hostile_text_of_a_saved_plan_is_escaped() {
     let changes = vec![
         Change::PushAgent { machine: evil.to_owned(), digest: Fingerprint::from_bytes([1; 32]) },
         Change::File {
-            path: evil.to_owned(),
+            path: HostPath::made("/+ fake"), // which can hold nothing worse
             action: FileAction::Remove,
             fingerprint: None,
             diff: vec![DiffLine { sign: '\u{1b}', text: Untrusted::new(evil) }],
@@ -320,7 +322,7 @@ fn hostile_text_of_a_saved_plan_is_escaped() {
             fields: vec![evil_field(PeerField::AllowedIps, evil)],
         },
         Change::Unit {
-            unit: evil.to_owned(),
+            unit: UnitName::made("fake.service"),
             from: UnitState::default(),
             to: UnitState { enabled: true, active: false, masked: false },
         },
