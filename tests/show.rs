@@ -215,7 +215,6 @@ fn text_of_a_saved_plan_is_escaped() {
         .replace("logger up", evil)
         .replace("Connection refused", evil)
         .replace("SaveConfig = true", evil)
-        .replace("/etc/wireguard/wg0.conf", evil)
         .replace("\"to\": \"vault\"", &format!("\"to\": \"{evil}\""))
         .replace("\"notes\": []", &format!("\"notes\": [{{\"text\": \"{evil}\"}}]"));
     fs::write(folder.path().join("fleet.plan"), text).expect("it can be written");
@@ -223,8 +222,16 @@ fn text_of_a_saved_plan_is_escaped() {
         let shown = show(folder.path(), arguments);
         let text = String::from_utf8_lossy(&shown.stdout).into_owned();
         assert_eq!(shown.status.code(), Some(0), "{text}");
-        assert!(text.matches("\\u{1b}[2J\\u{202e}").count() >= 6, "{text}");
+        assert!(text.matches("\\u{1b}[2J\\u{202e}").count() >= 5, "{text}");
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
         assert!(!text.lines().any(|line| line.starts_with("::")), "{text}");
     }
+    // No path of a host has what is not seen, so no plan that wgfleet made has.
+    let text = example().replace("/etc/wireguard/wg0.conf", &format!("/{evil}"));
+    fs::write(folder.path().join("fleet.plan"), text).expect("it can be written");
+    let refused = show(folder.path(), &["fleet.plan"]);
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(64), "{text}");
+    assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
+    assert!(!text.lines().any(|line| line.starts_with("::")), "{text}");
 }

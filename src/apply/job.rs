@@ -9,7 +9,7 @@ use crate::event::{Ending, Outcome};
 use crate::model::Moment;
 use crate::observed::{ObservedHost, Record};
 use crate::plan::{HostPlan, RenderedHost, Target};
-use crate::remote::{Connect, Look, RemoteError};
+use crate::remote::{Believe, Connect, Look, RemoteError};
 
 /// One host's share of a plan.
 #[derive(Debug)]
@@ -61,6 +61,7 @@ impl<'a, C: Connect> Logins<'a, C> {
         // The semaphore is never closed.
         let _login = self.free.acquire().await;
         let desired = job.target.desired;
-        self.connector.connect(&desired.name, &desired.ssh, desired.r#become).await
+        let believe = Believe::Configured;
+        self.connector.connect(&desired.name, &desired.ssh, desired.r#become, believe).await
     }
 }

@@ -52,6 +52,7 @@ pub(super) fn unknown(host: &UnknownHost) -> (String, Option<String>) {
             ("--replace ", format!("--replace names `{name}`, and the inventory has no such host"))
         }
         Asked::Rotate => ("", format!("the inventory has no managed host `{name}`")),
+        Asked::Key => ("", format!("the inventory has no host and no peer `{name}`")),
     };
     let hint = match &host.meant {
         Meant::Nothing => None,
@@ -59,6 +60,9 @@ pub(super) fn unknown(host: &UnknownHost) -> (String, Option<String>) {
         Meant::Peer => Some(match host.asked {
             Asked::Rotate => format!(
                 "`{name}` is an unmanaged peer: its key changes in the file, or with `wgfleet vault`"
+            ),
+            Asked::Key => format!(
+                "`{name}` has its key in the inventory; without `public_key:` there, the vault keeps one"
             ),
             Asked::Limit | Asked::LimitOfTwo | Asked::Replace => {
                 format!("`{name}` is an unmanaged peer: nobody logs in there")
@@ -94,6 +98,7 @@ mod tests {
             (Asked::Replace, Meant::Hosts { of: "site", hosts: hosts() }),
             (Asked::Rotate, Meant::Hosts { of: "group", hosts: hosts() }),
             (Asked::Rotate, Meant::Peer),
+            (Asked::Key, Meant::Peer),
             (Asked::Limit, Meant::Hosts { of: "site", hosts: Vec::new() }),
         ]
         .map(|(asked, meant)| {
@@ -112,6 +117,8 @@ mod tests {
           `b7` is a group; name its hosts: a b
         the inventory has no managed host `b7`
           `b7` is an unmanaged peer: its key changes in the file, or with `wgfleet vault`
+        the inventory has no host and no peer `b7`
+          `b7` has its key in the inventory; without `public_key:` there, the vault keeps one
         --limit names `b7`, and the inventory has no such host
           `b7` is a site without hosts
         ");

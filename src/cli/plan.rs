@@ -30,7 +30,8 @@ impl DetailArgs {
 ///
 /// A host that cannot be read is reported (exit 4), and nobody loses it as a peer. The plan also says
 /// which flows begin to work and which cease to, and what was assumed of hosts that were not read.
-/// Changes that are alike on many hosts or peers are told once.
+/// Changes that are alike on many hosts or peers are told once. A host that left the inventory is
+/// observed too, and the plan says what still runs there.
 ///
 /// With --offline --base REV two inventories are compared instead: that of a revision of git and the
 /// one that is there now. No host is asked and no identity is used, so it is safe for a pull request

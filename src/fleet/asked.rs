@@ -24,6 +24,8 @@ pub enum Asked {
     Replace,
     /// To get new keys.
     Rotate,
+    /// To have a key in the vault.
+    Key,
 }
 
 /// What a name that no host has was probably meant for.

@@ -1,10 +1,12 @@
 //! How the hosts of a fleet are logged in to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::read::Fleet;
 use super::{Context, Error, Kind};
+use crate::model::{HostName, SshTarget};
 use crate::remote::{LastLogins, Ssh};
 
 /// How the hosts of a fleet are logged in to.
@@ -14,6 +16,8 @@ pub struct Login<C = Ssh> {
     pub connector: Arc<C>,
     /// How many at a time.
     pub parallel: usize,
+    /// Where each host was logged in to last, as far as this controller remembers.
+    pub last: BTreeMap<HostName, SshTarget>,
 }
 
 impl Login {
@@ -30,13 +34,14 @@ impl Login {
         let ssh = Ssh::new(context.ssh_config.clone(), patience)
             .map_err(|error| Error::new(Kind::Failed, error))?;
         // Without a home nothing can be kept: then each login is the first one.
-        let ssh = match context.state_file("logins", &fleet.inventory().fleet.value) {
-            Some(path) => ssh.comparing(LastLogins::open(&path).map_err(|error| {
-                let hint = format!("remove {} if nothing else has written it", path.display());
-                Error::new(Kind::Failed, error).hint(hint)
-            })?),
-            None => ssh,
+        let Some(path) = context.state_file("logins", &fleet.inventory().fleet.value) else {
+            return Ok(Self { connector: Arc::new(ssh), parallel, last: BTreeMap::new() });
         };
-        Ok(Self { connector: Arc::new(ssh), parallel })
+        let logins = LastLogins::open(&path).map_err(|error| {
+            let hint = format!("remove {} if nothing else has written it", path.display());
+            Error::new(Kind::Failed, error).hint(hint)
+        })?;
+        let last = logins.hosts();
+        Ok(Self { connector: Arc::new(ssh.comparing(logins)), parallel, last })
     }
 }

@@ -7,7 +7,6 @@ use super::survey::Survey;
 use super::{Context, Error};
 use crate::check::{Assumed, State, Unread, difference};
 use crate::model::HostName;
-use crate::observed::Commit;
 use crate::plan::{HostState, Plan, Remembered, orphans, running};
 use crate::remote::Connect;
 use crate::topology::{NodeKind, mix};
@@ -30,12 +29,8 @@ impl Recorded {
     /// The fleet at the newest commit that hosts have a record of; `None` where no host has one that
     /// this clone has, or where every host of it was read.
     pub(super) fn of<C: Connect>(context: &Context, survey: &Survey<C>) -> Option<Self> {
-        let records = survey.records.of_themselves();
-        let mut commits: Vec<&Commit> =
-            records.filter_map(|record| record.commit.as_ref()).collect();
-        commits.sort_by(|a, b| (b.time, &b.id, a.dirty).cmp(&(a.time, &a.id, b.dirty)));
-        commits.dedup_by_key(|commit| &commit.id);
-        let found = commits.into_iter().take(TRIED).find_map(|commit| {
+        let commits = survey.records.commits().into_iter();
+        let found = commits.take(TRIED).find_map(|commit| {
             let reading = Fleet::read_at(context, commit.id.as_str()).ok()??;
             Some(Self { fleet: reading.fleet?, commit: commit.id.to_string(), dirty: commit.dirty })
         })?;
@@ -67,6 +62,8 @@ impl<C: Connect> Survey<C> {
             pins: fleet.loaded.lock.members().collect(),
             keys: self.keyed.iter().collect(),
             seen: seen.map(|(name, (host, _))| (name, (host, self.records.kept(name)))).collect(),
+            remains: &self.remains,
+            names: &self.names,
         }
     }
 }

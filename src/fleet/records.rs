@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Advice, Error, Kind};
 use crate::desired::DesiredHost;
 use crate::model::{FleetName, HostName, PublicKey, count};
-use crate::observed::{ObservedHost, Record, RecordError};
+use crate::observed::{Commit, ObservedHost, Record, RecordError};
 use crate::plan::{Obstacle, Plan, same_machines, stranger};
 
 /// What is done although hosts remember something else.
@@ -71,6 +71,15 @@ impl Records {
     pub(super) fn of_themselves(&self) -> impl Iterator<Item = &Record> {
         let kept = self.0.iter().filter_map(|(name, kept)| Some((name, kept.as_ref().ok()?)));
         kept.filter(|(name, record)| record.host == **name).map(|(_, record)| record)
+    }
+
+    /// The commits that hosts have recorded, the newest first, each once.
+    pub(super) fn commits(&self) -> Vec<&Commit> {
+        let commits = self.of_themselves().filter_map(|record| record.commit.as_ref());
+        let mut commits: Vec<&Commit> = commits.collect();
+        commits.sort_by(|a, b| (b.time, &b.id, a.dirty).cmp(&(a.time, &a.id, b.dirty)));
+        commits.dedup_by_key(|commit| &commit.id);
+        commits
     }
 
     /// The highest generation that a host has recorded.

@@ -13,6 +13,7 @@ use super::opened::Opened;
 use super::provenance::{newer, provenance};
 use super::read::{Fleet, names};
 use super::records::{Overrides, Records};
+use super::removed::Removed;
 use super::unknown::refuse_unknown;
 use super::{Context, Error, Kind};
 use crate::desired::{DesiredHost, DesiredState};
@@ -20,10 +21,10 @@ use crate::event::Notice;
 use crate::model::{FingerprintKey, HostName, PlanKey, PublicKey};
 use crate::observed::{ObservedHost, Unanswered};
 use crate::plan::{
-    AgentSource, HostPlan, HostState, Newer, Obstacle, Plan, Provenance, RenderedHost, clash,
-    diff_host, record, resolve,
+    AgentSource, HostPlan, HostState, Newer, Obstacle, Plan, Provenance, Remains, RenderedHost,
+    clash, diff_host, record, resolve,
 };
-use crate::remote::{Connect, Host as _, Look, Ssh, observe_all};
+use crate::remote::{Believe, Connect, Host as _, Look, Ssh, observe_all};
 use crate::sys::{Events, read_elf};
 use crate::vault::{Identities, Vault};
 
@@ -67,6 +68,8 @@ pub struct Survey<C: Connect = Ssh> {
     pub(super) names: BTreeMap<PublicKey, HostName>,
     /// Whoever the vault has keys of.
     pub(super) keyed: BTreeSet<HostName>,
+    /// What is known of the machines of hosts that the inventory no longer has.
+    pub(super) remains: BTreeMap<HostName, Remains>,
     pub(super) agents: AgentSource,
     pub(super) binaries: BTreeMap<String, PathBuf>,
     pub(super) connector: Arc<C>,
@@ -104,12 +107,18 @@ impl<C: Connect> Survey<C> {
         fleet: &Fleet,
         rotating: Option<Rotating<'_>>,
     ) -> Result<Self, Error> {
-        refuse_unknown(&[fleet.inventory()], scope.limit, Asked::Limit)?;
+        let removed = match (&rotating, context.vault()) {
+            (None, Ok(vault)) => Removed::of(fleet, vault.index(), scope.limit),
+            _ => Removed::default(),
+        };
+        let limit = scope.limit.iter().filter(|name| !removed.has(name));
+        let limit: Vec<HostName> = limit.cloned().collect();
+        refuse_unknown(&[fleet.inventory()], &limit, Asked::Limit)?;
         refuse_unknown(&[fleet.inventory()], &scope.overrides.replace, Asked::Replace)?;
         if let Some(Rotating { vault, identities, turn }) = rotating {
             let keys = LiveKeys::new(vault.index(), turn);
-            return Self::of(context, scope, fleet, vault, vault.unlock(identities).into(), keys)
-                .await;
+            let secrets = vault.unlock(identities).into();
+            return Self::of(context, scope, fleet, vault, secrets, keys, removed).await;
         }
         let (vault, secrets) = if scope.without_identity {
             Fleet::unlock_if_possible(context)?
@@ -118,7 +127,7 @@ impl<C: Connect> Survey<C> {
         };
         tell_interrupted(context, fleet, &vault, &[]);
         let keys = LiveKeys::current(vault.index());
-        Self::of(context, scope, fleet, &vault, secrets, keys).await
+        Self::of(context, scope, fleet, &vault, secrets, keys, removed).await
     }
 
     async fn of(
@@ -128,6 +137,7 @@ impl<C: Connect> Survey<C> {
         vault: &Vault,
         secrets: Opened,
         mut keys: LiveKeys<'_>,
+        mut removed: Removed,
     ) -> Result<Self, Error> {
         let mut state = fleet.desired(&keys)?;
         let mut rendered = fleet.render(&chosen(&state, scope.limit), &secrets)?;
@@ -140,8 +150,14 @@ impl<C: Connect> Survey<C> {
             .collect();
         let connector = Arc::clone(&scope.login.connector);
         let events = context.events.clone();
-        let asked = looks.values().cloned().collect();
-        let observed = observe_all(&connector, asked, scope.login.parallel, &events).await;
+        let parallel = scope.login.parallel;
+        let mut asked: Vec<Look> = looks.values().cloned().collect();
+        asked.extend(removed.at_last_logins(&scope.login.last));
+        let (observed, former) = observe_all(&connector, asked, parallel, &events)
+            .await
+            .into_iter()
+            .partition::<Vec<_>, _>(|observing| looks.contains_key(&observing.name));
+        removed.learn(&state.fleet, former).await;
         let (mut seen, mut unread) = (BTreeMap::new(), BTreeMap::new());
         for observing in observed {
             match observing.seen {
@@ -161,6 +177,11 @@ impl<C: Connect> Survey<C> {
         };
         let records = Records::of(&state.fleet, hosts().map(|(host, seen)| (&host.name, seen)));
         let strangers = records.strangers(&state.fleet, hosts(), &names, scope.overrides)?;
+        let asked = removed.at_commits(context, &state.fleet, &records);
+        if !asked.is_empty() {
+            let former = observe_all(&connector, asked, parallel, &events).await;
+            removed.learn(&state.fleet, former).await;
+        }
         let provenance = provenance(fleet);
         let mut survey = Self {
             newer: newer(fleet, &provenance, records.of_themselves()),
@@ -175,6 +196,7 @@ impl<C: Connect> Survey<C> {
             unread,
             names,
             keyed: vault.index().names().cloned().collect(),
+            remains: removed.remains(),
             agents: AgentSource::default(),
             binaries: BTreeMap::new(),
             connector,
@@ -319,6 +341,7 @@ pub(super) fn look(host: &DesiredHost, key: FingerprintKey) -> Look {
         name: host.name.clone(),
         ssh: host.ssh.clone(),
         r#become: host.r#become,
+        believe: Believe::Configured,
         key,
         interfaces: host.interfaces.iter().map(|own| own.name.clone()).collect(),
         peers: host.interfaces.iter().map(|own| own.peers.len()).sum(),

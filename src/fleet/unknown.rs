@@ -1,7 +1,11 @@
 //! Refuses names that no host has, and finds what was probably meant.
 
+use std::path::Path;
+
+use super::Context;
 use super::asked::{Asked, Meant, UnknownHost};
 use super::error::{Error, Kind};
+use super::load::load;
 use crate::inventory::Inventory;
 use crate::model::{HostName, closest};
 
@@ -12,11 +16,12 @@ pub(super) fn refuse_unknown(
     names: &[HostName],
     asked: Asked,
 ) -> Result<(), Error> {
-    let known = |name: &HostName| inventories.iter().any(|one| has(one, name, asked));
+    let known =
+        |name: &HostName| inventories.iter().any(|one| counting(one, asked).any(|one| one == name));
     match names.iter().find(|name| !known(name)) {
         None => Ok(()),
         Some(name) => {
-            let mut found = inventories.iter().map(|one| meant(one, name));
+            let mut found = inventories.iter().map(|one| meant(one, name, asked));
             let meant = found.find(|meant| *meant != Meant::Nothing);
             let meant = meant.unwrap_or(Meant::Nothing);
             Err(Error::unknown(Kind::Usage, UnknownHost { name: name.clone(), asked, meant }))
@@ -24,16 +29,29 @@ pub(super) fn refuse_unknown(
     }
 }
 
-fn has(inventory: &Inventory, name: &HostName, asked: Asked) -> bool {
-    let issued = |name: &HostName| {
-        let mut peers = inventory.peers.iter();
-        peers.any(|peer| peer.settings.public_key.is_none() && peer.name.value == *name)
-    };
-    inventory.hosts.iter().any(|host| host.name.value == *name)
-        || (asked == Asked::LimitOfTwo && issued(name))
+/// Refuses names that have no key in the vault by what the inventory says; none where there is no
+/// inventory yet, or where it comes on stdin.
+///
+/// # Errors
+/// [`Kind::Usage`].
+pub fn refuse_keyless(context: &Context, names: &[HostName]) -> Result<(), Error> {
+    if names.is_empty() || context.file == Path::new("-") {
+        return Ok(());
+    }
+    let inventory = load(context).ok().and_then(|loaded| loaded.inventory);
+    inventory.map_or(Ok(()), |inventory| refuse_unknown(&[&inventory], names, Asked::Key))
 }
 
-fn meant(inventory: &Inventory, name: &HostName) -> Meant {
+/// The names that count as hosts.
+fn counting(inventory: &Inventory, asked: Asked) -> impl Iterator<Item = &HostName> {
+    let issued = matches!(asked, Asked::LimitOfTwo | Asked::Key);
+    let peers =
+        inventory.peers.iter().filter(move |peer| issued && peer.settings.public_key.is_none());
+    let hosts = inventory.hosts.iter().map(|host| &host.name.value);
+    hosts.chain(peers.map(|peer| &peer.name.value))
+}
+
+fn meant(inventory: &Inventory, name: &HostName, asked: Asked) -> Meant {
     let text = name.as_str();
     let of = |chosen: &dyn Fn(&crate::inventory::Host) -> bool| -> Vec<HostName> {
         let hosts = inventory.hosts.iter().filter(|host| chosen(host));
@@ -55,7 +73,7 @@ fn meant(inventory: &Inventory, name: &HostName) -> Meant {
         };
         return Meant::Hosts { of: "network", hosts: of(&member) };
     }
-    let names = inventory.hosts.iter().map(|host| host.name.value.as_str());
+    let names = counting(inventory, asked).map(HostName::as_str);
     match closest(text, names).and_then(|close| close.parse().ok()) {
         Some(host) => Meant::Host(host),
         None => Meant::Nothing,
@@ -70,7 +88,8 @@ mod tests {
     const FLEET: &str = "fleet: f\nnetworks: {n: {prefixes: [10.0.0.0/16], links: {hub: paris-gw}}}\n\
         groups: {branch: {}}\nsites: {paris: {subnets: [192.168.1.0/24], hosts: {paris-gw: {gateway: \
         true, endpoint: '198.51.100.1:51820'}}}}\nhosts: {b7: {groups: [branch]}}\n\
-        peers: {phone: {via: paris-gw}}\n";
+        peers: {phone: {via: paris-gw}, laptop: {via: \
+        paris-gw, public_key: hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=}}\n";
 
     fn refused(name: &str, asked: Asked) -> Option<Meant> {
         let inventory = parse("fleet.yaml".into(), FLEET.to_owned()).inventory.unwrap();
@@ -89,6 +108,9 @@ mod tests {
         assert_eq!(refused("branch", Asked::Limit), hosts("group", "b7"));
         assert_eq!(refused("phone", Asked::Rotate), Some(Meant::Peer));
         assert_eq!(refused("phone", Asked::LimitOfTwo), None);
+        assert_eq!(refused("phone", Asked::Key), None);
+        assert_eq!(refused("phome", Asked::Key), Some(Meant::Host(host("phone"))));
+        assert_eq!(refused("laptop", Asked::Key), Some(Meant::Peer));
         assert_eq!(refused("unheard-of", Asked::Replace), Some(Meant::Nothing));
     }
 }

@@ -358,10 +358,10 @@ mod tests {
         let cases: [(&str, usize, Line<'_>); 7] = [
             ("peers", 100_000, peers),
             ("files", 1_000, &|n| format!("file 600 yes {mark} /{n}\n")),
-            ("units", 1_000, &|n| format!("unit {n} no no\n")),
+            ("units", 1_000, &|n| format!("unit wg-quick@w{n}.service no no\n")),
             ("interfaces", 999, &|n| format!("interface w{n} kernel yes 1420\n")),
             ("addresses and routes", 200_000, &|_| "route wg0 4 main 10.0.0.0/8\n".to_owned()),
-            ("programs", 100, &|n| format!("tool {n}\n")),
+            ("programs", 100, &|_| "tool ip\n".to_owned()),
             ("lines", 1_999_995, &|_| "now 1\n".to_owned()),
         ];
         for (what, most, line) in cases {

@@ -232,7 +232,11 @@ impl Serialize for Form<'_> {
             hosts: hosts.iter().map(|host| HostForm::of(host, &table, self.reasons)).collect(),
             peers: &table.peers,
             peer_changes: &table.peer_changes,
-            orphans,
+            orphans: if self.reasons {
+                Cow::Borrowed(orphans)
+            } else {
+                orphans.iter().cloned().map(Orphan::without_reason).collect()
+            },
             newer,
             reachability: reachability.as_ref(),
             mac: None,
@@ -260,7 +264,7 @@ struct PlanForm<'a> {
     /// What changes of peers, each once; changes refer to them by number.
     peer_changes: &'a [PeerChange<'a>],
     /// What wgfleet set up and the inventory no longer has.
-    orphans: &'a [Orphan],
+    orphans: Cow<'a, [Orphan]>,
     /// Hosts that were changed from newer files than these.
     newer: &'a [Newer],
     /// The flows that begin and cease to work; null where nobody asked.

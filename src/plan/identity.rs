@@ -44,7 +44,7 @@ pub fn stranger(
         Some(Ok(record)) if record.host != *name => {
             Some(other(&record.host, format!("so says the record of {}", record.summary())))
         }
-        Some(Ok(record)) if moved(record, observed) => Some(Obstacle::OtherMachine {
+        Some(Ok(record)) if is_copy(record, observed) => Some(Obstacle::OtherMachine {
             ssh: ssh.clone(),
             host: name.clone(),
             record: Untrusted::new(record.summary()),
@@ -67,7 +67,7 @@ pub fn stranger(
 
 /// Whether a record came to another machine, with a copied disk: keys of ssh(1) change with an upgrade,
 /// and machine-ids with a repair, but not both.
-fn moved(record: &Record, observed: &ObservedHost) -> bool {
+pub(super) fn is_copy(record: &Record, observed: &ObservedHost) -> bool {
     let differ = |one: Option<Fingerprint>, other: Option<Fingerprint>| {
         one.zip(other).is_some_and(|(one, other)| one != other)
     };

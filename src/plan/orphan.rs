@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::heading::Heading;
-use super::host::HostPlan;
-use super::paths;
+use super::host::{HostPlan, HostState};
+use super::remains::{Found, Remains, running};
+use super::{Change, paths};
 use crate::desired::DesiredState;
 use crate::inventory::Inventory;
-use crate::model::{HostName, InterfaceName, NetworkName};
-use crate::observed::{ObservedHost, Record};
+use crate::model::{HostName, InterfaceName, NetworkName, PublicKey};
+use crate::observed::{ObservedHost, Record, Unanswered};
 
 /// Something that is still there, or may be, and that no inventory looks after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,34 @@ pub struct Orphan {
     pub host: Option<HostName>,
     /// The interfaces that run there still; `None` where that could not be read.
     pub runs: Option<Vec<InterfaceName>>,
+    /// Of a host: what is known of its machine.
+    #[serde(default)]
+    pub remains: Option<Remains>,
+    /// Of a host: those of the fleet that were read and have it as a peer now.
+    #[serde(default)]
+    pub peer_of: Vec<HostName>,
+    /// Those of them that still have it once the plan is carried out.
+    #[serde(default)]
+    pub stays_peer_of: Vec<HostName>,
+}
+
+impl Orphan {
+    /// One of which no more is known.
+    #[must_use]
+    pub fn new(kind: OrphanKind, name: String, runs: Option<Vec<InterfaceName>>) -> Self {
+        let (peer_of, stays_peer_of) = (Vec::new(), Vec::new());
+        Self { kind, name, host: None, runs, remains: None, peer_of, stays_peer_of }
+    }
+
+    /// The same without ssh's words about a machine that could not be read, which differ from one time
+    /// to the next.
+    #[must_use]
+    pub(super) fn without_reason(mut self) -> Self {
+        if let Some(Remains { found: Found::Unreadable { reason }, .. }) = &mut self.remains {
+            *reason = Unanswered::NotTold;
+        }
+        self
+    }
 }
 
 /// What an orphan is.
@@ -42,7 +71,7 @@ pub enum OrphanKind {
 }
 
 /// What is remembered of a fleet beside its inventory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Remembered<'a> {
     /// Networks and members that the lock file has addresses of.
     pub pins: Vec<(&'a NetworkName, &'a HostName)>,
@@ -51,6 +80,10 @@ pub struct Remembered<'a> {
     /// What the machines said that were read, by the hosts of the inventory that they were taken for,
     /// with their records.
     pub seen: BTreeMap<&'a HostName, (&'a ObservedHost, Option<&'a Record>)>,
+    /// What is known of the machines of hosts that the inventory no longer has.
+    pub remains: &'a BTreeMap<HostName, Remains>,
+    /// The names that keys have or had.
+    pub names: &'a BTreeMap<PublicKey, HostName>,
 }
 
 /// What wgfleet set up and the inventory no longer has; an interface that a plan removes is told by
@@ -62,42 +95,88 @@ pub fn orphans(
     remembered: &Remembered<'_>,
     plans: &[HostPlan],
 ) -> Vec<Orphan> {
-    let mut orphans = hosts(inventory, remembered);
+    let mut orphans = hosts(inventory, state, remembered, plans);
     orphans.extend(networks(inventory, remembered));
     orphans.extend(interfaces(state, remembered, plans));
     orphans
 }
 
-fn hosts(inventory: &Inventory, remembered: &Remembered<'_>) -> Vec<Orphan> {
+/// The names that the lock file has addresses of, or the vault keys, and that are neither hosts nor peers
+/// of the inventory.
+#[must_use]
+pub fn removed_hosts<'a>(
+    inventory: &Inventory,
+    pinned: impl IntoIterator<Item = &'a HostName>,
+    keyed: impl IntoIterator<Item = &'a HostName>,
+) -> BTreeSet<&'a HostName> {
     let known: BTreeSet<&HostName> = inventory
         .hosts
         .iter()
         .map(|host| &host.name.value)
         .chain(inventory.peers.iter().map(|peer| &peer.name.value))
         .collect();
-    let pinned = remembered.pins.iter().map(|(_, host)| *host);
-    let all: BTreeSet<&HostName> = pinned.chain(remembered.keys.iter().copied()).collect();
-    let gone = all.into_iter().filter(|name| !known.contains(name));
-    gone.map(|name| {
-        // A machine that another host of the inventory leads to may say that it is this one.
-        let there = remembered.seen.values().find_map(|(observed, kept)| {
-            let record = kept.filter(|record| record.host == *name)?;
-            Some(running(record, observed).cloned().collect())
-        });
-        Orphan { kind: OrphanKind::Host, name: name.to_string(), host: None, runs: there }
-    })
-    .collect()
+    let all = pinned.into_iter().chain(keyed);
+    all.filter(|name| !known.contains(name)).collect()
 }
 
-/// The interfaces of a record that run still.
-fn running<'a>(
-    record: &'a Record,
-    observed: &'a ObservedHost,
-) -> impl Iterator<Item = &'a InterfaceName> {
-    let own = record.interfaces.iter().filter(|(name, key)| {
-        observed.interfaces.get(*name).is_some_and(|live| live.public_key.as_ref() == Some(*key))
+fn hosts(
+    inventory: &Inventory,
+    state: &DesiredState,
+    remembered: &Remembered<'_>,
+    plans: &[HostPlan],
+) -> Vec<Orphan> {
+    let pinned = remembered.pins.iter().map(|(_, host)| *host);
+    let gone = removed_hosts(inventory, pinned, remembered.keys.iter().copied());
+    let orphan = |name: &HostName| {
+        let remains = remembered.remains.get(name);
+        let own = remains.is_some_and(|remains| matches!(remains.found, Found::Own { .. }));
+        // A machine that another host of the inventory leads to may say that it is this one.
+        let elsewhere = remembered.seen.values().filter(|_| !own).find_map(|(observed, kept)| {
+            let record = kept.filter(|record| record.host == *name)?;
+            Some(Remains { login: None, found: Found::own(record, observed) })
+        });
+        let remains = elsewhere.or_else(|| remains.cloned());
+        let runs = remains.as_ref().and_then(|remains| remains.found.runs());
+        let peers = peers_of(name, state, remembered, plans);
+        let stays = peers.iter().filter(|(_, stays)| *stays).map(|(host, _)| host.clone());
+        let stays_peer_of = stays.collect();
+        let peer_of = peers.into_iter().map(|(host, _)| host).collect();
+        let orphan = Orphan::new(OrphanKind::Host, name.to_string(), runs);
+        Orphan { remains, peer_of, stays_peer_of, ..orphan }
+    };
+    gone.into_iter().map(orphan).collect()
+}
+
+/// The hosts that have one as a peer, and whether they still have once the plan is carried out.
+fn peers_of(
+    name: &HostName,
+    state: &DesiredState,
+    remembered: &Remembered<'_>,
+    plans: &[HostPlan],
+) -> Vec<(HostName, bool)> {
+    let is_its = |key: &PublicKey| remembered.names.get(key) == Some(name);
+    let hosts = state.hosts.iter().filter_map(|host| {
+        let (observed, _) = remembered.seen.get(&host.name)?;
+        let having = observed.interfaces.iter().filter(|(_, live)| live.peers.keys().any(is_its));
+        let having: Vec<&InterfaceName> = having.map(|(interface, _)| interface).collect();
+        let share = plans.iter().find(|share| share.host == host.name);
+        let share = share.filter(|share| share.state == HostState::Ready);
+        let goes = |interface: &InterfaceName| {
+            let changes = share.map_or(&[][..], |share| &share.changes);
+            changes.iter().any(|change| match change {
+                Change::RemovePeer { interface: own, peer } => {
+                    own == interface && is_its(&peer.key)
+                }
+                Change::Delete { interface: own } | Change::Restart { interface: own, .. } => {
+                    own == interface
+                }
+                _ => false,
+            })
+        };
+        let stays = !having.iter().all(|interface| goes(interface));
+        (!having.is_empty()).then(|| (host.name.clone(), stays))
     });
-    own.map(|(name, _)| name)
+    hosts.collect()
 }
 
 /// Networks of which something runs, or may run on hosts that were not read. Hosts that have left the
@@ -119,7 +198,7 @@ fn networks(inventory: &Inventory, remembered: &Remembered<'_>) -> Vec<Orphan> {
             return None;
         }
         let runs = (all_read || !runs.is_empty()).then(|| runs.into_iter().collect());
-        Some(Orphan { kind: OrphanKind::Network, name: network.to_string(), host: None, runs })
+        Some(Orphan::new(OrphanKind::Network, network.to_string(), runs))
     });
     gone.collect()
 }
@@ -155,16 +234,13 @@ fn interfaces(
         let wanted = |name: &InterfaceName| host.interfaces.iter().any(|own| own.name == *name);
         let share = plans.iter().find(|share| share.host == host.name);
         let changes = share.map_or(&[][..], |share| &share.changes);
-        for name in running(record, observed).filter(|name| !wanted(name)) {
+        for (name, _) in running(record, observed).filter(|(name, _)| !wanted(name)) {
             if changes.iter().any(|change| change.interface() == Some(name)) {
                 continue;
             }
-            orphans.push(Orphan {
-                kind: OrphanKind::Interface,
-                name: name.to_string(),
-                host: Some(host.name.clone()),
-                runs: Some(vec![name.clone()]),
-            });
+            let runs = Some(vec![name.clone()]);
+            let orphan = Orphan::new(OrphanKind::Interface, name.to_string(), runs);
+            orphans.push(Orphan { host: Some(host.name.clone()), ..orphan });
         }
     }
     orphans

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::desired::DesiredHost;
 use crate::inventory::parse;
-use crate::model::{Backend, Become, Fingerprint, HostPath, PublicKey};
+use crate::model::{Backend, Become, Fingerprint, HostPath, PublicKey, Untrusted};
 use crate::observed::{LiveBackend, ObservedFile, ObservedInterface};
 use crate::plan::Change;
 
@@ -80,6 +80,48 @@ fn told(pins: &[(&str, &str)], keys: &[&str], seen: &[(&str, ObservedHost, Recor
     told_of(&state, pins, keys, seen, &[])
 }
 
+/// Everything that is remembered, owned.
+#[derive(Default)]
+struct Told<'a> {
+    pins: &'a [(&'a str, &'a str)],
+    keys: &'a [&'a str],
+    seen: &'a [(&'a str, ObservedHost, Record)],
+    remains: BTreeMap<HostName, Remains>,
+    names: BTreeMap<PublicKey, HostName>,
+}
+
+impl Told<'_> {
+    fn orphans(&self, state: &DesiredState, changes: &[Change]) -> Vec<Orphan> {
+        let pins: Vec<(NetworkName, HostName)> = self
+            .pins
+            .iter()
+            .map(|(network, host)| (network.parse().unwrap(), host.parse().unwrap()))
+            .collect();
+        let keys: Vec<HostName> = self.keys.iter().map(|name| name.parse().unwrap()).collect();
+        let names = self.seen.iter().map(|(name, _, _)| name.parse().unwrap());
+        let names: Vec<HostName> = names.collect();
+        let seen = names.iter().zip(self.seen);
+        let remembered = Remembered {
+            pins: pins.iter().map(|(network, host)| (network, host)).collect(),
+            keys: keys.iter().collect(),
+            seen: seen.map(|(name, (_, host, record))| (name, (host, Some(record)))).collect(),
+            remains: &self.remains,
+            names: &self.names,
+        };
+        let plans = state.hosts.iter().map(|host| HostPlan {
+            changes: changes.to_vec(),
+            state: if changes.is_empty() {
+                HostState::Unreadable(Unanswered::NotTold)
+            } else {
+                HostState::Ready
+            },
+            ..HostPlan::unreadable(host, Unanswered::NotTold)
+        });
+        let plans: Vec<HostPlan> = plans.collect();
+        orphans(&inventory(), state, &remembered, &plans)
+    }
+}
+
 fn told_of(
     state: &DesiredState,
     pins: &[(&str, &str)],
@@ -87,24 +129,7 @@ fn told_of(
     seen: &[(&str, ObservedHost, Record)],
     changes: &[Change],
 ) -> String {
-    let pins: Vec<(NetworkName, HostName)> = pins
-        .iter()
-        .map(|(network, host)| (network.parse().unwrap(), host.parse().unwrap()))
-        .collect();
-    let keys: Vec<HostName> = keys.iter().map(|name| name.parse().unwrap()).collect();
-    let names: Vec<HostName> = seen.iter().map(|(name, _, _)| name.parse().unwrap()).collect();
-    let seen = names.iter().zip(seen);
-    let remembered = Remembered {
-        pins: pins.iter().map(|(network, host)| (network, host)).collect(),
-        keys: keys.iter().collect(),
-        seen: seen.map(|(name, (_, host, record))| (name, (host, Some(record)))).collect(),
-    };
-    let plans = state.hosts.iter().map(|host| HostPlan {
-        changes: changes.to_vec(),
-        ..HostPlan::unreadable(host, crate::observed::Unanswered::NotTold)
-    });
-    let plans: Vec<HostPlan> = plans.collect();
-    let orphans = orphans(&inventory(), state, &remembered, &plans);
+    let orphans = Told { pins, keys, seen, ..Told::default() }.orphans(state, changes);
     let line = |orphan: &Orphan| {
         let host = orphan.host.as_ref().map(|host| format!("@{host}")).unwrap_or_default();
         let runs = orphan.runs.as_ref().map(|runs| runs.iter().map(ToString::to_string).collect());
@@ -152,4 +177,67 @@ fn an_interface_that_the_record_has_and_no_change_removes_is_named() {
     let state = DesiredState { fleet, hosts, issued: Vec::new(), names: BTreeMap::new().into() };
     let goes = [Change::Delete { interface: "wg1".parse().unwrap() }];
     assert_eq!(told_of(&state, &[], &[], &there(), &goes), "");
+}
+
+#[test]
+fn who_has_a_removed_host_as_a_peer_is_told_before_and_after_the_plan() {
+    let key = PublicKey::from_bytes([7; 32]);
+    let mut having = machine();
+    let live = having.interfaces.values_mut().next().unwrap();
+    let peer = crate::observed::ObservedPeer {
+        psk: crate::observed::ObservedPsk::None,
+        endpoint: None,
+        allowed_ips: BTreeSet::new(),
+        latest_handshake: 0,
+        received: 0,
+        sent: 0,
+        keepalive: None,
+    };
+    live.peers.insert(key, peer);
+    let seen = [("a", having, record("a")), ("b", machine(), record("b"))];
+    let names = [(key, "old".parse().unwrap())].into();
+    let told = Told { keys: &["old"], seen: &seen, names, ..Told::default() };
+    let fleet = "acme".parse().unwrap();
+    let hosts = vec![desired("a"), desired("b")];
+    let state = DesiredState { fleet, hosts, issued: Vec::new(), names: BTreeMap::new().into() };
+    let peers = |changes: &[Change]| {
+        let orphans = told.orphans(&state, changes);
+        let old = orphans.iter().find(|orphan| orphan.name == "old").unwrap();
+        let names =
+            |hosts: &[HostName]| hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(",");
+        format!("{} -> {}", names(&old.peer_of), names(&old.stays_peer_of))
+    };
+    let interface = || "wg1".parse().unwrap();
+    let other = crate::plan::PeerRef { name: None, key: PublicKey::from_bytes([8; 32]) };
+    let old = crate::plan::PeerRef { name: None, key };
+    assert_eq!(peers(&[]), "a -> a");
+    assert_eq!(peers(&[Change::RemovePeer { interface: interface(), peer: other }]), "a -> a");
+    assert_eq!(peers(&[Change::RemovePeer { interface: interface(), peer: old }]), "a -> ");
+    assert_eq!(peers(&[Change::Delete { interface: interface() }]), "a -> ");
+}
+
+#[test]
+fn what_was_found_on_its_machine_counts_unless_another_name_leads_there() {
+    let fleet = || "acme".parse().unwrap();
+    let hosts = vec![desired("a")];
+    let state =
+        DesiredState { fleet: fleet(), hosts, issued: Vec::new(), names: BTreeMap::new().into() };
+    let of = |seen: &[(&str, ObservedHost, Record)], found: Found| {
+        let remains = Remains { login: None, found };
+        let remains = [("old".parse().unwrap(), remains)].into();
+        let told = Told { keys: &["old"], seen, remains, ..Told::default() };
+        told.orphans(&state, &[]).remove(0)
+    };
+    let said = || Untrusted::new("Connection refused");
+    let unreadable = || Found::Unreadable { reason: Unanswered::Login { said: said() } };
+    let runs = Some(vec!["wg1".parse().unwrap()]);
+    let own = Found::own(&record("old"), &machine());
+    assert_eq!(of(&[], own.clone()).runs, runs);
+    assert_eq!(of(&[], unreadable()).runs, None);
+    let elsewhere = of(&[("a", machine(), record("old"))], unreadable());
+    assert_eq!((elsewhere.runs, elsewhere.remains.unwrap().found), (runs, own));
+    // What ssh says of it is not saved: it differs from one time to the next.
+    let silent = of(&[], unreadable()).without_reason();
+    let found = Found::Unreadable { reason: Unanswered::NotTold };
+    assert_eq!(silent.remains, Some(Remains { login: None, found }));
 }

@@ -26,6 +26,11 @@ impl<'a> Others<'a> {
         Self { fleet, observed, records: records.collect() }
     }
 
+    /// The record of the first of them, in order of their names.
+    pub(super) fn first(&self) -> Option<&Record> {
+        self.records.first()
+    }
+
     /// Whether one of them recorded a file as its own.
     pub(super) fn recorded(&self, path: &str) -> bool {
         self.records.iter().any(|record| record.has_file(path))

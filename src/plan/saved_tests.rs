@@ -18,12 +18,7 @@ fn plan() -> Plan {
     let json = page.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let mut plan = Plan::from_json(json.as_bytes()).unwrap();
     plan.hosts[0].notes.push("a note".to_owned());
-    plan.orphans.push(Orphan {
-        kind: OrphanKind::Host,
-        name: "gone".to_owned(),
-        host: None,
-        runs: None,
-    });
+    plan.orphans.push(Orphan::new(OrphanKind::Host, "gone".to_owned(), None));
     let lost = Moved {
         from: FlowEnd::Host { host: "a".parse().unwrap() },
         to: FlowEnd::Host { host: "b".parse().unwrap() },

@@ -5,7 +5,7 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::{Look, RemoteError};
+use super::{Believe, Look, RemoteError};
 use crate::model::{Become, HostName, SshTarget};
 use crate::observed::ObservedHost;
 use crate::sys::FileError;
@@ -32,6 +32,7 @@ pub trait Connect: Send + Sync + 'static {
         name: &HostName,
         target: &SshTarget,
         r#become: Become,
+        believe: Believe,
     ) -> impl Future<Output = Result<Self::Host, RemoteError>> + Send;
 
     /// Waits until a change of a host may begin, so that its confirming connection meets no queue of

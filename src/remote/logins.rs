@@ -68,6 +68,12 @@ impl LastLogins {
         Ok(Self { path: path.to_owned(), state })
     }
 
+    /// Where the last login of each host went.
+    #[must_use]
+    pub fn hosts(&self) -> BTreeMap<HostName, SshTarget> {
+        self.state.lock().file.hosts.clone()
+    }
+
     /// Where the last login of a host went, where that is not `target`.
     pub(super) fn moved(&self, name: &HostName, target: &SshTarget) -> Option<SshTarget> {
         self.state.lock().file.hosts.get(name).filter(|last| *last != target).cloned()

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use zeroize::Zeroizing;
 
+use super::Believe;
 use crate::model::{Become, FingerprintKey, HostName, InterfaceName, SshTarget};
 
 /// What is asked of a host.
@@ -15,6 +16,8 @@ pub struct Look {
     pub ssh: SshTarget,
     /// How the login user becomes root.
     pub r#become: Become,
+    /// Which host keys are believed.
+    pub believe: Believe,
     /// Key of the fingerprints of its files, and of the digest of all that is seen.
     pub key: FingerprintKey,
     /// The interfaces that the inventory gives it.

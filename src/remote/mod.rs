@@ -4,6 +4,7 @@
 //! varies goes to its stdin.
 
 mod answer;
+mod believe;
 mod describe;
 mod error;
 mod gate;
@@ -20,6 +21,7 @@ mod ssh;
 mod ssh_host;
 
 pub use answer::{Answer, Rollback};
+pub use believe::Believe;
 pub(crate) use describe::describe;
 pub use error::RemoteError;
 pub use gate::Passage;

@@ -44,7 +44,8 @@ pub async fn observe_all<C: Connect>(
                 step: Step::Connecting,
             });
             let seen = async {
-                let host = connector.connect(&look.name, &look.ssh, look.r#become).await?;
+                let Look { name, ssh, r#become, believe, .. } = &look;
+                let host = connector.connect(name, ssh, *r#become, *believe).await?;
                 let seen = host.observe(&look).await?;
                 Ok((seen, host))
             };

@@ -88,6 +88,14 @@ impl Route {
         }
     }
 
+    /// Only keys that are known are believed on the whole way.
+    pub(super) fn believe_known(&mut self) {
+        self.keys = HostKeys::Known;
+        for hop in &mut self.hops {
+            hop.keys = HostKeys::Known;
+        }
+    }
+
     /// What lies before a machine with such settings.
     fn before(&mut self, settings: &SshSettings) {
         self.outer.clone_from(&settings.jumps);

@@ -18,7 +18,7 @@ use super::refusal::Refusal;
 use super::route::Route;
 use super::settings::{HostKeys, SshSettings, config_for_jumps, words};
 use super::ssh_host::{Launch, SshHost};
-use super::{Connect, RemoteError};
+use super::{Believe, Connect, RemoteError};
 use crate::model::{Become, HostName, SshTarget, Untrusted};
 use crate::sys::{FileError, Mode, RunFolder, write_atomic};
 
@@ -158,8 +158,12 @@ impl Connect for Ssh {
         name: &HostName,
         target: &SshTarget,
         r#become: Become,
+        believe: Believe,
     ) -> Result<SshHost, RemoteError> {
-        let route = self.route(target).await?;
+        let mut route = self.route(target).await?;
+        if believe == Believe::Known {
+            route.believe_known();
+        }
         let moved = self.logins.as_ref().and_then(|logins| logins.moved(name, target));
         let moved = moved.filter(|_| route.keys == HostKeys::New);
         let config = self.config_for(&route)?;
@@ -186,9 +190,7 @@ impl Connect for Ssh {
             let log = match started {
                 Ok(host) => {
                     passage.accepted();
-                    if let Some(logins) =
-                        self.logins.as_ref().filter(|_| route.keys == HostKeys::New)
-                    {
+                    if let Some(logins) = &self.logins {
                         logins.went_well(name, target);
                     }
                     return Ok(host);

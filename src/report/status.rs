@@ -294,7 +294,7 @@ const fn style(state: SessionState) -> Style {
 }
 
 /// `12 s`, `3 min`, `5 h`, `2 d` ago.
-fn age(seconds: u64) -> String {
+pub(super) fn age(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s ago"),
         120..7200 => format!("{} min ago", seconds / 60),

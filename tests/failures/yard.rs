@@ -1,5 +1,6 @@
 //! A fleet of three hosts that are played, with its files and its vault.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -199,7 +200,7 @@ pub(crate) fn play<T>(work: impl Future<Output = T>) -> T {
 
 /// Logins to hosts that are played.
 pub(crate) fn login(network: Network) -> Login<Scripted> {
-    Login { connector: Arc::new(Scripted::new(network)), parallel: 32 }
+    Login { connector: Arc::new(Scripted::new(network)), parallel: 32, last: BTreeMap::new() }
 }
 
 /// What `work` comes to, if it comes to an end.

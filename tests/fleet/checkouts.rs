@@ -15,7 +15,7 @@ sites:
     hosts: { rome-gw: { address: 10.10.0.2, endpoint: "203.0.113.9:51820", keepalive: 20 } }
 "#;
 
-fn shell(folder: &Path, text: &str) {
+pub(crate) fn shell(folder: &Path, text: &str) {
     let mut shell = Command::new("sh");
     shell.current_dir(folder).args(["-ec", text]);
     for (name, value) in [("NAME", "t"), ("EMAIL", "t@example.com")] {

@@ -15,6 +15,7 @@ use serde_json::Value;
 fn wgfleet(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wgfleet"));
     command.args(arguments).current_dir(folder).env_remove("WGFLEET_IDENTITY");
+    command.env("XDG_STATE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/state"));
     command.output().expect("the binary runs")
 }
 

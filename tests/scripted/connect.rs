@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use wgfleet::model::{Become, HostName, SshTarget, Untrusted};
-use wgfleet::remote::{Connect, Host, RemoteError, Reply};
+use wgfleet::remote::{Believe, Connect, Host, RemoteError, Reply};
 
-use super::network::{Network, Trouble};
+use super::network::{Login, Network, Trouble};
 
 /// How long a login takes.
 const LOGIN: Duration = Duration::from_millis(200);
@@ -79,9 +79,12 @@ impl Connect for Scripted {
     async fn connect(
         &self,
         name: &HostName,
-        _: &SshTarget,
+        target: &SshTarget,
         _: Become,
+        believe: Believe,
     ) -> Result<ScriptedHost, RemoteError> {
+        let (host, target) = (name.to_string(), target.to_string());
+        self.network().logins.push(Login { host, target, believe });
         let refused = |why: &str| Err(RemoteError::Connect(Untrusted::new(why.to_owned())));
         match self.next(name.as_str(), "connect") {
             Some(Trouble::Before) => {

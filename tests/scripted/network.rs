@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use wgfleet::remote::Believe;
+
 use super::machine::{Full, Machine, seconds};
 
 /// How long a handshake takes.
@@ -80,6 +82,14 @@ pub(crate) struct Fault {
     pub(crate) trouble: Trouble,
 }
 
+/// A login that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Login {
+    pub(crate) host: String,
+    pub(crate) target: String,
+    pub(crate) believe: Believe,
+}
+
 /// Some hosts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Network {
@@ -89,6 +99,8 @@ pub(crate) struct Network {
     faults: Vec<Fault>,
     /// The verbs of all calls to each host.
     pub(crate) calls: BTreeMap<String, Vec<String>>,
+    /// All logins that were tried.
+    pub(crate) logins: Vec<Login>,
     gone: BTreeSet<String>,
     /// When a machine that lost its power is there again.
     boots: BTreeMap<String, Duration>,

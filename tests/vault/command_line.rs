@@ -25,6 +25,45 @@ pub(crate) fn bench_command(bench: &Bench) -> Command {
 }
 
 #[test]
+fn a_name_that_the_inventory_does_not_have_gets_no_key_unawares() {
+    let bench = Bench::new();
+    let run = |args: &[&str], stdin: &str| {
+        let mut command = bench_command(&bench);
+        command.args(args).stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // A command that refuses its arguments does not read.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        (child.wait().unwrap().code(), said)
+    };
+    let key = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=\n";
+    let text = "fleet: acme
+networks: { n: { prefixes: 10.9.0.0/24, links: mesh } }
+hosts:
+  a: { address: 10.9.0.1, endpoint: '192.0.2.1:51820' }
+  paris-gw: { address: 10.9.0.2, endpoint: '192.0.2.2:51820' }
+";
+    fs::write(bench.path("fleet.yaml"), text).unwrap();
+    let (code, said) = run(&["vault", "keygen", "a", "pairs-gw"], "");
+    assert_eq!(code, Some(64), "{said}");
+    assert!(said.contains("the inventory has no host and no peer `pairs-gw`"), "{said}");
+    assert!(said.contains("did you mean `paris-gw`?"), "{said}");
+    let (code, said) = run(&["vault", "import", "rome-gw"], key);
+    assert_eq!(code, Some(64), "{said}");
+    assert!(said.contains("add --unlisted"), "{said}");
+    let names = |bench: &Bench| bench.vault().index().names().cloned().collect::<Vec<_>>();
+    assert!(
+        !names(&bench).contains(&host("rome-gw")) && !names(&bench).contains(&host("pairs-gw"))
+    );
+    let (code, said) = run(&["vault", "import", "rome-gw", "--unlisted"], key);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = run(&["vault", "keygen", "paris-gw"], "");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(names(&bench).contains(&host("rome-gw")) && names(&bench).contains(&host("paris-gw")));
+}
+
+#[test]
 fn the_command_line_makes_a_vault_from_nothing() {
     let root = tempfile::tempdir().unwrap();
     let inventory = root.path().join("fleet");

@@ -270,7 +270,7 @@ fn nobody_inherits_the_key() {
 
     // A command that waits, with the key in what it was started with.
     let mut command = wgfleet(&bench);
-    command.env("WGFLEET_IDENTITY_KEY", age).args(["vault", "import", "c"]).stdin(Stdio::piped());
+    command.env("WGFLEET_IDENTITY_KEY", age).args(["vault", "import", "a"]).stdin(Stdio::piped());
     let mut child = command.stderr(Stdio::null()).spawn().unwrap();
     let environment = format!("/proc/{}/environ", child.id());
     let begun = Instant::now();

@@ -32,6 +32,7 @@ networks: { n: { prefixes: 10.9.0.0/24, links: mesh } }
 hosts:
   a: { address: 10.9.0.1, ssh: 'ssh://root@127.0.0.1:9', endpoint: '192.0.2.1:51820' }
   b: { address: 10.9.0.2, ssh: 'ssh://root@127.0.0.1:9', endpoint: '192.0.2.2:51820' }
+peers: { gamma: { via: a, address: 10.9.0.3 } }
 ";
     fs::write(bench.path("fleet.yaml"), inventory).unwrap();
     let (theirs, recipient) = stranger(&bench);

@@ -43,7 +43,8 @@ fn files(bench: &Bench) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 /// The inventory that the commands need which look at hosts; there is nobody to log in to.
 fn inventory(bench: &Bench) {
     let text = "fleet: acme\nnetworks:\n  n: { interface: wg0, prefixes: [10.9.0.0/24] }\nhosts:\n  \
-                a: { address: 10.9.0.1, ssh: 'ssh://127.0.0.1:1', endpoint: '192.0.2.1:51820' }\n";
+                a: { address: 10.9.0.1, ssh: 'ssh://127.0.0.1:1', endpoint: '192.0.2.1:51820' }\n\
+                peers: { c: { via: a, address: 10.9.0.3 } }\n";
     fs::write(bench.path("fleet.yaml"), text).unwrap();
 }
 

@@ -17,6 +17,7 @@ use status::StatusArgs;
 use super::output::{json, print};
 use super::passphrase::Terminal;
 use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions};
+use crate::fleet::refuse_keyless;
 use crate::model::{FleetName, HostName, Kind, PrivateKey, Version, closest, count};
 use crate::report::document::{
     NamedKey, NewVault, VaultExport, VaultImport, VaultInit, VaultKeygen,
@@ -107,6 +108,10 @@ struct ImportArgs {
     /// The host
     #[arg(value_name = "HOST", add = completions::key_holders())]
     host: HostName,
+
+    /// Take the key although the inventory does not have the host yet
+    #[arg(long)]
+    unlisted: bool,
 
     #[command(flatten)]
     format: FormatArgs,
@@ -231,6 +236,7 @@ impl InitArgs {
 
 impl KeygenArgs {
     fn run(self, context: &Context, now: Timestamp) -> CommandResult {
+        refuse_keyless(&context.fleet, &self.hosts)?;
         let mut vault = context.fleet.vault_to_write()?;
         let hosts = if self.hosts.is_empty() { context.load()?.key_holders() } else { self.hosts };
         let before = vault.index().clone();
@@ -267,6 +273,11 @@ impl KeygenArgs {
 
 impl ImportArgs {
     fn run(self, context: &Context, now: Timestamp) -> CommandResult {
+        if !self.unlisted {
+            let hint = "add --unlisted to take the key before the inventory has the host";
+            refuse_keyless(&context.fleet, std::slice::from_ref(&self.host))
+                .map_err(|error| error.hint(hint))?;
+        }
         let mut vault = context.fleet.vault_to_write()?;
         // One buffer that never grows leaves no copies of the key behind.
         let mut buffer = Zeroizing::new([0_u8; 256]);

@@ -3,6 +3,7 @@
 mod felt;
 mod group;
 mod hosts;
+mod orphans;
 mod peer;
 mod sign;
 mod summary;
@@ -17,8 +18,8 @@ use self::group::{Group, What, groups};
 use self::hosts::{Hosts, count};
 use self::peer::PeerChange;
 use self::sign::{BAD, BOLD, DIM, Sign};
-use crate::model::{InterfaceName, Untrusted};
-use crate::plan::{Disruption, HostState, Orphan, OrphanKind, Plan, SecretState};
+use crate::model::Untrusted;
+use crate::plan::{Disruption, HostState, Plan, SecretState};
 
 /// How much of a plan is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,7 @@ pub fn human(plan: &Plan, detail: Detail) -> String {
             }
         }
     }
-    orphans(&mut out, &plan.orphans);
+    out.push_str(&orphans::orphans(plan, detail == Detail::Each));
     out.push_str(&super::records::newer(plan));
     out.push_str(&summary(plan));
     out.push_str(&plan.reachability.as_ref().map(super::reach::difference).unwrap_or_default());
@@ -218,31 +219,6 @@ fn write_group(out: &mut String, plan: &Plan, group: &Group<'_>) {
         let sign = if matches!(sign, '+' | '-') { *sign } else { ' ' };
         let _ = writeln!(out, "      {style}{sign} {line}{style:#}");
     }
-}
-
-fn orphans(out: &mut String, orphans: &[Orphan]) {
-    if orphans.is_empty() {
-        return;
-    }
-    let _ = writeln!(out, "{BOLD}No longer in the inventory:{BOLD:#}");
-    for Orphan { kind, name, host, runs } in orphans {
-        let kind = match kind {
-            OrphanKind::Host => "host",
-            OrphanKind::Network => "network",
-            OrphanKind::Interface => "interface",
-        };
-        let at = host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
-        let runs = match runs {
-            None => "what runs there could not be read".to_owned(),
-            Some(runs) if runs.is_empty() => "nothing of it runs".to_owned(),
-            Some(runs) => {
-                let names: Vec<&str> = runs.iter().map(InterfaceName::as_str).collect();
-                format!("{} still runs", names.join(", "))
-            }
-        };
-        let _ = writeln!(out, "  {kind} {}{at}: {runs}", Untrusted::new(name.as_str()));
-    }
-    out.push('\n');
 }
 
 #[cfg(test)]

@@ -12,9 +12,10 @@ use crate::model::{
 use crate::observed::{LiveBackend, Unanswered, UnitState};
 use crate::plan::{
     Change, DeviceField, DiffLine, FieldChange, FileAction, HookWhen, HostPlan, NewInterface,
-    NewPeer, Obstacle, PeerField, PeerRef,
+    NewPeer, Obstacle, Orphan, OrphanKind, PeerField, PeerRef,
 };
 
+mod orphans;
 mod say;
 
 fn wg(number: u8) -> InterfaceName {
@@ -250,7 +251,7 @@ fn what_is_not_done_is_never_told_with_what_is() {
     let mut plan = plan(hosts);
     plan.secrets = SecretState::NotCompared;
     let (kind, runs) = (OrphanKind::Host, Some(vec![wg(0)]));
-    plan.orphans = vec![Orphan { kind, name: "h77".to_owned(), host: None, runs }];
+    plan.orphans = vec![Orphan::new(kind, "h77".to_owned(), runs)];
     insta::assert_snapshot!(text(&plan, Detail::Grouped), @r"
     Private and preshared keys were not compared: the vault was not open. This plan cannot be applied.
 
@@ -334,7 +335,7 @@ fn hostile_text_of_a_saved_plan_is_escaped() {
     host.changes.push(Change::Create(new));
     let mut plan = plan(vec![host]);
     let kind = OrphanKind::Network;
-    plan.orphans = vec![Orphan { kind, name: evil.to_owned(), host: None, runs: None }];
+    plan.orphans = vec![Orphan::new(kind, evil.to_owned(), None)];
     for detail in [Detail::Grouped, Detail::Each] {
         let coloured = human(&plan, detail);
         let text = text(&plan, detail);
