@@ -105,9 +105,14 @@ impl Repository {
         let made = ["vault", "init", "--fleet", "hostile", "--file", "template/fleet.yaml"];
         let made = self.run(&made);
         assert!(made.status.success(), "{made:?}");
-        let made =
-            self.run(&["vault", "keygen", "a", "b", "phone", "--file", "template/fleet.yaml"]);
+        // The peer that one of the inventories has is in the vault of all.
+        let all = fleet.join("template/all.yaml");
+        let hosts = fs::read_to_string(fleet.join("template/fleet.yaml")).unwrap();
+        let phone = "peers: { phone: { network: n, via: b, address: 10.66.0.9 } }\n";
+        fs::write(&all, hosts + phone).unwrap();
+        let made = self.run(&["vault", "keygen", "a", "b", "phone", "--file", "template/all.yaml"]);
         assert!(made.status.success(), "{made:?}");
+        fs::remove_file(all).unwrap();
         let folders = [
             ".",
             "loop",

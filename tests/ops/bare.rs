@@ -80,9 +80,11 @@ hosts:
 
 /// A host whose machine no binary is there for.
 fn another_machine(fleet: &Fleet) {
-    let wrapper = "printf '#!/bin/sh\\n/usr/bin/uname \"$@\" | sed s/x86_64/aarch64/\\n' \
-                   >/usr/local/bin/uname && chmod 755 /usr/local/bin/uname";
-    fleet.sh("arm", wrapper);
+    // Both the kernel's word and uname(1)'s.
+    let other = "echo aarch64 >/run/arch && mount --bind /run/arch /proc/sys/kernel/arch && \
+                 printf '#!/bin/sh\\n/usr/bin/uname \"$@\" | sed s/x86_64/aarch64/\\n' \
+                 >/usr/local/bin/uname && chmod 755 /usr/local/bin/uname";
+    fleet.sh("arm", other);
     let before = fleet.state("arm");
     for args in [["plan", "--limit", "arm,c"].as_slice(), &["apply", "--yes", "--limit", "arm"]] {
         let said = fleet.ends(3, args);
