@@ -123,8 +123,8 @@ fn assumed(out: &mut String, difference: &Difference) {
             (Unread::Unreadable, _) => "could not be read",
             (Unread::OutsideLimit, false) => "is outside --limit and was not read",
             (Unread::OutsideLimit, true) => "are outside --limit and were not read",
-            (Unread::Removed, false) => "is not in the inventory any more and was not read",
-            (Unread::Removed, true) => "are not in the inventory any more and were not read",
+            (Unread::Removed, false) => "is not in the inventory any more",
+            (Unread::Removed, true) => "are not in the inventory any more",
         };
         let (whose, them) = if several { ("their", "them") } else { ("its", "it") };
         let dirty =

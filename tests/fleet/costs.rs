@@ -81,7 +81,7 @@ fn what_goes_is_told_with_the_flows_that_it_costs() {
     for words in [
         "12 flows cease to work",
         "`left-gw` could not be read, and no commit of it is known: its flows are unknown",
-        "`spare` is not in the inventory any more and was not read: its flows are counted from what \
+        "`spare` is not in the inventory any more: its flows are counted from what \
          other hosts have of it",
     ] {
         assert!(human.stdout.contains(words), "{words}: {human:?}");

@@ -50,7 +50,7 @@ fn a_peer_is_added_while_others_talk() {
         "paris-gw, frankfurt-gw, branch-gw  12 flows of the host cease to work; the session with rome-gw ends; ",
         "36 flows cease to work:",
         "- `paris-gw` to `rome-gw` (6 flows), such as 10.10.0.1 to 10.10.0.4: `rome-gw` is not there",
-        "`rome-gw` is not in the inventory any more and was not read: its flows are counted from what \
+        "`rome-gw` is not in the inventory any more: its flows are counted from what \
          other hosts have of it",
     ] {
         assert!(human.contains(words), "{words}: {human}");
