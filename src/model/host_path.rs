@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::is_deceptive;
 
-/// Bytes of the longest path or unit that is taken; systemd's own limit for units.
-const LONGEST: usize = 256;
+/// Bytes of the longest path that a kernel takes. Units of a host have their limit here, too: a host that
+/// has a file with a long name is to be read all the same.
+const LONGEST: usize = 4096;
 
 /// Why a text is no place or no unit of a host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -175,7 +176,8 @@ mod tests {
         for bad in ["", "etc/x", "/etc/../x", "/..", "/a\nb", "/a\0b", "/a\u{202e}b", "/\u{7}"] {
             assert!(bad.parse::<HostPath>().is_err(), "{bad:?}");
         }
-        assert!("/x".repeat(200).parse::<HostPath>().is_err());
+        assert!("/x".repeat(2048).parse::<HostPath>().is_ok());
+        assert!("/x".repeat(2049).parse::<HostPath>().is_err());
         assert!(serde_json::from_str::<HostPath>("\"../x\"").is_err());
     }
 

@@ -432,6 +432,7 @@ fn what_others_made_makes_no_host_unreadable() {
             ip addr add 10.7.1.1 peer 10.7.1.2/32 dev wg5
             ip route add 10.44.0.0/16 nexthop dev wg0 nexthop dev wg1
             wireguard-go wg7 2>/dev/null
+            printf '# Managed by wgfleet.\\n' >/etc/wireguard/$(head -c 240 /dev/zero | tr '\\0' a).conf
             unshare --net sleep infinity >/dev/null 2>&1 & other=$!
             sleep 0.3; ip link set wg7 netns $other
             printf '# PrivateKey = {0}\\n#old: pre-shared key: {1}\\n# PrivateKey: {0}\\nPublicKey = p # PresharedKey={1}\\n' >> /etc/wireguard/wg0.conf",
@@ -446,6 +447,8 @@ fn what_others_made_makes_no_host_unreadable() {
         assert!(routes("wg5").contains(&(4711, "10.5.0.0/16".parse().unwrap())), "{said}");
         assert!(routes("wg0").contains(&(4711, "10.6.0.0/16".parse().unwrap())), "{said}");
         assert!(named("wg7").is_none() && !said.contains("wg7"), "{said}");
+        let long = format!("/etc/wireguard/{}.conf", "a".repeat(240));
+        assert!(seen.files.contains_key(long.as_str()), "{said}");
         for key in [KEYS[0], KEYS[3], KEYS[4]] {
             assert!(!said.contains(key), "a secret leaves the host:\n{said}");
         }
