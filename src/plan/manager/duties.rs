@@ -13,11 +13,15 @@ pub(in crate::plan) trait Manager: Debug + Sync {
     fn takes(&self, facts: &Facts) -> bool;
 
     /// What it runs to start and stop an interface; wgfleet's own binary stands in for what a host
-    /// does not have. `quick`: whether wg-quick(8) has to start it.
-    fn needs(&self, quick: bool) -> &'static [Tool];
+    /// does not have. `_quick`: whether wg-quick(8) has to start it.
+    fn needs(&self, _quick: bool) -> &'static [Tool] {
+        &[Tool::Wg, Tool::WgQuick]
+    }
 
     /// What starts an interface that wg-quick(8) has to start, from its file; `None`: its unit does.
-    fn quick_up(&self, interface: &InterfaceName, backend: LiveBackend) -> Option<Op>;
+    fn quick_up(&self, _interface: &InterfaceName, _backend: LiveBackend) -> Option<Op> {
+        None
+    }
 
     /// What runs its units; `None`: it has none, and nothing comes back with the next boot.
     fn units(&self) -> Option<&'static dyn Units>;

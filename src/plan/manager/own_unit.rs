@@ -1,12 +1,13 @@
-//! wgfleet's own unit of systemd, on a host that has no wg-quick(8), and what it may not do.
+//! wgfleet's own unit of systemd, on a host that has no wg-quick(8), and what it may not do. The unit
+//! needs wg-quick(8) all the same: since that is not there, wgfleet's own binary is pushed for it.
 
 use super::duties::{Manager, Wanted};
 use super::systemd::{self, Systemd};
 use super::units::Units;
-use crate::model::{HostPath, InterfaceName, Tool, UnitName};
+use crate::model::{HostPath, InterfaceName, UnitName};
 use crate::observed::{Facts, LiveBackend};
+use crate::plan::Obstacle;
 use crate::plan::agent::AGENT;
-use crate::plan::{Obstacle, Op};
 use crate::wgconf::{Setting, lines};
 
 /// A host that has systemd and no wg-quick(8).
@@ -16,15 +17,6 @@ pub(super) struct OwnUnit;
 impl Manager for OwnUnit {
     fn takes(&self, facts: &Facts) -> bool {
         facts.systemd
-    }
-
-    /// wg-quick(8), too: it is not there, so wgfleet's own binary is pushed, which the unit runs.
-    fn needs(&self, _quick: bool) -> &'static [Tool] {
-        &[Tool::Wg, Tool::WgQuick]
-    }
-
-    fn quick_up(&self, _interface: &InterfaceName, _backend: LiveBackend) -> Option<Op> {
-        None
     }
 
     fn units(&self) -> Option<&'static dyn Units> {

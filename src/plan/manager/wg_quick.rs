@@ -4,8 +4,8 @@ use super::duties::{Manager, Wanted};
 use super::systemd::{self, Systemd};
 use super::units::Units;
 use crate::model::{HostPath, InterfaceName, Tool, UnitName};
-use crate::observed::{Facts, LiveBackend};
-use crate::plan::{Obstacle, Op};
+use crate::observed::Facts;
+use crate::plan::Obstacle;
 
 /// A host that has systemd and wg-quick(8).
 #[derive(Debug)]
@@ -14,14 +14,6 @@ pub(super) struct WgQuick;
 impl Manager for WgQuick {
     fn takes(&self, facts: &Facts) -> bool {
         facts.systemd && facts.has(Tool::WgQuick)
-    }
-
-    fn needs(&self, _quick: bool) -> &'static [Tool] {
-        &[Tool::Wg, Tool::WgQuick]
-    }
-
-    fn quick_up(&self, _interface: &InterfaceName, _backend: LiveBackend) -> Option<Op> {
-        None
     }
 
     fn units(&self) -> Option<&'static dyn Units> {
