@@ -20,7 +20,7 @@ type Cost = (u32, Toll);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Toll {
     /// The rank of the host, then a hash of its name. Of names that count up the hashes do, too: those of
-    /// `gw1` and `gw4` have the sum of those of `gw2` and `gw3`.
+    /// `gw0` and `gw3` have the sum of those of `gw1` and `gw2`.
     preferred: u128,
     /// What decides then: a part of the name's SHA-256.
     mixed: u128,
