@@ -26,7 +26,7 @@ use wgfleet::observed::{
     Facts, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
 };
 use wgfleet::plan::{
-    AgentSource, HostState, Plan, RenderedHost, SecretState, Target, TargetInterface, diff_host,
+    HelperSource, HostState, Plan, RenderedHost, SecretState, Target, TargetInterface, diff_host,
     resolve, running,
 };
 use wgfleet::report::plan::{Detail, human};
@@ -113,7 +113,7 @@ fn empty_host() -> ObservedHost {
         kernel_wireguard: true,
         tun: true,
         tools,
-        agent: None,
+        helper: None,
     };
     ObservedHost { facts, ..ObservedHost::default() }
 }
@@ -202,7 +202,7 @@ fn planned(wanted: &Wanted, epoch: u32, pairs: &BTreeMap<HostName, Pair>) -> Pla
     let host = |host: &DesiredHost| {
         let (rendered, seen) = &pairs[&host.name];
         let target = resolve(host, rendered, seen);
-        let mut plan = diff_host(&target, seen, &AgentSource::default(), &state.names);
+        let mut plan = diff_host(&target, seen, &HelperSource::default(), &state.names);
         let Ok(()) = plan.bind(&target, rendered, seen, &MadeUp { epoch });
         assert_eq!(plan.state, HostState::Ready);
         plan

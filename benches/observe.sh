@@ -16,7 +16,7 @@ if [ "${INSIDE:-}" = "" ]; then
 	put() { # NAME COMMAND WORDS: the part of the script that observes, as `HOST_LOOKS` puts it together
 		local name=$1
 		shift
-		for part in head armed agent observe show verbs; do
+		for part in head armed helper observe show verbs; do
 			"$@" "src/remote/host/$part.sh" 2>/dev/null || [ $part = show ]
 		done >"$work/$name"
 	}

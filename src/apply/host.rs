@@ -43,7 +43,7 @@ pub(super) async fn perform<C: Connect, S: Secrets>(
         Outcome::Failed(Reason::NoSecret { cause: Untrusted::new(describe(&error)) })
     })?;
     if let Some(digest) = job.observed.digest {
-        payload.expecting(job.look.stdin(), digest);
+        payload.expecting(job.request.stdin(), digest);
     }
     payload.recording(&job.record.fleet, job.record.to_text());
     let payload = payload.encode();
@@ -91,7 +91,7 @@ async fn roll_back<C: Connect, S>(
 /// What of a host is not any more what the plan saw; nothing where that cannot be seen.
 async fn what_moved<C: Connect>(logins: &Logins<'_, C>, job: &Job<'_>) -> Vec<HostPart> {
     let Ok(host) = logins.connect(job).await else { return Vec::new() };
-    let seen = host.observe(&job.look).await;
+    let seen = host.observe(&job.request).await;
     host.close().await;
     let mut moved = seen.map(|seen| differences(job.observed, &seen)).unwrap_or_default();
     moved.truncate(LISTED);

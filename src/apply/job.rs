@@ -9,7 +9,7 @@ use crate::event::{Ending, Outcome};
 use crate::model::Moment;
 use crate::observed::{ObservedHost, Record};
 use crate::plan::{HostPlan, RenderedHost, Target};
-use crate::remote::{Believe, Connect, Look, RemoteError};
+use crate::remote::{Believe, Connect, ObserveRequest, RemoteError};
 
 /// One host's share of a plan.
 #[derive(Debug)]
@@ -26,10 +26,10 @@ pub struct Job<'a> {
     pub observed: &'a ObservedHost,
     /// What it keeps about this change once it has confirmed it.
     pub record: Record,
-    /// How to look at it again.
-    pub look: Look,
+    /// How to observe it again.
+    pub request: ObserveRequest,
     /// Binaries that can be pushed, compressed with gzip, by `uname -m`.
-    pub agents: Arc<BTreeMap<String, Vec<u8>>>,
+    pub helpers: Arc<BTreeMap<String, Vec<u8>>>,
 }
 
 impl Job<'_> {

@@ -24,8 +24,8 @@ pub(super) async fn push<S: Secrets>(
     host: &impl Host,
 ) -> Result<(), Outcome> {
     for change in &job.plan.changes {
-        let Change::PushAgent { machine, digest } = change else { continue };
-        let packed = job.agents.get(machine);
+        let Change::PushHelper { machine, digest } = change else { continue };
+        let packed = job.helpers.get(machine);
         let packed = packed.ok_or_else(|| {
             Outcome::Failed(Reason::NoBinary { machine: Untrusted::new(machine.as_str()) })
         })?;
@@ -40,7 +40,7 @@ pub(super) async fn push<S: Secrets>(
         let kib = rest.len().div_ceil(1024) as u64;
         context.working(job, Step::PushingBinary { kib });
         let words = [machine.as_str(), &digest, &whole, &at.to_string()];
-        let reply = host.run("agent", &words, rest, PUSH_LIMIT).await;
+        let reply = host.run("helper", &words, rest, PUSH_LIMIT).await;
         let reply = reply.map_err(|error| Outcome::Failed(Reason::from(&error)))?;
         if reply.answer() != Answer::Done {
             return Err(Outcome::Failed(Reason::HostSaid { said: reply.said() }));

@@ -209,7 +209,7 @@ impl<C: Connect, S: Secrets> KeyChange<'_, C, S> {
         let host = self.logins.connect(job).await.map_err(unread)?;
         let attempt = async {
             loop {
-                let seen = host.observe(&job.look).await.map_err(unread)?;
+                let seen = host.observe(&job.request).await.map_err(unread)?;
                 healthy(job, &seen).map_err(unproven)?;
                 let shaken = |name| {
                     let peer = seen.interfaces.get(name).and_then(|l| l.peers.get(&self.new));

@@ -13,7 +13,7 @@ use super::job::{Job, Logins};
 use crate::event::{Outcome, Reason};
 use crate::model::Untrusted;
 use crate::observed::{ObservedHost, Record, Unanswered};
-use crate::plan::{AgentSource, Change, diff_host};
+use crate::plan::{Change, HelperSource, diff_host};
 use crate::remote::{Answer, Connect, Host, RemoteError, Rollback};
 
 /// How long one call to a host may take.
@@ -116,7 +116,7 @@ async fn ask_to_keep(
     in_time: bool,
     told: &mut bool,
 ) -> Result<Option<Verdict>, RemoteError> {
-    let seen = host.observe(&job.look).await?;
+    let seen = host.observe(&job.request).await?;
     let armed = seen.armed.as_deref() == Some(job.id.as_str());
     if armed && let Err(reason) = healthy(job, &seen) {
         return Ok(ask_back(job, host, &reason).await?.map(Verdict::Back));
@@ -136,7 +136,7 @@ async fn ask_to_keep(
             Some(Verdict::Kept(Outcome::NotForNextBoot(Reason::NotForNextBoot { what })))
         }
         Answer::Gone => {
-            let seen = host.observe(&job.look).await?;
+            let seen = host.observe(&job.request).await?;
             match &seen.armed {
                 Some(_) => None,
                 // It was confirmed before, and only the answer was lost.
@@ -197,7 +197,7 @@ async fn ask_back(
     Ok(match reply.answer() {
         Answer::RolledBack(Rollback::Verified) => Some(Outcome::RolledBack(reason.clone())),
         Answer::Gone => {
-            let seen = host.observe(&job.look).await?;
+            let seen = host.observe(&job.request).await?;
             seen.armed.is_none().then(|| back(job, &seen, reason))
         }
         _ => {
@@ -236,6 +236,6 @@ fn took(job: &Job<'_>, seen: &ObservedHost) -> bool {
     });
     // Many changes touch no key. Then nothing is left to do where it was kept; a hook may have
     // added to that, but what was rolled back is as before.
-    let left = || diff_host(&job.target, seen, &AgentSource::default(), &BTreeMap::new());
+    let left = || diff_host(&job.target, seen, &HelperSource::default(), &BTreeMap::new());
     keys && (!same(job.observed, seen) || left().changes.is_empty())
 }

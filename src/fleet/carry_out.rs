@@ -29,7 +29,7 @@ pub async fn carry_out<C: Connect>(
         hosts.insert(name.clone(), host);
         observed.insert(name, seen);
     }
-    let agents = Arc::new(read_agents(&survey, plan)?);
+    let helpers = Arc::new(read_helpers(&survey, plan)?);
     let mut jobs = Vec::new();
     for host_plan in &plan.hosts {
         let name = &host_plan.host;
@@ -53,7 +53,7 @@ pub async fn carry_out<C: Connect>(
             }
             HostState::Ready => {}
         }
-        let Some(job) = job(&survey, &observed, host_plan, &agents)? else { continue };
+        let Some(job) = job(&survey, &observed, host_plan, &helpers)? else { continue };
         let Some(host) = hosts.remove(name) else { continue };
         jobs.push((job, host));
     }
@@ -72,12 +72,12 @@ pub(super) fn job<'a, C: Connect>(
     survey: &'a Survey<C>,
     observed: &'a BTreeMap<HostName, crate::observed::ObservedHost>,
     plan: &'a HostPlan,
-    agents: &Arc<BTreeMap<String, Vec<u8>>>,
+    helpers: &Arc<BTreeMap<String, Vec<u8>>>,
 ) -> Result<Option<Job<'a>>, Error> {
     let name = &plan.host;
     let desired = survey.state.hosts.iter().find(|host| host.name == *name);
-    let parts = (desired, survey.rendered.get(name), observed.get(name), survey.looks.get(name));
-    let (Some(desired), Some(rendered), Some(observed), Some(look)) = parts else {
+    let parts = (desired, survey.rendered.get(name), observed.get(name), survey.requests.get(name));
+    let (Some(desired), Some(rendered), Some(observed), Some(request)) = parts else {
         return Ok(None);
     };
     let id = change_id()?;
@@ -91,20 +91,20 @@ pub(super) fn job<'a, C: Connect>(
         target,
         rendered,
         observed,
-        look: look.clone(),
-        agents: Arc::clone(agents),
+        request: request.clone(),
+        helpers: Arc::clone(helpers),
     }))
 }
 
 /// The binaries that a plan pushes, compressed, by machine; none are read where it pushes none.
-pub(super) fn read_agents<C: Connect>(
+pub(super) fn read_helpers<C: Connect>(
     survey: &Survey<C>,
     plan: &Plan,
 ) -> Result<BTreeMap<String, Vec<u8>>, Error> {
     let changes = plan.hosts.iter().flat_map(|host| &host.changes);
     let machines: BTreeSet<&String> = changes
         .filter_map(|change| match change {
-            Change::PushAgent { machine, .. } => Some(machine),
+            Change::PushHelper { machine, .. } => Some(machine),
             _ => None,
         })
         .collect();

@@ -124,7 +124,7 @@ pub(super) fn reachability<C: Connect>(
     };
     let hosts = survey.state.hosts.iter().map(|host| &host.name);
     let (asked, outside): (Vec<&HostName>, Vec<&HostName>) =
-        hosts.partition(|name| survey.looks.contains_key(*name));
+        hosts.partition(|name| survey.requests.contains_key(*name));
     let unreadable = asked.into_iter().filter(|name| !survey.seen.contains_key(*name));
     moved.assumed.extend(unread(Unread::Unreadable, unreadable.cloned().collect()));
     moved.assumed.extend(unread(Unread::OutsideLimit, outside.into_iter().cloned().collect()));

@@ -14,7 +14,7 @@ use crate::inventory::Inventory;
 use crate::model::{Become, FingerprintKey, FleetName, HostName, InterfaceName, SshTarget};
 use crate::observed::{Commit, Unanswered};
 use crate::plan::{FormerTarget, Found, NotAsked, Remains, removed_hosts};
-use crate::remote::{Believe, Host, Look, Observing};
+use crate::remote::{Believe, Host, ObserveRequest, Observing};
 use crate::vault::Index;
 
 /// Recorded commits that are looked into, the newest first: in a change that was not carried out on all
@@ -58,14 +58,17 @@ impl Removed {
     }
 
     /// What is asked where this controller's last logins went.
-    pub(super) fn at_last_logins(&mut self, last: &BTreeMap<HostName, SshTarget>) -> Vec<Look> {
+    pub(super) fn at_last_logins(
+        &mut self,
+        last: &BTreeMap<HostName, SshTarget>,
+    ) -> Vec<ObserveRequest> {
         let known = self.asked.iter().filter_map(|name| Some((name.clone(), last.get(name)?)));
         let known: Vec<_> = known.collect();
-        let look = |(name, ssh): (HostName, &SshTarget)| {
+        let request = |(name, ssh): (HostName, &SshTarget)| {
             let target = FormerTarget { ssh: ssh.clone(), commit: None };
-            self.look(name, target, Become::Auto)
+            self.request(name, target, Become::Auto)
         };
-        known.into_iter().map(look).collect()
+        known.into_iter().map(request).collect()
     }
 
     /// What is asked where commits say that hosts have recorded, and nobody has asked yet.
@@ -74,8 +77,8 @@ impl Removed {
         context: &Context,
         fleet: &FleetName,
         records: &Records,
-    ) -> Vec<Look> {
-        let mut looks = Vec::new();
+    ) -> Vec<ObserveRequest> {
+        let mut requests = Vec::new();
         let mut missing = self.asked.clone();
         for commit in records.commits().into_iter().take(COMMITS) {
             if missing.is_empty() {
@@ -88,18 +91,23 @@ impl Removed {
                 let target = FormerTarget { ssh, commit: Some(commit.id.clone()) };
                 match self.found.get_mut(&name).and_then(|found| found.login.as_mut()) {
                     Some(asked) if asked.ssh == target.ssh => *asked = target,
-                    _ => looks.push(self.look(name, target, host.settings.r#become.get())),
+                    _ => requests.push(self.request(name, target, host.settings.r#become.get())),
                 }
             }
             let peers = inventory.peers.iter().map(|peer| &peer.name.value);
             self.peers.extend(peers.filter(|peer| missing.remove(*peer)).cloned());
         }
-        looks
+        requests
     }
 
-    fn look(&mut self, name: HostName, target: FormerTarget, r#become: Become) -> Look {
+    fn request(
+        &mut self,
+        name: HostName,
+        target: FormerTarget,
+        r#become: Become,
+    ) -> ObserveRequest {
         self.targets.insert(name.clone(), target.clone());
-        Look {
+        ObserveRequest {
             name,
             ssh: target.ssh,
             r#become,

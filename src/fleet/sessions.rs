@@ -6,7 +6,7 @@ use super::asked::Asked;
 use super::live_keys::LiveKeys;
 use super::login::Login;
 use super::read::{Fleet, names};
-use super::survey::{chosen, look};
+use super::survey::{chosen, request};
 use super::unknown::refuse_unknown;
 use super::{Context, Error};
 use crate::desired::DesiredState;
@@ -43,9 +43,11 @@ impl Sessions {
         let mut keys = LiveKeys::current(vault.index());
         let mut state = fleet.desired(&keys)?;
         let names = names(&state, &vault);
-        let looks = chosen(&state, limit);
-        let looks = looks.into_iter().map(|host| look(host, FingerprintKey::public())).collect();
-        let observed = observe_all(&login.connector, looks, login.parallel, &context.events).await;
+        let requests = chosen(&state, limit);
+        let requests =
+            requests.into_iter().map(|host| request(host, FingerprintKey::public())).collect();
+        let observed =
+            observe_all(&login.connector, requests, login.parallel, &context.events).await;
         let (mut hosts, mut seen, mut unread) = (Vec::new(), Vec::new(), BTreeMap::new());
         for observing in observed {
             match observing.seen {

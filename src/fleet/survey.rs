@@ -21,10 +21,10 @@ use crate::event::Notice;
 use crate::model::{FingerprintKey, HostName, PlanKey, PublicKey};
 use crate::observed::{ObservedHost, Unanswered};
 use crate::plan::{
-    AgentSource, HostPlan, HostState, Newer, Obstacle, Plan, Provenance, Remains, RenderedHost,
+    HelperSource, HostPlan, HostState, Newer, Obstacle, Plan, Provenance, Remains, RenderedHost,
     clash, diff_host, record, resolve,
 };
-use crate::remote::{Believe, Connect, Host as _, Look, Ssh, observe_all};
+use crate::remote::{Believe, Connect, Host as _, ObserveRequest, Ssh, observe_all};
 use crate::sys::{Events, read_elf};
 use crate::vault::{Identities, Vault};
 
@@ -54,7 +54,7 @@ pub struct Survey<C: Connect = Ssh> {
     pub(super) state: DesiredState,
     pub(super) secrets: Opened,
     pub(super) rendered: BTreeMap<HostName, RenderedHost>,
-    pub(super) looks: BTreeMap<HostName, Look>,
+    pub(super) requests: BTreeMap<HostName, ObserveRequest>,
     pub(super) seen: BTreeMap<HostName, (ObservedHost, C::Host)>,
     pub(super) unread: BTreeMap<HostName, Unanswered>,
     /// What hosts keep about this fleet's last change.
@@ -70,7 +70,7 @@ pub struct Survey<C: Connect = Ssh> {
     pub(super) keyed: BTreeSet<HostName>,
     /// What is known of the machines of hosts that the inventory no longer has.
     pub(super) remains: BTreeMap<HostName, Remains>,
-    pub(super) agents: AgentSource,
+    pub(super) helpers: HelperSource,
     pub(super) binaries: BTreeMap<String, PathBuf>,
     pub(super) connector: Arc<C>,
     pub(super) events: Events,
@@ -96,7 +96,7 @@ impl<C: Connect> Survey<C> {
         Some(if waits { Kind::Locked } else { Kind::Findings })
     }
 
-    /// Logs in to the hosts and looks at them.
+    /// Logs in to the hosts and observes them.
     ///
     /// # Errors
     /// Where the vault cannot be used, a file cannot be rendered, or ssh(1) cannot be run at all; a host that
@@ -141,22 +141,22 @@ impl<C: Connect> Survey<C> {
     ) -> Result<Self, Error> {
         let mut state = fleet.desired(&keys)?;
         let mut rendered = fleet.render(&chosen(&state, scope.limit), &secrets)?;
-        let looks: BTreeMap<HostName, Look> = chosen(&state, scope.limit)
+        let requests: BTreeMap<HostName, ObserveRequest> = chosen(&state, scope.limit)
             .into_iter()
             .filter_map(|host| {
                 let key = rendered.get(&host.name)?.key.clone();
-                Some((host.name.clone(), look(host, key)))
+                Some((host.name.clone(), request(host, key)))
             })
             .collect();
         let connector = Arc::clone(&scope.login.connector);
         let events = context.events.clone();
         let parallel = scope.login.parallel;
-        let mut asked: Vec<Look> = looks.values().cloned().collect();
+        let mut asked: Vec<ObserveRequest> = requests.values().cloned().collect();
         asked.extend(removed.at_last_logins(&scope.login.last));
         let (observed, former) = observe_all(&connector, asked, parallel, &events)
             .await
             .into_iter()
-            .partition::<Vec<_>, _>(|observing| looks.contains_key(&observing.name));
+            .partition::<Vec<_>, _>(|observing| requests.contains_key(&observing.name));
         removed.learn(&state.fleet, former).await;
         let (mut seen, mut unread) = (BTreeMap::new(), BTreeMap::new());
         for observing in observed {
@@ -191,39 +191,39 @@ impl<C: Connect> Survey<C> {
             state,
             secrets,
             rendered,
-            looks,
+            requests,
             seen,
             unread,
             names,
             keyed: vault.index().names().cloned().collect(),
             remains: removed.remains(),
-            agents: AgentSource::default(),
+            helpers: HelperSource::default(),
             binaries: BTreeMap::new(),
             connector,
             events,
         };
-        if survey.needs_agent() {
-            survey.find_agents(scope.binaries);
+        if survey.needs_helper() {
+            survey.find_helpers(scope.binaries);
         }
         Ok(survey)
     }
 
     /// The hosts that were asked for, in order of the file.
     pub fn hosts(&self) -> impl Iterator<Item = &DesiredHost> {
-        self.state.hosts.iter().filter(|host| self.looks.contains_key(&host.name))
+        self.state.hosts.iter().filter(|host| self.requests.contains_key(&host.name))
     }
 
-    fn needs_agent(&self) -> bool {
+    fn needs_helper(&self) -> bool {
         self.hosts().any(|host| {
             let pair = self.seen.get(&host.name).zip(self.rendered.get(&host.name));
-            pair.is_some_and(|((seen, _), rendered)| resolve(host, rendered, seen).agent)
+            pair.is_some_and(|((seen, _), rendered)| resolve(host, rendered, seen).helper)
         })
     }
 
     /// Looks for builds that could be pushed: the helper beside the running program or, where it lies
     /// there alone, the program itself; then those of the folder, helpers first.
-    fn find_agents(&mut self, folder: Option<&Path>) {
-        self.agents.hint = match folder {
+    fn find_helpers(&mut self, folder: Option<&Path>) {
+        self.helpers.hint = match folder {
             Some(folder) => format!("put its wgfleet-helper into {}", folder.display()),
             None => "name a folder of release binaries with --binaries".to_owned(),
         };
@@ -244,7 +244,7 @@ impl<C: Connect> Survey<C> {
             let Some(elf) = read_elf(&bytes).filter(|elf| elf.is_static) else { continue };
             let machine = elf.machine.to_owned();
             let digest = crate::sys::sha256(&bytes);
-            self.agents.builds.entry(machine.clone()).or_insert(digest);
+            self.helpers.builds.entry(machine.clone()).or_insert(digest);
             self.binaries.entry(machine).or_insert(path);
         }
     }
@@ -263,7 +263,7 @@ impl<C: Connect> Survey<C> {
             return Ok(plan);
         };
         let target = resolve(host, rendered, seen);
-        let mut plan = diff_host(&target, seen, &self.agents, &self.names);
+        let mut plan = diff_host(&target, seen, &self.helpers, &self.names);
         let (fleet, made) = (&self.state.fleet, &self.provenance);
         let kept = self.records.kept(name);
         plan.tell_drift(&target, rendered, seen, kept);
@@ -336,8 +336,8 @@ pub(super) fn tell_interrupted(
 }
 
 /// What a host is asked for; `key` keys the fingerprints of its files.
-pub(super) fn look(host: &DesiredHost, key: FingerprintKey) -> Look {
-    Look {
+pub(super) fn request(host: &DesiredHost, key: FingerprintKey) -> ObserveRequest {
+    ObserveRequest {
         name: host.name.clone(),
         ssh: host.ssh.clone(),
         r#become: host.r#become,

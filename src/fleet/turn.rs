@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::carry_out::{job, read_agents};
+use super::carry_out::{job, read_helpers};
 use super::login::Login;
 use super::read::Fleet;
 use super::records::Overrides;
@@ -117,7 +117,7 @@ impl<C: Connect> Turns<'_, C> {
             survey.close().await;
             return Ok(vec![missing]);
         }
-        let agents = Arc::new(read_agents(&survey, &plan)?);
+        let helpers = Arc::new(read_helpers(&survey, &plan)?);
         let seen = std::mem::take(&mut survey.seen);
         let (mut observed, mut hosts) = (BTreeMap::new(), BTreeMap::new());
         for (name, (seen, host)) in seen {
@@ -133,7 +133,7 @@ impl<C: Connect> Turns<'_, C> {
                 outcomes.push(Ending::not_begun(host_plan.host.clone(), Outcome::Unchanged));
                 continue;
             }
-            let Some(job) = job(&survey, &observed, host_plan, &agents)? else { continue };
+            let Some(job) = job(&survey, &observed, host_plan, &helpers)? else { continue };
             if host_plan.host == *name {
                 rotation.host = Some((job, connection));
             } else {

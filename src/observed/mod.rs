@@ -90,7 +90,7 @@ pub struct Facts {
     /// Programs of interest that are there.
     pub tools: BTreeSet<Tool>,
     /// SHA-256 of wgfleet's own binary on the host, where it was pushed.
-    pub agent: Option<Fingerprint>,
+    pub helper: Option<Fingerprint>,
 }
 
 impl Facts {

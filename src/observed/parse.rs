@@ -115,7 +115,7 @@ impl Reader {
             "lacks" => self.lacking.add(word(rest)?),
             "installer" => self.lacking.installer = Some(printable(rest.next()?)?),
             "tool" => facts.tools.extend([word::<Tool>(rest)?]),
-            "agent" => facts.agent = Some(word(rest)?),
+            "helper" => facts.helper = Some(word(rest)?),
             "forward4" => self.host.forward_v4 = flag(rest.next()?)?,
             "forward6" => self.host.forward_v6 = flag(rest.next()?)?,
             "advertised" => self.host.advertised.extend(word::<InterfaceName>(rest)),

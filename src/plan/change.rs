@@ -93,7 +93,7 @@ impl HookWhen {
 pub enum Change {
     /// wgfleet's own binary is pushed.
     #[serde(rename = "push-helper")]
-    PushAgent {
+    PushHelper {
         /// `uname -m` that it is built for.
         #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
         machine: String,
@@ -272,7 +272,7 @@ impl Change {
             | Self::RemoveAddress { interface, .. }
             | Self::AddRoute { interface, .. }
             | Self::RemoveRoute { interface, .. } => Some(interface),
-            Self::PushAgent { .. }
+            Self::PushHelper { .. }
             | Self::File { .. }
             | Self::Hook { .. }
             | Self::Forward { .. }

@@ -13,7 +13,7 @@ use super::paths;
 use super::quick::QuickDuties;
 use super::tables;
 use super::{
-    AgentSource, Change, DeviceField, Felt, FieldChange, HostPlan, HostState, NewInterface,
+    Change, DeviceField, Felt, FieldChange, HelperSource, HostPlan, HostState, NewInterface,
     NewPeer, PeerField, PeerRef, Target, TargetInterface,
 };
 use crate::desired::{DesiredPeer, EPOCH_LINE};
@@ -31,13 +31,13 @@ use crate::wgconf::{Document, Setting, redact};
 pub fn diff_host(
     target: &Target<'_>,
     observed: &ObservedHost,
-    agents: &AgentSource,
+    helpers: &HelperSource,
     names: &BTreeMap<PublicKey, HostName>,
 ) -> HostPlan {
     let mut changes = Vec::new();
     let mut blocked = target.blocked.clone();
-    if target.agent {
-        match push_agent(observed, agents) {
+    if target.helper {
+        match push_helper(observed, helpers) {
             Ok(push) => changes.extend(push),
             Err(reason) => blocked = blocked.or(Some(reason)),
         }
@@ -78,8 +78,8 @@ pub fn diff_host(
         let change = Untrusted::new(id.as_str());
         blocked = blocked.or(Some(Obstacle::Armed { change }));
     }
-    if observed.facts.agent.is_some()
-        && changes.iter().any(|c| matches!(c, Change::PushAgent { .. }))
+    if observed.facts.helper.is_some()
+        && changes.iter().any(|c| matches!(c, Change::PushHelper { .. }))
     {
         notes.push("running tunnels keep the old wgfleet until their next start".to_owned());
     }
@@ -120,14 +120,17 @@ fn taken_by_kernel(
     Some(Obstacle::TakenByKernel { interface, backend })
 }
 
-fn push_agent(observed: &ObservedHost, agents: &AgentSource) -> Result<Option<Change>, Obstacle> {
+fn push_helper(
+    observed: &ObservedHost,
+    helpers: &HelperSource,
+) -> Result<Option<Change>, Obstacle> {
     let machine = &observed.facts.machine;
-    let Some(digest) = agents.builds.get(machine) else {
+    let Some(digest) = helpers.builds.get(machine) else {
         let machine = Untrusted::new(machine.as_str());
-        return Err(Obstacle::NoBinary { machine, hint: agents.hint.clone() });
+        return Err(Obstacle::NoBinary { machine, hint: helpers.hint.clone() });
     };
-    let push = Change::PushAgent { machine: machine.clone(), digest: *digest };
-    Ok((observed.facts.agent.as_ref() != Some(digest)).then_some(push))
+    let push = Change::PushHelper { machine: machine.clone(), digest: *digest };
+    Ok((observed.facts.helper.as_ref() != Some(digest)).then_some(push))
 }
 
 fn forwarding(target: &Target<'_>, observed: &ObservedHost, changes: &mut Vec<Change>) {

@@ -9,7 +9,7 @@ impl Change {
     pub fn doing(&self) -> String {
         let shown = |text: &str| Untrusted::new(text);
         match self {
-            Self::PushAgent { machine, .. } => {
+            Self::PushHelper { machine, .. } => {
                 format!("sending wgfleet for {}", shown(machine))
             }
             Self::File { path, action: FileAction::Remove, .. } => {

@@ -124,7 +124,7 @@ impl Then<'_> {
             Change::RemovePeer { interface, peer } => {
                 self.drifted(interface, |left, _| !left.has(&peer.key))
             }
-            Change::PushAgent { .. }
+            Change::PushHelper { .. }
             | Change::Rename(_)
             | Change::Hook { .. }
             | Change::Record { .. } => false,

@@ -58,7 +58,7 @@ impl Drifted {
             Change::AddPeer { interface, peer: new, .. } => peer(interface, new.key),
             Change::ChangePeer { interface, peer: old, .. }
             | Change::RemovePeer { interface, peer: old } => peer(interface, old.key),
-            Change::PushAgent { .. } | Change::Rename(_) | Change::Record { .. } => return None,
+            Change::PushHelper { .. } | Change::Rename(_) | Change::Record { .. } => return None,
             other => Self::Interface { interface: other.interface()?.clone() },
         })
     }

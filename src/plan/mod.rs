@@ -2,7 +2,6 @@
 //!
 //! [`diff_host`] is pure: the same inputs give the same plan, byte for byte. No secret is in a plan.
 
-mod agent;
 mod binding;
 mod change;
 mod checkout;
@@ -21,6 +20,7 @@ mod form;
 mod former;
 mod forwarding;
 mod heading;
+mod helper;
 mod hooks;
 mod host;
 mod identity;
@@ -54,7 +54,6 @@ mod value;
 mod weight;
 mod without;
 
-pub use agent::{AGENT, AGENT_FOLDER, AgentSource};
 pub use change::{Change, DiffLine, FileAction, HookWhen};
 pub use checkout::{Because, Newer, older};
 pub use compare::{
@@ -69,6 +68,7 @@ pub use field::{DeviceField, Field, FieldChange, PeerField};
 pub use firewall::Firewall;
 pub use form::FormError;
 pub use forwarding::HEARS_AS_A_ROUTER;
+pub use helper::{HELPER, HELPER_FOLDER, HelperSource};
 pub use host::{HostPlan, HostState};
 pub use identity::{same_machines, stranger};
 pub use manager::{files_of, units_of};

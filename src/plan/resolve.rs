@@ -26,7 +26,7 @@ pub fn resolve<'a>(
         desired,
         interfaces: Vec::new(),
         manager: manager::of(facts),
-        agent: false,
+        helper: false,
         files: BTreeMap::new(),
         units: BTreeMap::new(),
         firewall: None,
@@ -53,7 +53,7 @@ pub fn resolve<'a>(
             target.blocked.get_or_insert(Obstacle::NoResolvconf { interface });
         }
         let needed = target.manager.needs(quick);
-        target.agent |=
+        target.helper |=
             backend == LiveBackend::Embedded || !needed.iter().all(|tool| facts.has(*tool));
         target.interfaces.push(TargetInterface { desired: interface, backend, quick });
     }

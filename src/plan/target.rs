@@ -40,7 +40,7 @@ pub struct Target<'a> {
     /// Its interfaces.
     pub interfaces: Vec<TargetInterface<'a>>,
     /// Whether wgfleet's own binary has to be there.
-    pub agent: bool,
+    pub helper: bool,
     /// Files by path.
     pub files: BTreeMap<HostPath, TargetFile>,
     /// Units by name.

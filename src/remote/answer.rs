@@ -1,4 +1,4 @@
-//! What the host's script answers to `apply`, `confirm`, `revert`, `agent` and `part`:
+//! What the host's script answers to `apply`, `confirm`, `revert`, `helper` and `part`:
 //! the one place where its words are read.
 //!
 //! The text is a stranger's: it is bounded and cleaned before anything is taken out of it.
@@ -21,7 +21,7 @@ const NOT_FOR_NEXT_BOOT: &str = "confirmed, but not for the next boot:";
 /// An answer of the host's script. `Display` writes it as the script does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// It is done: of `apply`, the change is armed; of `agent`, the binary lies in its place.
+    /// It is done: of `apply`, the change is armed; of `helper`, the binary lies in its place.
     Done,
     /// Another change is armed, and nothing was done.
     Busy {
@@ -303,8 +303,8 @@ mod tests {
     /// What the script's functions say that answer: each text up to the quote at its end.
     fn sentences() -> Vec<String> {
         let answering = [
-            "agent_part",
-            "push_agent",
+            "helper_part",
+            "push_helper",
             "do_ops",
             "revert",
             "keep",

@@ -5,7 +5,7 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::{Believe, Look, RemoteError};
+use super::{Believe, ObserveRequest, RemoteError};
 use crate::model::{Become, HostName, SshTarget};
 use crate::observed::ObservedHost;
 use crate::sys::FileError;
@@ -88,18 +88,18 @@ pub trait Host: Send + Sync + 'static {
     /// [`RemoteError`]; an answer that is not whole counts as none.
     fn observe(
         &self,
-        look: &Look,
+        request: &ObserveRequest,
     ) -> impl Future<Output = Result<ObservedHost, RemoteError>> + Send {
         async move {
-            let stdin = look.stdin();
-            let call = self.call("observe", &[], stdin.as_bytes(), look.most());
+            let stdin = request.stdin();
+            let call = self.call("observe", &[], stdin.as_bytes(), request.most());
             let reply = within(OBSERVE_LIMIT, call).await?;
             if !reply.status.success() {
                 let status = reply.status.to_string();
                 let said = if reply.stderr.is_empty() { status } else { reply.stderr };
                 return Err(RemoteError::Host(said));
             }
-            Ok(ObservedHost::read(&reply.stdout, &look.key)?)
+            Ok(ObservedHost::read(&reply.stdout, &request.key)?)
         }
     }
 }

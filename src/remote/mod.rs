@@ -11,9 +11,9 @@ mod gate;
 mod host;
 mod log;
 mod logins;
-mod look;
 mod observe;
 mod refusal;
+mod request;
 mod route;
 mod settings;
 mod shell;
@@ -27,8 +27,8 @@ pub use error::RemoteError;
 pub use gate::Passage;
 pub use host::{Connect, Host, Reply};
 pub use logins::LastLogins;
-pub use look::Look;
 pub use observe::{Observing, observe_all};
+pub use request::ObserveRequest;
 pub use ssh::Ssh;
 pub use ssh_host::SshHost;
 
@@ -38,7 +38,7 @@ macro_rules! host_script {
         concat!(
             include_str!("host/head.sh"),
             include_str!("host/armed.sh"),
-            include_str!("host/agent.sh"),
+            include_str!("host/helper.sh"),
             include_str!("host/observe.sh"),
             include_str!("host/show.sh"),
             $(include_str!($task),)*

@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::describe::describe;
-use super::{Connect, Host as _, Look, RemoteError};
+use super::{Connect, Host as _, ObserveRequest, RemoteError};
 use crate::event::{Event, Notice, Stage, Step};
 use crate::model::HostName;
 use crate::observed::ObservedHost;
@@ -24,35 +24,35 @@ pub struct Observing<H> {
 /// Looks at all hosts, at most `parallel` logins at a time; the answer is in order of the question.
 pub async fn observe_all<C: Connect>(
     connector: &Arc<C>,
-    looks: Vec<Look>,
+    requests: Vec<ObserveRequest>,
     parallel: usize,
     events: &Events,
 ) -> Vec<Observing<C::Host>> {
-    events.tell(Event::Begin { stage: Stage::Observe, hosts: looks.len() });
+    events.tell(Event::Begin { stage: Stage::Observe, hosts: requests.len() });
     // Logins cost both ends a key exchange; more at a time only queue on the controller's cores.
     let logins = Arc::new(Semaphore::new(parallel.max(1)));
     let mut tasks = JoinSet::new();
-    let names: Vec<HostName> = looks.iter().map(|look| look.name.clone()).collect();
-    for (index, look) in looks.into_iter().enumerate() {
+    let names: Vec<HostName> = requests.iter().map(|request| request.name.clone()).collect();
+    for (index, request) in requests.into_iter().enumerate() {
         let (connector, logins, events) =
             (Arc::clone(connector), Arc::clone(&logins), events.clone());
         tasks.spawn(async move {
             let _login = logins.acquire_owned().await;
             events.tell(Event::Working {
-                host: look.name.clone(),
+                host: request.name.clone(),
                 transaction: None,
                 step: Step::Connecting,
             });
             let seen = async {
-                let Look { name, ssh, r#become, believe, .. } = &look;
+                let ObserveRequest { name, ssh, r#become, believe, .. } = &request;
                 let host = connector.connect(name, ssh, *r#become, *believe).await?;
-                let seen = host.observe(&look).await?;
+                let seen = host.observe(&request).await?;
                 Ok((seen, host))
             };
             let seen: Result<_, RemoteError> = seen.await;
             events.tell(match &seen {
-                Ok(_) => Event::Read { host: look.name },
-                Err(error) => Event::Unread { host: look.name, reason: error.into() },
+                Ok(_) => Event::Read { host: request.name },
+                Err(error) => Event::Unread { host: request.name, reason: error.into() },
             });
             (index, seen)
         });

@@ -41,7 +41,7 @@ fn digest_says_what_moved(shell: &'static str) {
         assert_eq!(digest(), first, "{command}");
     }
     assert_eq!(observe(&sandbox).records["east"], "{}\n");
-    assert!(observe(&sandbox).facts.agent.is_none(), "nothing says which binary it is");
+    assert!(observe(&sandbox).facts.helper.is_none(), "nothing says which binary it is");
 
     // All else is, and what was put back is as it was.
     for (command, back) in [

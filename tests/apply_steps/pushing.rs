@@ -4,7 +4,7 @@ use wgfleet::sys::{gzip, sha256};
 
 use crate::sandbox::Sandbox;
 
-const AGENT: &str = "/usr/local/lib/wgfleet/wgfleet";
+const HELPER: &str = "/usr/local/lib/wgfleet/wgfleet";
 
 /// Something that runs, and says which version it is.
 fn binary(version: &str) -> Vec<u8> {
@@ -40,7 +40,7 @@ impl<'a> Sent<'a> {
 
     fn send(&self, from: usize, to: usize) -> String {
         let words = [&*self.machine, &self.digest, &self.whole, &from.to_string()];
-        self.sandbox.host("agent", &words, &self.packed[from..to])
+        self.sandbox.host("helper", &words, &self.packed[from..to])
     }
 }
 
@@ -50,14 +50,14 @@ fn a_broken_line(shell: &'static str) {
     let old = Sent::new(&sandbox, &binary("one"));
     assert_eq!(old.part(), "part 0\n");
     assert_eq!(old.send(0, old.packed.len()), "done\n");
-    assert_eq!(text(&sandbox, &format!("{AGENT} --version")), "one\n");
+    assert_eq!(text(&sandbox, &format!("{HELPER} --version")), "one\n");
 
     let new = Sent::new(&sandbox, &binary("two"));
     let half = new.packed.len() / 2;
     let said = new.send(0, half);
     let kept = format!("failed the line broke after {half} of {} bytes of the binary;", new.whole);
     assert!(said.starts_with(&kept), "{said}");
-    assert_eq!(text(&sandbox, &format!("{AGENT} --version")), "one\n", "the old one works on");
+    assert_eq!(text(&sandbox, &format!("{HELPER} --version")), "one\n", "the old one works on");
     assert_eq!(new.part(), format!("part {half}\n"));
     assert_eq!(old.part(), "part 0\n", "what is there is part of another binary");
 
@@ -65,7 +65,7 @@ fn a_broken_line(shell: &'static str) {
     assert!(new.send(0, 10).starts_with("failed what had arrived of the binary is not"));
     assert_eq!(new.send(half, new.packed.len()), "done\n");
     assert_eq!(
-        text(&sandbox, &format!("{AGENT} --version; wg=/usr/local/lib/wgfleet/wg; $wg")),
+        text(&sandbox, &format!("{HELPER} --version; wg=/usr/local/lib/wgfleet/wg; $wg")),
         "two\ntwo\n"
     );
     let left = text(
@@ -108,6 +108,6 @@ fn what_arrives_damaged_replaces_nothing() {
     still.machine = "vax".to_owned();
     assert_eq!(still.send(0, still.packed.len()), "failed the host is not vax\n");
 
-    assert_eq!(text(&sandbox, &format!("{AGENT} --version")), "one\n");
+    assert_eq!(text(&sandbox, &format!("{HELPER} --version")), "one\n");
     assert_eq!(text(&sandbox, "cd /usr/local/lib/wgfleet; find . -name '.wgfleet*'"), "");
 }

@@ -156,8 +156,8 @@ fn wg_of_wgfleet_says_what_the_kernels_own_says() {
     let fleet = fleet("", "", &[]);
     fleet.apply();
     fleet.reaches("a", "10.90.0.2");
-    let agent = std::fs::read(WGFLEET).unwrap();
-    std::fs::write(fleet.root("a").join("run/wgfleet-under-test"), agent).unwrap();
+    let helper = std::fs::read(WGFLEET).unwrap();
+    std::fs::write(fleet.root("a").join("run/wgfleet-under-test"), helper).unwrap();
     fleet.sh("a", "chmod 755 /run/wgfleet-under-test");
     for words in [
         "show wg0 dump",

@@ -12,7 +12,7 @@ use crate::drift::{drift, live};
 use crate::fleet::spec;
 use crate::plan::config;
 use crate::vault::{Vault, render};
-use crate::world::{World, agents, facts, plan};
+use crate::world::{World, facts, helpers, plan};
 
 /// The record that a host keeps of what it has now.
 fn kept(state: &DesiredState, index: usize, vault: &Vault, world: &World) -> Record {
@@ -39,7 +39,7 @@ fn told(
     let (host, observed) = (&state.hosts[index], world.observe());
     let rendered = render(state, host, vault);
     let target = resolve(host, &rendered, &observed);
-    let mut plan = diff_host(&target, &observed, &agents(), &state.names);
+    let mut plan = diff_host(&target, &observed, &helpers(), &state.names);
     plan.tell_drift(&target, &rendered, &observed, Some(kept));
     plan
 }
@@ -92,7 +92,7 @@ proptest! {
                 // A hook runs because of another change.
                 let neither = matches!(
                     change,
-                    Change::PushAgent { .. } | Change::Rename(_) | Change::Hook { .. }
+                    Change::PushHelper { .. } | Change::Rename(_) | Change::Hook { .. }
                 );
                 prop_assert!(
                     neither || drifted.is_drift(change),

@@ -16,7 +16,7 @@ use crate::machine::{Files, Machine, Snapshot};
 use crate::payload::sections;
 use crate::plan::config;
 use crate::vault::{Vault, render};
-use crate::world::{agents, facts, psk};
+use crate::world::{facts, helpers, psk};
 
 /// A plan, and what is sent for it; no payload where it cannot be carried out.
 fn compile(
@@ -30,7 +30,7 @@ fn compile(
     let rendered = render(state, host, vault);
     let observed = machine.observe();
     let target = resolve(host, &rendered, &observed);
-    let plan = diff_host(&target, &observed, &agents(), names);
+    let plan = diff_host(&target, &observed, &helpers(), names);
     if plan.state != HostState::Ready {
         return (plan, None);
     }
@@ -53,8 +53,8 @@ fn carry_out(
 
 fn push(machine: &mut Machine, plan: &HostPlan) {
     for change in &plan.changes {
-        if let Change::PushAgent { digest, .. } = change {
-            machine.facts.agent = Some(*digest);
+        if let Change::PushHelper { digest, .. } = change {
+            machine.facts.helper = Some(*digest);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::drift::{drift, live};
 use crate::fleet::{Spec, host_spec, spec};
 use crate::plan::config;
 use crate::vault::{Vault, leaks, render, render_by, secrets};
-use crate::world::{World, agents, facts, plan};
+use crate::world::{World, facts, helpers, plan};
 
 /// The files of a payload by name, as this side reads them.
 pub(crate) fn sections(text: &str) -> BTreeMap<String, String> {
@@ -63,7 +63,7 @@ fn payloads(
         let rendered = render(&after, host, &new.vault);
         let observed = world.observe();
         let target = resolve(host, &rendered, &observed);
-        let plan = diff_host(&target, &observed, &agents(), &names);
+        let plan = diff_host(&target, &observed, &helpers(), &names);
         if plan.state == HostState::Ready {
             let payload = Payload::compile(&plan, &target, &rendered, &observed, &new.vault);
             all.push(payload.expect("nothing is missing"));
@@ -93,7 +93,7 @@ fn bound_to(
         let rendered = render_by(template, state, host, vault);
         let observed = world.observe();
         let target = resolve(host, &rendered, &observed);
-        let mut plan = diff_host(&target, &observed, &agents(), &state.names);
+        let mut plan = diff_host(&target, &observed, &helpers(), &state.names);
         plan.bind(&target, &rendered, &observed, vault).expect("nothing is missing");
         let sent = plan.can_apply().then(|| {
             let payload = Payload::compile(&plan, &target, &rendered, &observed, vault);
@@ -189,7 +189,7 @@ proptest! {
             let of = |world: &World| {
                 let observed = world.observe();
                 let target = resolve(host, &rendered, &observed);
-                let mut plan = diff_host(&target, &observed, &agents(), &after.names);
+                let mut plan = diff_host(&target, &observed, &helpers(), &after.names);
                 plan.bind(&target, &rendered, &observed, &new.vault).expect("nothing is missing");
                 let mut later = world.clone();
                 if plan.state == HostState::Ready {
@@ -245,7 +245,7 @@ fn what_is_changed_after_the_review_is_another_plan() {
     let observed = world().observe();
     let plan = |host: &wgfleet::desired::DesiredHost| {
         let target = resolve(host, &rendered, &observed);
-        let plan = diff_host(&target, &observed, &agents(), &state.names);
+        let plan = diff_host(&target, &observed, &helpers(), &state.names);
         saved(&state, plan)
     };
     let mut moved = state.hosts[0].clone();

@@ -13,7 +13,7 @@ use wgfleet::observed::{
     Facts, LiveBackend, ObservedFile, ObservedHost, ObservedInterface, ObservedPeer, ObservedPsk,
 };
 use wgfleet::plan::{
-    AgentSource, Change, DeviceField, FieldChange, FileAction, HostPlan, NewInterface, PeerField,
+    Change, DeviceField, FieldChange, FileAction, HelperSource, HostPlan, NewInterface, PeerField,
     Rename, Target, TargetFile, diff_host, resolve,
 };
 
@@ -255,7 +255,7 @@ impl World {
         };
         for change in &plan.changes {
             match change {
-                Change::PushAgent { digest, .. } => self.host.facts.agent = Some(*digest),
+                Change::PushHelper { digest, .. } => self.host.facts.helper = Some(*digest),
                 Change::File { path, action: FileAction::Remove, .. } => {
                     self.host.files.remove(path);
                 }
@@ -358,9 +358,9 @@ pub(crate) fn resolved(name: &str) -> std::net::SocketAddr {
     std::net::SocketAddr::from(([203, 0, 113, bytes(&[name])[0]], 51820))
 }
 
-pub(crate) fn agents() -> AgentSource {
+pub(crate) fn helpers() -> HelperSource {
     let builds = BTreeMap::from([("x86_64".to_owned(), Fingerprint::from_bytes([7; 32]))]);
-    AgentSource { builds, hint: "no build".to_owned() }
+    HelperSource { builds, hint: "no build".to_owned() }
 }
 
 pub(crate) fn facts() -> impl Strategy<Value = Facts> {
@@ -377,7 +377,7 @@ pub(crate) fn facts() -> impl Strategy<Value = Facts> {
                 kernel_wireguard,
                 tun: true,
                 tools,
-                agent: None,
+                helper: None,
             }
         },
     )
@@ -394,7 +394,7 @@ pub(crate) fn plan(
     let rendered = render(state, host, vault);
     let observed = world.observe();
     let target = resolve(host, &rendered, &observed);
-    let plan = diff_host(&target, &observed, &agents(), names);
+    let plan = diff_host(&target, &observed, &helpers(), names);
     let mut after = world.clone();
     after.apply(&plan, &target, vault);
     (plan, after)

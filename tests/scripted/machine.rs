@@ -76,7 +76,7 @@ impl Machine {
         self.pass(now);
         let answer = match (verb, words) {
             ("observe", []) => return self.observe(now),
-            ("agent", [_, _]) => Answer::Done,
+            ("helper", [_, _]) => Answer::Done,
             ("apply", [id, seconds]) => match self.arm(now, id, seconds, stdin) {
                 Ok(()) => self.work(now, id),
                 Err(refused) => refused,

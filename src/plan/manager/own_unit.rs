@@ -7,7 +7,7 @@ use super::units::Units;
 use crate::model::{HostPath, InterfaceName, UnitName};
 use crate::observed::{Facts, LiveBackend};
 use crate::plan::Obstacle;
-use crate::plan::agent::AGENT;
+use crate::plan::helper::HELPER;
 use crate::wgconf::{Setting, lines};
 
 /// A host that has systemd and no wg-quick(8).
@@ -55,8 +55,8 @@ impl Manager for OwnUnit {
              After=network-online.target nss-lookup.target\n\
              Wants=network-online.target nss-lookup.target\n\n[Service]\nType=oneshot\n\
              RemainAfterExit=yes\n{tunnel}ExecStart=/bin/sh -c 'ip link show dev \"$1\" \
-             >/dev/null 2>&1 || exec {AGENT} quick up \"$1\"' wgfleet {name}\n{after_start}\
-             ExecStop={AGENT} quick down {name}\n{confined}\n[Install]\nWantedBy=multi-user.target\n"
+             >/dev/null 2>&1 || exec {HELPER} quick up \"$1\"' wgfleet {name}\n{after_start}\
+             ExecStop={HELPER} quick down {name}\n{confined}\n[Install]\nWantedBy=multi-user.target\n"
         )
     }
 }

@@ -3,7 +3,7 @@
 use super::units::{Step, Units};
 use crate::model::{InterfaceName, UnitName};
 use crate::observed::LiveBackend;
-use crate::plan::agent::AGENT_FOLDER;
+use crate::plan::helper::HELPER_FOLDER;
 use crate::plan::{Obstacle, Op};
 
 /// Where units and their drop-ins are.
@@ -48,7 +48,7 @@ pub(super) fn refuses(interface: &InterfaceName) -> Option<Obstacle> {
 /// `WireGuard`; `otherwise`: what it starts without a word, if that is what is wanted.
 pub(super) fn environment(backend: LiveBackend, otherwise: bool) -> String {
     let program = match backend {
-        LiveBackend::Embedded => format!("{AGENT_FOLDER}/wgfleet-tunnel"),
+        LiveBackend::Embedded => format!("{HELPER_FOLDER}/wgfleet-tunnel"),
         LiveBackend::Userspace if !otherwise => "wireguard-go".to_owned(),
         LiveBackend::Userspace | LiveBackend::Kernel => return String::new(),
     };

@@ -126,7 +126,7 @@ state_digest() { # stdin: as of observe
 	seen=$(state)
 	case $seen in *"${newline}end") ;; *) return 1 ;; esac # something ended it half-way
 	d=$(printf '%s\n%s\n' "$key" "$seen" | awk -F '\t' '
-		/^(now|dropped|agent|armed|record|\|) / || $0 == "end" { next } # a text has its digest on the line before
+		/^(now|dropped|helper|armed|record|\|) / || $0 == "end" { next } # a text has its digest on the line before
 		$1 == "peer" { print $1, $2, $3, $4, $6, $10; next } # not its endpoint, handshake and bytes
 		{ print }' | sort | sha256sum) # some tunnels tell their peers in any order
 	say "${d%% *}"

@@ -5,7 +5,7 @@
 #   observe              stdin: fingerprint key, then "interface NAME" lines, and "text BYTES", the most that
 #                        is told of a file; stdout: see observed/parse.rs
 #   part SHA BYTES       says how much of a binary has arrived
-#   agent MACHINE SHA BYTES AT
+#   helper MACHINE SHA BYTES AT
 #                        stdin: the binary, compressed, from its byte AT on
 #   apply ID SECONDS     stdin: payload ("protocol", files, "ops", "keep" and "undo"; perhaps "observe", what
 #                        the verb of that name reads, and "expect", the digest that it has to come to);
@@ -31,7 +31,7 @@ umask 077
 protocol=1 # of what is said here: operations, observations, answers
 run=/run/wgfleet
 lib=/usr/local/lib/wgfleet
-agent=$lib/wgfleet
+helper=$lib/wgfleet
 armed=$run/armed
 unset WG_HIDE_KEYS
 newline='
@@ -41,12 +41,12 @@ say() { printf '%s\n' "$*"; } # echo(1) of some shells obeys what looks like \n 
 have() { command -v "$1" >/dev/null 2>&1; }
 has_wg=no; ! have wg || has_wg=yes # before there is a function of that name
 have_wg() { [ $has_wg = yes ]; }
-stand_in=$agent
+stand_in=$helper
 wg() { if have_wg; then command wg "$@"; else "$stand_in" wg "$@"; fi; }
-have_any_wg() { have_wg || [ -x "$agent" ]; }
+have_any_wg() { have_wg || [ -x "$helper" ]; }
 quick() { # up|down IF, whichever of wg-quick and wgfleet is there
 	# What hooks and resolvconf write for others they can read, as after a boot.
-	(umask 022; if have wg-quick; then command wg-quick "$@"; else "$agent" quick "$@"; fi)
+	(umask 022; if have wg-quick; then command wg-quick "$@"; else "$helper" quick "$@"; fi)
 }
 link() { ip link show dev "$1" >/dev/null 2>&1; } # /sys may show another namespace's
 is_table() { # NAME: of some fleet; version 0.1.0 had one for all

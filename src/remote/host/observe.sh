@@ -22,12 +22,12 @@ ask_of_files() { # sets id, stats and sums; says what time it is
 	id='' stats='' some=''
 	read -r id 2>/dev/null </etc/machine-id
 	# shellcheck disable=SC2086 # one word for each file
-	stats=$(stat -L -c '%a %u %s %Y-%Z %n' /proc/self $files $agent 2>/dev/null)
+	stats=$(stat -L -c '%a %u %s %Y-%Z %n' /proc/self $files $helper 2>/dev/null)
 	while read -r mode owner size time name; do
 		case $name in
 		'') ;;
 		/proc/self) say "now ${time%-*}" ;;
-		"$agent") ! agent_digest "$size-$time-$mode-$owner" || say "agent $d" ;;
+		"$helper") ! helper_digest "$size-$time-$mode-$owner" || say "helper $d" ;;
 		# None of wgfleet's own files has as much: it gets no digest.
 		*) [ "$size" -gt 67108864 ] || some="$some $name" ;;
 		esac

@@ -1,11 +1,11 @@
 # ---------------------------------------------------------------------------------------- push
-agent_part() { # SHA BYTES: says how much of the compressed binary arrived before a line broke
+helper_part() { # SHA BYTES: says how much of the compressed binary arrived before a line broke
 	got=0 part=$lib/.wgfleet.$1.$2
 	if [ -f "$part" ] && [ ! -L "$part" ]; then got=$(stat -c %s "$part"); fi
 	say "part ${got:-0}"
 }
 
-push_agent() { # MACHINE SHA BYTES AT: the digest of the binary, the size of it compressed, and what is here already
+push_helper() { # MACHINE SHA BYTES AT: the digest of the binary, the size of it compressed, and what is here already
 	[ "$(uname -m)" = "$1" ] || { say "failed the host is not $1"; return 1; }
 	have gzip || { say "failed there is no gzip, which unpacks the binary"; return 1; }
 	umask 022
@@ -30,9 +30,9 @@ push_agent() { # MACHINE SHA BYTES AT: the digest of the binary, the size of it 
 	chmod 755 $tmp
 	$tmp --version >/dev/null 2>&1 || { rm -f $tmp; say "failed the binary does not run here"; return 1; }
 	sync $tmp 2>/dev/null || sync
-	mv -f $tmp $agent
+	mv -f $tmp $helper
 	for n in wgfleet-tunnel wg wg-quick; do ln -sfn wgfleet $lib/$n; done
-	say "$d $(agent_stamp)" >$lib/wgfleet.sha256
+	say "$d $(helper_stamp)" >$lib/wgfleet.sha256
 	say 'done'
 }
 

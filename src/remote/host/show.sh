@@ -14,7 +14,7 @@ names_of_tables() { # sets names: the files in which routing tables have names
 show_all() {
 	names_of_tables
 	# shellcheck disable=SC2086 # one word for each file
-	awk -v id="$id" -v keys="${hostkeys:+1}" -v most="$most" -v agent="$agent" -v own="$own " -v tables="$names" '
+	awk -v id="$id" -v keys="${hostkeys:+1}" -v most="$most" -v helper="$helper" -v own="$own " -v tables="$names" '
 	# Settings, and whatever has the form of a key: public ones stand behind PublicKey. A line that was
 	# cut through is left out, for half a key is none.
 	BEGIN { for (k = 0; k < 43; k++) key = key "[A-Za-z0-9+/]"; key = key "=" }
@@ -80,7 +80,7 @@ show_all() {
 	}
 	/^@/ { flush(); part = $1; of = $2; here = ""; if (part == "@net") tell_files(); next }
 
-	part == "@stats" { if ($5 != agent && $5 != "/proc/self") { path[++n] = $5; mode[n] = $1; owner[n] = $2; size[n] = $3 }; next }
+	part == "@stats" { if ($5 != helper && $5 != "/proc/self") { path[++n] = $5; mode[n] = $1; owner[n] = $2; size[n] = $3 }; next }
 	part == "@sums" { sum[$2] = $1; next }
 
 	part == "@dump" {

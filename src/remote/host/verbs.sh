@@ -1,7 +1,7 @@
 case $verb in
 observe) observe ;;
-agent) push_agent "$@" ;;
-part) agent_part "$@" ;;
+helper) push_helper "$@" ;;
+part) helper_part "$@" ;;
 apply) apply "$@" ;;
 confirm) if claim "$1" confirmed; then stop_timer "$1"; keep "$1"; else say gone; fi ;;
 revert) if claim "$1" reverting; then stop_timer "$1"; revert "$1"; else say gone; fi ;;

@@ -120,7 +120,7 @@ pub(super) fn device(interface: &InterfaceName, change: &FieldChange<DeviceField
 /// What else is changed of a host; nothing of peers and new interfaces.
 pub(super) fn host(change: &Change) -> Option<Told> {
     let told = match change {
-        Change::PushAgent { machine, digest } => {
+        Change::PushHelper { machine, digest } => {
             let (machine, digest) = (Untrusted::new(machine.as_str()), digest.to_string());
             let text = format!("wgfleet for {machine} (sha256 {}…)", &digest[..12]);
             Told { exact: digest, ..Told::new(Sign::Add, Thing::Binary, text) }

@@ -306,7 +306,7 @@ fn evil_field<F>(field: F, evil: &str) -> FieldChange<F> {
 fn hostile_text_of_a_saved_plan_is_escaped() {
     let evil = "\u{1b}]0;x\u{7}\n+ fake\u{202e}";
     let changes = vec![
-        Change::PushAgent { machine: evil.to_owned(), digest: Fingerprint::from_bytes([1; 32]) },
+        Change::PushHelper { machine: evil.to_owned(), digest: Fingerprint::from_bytes([1; 32]) },
         Change::File {
             path: HostPath::made("/+ fake"), // which can hold nothing worse
             action: FileAction::Remove,

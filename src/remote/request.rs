@@ -9,7 +9,7 @@ use crate::model::{Become, FingerprintKey, HostName, InterfaceName, SshTarget};
 
 /// What is asked of a host.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct ObserveRequest {
     /// The host.
     pub name: HostName,
     /// How ssh(1) reaches it.
@@ -35,7 +35,7 @@ const MOST_BYTES_OF_A_PEER: usize = 4 << 10;
 const MOST_TEXT: usize = 1 << 20;
 const MOST_TEXT_OF_A_PEER: usize = 1 << 10;
 
-impl Look {
+impl ObserveRequest {
     /// What the verb `observe` reads: the fingerprint key, which is a secret, the interfaces, and
     /// how much of a file is told.
     #[must_use]

@@ -1,4 +1,4 @@
-# --------------------------------------------------------------------------------------- agent
+# --------------------------------------------------------------------------------------- helper
 find_stand_in() { # where the file is damaged, what still runs of it can tell
 	! have_wg && ! wg show interfaces >/dev/null 2>&1 || return 0
 	# A mark only says where to look: what runs is a copy that is what was pushed, byte for byte. Never what
@@ -27,16 +27,16 @@ copy_of() { # PID DIGEST: sets stand_in to a copy of what it runs, in a folder t
 }
 
 forget_copies() { # also those of runs that were killed
-	[ "$stand_in" = $agent ] || rm -rf "${stand_in%/*}"
+	[ "$stand_in" = $helper ] || rm -rf "${stand_in%/*}"
 	for d in "$lib"/.observing.* "$run"/.observing.*; do
 		[ ! -d "$d" ] || lives "${d##*/.observing.}" || rm -rf "$d"
 	done
 }
 
-agent_stamp() { stat -L -c '%s-%Y-%Z-%a-%u' $agent; }
+helper_stamp() { stat -L -c '%s-%Y-%Z-%a-%u' $helper; }
 
-agent_digest() { # STAMP: sets d; the stamp saves reading the whole binary unless something has touched it
-	[ -x $agent ] && read -r d s <$lib/wgfleet.sha256 || return 1
-	[ "$s" = "$1" ] || d=$(sha256sum <$agent) d=${d%% *}
+helper_digest() { # STAMP: sets d; the stamp saves reading the whole binary unless something has touched it
+	[ -x $helper ] && read -r d s <$lib/wgfleet.sha256 || return 1
+	[ "$s" = "$1" ] || d=$(sha256sum <$helper) d=${d%% *}
 } 2>/dev/null
 

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use crate::model::Fingerprint;
 
 /// The folder of the binary and of its names as `wg`, `wg-quick` and `wgfleet-tunnel` on a host.
-pub const AGENT_FOLDER: &str = "/usr/local/lib/wgfleet";
+pub const HELPER_FOLDER: &str = "/usr/local/lib/wgfleet";
 
 /// The binary on a host.
-pub const AGENT: &str = "/usr/local/lib/wgfleet/wgfleet";
+pub const HELPER: &str = "/usr/local/lib/wgfleet/wgfleet";
 
 /// The binaries that could be pushed: digest by `uname -m`.
 #[derive(Debug, Clone, Default)]
-pub struct AgentSource {
+pub struct HelperSource {
     /// SHA-256 of the statically linked build for each machine.
     pub builds: BTreeMap<String, Fingerprint>,
     /// Where builds are looked for, for the message when there is none.
