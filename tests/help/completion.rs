@@ -1,111 +1,11 @@
-//! Help texts, usage lines, and what a shell completes, as the binary gives them.
+//! What a shell completes, asked by the shell itself.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-const VARIABLES: [&str; 5] = [
-    "WGFLEET_IDENTITY",
-    "WGFLEET_IDENTITY_KEY",
-    "WGFLEET_INCLUDE_FROM",
-    "WGFLEET_SSH_CONFIG",
-    "WGFLEET_BINARIES",
-];
-
-/// Runs the binary without any of its variables, or with `value` in all of them.
-fn wgfleet(words: &[&str], value: Option<&str>) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wgfleet"));
-    command.args(words).env("COLUMNS", "100");
-    for variable in VARIABLES {
-        match value {
-            Some(value) => command.env(variable, value),
-            None => command.env_remove(variable),
-        };
-    }
-    command.output().expect("the binary runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn help(words: &[&str], value: Option<&str>) -> String {
-    let words = [words, &["--help"]].concat();
-    let output = wgfleet(&words, value);
-    assert!(output.status.success(), "{words:?}: {output:?}");
-    text(&output.stdout)
-}
-
-/// The commands that a help text lists.
-fn listed(help: &str) -> Vec<String> {
-    help.lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| line.starts_with("  "))
-        .filter(|line| !line.starts_with("   "))
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|name| *name != "help")
-        .map(str::to_owned)
-        .collect()
-}
-
-/// Every command and subcommand, but for `wg`, which stands in for wg(8) down to its help.
-fn commands() -> Vec<Vec<String>> {
-    let mut found = vec![Vec::new()];
-    let mut at = 0;
-    while let Some(words) = found.get(at).cloned() {
-        at += 1;
-        let refs: Vec<&str> = words.iter().map(String::as_str).collect();
-        for name in listed(&help(&refs, None)).into_iter().filter(|name| name != "wg") {
-            found.push([words.clone(), vec![name]].concat());
-        }
-    }
-    assert!(found.len() > 25, "{found:?}");
-    found
-}
-
-#[test]
-fn variables_change_no_help_and_no_usage_line() {
-    for words in commands() {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let secret = "/a/secret/place";
-        let (without, with) = (help(&words, None), help(&words, Some(secret)));
-        assert_eq!(without, with, "{words:?}");
-        let wrong = [&words[..], &["--no-such-option"]].concat();
-        let (without, with) = (wgfleet(&wrong, None), wgfleet(&wrong, Some(secret)));
-        assert_eq!(text(&without.stderr), text(&with.stderr), "{words:?}");
-        assert_eq!(without.status.code(), Some(64), "{words:?}");
-    }
-    let (without, with) = (wgfleet(&["rotate"], None), wgfleet(&["rotate"], Some("x")));
-    assert_eq!(text(&without.stderr), text(&with.stderr));
-    assert!(text(&with.stderr).contains("Usage: wgfleet rotate [OPTIONS] <HOST>..."), "{with:?}");
-}
-
-/// What every command takes stands under its own heading, after what is a command's own.
-#[test]
-fn common_options_stand_in_a_group_of_their_own() {
-    for words in commands() {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let help = help(&words, None);
-        let (own, common) =
-            help.split_once("\nCommon options:\n").unwrap_or_else(|| panic!("{help}"));
-        for option in ["--file", "--lock", "--identity", "--ssh-config", "--quiet"] {
-            assert!(common.contains(option), "{words:?}: {option}: {help}");
-            let listed = own.lines().any(|line| {
-                let line = line.trim_start();
-                line.starts_with('-') && line.split([' ', ',']).any(|word| word == option)
-            });
-            assert!(!listed, "{words:?}: {option} stands twice: {help}");
-        }
-        let variables: BTreeSet<&str> = help
-            .split("[env: ")
-            .skip(1)
-            .filter_map(|rest| rest.split([']', ',', '=']).next())
-            .collect();
-        assert!(variables.iter().all(|name| VARIABLES.contains(name)), "{variables:?}");
-    }
-}
+use super::text;
 
 const FLEET: &str = "fleet: f
 networks: {lan: {prefixes: [10.0.0.0/16], links: {hub: paris-gw}}}
@@ -118,6 +18,24 @@ hosts: {b7: {groups: [branches]}, b8: {groups: [branches]}}
 peers: {phone: {via: paris-gw}}
 ";
 
+/// A shell that finds the program under test, in `folder`.
+fn shell(program: &str, folder: &Path) -> Command {
+    let built = Path::new(env!("CARGO_BIN_EXE_wgfleet")).parent().expect("it lies in a folder");
+    let path = format!("{}:{}", built.display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new(program);
+    command.current_dir(folder).env("PATH", path).env("HOME", folder);
+    command
+}
+
+/// Runs one that `scripts/setup.sh test` installs.
+fn ran(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("{}: {error}; run scripts/setup.sh test", command.get_program().display())
+    });
+    assert_eq!(text(&output.stderr), "");
+    text(&output.stdout)
+}
+
 /// What bash completes for a line whose last word is being typed.
 fn completed(folder: &Path, line: &[&str]) -> (BTreeSet<String>, String) {
     let script = r#"
@@ -126,14 +44,9 @@ fn completed(folder: &Path, line: &[&str]) -> (BTreeSet<String>, String) {
         _clap_complete_wgfleet wgfleet "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
         printf '%s\n' "${COMPREPLY[@]}"
     "#;
-    let program = Path::new(env!("CARGO_BIN_EXE_wgfleet")).parent().expect("it lies in a folder");
-    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
-    let output = Command::new("bash")
+    let output = shell("bash", folder)
         .args(["--noprofile", "--norc", "-c", script, "bash"])
         .args(line)
-        .current_dir(folder)
-        .env("PATH", path)
-        .env("HOME", folder)
         .output()
         .expect("bash runs");
     let words =
@@ -202,4 +115,45 @@ fn completion_writes_no_lock_file() {
     fs::write(folder.path().join("fleet.yaml"), FLEET).expect("it can be written");
     completed(folder.path(), &["wgfleet", "plan", "--limit", "b"]);
     assert!(!folder.path().join("fleet.lock").exists());
+}
+
+#[test]
+fn fish_completes_names_and_says_what_they_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("fleet.yaml"), FLEET).expect("it can be written");
+    let script = "wgfleet completions fish | source; complete -C $argv[1]";
+    let of =
+        |line: &str| ran(shell("fish", folder.path()).args(["--no-config", "-c", script, line]));
+    assert_eq!(of("wgfleet plan --limit b"), "b7\thost\nb8\thost\n");
+    assert_eq!(of("wgfleet plan --limit b7,p"), "b7,paris-gw\thost\n");
+    assert_eq!(of("wgfleet why b7 br"), "branches\tgroup\n");
+    assert!(of("wgfleet sta").starts_with("status\tShow the sessions"));
+}
+
+/// zsh completes for somebody who types only, so somebody types: the line is read until it shows what
+/// was completed.
+#[test]
+fn zsh_completes_what_is_typed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("fleet.yaml"), FLEET).expect("it can be written");
+    let script = r#"
+        zmodload zsh/zpty
+        mkdir functions && wgfleet completions zsh >functions/_wgfleet
+        zpty shell zsh -f -i
+        zpty -w shell 'fpath=($PWD/functions $fpath); autoload -Uz compinit; compinit -u -D; print IS-$((40 + 2))'
+        zpty -r -m shell seen '*IS-42*' || exit 1
+        zpty -w -n shell "$1"$'\t'
+        zpty -r -m shell seen "*$2*" && print -r -- completed
+        zpty -d shell
+    "#;
+    for (line, completed) in [
+        ("wgfleet sta", "wgfleet status"),
+        ("wgfleet plan --limit b7,p", "wgfleet plan --limit b7,paris-gw"),
+        ("wgfleet why b7 br", "wgfleet why b7 branches"),
+    ] {
+        let folder = tempfile::tempdir_in(folder.path()).expect("a folder");
+        fs::write(folder.path().join("fleet.yaml"), FLEET).expect("it can be written");
+        let arguments = ["20", "zsh", "-f", "-c", script, "zsh", line, completed];
+        assert_eq!(ran(shell("timeout", folder.path()).args(arguments)), "completed\n", "{line}");
+    }
 }
