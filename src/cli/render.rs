@@ -1,5 +1,6 @@
 //! `wgfleet render`: the files of all hosts in a folder.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -7,10 +8,10 @@ use clap::Args;
 use rayon::prelude::*;
 
 use super::output::{json, print};
-use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs};
+use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions};
 use crate::desired::DesiredHost;
 use crate::fleet::{Fleet, LiveKeys, WorkTree};
-use crate::model::{Kind, Version, count};
+use crate::model::{HostName, Kind, Version, count};
 use crate::report::document::{Render, RenderedConf};
 use crate::sys::{Mode, write_atomic};
 use crate::vault::{VaultError, identity};
@@ -19,14 +20,25 @@ use crate::vault::{VaultError, identity};
 /// fit into memory.
 const AT_ONCE: usize = 64;
 
-/// Write each host's wg0.conf into a folder: DIR/HOST/wg0.conf, 0600 from the first instant.
+/// Write hosts' wg0.conf into a folder: DIR/HOST/wg0.conf, 0600 from the first instant.
 ///
-/// Unmanaged peers without a public key of their own get theirs too: hand it to them and run
-/// `wgfleet render` no more than you must, for the files hold private keys.
+/// Unmanaged peers without a public key of their own get theirs too. The files hold private keys: name
+/// the hosts that you want them of, and remove them when they are used. `wgfleet peer show` hands one
+/// peer its configuration without a file.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  wgfleet render -o /run/user/1000/fleet && wg-quick strip /run/user/1000/fleet/b7/wg0.conf")]
+#[command(after_help = "Examples:
+  wgfleet render -o /run/user/1000/fleet && wg-quick strip /run/user/1000/fleet/b7/wg0.conf
+  wgfleet render -o /run/user/1000/fleet b7 alice-phone
+  wgfleet render -o /run/user/1000/fleet --limit b7,alice-phone")]
 pub(super) struct RenderArgs {
+    /// The hosts and unmanaged peers [default: all]; their peers still come from the whole file
+    #[arg(value_name = "HOST", add = completions::key_holders(), conflicts_with = "limit")]
+    hosts: Vec<HostName>,
+
+    /// The same, as other commands have it
+    #[arg(long, value_name = "HOST", value_delimiter = ',', add = completions::key_holders())]
+    limit: Vec<HostName>,
+
     /// The folder; it is made where it is not there. In a git work tree git has to ignore it
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
@@ -62,9 +74,13 @@ impl RenderArgs {
 
     pub(super) fn run(self, context: &Context) -> CommandResult {
         let fleet = context.load()?;
+        let wanted: BTreeSet<&HostName> = self.hosts.iter().chain(&self.limit).collect();
+        fleet.refuse_keyless(wanted.iter().copied())?;
         let (vault, secrets) = Fleet::unlock(&context.fleet)?;
         let state = fleet.desired(&LiveKeys::current(vault.index()))?;
-        let hosts: Vec<&DesiredHost> = state.hosts.iter().chain(&state.issued).collect();
+        let hosts = state.hosts.iter().chain(&state.issued);
+        let hosts: Vec<&DesiredHost> =
+            hosts.filter(|host| wanted.is_empty() || wanted.contains(&host.name)).collect();
         let folder = |path: &std::path::Path| {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
         };

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Error;
-use super::load::Origin;
+use super::load::{Origin, load};
+use super::{Error, Kind};
 use crate::event::{Event, Notice};
 use crate::model::FleetName;
 use crate::sys::Events;
@@ -101,6 +101,23 @@ impl Context {
     /// Those of [`Self::vault`].
     pub fn vault_to_write(&self) -> Result<Vault, Error> {
         Ok(self.vault()?.with_prompts(self.keyring.prompts()))
+    }
+
+    /// The fleet's name, as the inventory has it.
+    ///
+    /// # Errors
+    /// Where there is no inventory, or something is wrong with it.
+    pub fn fleet_name(&self) -> Result<FleetName, Error> {
+        let loaded = load(self)?;
+        let inventory = loaded.inventory.ok_or_else(|| {
+            let path = loaded.path.display();
+            Error::message(
+                Kind::Findings,
+                format!("{path} has errors, so the fleet has no name yet"),
+            )
+            .hint("`wgfleet check` tells them")
+        })?;
+        Ok(inventory.fleet.value)
     }
 
     /// What opens a vault, where it is the vault that this controller knows.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::Context;
 use super::asked::{Asked, Meant, UnknownHost};
 use super::error::{Error, Kind};
 use super::load::load;
+use super::{Context, Fleet};
 use crate::inventory::Inventory;
 use crate::model::{HostName, closest};
 
@@ -40,6 +40,20 @@ pub fn refuse_keyless(context: &Context, names: &[HostName]) -> Result<(), Error
     }
     let inventory = load(context).ok().and_then(|loaded| loaded.inventory);
     inventory.map_or(Ok(()), |inventory| refuse_unknown(&[&inventory], names, Asked::Key))
+}
+
+impl Fleet {
+    /// Refuses names that have no key in the vault by what the inventory says.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`].
+    pub fn refuse_keyless<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a HostName>,
+    ) -> Result<(), Error> {
+        let names: Vec<HostName> = names.into_iter().cloned().collect();
+        refuse_unknown(&[self.inventory()], &names, Asked::Key)
+    }
 }
 
 /// The names that count as hosts.

@@ -55,14 +55,15 @@ enum VaultCommand {
 /// nobody can open the vault.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  wgfleet vault init --fleet acme
-  wgfleet vault init --fleet acme --passphrase
-  wgfleet vault init --fleet acme --identity ~/.ssh/id_ed25519
-  wgfleet vault init --fleet acme --recipient \"$(cat colleague.pub)\"")]
+  wgfleet vault init
+  wgfleet vault init --passphrase
+  wgfleet vault init --identity ~/.ssh/id_ed25519
+  wgfleet vault init --fleet acme              # before there is an inventory
+  wgfleet vault init --recipient \"$(cat colleague.pub)\"")]
 struct InitArgs {
-    /// The name of the fleet
+    /// The name of the fleet [default: that of the inventory]
     #[arg(long, value_name = "NAME")]
-    fleet: FleetName,
+    fleet: Option<FleetName>,
 
     #[command(flatten)]
     access: Access,
@@ -220,15 +221,32 @@ pub(super) fn make(
 }
 
 impl InitArgs {
+    /// The fleet's name: that of the inventory, or the one that was given where there is none yet.
+    fn name(&self, context: &Context) -> Result<FleetName, CommandError> {
+        let of_file = context.fleet.fleet_name();
+        match (&self.fleet, of_file) {
+            (Some(given), Ok(name)) if *given != name => Err(CommandError::message(
+                Exit::Usage,
+                format!("the inventory is of the fleet `{name}`, and --fleet names `{given}`"),
+            )
+            .hint("leave --fleet out, or correct `fleet:` in the inventory")),
+            (Some(given), _) => Ok(given.clone()),
+            (None, Ok(name)) => Ok(name),
+            (None, Err(error)) => Err(CommandError::from(error)
+                .hint("or name the fleet of a vault without an inventory: --fleet NAME")),
+        }
+    }
+
     fn run(&self, context: &Context) -> CommandResult {
-        let vault = make(context, context.fleet.folder(), &self.fleet, &self.access)?;
+        let fleet = self.name(context)?;
+        let vault = make(context, context.fleet.folder(), &fleet, &self.access)?;
         if context.format == Format::Human {
             return Ok(Exit::Done);
         }
         print(&json(&VaultInit {
             kind: Kind::default(),
             version: Version::default(),
-            fleet: &self.fleet,
+            fleet: &fleet,
             vault,
         })?)
     }
