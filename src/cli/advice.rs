@@ -52,6 +52,7 @@ pub(super) fn unknown(host: &UnknownHost) -> (String, Option<String>) {
             ("--replace ", format!("--replace names `{name}`, and the inventory has no such host"))
         }
         Asked::Rotate => ("", format!("the inventory has no managed host `{name}`")),
+        Asked::Peer => ("", format!("the inventory has no unmanaged peer `{name}`")),
         Asked::Key => ("", format!("the inventory has no host and no peer `{name}`")),
     };
     let hint = match &host.meant {
@@ -59,15 +60,18 @@ pub(super) fn unknown(host: &UnknownHost) -> (String, Option<String>) {
         Meant::Host(close) => Some(format!("did you mean `{close}`?")),
         Meant::Peer => Some(match host.asked {
             Asked::Rotate => format!(
-                "`{name}` is an unmanaged peer: its key changes in the file, or with `wgfleet vault`"
+                "`{name}` is an unmanaged peer: `wgfleet peer rotate {name}` gives it another key"
             ),
             Asked::Key => format!(
                 "`{name}` has its key in the inventory; without `public_key:` there, the vault keeps one"
             ),
-            Asked::Limit | Asked::LimitOfTwo | Asked::Replace => {
+            Asked::Limit | Asked::LimitOfTwo | Asked::Replace | Asked::Peer => {
                 format!("`{name}` is an unmanaged peer: nobody logs in there")
             }
         }),
+        Meant::Managed => Some(format!(
+            "`{name}` is a managed host: `wgfleet render -o DIR {name}` writes its file"
+        )),
         Meant::Hosts { of, hosts } if hosts.is_empty() => {
             Some(format!("`{name}` is a {of} without hosts"))
         }
@@ -116,7 +120,7 @@ mod tests {
         the inventory has no managed host `b7`
           `b7` is a group; name its hosts: a b
         the inventory has no managed host `b7`
-          `b7` is an unmanaged peer: its key changes in the file, or with `wgfleet vault`
+          `b7` is an unmanaged peer: `wgfleet peer rotate b7` gives it another key
         the inventory has no host and no peer `b7`
           `b7` has its key in the inventory; without `public_key:` there, the vault keeps one
         --limit names `b7`, and the inventory has no such host

@@ -25,6 +25,7 @@ mod man;
 mod multicall;
 mod output;
 mod passphrase;
+mod peer;
 mod plan;
 mod quick;
 mod render;
@@ -33,6 +34,7 @@ mod rotated;
 mod runtime;
 mod saved;
 mod schema;
+mod secret_file;
 mod show;
 mod status;
 mod tips;
@@ -87,6 +89,7 @@ enum Command {
     Status(status::StatusArgs),
     Rotate(rotate::RotateArgs),
     Render(render::RenderArgs),
+    Peer(peer::PeerArgs),
     Vault(vault::VaultArgs),
     Lab(lab::LabArgs),
     Tunnel(tunnel::TunnelArgs),
@@ -113,6 +116,7 @@ impl Command {
             Self::Lab(args) => args.format(),
             Self::Init(args) => args.format.format,
             Self::Render(args) => args.format.format,
+            Self::Peer(args) => args.format(),
             Self::Tunnel(_)
             | Self::Wg(_)
             | Self::Quick(_)
@@ -138,6 +142,7 @@ impl Cli {
             Command::Status(args) => args.run(&context),
             Command::Rotate(args) => args.run(&context),
             Command::Render(args) => args.run(&context),
+            Command::Peer(args) => args.run(&context),
             Command::Vault(args) => args.run(&context),
             Command::Lab(args) => lab::run(&context, args),
             Command::Tunnel(args) => tunnel::cmd_tunnel(&args),

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use rayon::prelude::*;
 
 use super::output::{json, print};
+use super::secret_file::refuse_to_commit;
 use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions};
 use crate::desired::DesiredHost;
-use crate::fleet::{Fleet, LiveKeys, WorkTree};
+use crate::fleet::{Fleet, LiveKeys};
 use crate::model::{HostName, Kind, Version, count};
 use crate::report::document::{Render, RenderedConf};
 use crate::sys::{Mode, write_atomic};
-use crate::vault::{VaultError, identity};
 
 /// Hosts that are rendered before any of their files is written: a mesh's files together would not
 /// fit into memory.
@@ -47,20 +47,6 @@ pub(super) struct RenderArgs {
     pub(super) format: FormatArgs,
 }
 
-/// Refuses files with private keys in a git work tree, unless git ignores every one of them.
-fn refuse_to_commit(output: &Path, files: &[RenderedConf]) -> Result<(), CommandError> {
-    let Some((root, real)) = identity::work_tree_of(output) else { return Ok(()) };
-    let below =
-        |file: &RenderedConf| real.join(file.path.strip_prefix(output).unwrap_or(&file.path));
-    let files: Vec<PathBuf> = files.iter().map(below).collect();
-    if WorkTree::of(&root).is_some_and(|tree| tree.ignores(&files)) {
-        return Ok(());
-    }
-    let error = VaultError::InWorkTree { path: output.to_owned(), root };
-    Err(CommandError::from(error)
-        .hint("or let git ignore it: add the folder to .gitignore, and commit nothing from it"))
-}
-
 impl RenderArgs {
     /// The files that a host gets.
     fn files_of(&self, host: &DesiredHost) -> impl Iterator<Item = RenderedConf> {
@@ -85,7 +71,7 @@ impl RenderArgs {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
         };
         let files: Vec<RenderedConf> = hosts.iter().flat_map(|host| self.files_of(host)).collect();
-        refuse_to_commit(&self.output, &files)?;
+        refuse_to_commit(&self.output, files.iter().map(|file| file.path.as_path()))?;
         folder(&self.output)?;
         for some in hosts.chunks(AT_ONCE) {
             let rendered = fleet.render(some, &secrets)?;

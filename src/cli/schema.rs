@@ -66,6 +66,8 @@ enum Subject {
     Init,
     /// `render --format json`
     Render,
+    /// `peer show --format json`
+    Peer,
     /// What each host keeps: docs/records.md
     Record,
 }
@@ -95,6 +97,7 @@ impl Subject {
             Self::LabDown => include_str!("../../schemas/lab-down.schema.json"),
             Self::Init => include_str!("../../schemas/init.schema.json"),
             Self::Render => include_str!("../../schemas/render.schema.json"),
+            Self::Peer => include_str!("../../schemas/peer.schema.json"),
             Self::Record => include_str!("../../schemas/record.schema.json"),
         };
         text.to_owned()

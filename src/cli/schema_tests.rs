@@ -49,6 +49,7 @@ fn all() -> Vec<(&'static str, String)> {
         of::<document::LabDown<'_>>(),
         of::<document::Init<'_>>(),
         of::<document::Render<'_>>(),
+        of::<document::Peer<'_>>(),
         of::<Record>(),
     ]
 }

@@ -26,14 +26,7 @@ pub fn build(
     topology: &Topology,
     keys: &dyn PublicKeys,
 ) -> (DesiredState, Vec<HostName>) {
-    let key_of = |node: &Node| match node.kind {
-        NodeKind::Unmanaged(index) => {
-            let declared = inventory.peers[index].settings.public_key.as_ref();
-            declared.map(|key| key.value).or_else(|| keys.of(&node.name))
-        }
-        NodeKind::Host(_) => keys.of(&node.name),
-    };
-    let known: Vec<Option<PublicKey>> = topology.nodes.iter().map(key_of).collect();
+    let known = known_keys(inventory, topology, keys);
     let missing = topology
         .nodes
         .iter()
@@ -65,6 +58,56 @@ pub fn build(
         }
     }
     (state, missing)
+}
+
+/// What one unmanaged peer is to have, also where it brought a key of its own; `None` where no peer has
+/// this name.
+///
+/// # Errors
+/// Those whose public key nobody knows: itself, or hosts that it is linked to.
+pub fn issue(
+    inventory: &Inventory,
+    topology: &Topology,
+    keys: &dyn PublicKeys,
+    name: &HostName,
+) -> Option<Result<DesiredHost, Vec<HostName>>> {
+    let node = topology.node(topology.find(name)?);
+    let peer = node.unmanaged(inventory)?;
+    let known = known_keys(inventory, topology, keys);
+    let key_of = |id: InterfaceId| known[topology.interface(id).node.0 as usize];
+    let remotes = || {
+        let interfaces = node.interfaces.iter().map(|id| topology.interface(*id));
+        interfaces.flat_map(|own| &own.peers).map(|peer| peer.remote)
+    };
+    let missing =
+        remotes().chain(node.interfaces.iter().copied()).filter(|id| key_of(*id).is_none());
+    let mut missing: Vec<HostName> =
+        missing.map(|id| topology.node(topology.interface(id).node).name.clone()).collect();
+    missing.sort();
+    missing.dedup();
+    match node.interfaces.first().and_then(|id| key_of(*id)).filter(|_| missing.is_empty()) {
+        Some(key) => {
+            let builder = Builder { inventory, topology, known: &known, epoch: keys.psk_epoch() };
+            Some(Ok(builder.issued(node, peer, key)))
+        }
+        None => Some(Err(missing)),
+    }
+}
+
+/// The public key of each node, in order of the topology.
+fn known_keys(
+    inventory: &Inventory,
+    topology: &Topology,
+    keys: &dyn PublicKeys,
+) -> Vec<Option<PublicKey>> {
+    let key_of = |node: &Node| match node.kind {
+        NodeKind::Unmanaged(index) => {
+            let declared = inventory.peers[index].settings.public_key.as_ref();
+            declared.map(|key| key.value).or_else(|| keys.of(&node.name))
+        }
+        NodeKind::Host(_) => keys.of(&node.name),
+    };
+    topology.nodes.iter().map(key_of).collect()
 }
 
 struct Builder<'a> {

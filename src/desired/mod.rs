@@ -2,12 +2,14 @@
 
 mod build;
 mod render;
+mod template;
 
-pub use build::{PublicKeys, build};
+pub use build::{PublicKeys, build, issue};
 pub use render::{
     DEFAULT_TEMPLATE, EPOCH_LINE, RenderError, Renderer, Secrets, file_digest, key_mark,
     secret_digest,
 };
+pub use template::TemplateError;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

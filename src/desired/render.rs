@@ -1,4 +1,4 @@
-//! Rendering wg0.conf; the only file that knows minijinja.
+//! Rendering wg0.conf.
 //!
 //! Templates never see a secret: they get markers, which are replaced afterwards in memory that
 //! is zeroed. So the same text without secrets exists for people and diffs.
@@ -6,14 +6,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::{DesiredHost, DesiredInterface, RenderedFile};
+use super::template::{Budget, Failure, Template, TemplateError};
+use super::{DesiredHost, DesiredInterface, HookLines, RenderedFile};
 use crate::model::{
     Fingerprint, FingerprintKey, FleetName, HostName, PresharedKey, PrivateKey, PublicKey,
     is_deceptive,
@@ -26,43 +24,6 @@ pub const DEFAULT_TEMPLATE: &str = include_str!("../../templates/wg0.conf.j2");
 
 /// What errors call the template, as minijinja does.
 const NAME: &str = "wg0.conf.j2";
-
-/// Steps that all files of a fleet may take beyond what their peers account for: some seconds.
-const STEPS_OF_A_FLEET: u64 = 100_000_000;
-
-/// Bytes that all files of a fleet may have beyond what their peers account for.
-const BYTES_OF_A_FLEET: usize = 256 << 20;
-
-/// What one file may cost: a template may come from a stranger, and a large fleet is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Budget {
-    /// minijinja's fuel: about a unit for each step, and one for 64 bytes that it makes.
-    fuel: u64,
-    /// Bytes of output.
-    bytes: usize,
-}
-
-impl Budget {
-    /// For each of so many files, before their peers count: so the sum has a limit too.
-    fn each_of(files: usize) -> Self {
-        let files = files.max(1);
-        Self {
-            fuel: (STEPS_OF_A_FLEET / files as u64).clamp(10_000, 1_000_000),
-            bytes: (BYTES_OF_A_FLEET / files).clamp(1 << 14, 1 << 20),
-        }
-    }
-
-    /// The default template takes some 30 units and 300 bytes for a peer, 3 units and 40 bytes for a
-    /// prefix; one of an operator's own may take several times that.
-    fn of(self, interface: &DesiredInterface) -> Self {
-        let peers = interface.peers.len();
-        let prefixes: usize = interface.peers.values().map(|peer| peer.allowed_ips.len()).sum();
-        Self {
-            fuel: self.fuel + 200 * peers as u64 + 20 * prefixes as u64,
-            bytes: self.bytes + (1 << 10) * peers + (1 << 7) * prefixes,
-        }
-    }
-}
 
 /// What the marker of a secret begins and ends with; no name or address can hold it.
 const MARK: char = '\u{1}';
@@ -105,7 +66,7 @@ pub enum RenderError<E: std::error::Error + 'static> {
         host: HostName,
         /// minijinja's reason: line and cause. Templates have no secrets, so neither has it.
         #[source]
-        source: minijinja::Error,
+        source: TemplateError,
     },
     /// The template computes more than any file needs.
     #[error(
@@ -176,11 +137,30 @@ fn at(line: Option<usize>) -> String {
 /// Renders files from one template.
 #[derive(Debug)]
 pub struct Renderer {
-    environment: Environment<'static>,
+    template: Template,
     fleet: FleetName,
     budget: Budget,
 }
 
+/// What a template knows of the file that it writes.
+#[derive(Serialize)]
+struct FileContext<'a> {
+    fleet: &'a str,
+    host: &'a str,
+    network: &'a str,
+    interface: &'a str,
+    private_key: String,
+    addresses: Vec<String>,
+    listen_port: Option<u16>,
+    fwmark: Option<String>,
+    mtu: u16,
+    dns: &'a [String],
+    table: String,
+    hooks: &'a HookLines,
+    peers: Vec<PeerContext<'a>>,
+}
+
+/// A peer of that file.
 #[derive(Serialize)]
 struct PeerContext<'a> {
     name: &'a str,
@@ -196,13 +176,9 @@ impl Renderer {
     ///
     /// # Errors
     /// Where the template is not one, with its line.
-    pub fn new(fleet: FleetName, template: String) -> Result<Self, minijinja::Error> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build()?);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.add_template_owned(NAME, template)?;
-        Ok(Self { environment, fleet, budget: Budget::each_of(1) })
+    pub fn new(fleet: FleetName, template: String) -> Result<Self, TemplateError> {
+        let template = Template::new(NAME, template)?;
+        Ok(Self { template, fleet, budget: Budget::each_of(1) })
     }
 
     /// Says how many files the fleet has, so that they have a limit together, however many are
@@ -300,86 +276,30 @@ impl Renderer {
             .collect();
         peers.sort_by_key(|peer| peer.name);
         let addresses: Vec<String> = interface.addresses.iter().map(ToString::to_string).collect();
-        let mut environment = self.environment.clone();
         let budget = self.budget.of(interface);
-        environment.set_fuel(Some(budget.fuel));
-        let mut text = Limited { bytes: Vec::new(), limit: budget.bytes, spent: false };
-        let context = context! {
-            fleet => self.fleet.as_str(),
-            host => host.name.as_str(),
-            network => interface.network.as_str(),
-            interface => interface.name.as_str(),
-            private_key => format!("{MARK}private{MARK}"),
-            addresses => Value::from(Serde(&addresses)),
-            listen_port => interface.listen_port.map(crate::model::Port::get),
-            fwmark => interface.fwmark.map(|mark| mark.to_string()),
-            mtu => interface.mtu.get(),
-            dns => Value::from(Serde(&interface.dns)),
-            table => interface.table.to_string(),
-            hooks => Value::from(Serde(&interface.hooks)),
-            peers => Value::from(Serde(&peers)),
+        let context = FileContext {
+            fleet: self.fleet.as_str(),
+            host: host.name.as_str(),
+            network: interface.network.as_str(),
+            interface: interface.name.as_str(),
+            private_key: format!("{MARK}private{MARK}"),
+            addresses,
+            listen_port: interface.listen_port.map(crate::model::Port::get),
+            fwmark: interface.fwmark.map(|mark| mark.to_string()),
+            mtu: interface.mtu.get(),
+            dns: &interface.dns,
+            table: interface.table.to_string(),
+            hooks: &interface.hooks,
+            peers,
         };
-        let rendered = environment
-            .get_template(NAME)
-            .and_then(|template| template.render_captured_to(context.clone(), &mut text).map(drop))
-            .and_then(|()| {
-                let not_text = |_| minijinja::Error::new(ErrorKind::WriteFailure, "not UTF-8");
-                String::from_utf8(std::mem::take(&mut text.bytes)).map_err(not_text)
-            });
-        let host = host.name.clone();
-        rendered.map_err(|source| match source.kind() {
-            ErrorKind::OutOfFuel => {
-                RenderError::Endless { host, line: source.line(), steps: budget.fuel }
+        let host = || host.name.clone();
+        self.template.render(&context, budget).map_err(|failure| match failure {
+            Failure::Endless { line, steps } => RenderError::Endless { host: host(), line, steps },
+            Failure::TooLong { line, bytes } => RenderError::TooLong { host: host(), line, bytes },
+            Failure::Wrong(source) => {
+                RenderError::Template { file: NAME.to_owned(), host: host(), source }
             }
-            _ if text.spent => {
-                let line = line_of_excess(&environment, &context, budget);
-                RenderError::TooLong { host, line, bytes: budget.bytes }
-            }
-            _ => RenderError::Template { file: NAME.to_owned(), host, source },
         })
-    }
-}
-
-/// The line of the template that wrote more than it may. The error of a writer has none, that of
-/// fuel has: so the most fuel is searched that does not get as far.
-fn line_of_excess(environment: &Environment<'_>, context: &Value, budget: Budget) -> Option<usize> {
-    let mut environment = environment.clone();
-    let (mut low, mut high, mut line) = (0, budget.fuel, None);
-    while low < high {
-        let fuel = low.midpoint(high);
-        environment.set_fuel(Some(fuel));
-        let mut text = Limited { bytes: Vec::new(), limit: budget.bytes, spent: false };
-        let template = environment.get_template(NAME).ok()?;
-        match template.render_captured_to(context.clone(), &mut text) {
-            Err(error) if error.kind() == ErrorKind::OutOfFuel && !text.spent => {
-                (low, line) = (fuel + 1, error.line());
-            }
-            _ => high = fuel,
-        }
-    }
-    line
-}
-
-/// What a template writes, up to a limit.
-struct Limited {
-    bytes: Vec<u8>,
-    limit: usize,
-    /// Whether it would have written more.
-    spent: bool,
-}
-
-impl std::io::Write for Limited {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.bytes.len() + bytes.len() > self.limit {
-            self.spent = true;
-            return Err(std::io::ErrorKind::FileTooLarge.into());
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Asked {
     Rotate,
     /// To have a key in the vault.
     Key,
+    /// To be an unmanaged peer.
+    Peer,
 }
 
 /// What a name that no host has was probably meant for.
@@ -37,6 +39,8 @@ pub enum Meant {
     Host(HostName),
     /// An unmanaged peer, which has no host's part in the fleet.
     Peer,
+    /// A managed host, where a peer was asked for.
+    Managed,
     /// All hosts of a site, a group or a network.
     Hosts {
         /// Of what.

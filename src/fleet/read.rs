@@ -177,13 +177,7 @@ impl Fleet {
         if missing.is_empty() {
             return Ok(state);
         }
-        let names: Vec<&str> = missing.iter().take(8).map(HostName::as_str).collect();
-        let more = if missing.len() > 8 { ", …" } else { "" };
-        Err(Error::message(
-            Kind::Vault,
-            format!("{} without keys: {}{more}", count(missing.len(), "host"), names.join(", ")),
-        )
-        .hint("run `wgfleet vault keygen`"))
+        Err(without_keys(&missing))
     }
 
     /// Renders the files of hosts, in parallel.
@@ -238,6 +232,17 @@ impl Fleet {
             Error::new(Kind::Findings, error).hint(format!("fix {}", path.display()))
         })
     }
+}
+
+/// That hosts and peers have no keys yet.
+pub(super) fn without_keys(missing: &[HostName]) -> Error {
+    let names: Vec<&str> = missing.iter().take(8).map(HostName::as_str).collect();
+    let more = if missing.len() > 8 { ", …" } else { "" };
+    Error::message(
+        Kind::Vault,
+        format!("{} without keys: {}{more}", count(missing.len(), "host"), names.join(", ")),
+    )
+    .hint("run `wgfleet vault keygen`")
 }
 
 /// What kind of failure it is that a file cannot be rendered.

@@ -58,10 +58,15 @@ impl Fleet {
 
 /// The names that count as hosts.
 fn counting(inventory: &Inventory, asked: Asked) -> impl Iterator<Item = &HostName> {
-    let issued = matches!(asked, Asked::LimitOfTwo | Asked::Key);
+    let counts = move |has_key: bool| match asked {
+        Asked::LimitOfTwo | Asked::Key => !has_key,
+        Asked::Peer => true,
+        Asked::Limit | Asked::Replace | Asked::Rotate => false,
+    };
     let peers =
-        inventory.peers.iter().filter(move |peer| issued && peer.settings.public_key.is_none());
-    let hosts = inventory.hosts.iter().map(|host| &host.name.value);
+        inventory.peers.iter().filter(move |peer| counts(peer.settings.public_key.is_some()));
+    let hosts = inventory.hosts.iter().filter(move |_| asked != Asked::Peer);
+    let hosts = hosts.map(|host| &host.name.value);
     hosts.chain(peers.map(|peer| &peer.name.value))
 }
 
@@ -73,6 +78,9 @@ fn meant(inventory: &Inventory, name: &HostName, asked: Asked) -> Meant {
     };
     if inventory.peers.iter().any(|peer| peer.name.value == *name) {
         return Meant::Peer;
+    }
+    if inventory.hosts.iter().any(|host| host.name.value == *name) {
+        return Meant::Managed;
     }
     if let Some(at) = inventory.sites.iter().position(|site| site.name.value.as_str() == text) {
         return Meant::Hosts { of: "site", hosts: of(&|host| host.site == Some(at)) };
@@ -125,6 +133,9 @@ mod tests {
         assert_eq!(refused("phone", Asked::Key), None);
         assert_eq!(refused("phome", Asked::Key), Some(Meant::Host(host("phone"))));
         assert_eq!(refused("laptop", Asked::Key), Some(Meant::Peer));
+        assert_eq!(refused("laptop", Asked::Peer), None);
+        assert_eq!(refused("latpop", Asked::Peer), Some(Meant::Host(host("laptop"))));
+        assert_eq!(refused("b7", Asked::Peer), Some(Meant::Managed));
         assert_eq!(refused("unheard-of", Asked::Replace), Some(Meant::Nothing));
     }
 }

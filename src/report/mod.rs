@@ -12,8 +12,10 @@ pub mod junit;
 
 mod markup;
 mod notice;
+pub mod peer;
 pub mod plan;
 pub mod progress;
+pub mod qr;
 pub mod reach;
 mod records;
 pub mod sarif;

@@ -129,7 +129,7 @@ fn commands_that_are_shown_exist() {
                 let Some(name) = words.first().filter(|word| !word.starts_with('-')) else {
                     continue;
                 };
-                let inner = words.get(1).filter(|_| matches!(*name, "lab" | "vault"));
+                let inner = words.get(1).filter(|_| matches!(*name, "lab" | "peer" | "vault"));
                 let command: Vec<&str> = std::iter::once(*name).chain(inner.copied()).collect();
                 let (known, text) = help(&command);
                 let options = words.iter().filter(|word| word.starts_with("--"));

@@ -33,6 +33,7 @@ const RUNS: &[(&str, &[&str], &str)] = &[
     ("init", &["new"], "init"),
     ("init", &["with", "--templates"], "init"),
     ("render", &["--output", "../rendered"], "render"),
+    ("peer show", &["phone"], "peer"),
     ("check", &[], "findings"),
     ("check", &["--reachability"], "reachability"),
     ("why", &["a", "b"], "why"),

@@ -31,6 +31,14 @@ pub(in crate::cli) fn key_holders() -> ArgValueCandidates {
     })
 }
 
+/// Unmanaged peers.
+pub(in crate::cli) fn peers() -> ArgValueCandidates {
+    of_inventory(|inventory| {
+        let peers = inventory.peers.iter().map(|peer| peer.name.value.to_string());
+        peers.map(|name| (name, "unmanaged peer")).collect()
+    })
+}
+
 /// Hosts, and all unmanaged peers.
 pub(in crate::cli) fn machines() -> ArgValueCandidates {
     of_inventory(machines_of)

@@ -6,6 +6,7 @@ mod apply;
 mod files;
 mod findings;
 mod lab;
+mod peer;
 mod status;
 mod vault;
 mod vault_status;
@@ -14,6 +15,7 @@ pub use apply::{Apply, HostOutcome, OutcomeWord, Rotate, TurnOutcome};
 pub use files::{Init, Render, RenderedConf};
 pub use findings::Findings;
 pub use lab::{Lab, LabDown, LabNode};
+pub use peer::{Device, KeyHolder, Peer, PeerAction, Via};
 pub use status::StatusDocument;
 pub use vault::{NamedKey, NewVault, VaultExport, VaultImport, VaultInit, VaultKeygen, VaultRekey};
 pub use vault_status::{
