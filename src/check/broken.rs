@@ -34,7 +34,8 @@ pub(super) fn flows(
             continue;
         }
         let (at, overridden) = blame(topology, broken);
-        let declared = overridden && !matches!(code, Code::Loop | Code::Misdelivered);
+        let declared =
+            overridden && !matches!(code, Code::Loop | Code::Misdelivered | Code::SplitGateways);
         if known.at.contains(&at) {
             continue;
         }
@@ -63,6 +64,13 @@ pub(super) fn code(topology: &Topology, cause: Cause) -> Option<Code> {
         Cause::Elsewhere => Code::Misdelivered,
         Cause::NoExit => Code::DeadEnd,
         Cause::NoSession(_) => Code::NoInitiator,
+        Cause::Swallowed(_) => Code::EndpointInTunnel,
+        // A host without a fixed port is told where that is expected.
+        Cause::Unheard(_) => Code::PortMismatch,
+        Cause::Down(_) => Code::PortClash,
+        Cause::TwoPeers(_) => Code::DuplicateAllowedIp,
+        Cause::TwoHolders(_) => Code::DuplicateAddress,
+        Cause::OtherGateway => Code::SplitGateways,
         Cause::PrivateEndpoint(_) => Code::PrivateEndpoint,
         Cause::Hairpin(_) => Code::Hairpin,
         // Phones are spared a keepalive unless the file asks for one.
@@ -94,8 +102,8 @@ struct Known {
     at: BTreeSet<Location>,
     /// Every place that an error is about.
     errors: BTreeSet<Location>,
-    /// What is said of sessions.
-    sessions: BTreeSet<Code>,
+    /// What is said of addresses, routes and sessions.
+    codes: BTreeSet<Code>,
 }
 
 impl Known {
@@ -109,10 +117,10 @@ impl Known {
                 .flat_map(|f| std::iter::once(&f.primary).chain(&f.others))
                 .map(|label| label.at)
                 .collect(),
-            sessions: others
+            codes: others
                 .iter()
                 .map(|f| f.code)
-                .filter(|code| code.number() / 100 == 4)
+                .filter(|code| (200..500).contains(&code.number()))
                 .collect(),
         }
     }
@@ -120,15 +128,28 @@ impl Known {
     /// Whether what keeps a session from being is said where it is written: not once more for each
     /// flow that wants it.
     fn session(&self, topology: &Topology, broken: &Broken) -> bool {
-        let any = |codes: &[Code]| codes.iter().any(|code| self.sessions.contains(code));
+        let any = |codes: &[Code]| codes.iter().any(|code| self.codes.contains(code));
         match broken.cause {
             Some(Cause::PrivateEndpoint(_)) => any(&[Code::PrivateEndpoint]),
+            Some(Cause::Swallowed(_)) => any(&[Code::EndpointInTunnel]),
+            Some(Cause::Unheard(_)) => any(&[Code::NoListenPort, Code::PortMismatch]),
+            Some(Cause::Down(_)) => any(&[Code::RouteTwice, Code::PortClash, Code::InterfaceClash]),
+            Some(Cause::TwoPeers(_)) => any(&[Code::DuplicateAllowedIp, Code::EqualLans]),
+            Some(Cause::TwoHolders(_)) => any(&[Code::DuplicateAddress]),
+            Some(Cause::NoReturnPath) if matches!(broken.to, Member::Internet(_)) => {
+                any(&[Code::DeadEnd])
+            }
             Some(Cause::Hairpin(_)) => any(&[Code::Hairpin]),
             Some(Cause::Asleep(to)) => {
                 let last = lost(broken).steps.last().and_then(|step| step.interface);
                 let told = last.and_then(|from| entry(topology, from, to)?.endpoint.as_ref());
                 match told {
-                    Some(_) => any(&[Code::PrivateEndpoint, Code::Hairpin]),
+                    Some(_) => any(&[
+                        Code::PrivateEndpoint,
+                        Code::Hairpin,
+                        Code::NoListenPort,
+                        Code::PortMismatch,
+                    ]),
                     None => any(&[Code::NoKeepalive, Code::KeepaliveWrongSide]),
                 }
             }

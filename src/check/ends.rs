@@ -316,17 +316,12 @@ impl<'a> Marks<'a> {
             let plain = self.plain(interface.node, alone);
             fold(&[sum, connected, plain, mix([3, interface.network as u64, table, through])])
         };
-        let variants = [
-            (With::Nothing, SessionStart::Never),
-            (With::Itself, SessionStart::Ready),
-            (With::Itself, SessionStart::Asleep),
-            (With::Itself, SessionStart::Never),
-            (With::Itself, SessionStart::Private),
-            (With::Itself, SessionStart::Hairpin),
-            (With::Relayed, SessionStart::Never),
-        ];
+        let itself = SessionStart::ALL.map(|start| (With::Itself, start));
+        let variants = std::iter::once((With::Nothing, SessionStart::Never))
+            .chain(itself)
+            .chain([(With::Relayed, SessionStart::Never)]);
         let mut colours: Vec<Option<u128>> = vec![None; topology.interfaces.len()];
-        for (variant, with) in variants.into_iter().enumerate() {
+        for (variant, with) in variants.enumerate() {
             let mut alike: HashMap<u128, Vec<usize>> = HashMap::new();
             for (index, colour) in colours.iter().enumerate() {
                 if colour.is_none() {

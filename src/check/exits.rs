@@ -5,7 +5,7 @@ use ipnet::IpNet;
 use super::folded::Folded;
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
-use crate::model::{Family, Location, RouteTable, covers};
+use crate::model::{Family, Location, RouteTable, covers, is_private};
 use crate::topology::{Interface, Node, NodeKind, Peer, Topology};
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
@@ -190,6 +190,37 @@ pub(super) fn dead_ends(inventory: &Inventory, topology: &Topology) -> Vec<Findi
                 .help(format!(
                     "write `exit: true` under `{}`, or only the fleet's own prefixes here",
                     far.name
+                ))
+        });
+    }
+    findings.into_findings()
+}
+
+/// Exits that are told not to masquerade: what they send to the Internet has an address that this has no
+/// route to.
+pub(super) fn unmasked(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let mut findings: Folded<Location> = Folded::new();
+    for node in topology.nodes.iter().filter(|node| node.exit.value) {
+        let NodeKind::Host(host) = node.kind else { continue };
+        let written = inventory.hosts[host].settings.masquerade.declared();
+        let Some(off) = written.filter(|masquerade| !masquerade.value) else { continue };
+        let interfaces = node.interfaces.iter().map(|id| topology.interface(*id));
+        let mut prefixes =
+            interfaces.flat_map(|own| &inventory.networks[own.network].prefixes).filter(|prefix| {
+                node.forwards.of(Family::of(&prefix.value)) && is_private(prefix.value.addr())
+            });
+        let Some(prefix) = prefixes.next() else { continue };
+        findings.add(off.at, || {
+            let title =
+                format!("`{}` is an exit, and does not masquerade what it sends on", node.name);
+            Finding::new(Code::DeadEnd, title, off.at)
+                .label("no reply from the Internet comes back")
+                .also(prefix.at, "addresses that the Internet does not route")
+                .also(node.exit.at_or(node.at), "makes it an exit")
+                .help(format!(
+                    "remove `masquerade: false`; where the router of `{}` masquerades {} itself and \
+                     routes it back, nothing is wrong, but this cannot be proved",
+                    node.name, prefix.value
                 ))
         });
     }

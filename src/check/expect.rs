@@ -71,7 +71,7 @@ impl Prover<'_> {
             let nowhere = |member: &Member| matches!(member, Member::Nowhere(_));
             if members.is_empty() || (!rule.allow && members.iter().all(nowhere)) {
                 let title = format!("{} stands for no address", name(&end.value));
-                let mut finding = Finding::new(Code::ExpectFails, title, end.at)
+                let finding = Finding::new(Code::ExpectFails, title, end.at)
                     .label("so the rule says nothing")
                     .help(match end.value {
                         Selector::Net(_) => {
@@ -80,8 +80,9 @@ impl Prover<'_> {
                         }
                         _ => "give it hosts or subnets, or remove the rule",
                     });
-                finding.severity = Severity::Warning;
-                return Some(finding);
+                // Nothing breaks a `deny` of what is not there.
+                let severity = if rule.allow { Severity::Error } else { Severity::Warning };
+                return Some(Finding { severity, ..finding });
             }
         }
         let doubt = if rule.allow { Doubt::Fails } else { Doubt::Works };
@@ -127,10 +128,6 @@ impl Prover<'_> {
             .witness(source, destination);
         finding.trace = trace::hops(self.topology, broken);
         finding.count = count;
-        let uncertain = matches!(broken.cause, Some(Cause::RouteElsewhere(_) | Cause::OnLink));
-        if uncertain || broken.out.assumed {
-            finding.severity = Severity::Warning;
-        }
         let walk = broken.back.as_ref().unwrap_or(&broken.out);
         let last = walk.steps.last();
         if let (Some(cause), Some(step)) = (broken.cause, last) {

@@ -6,7 +6,7 @@ use super::flows::Member;
 use super::tables::Tables;
 use super::walk::{Cause, Packet, Place, Start, Walk, Walker};
 use crate::model::Family;
-use crate::topology::Topology;
+use crate::topology::{NodeKind, Topology};
 
 /// A flow that does not keep its rule.
 #[derive(Debug, Clone)]
@@ -34,13 +34,13 @@ pub(super) struct Trip {
 
 /// One source and one destination in one family.
 #[derive(Debug)]
-pub(super) struct Flow<'a> {
+pub(super) struct Flow<'a, 't> {
     /// The fleet.
     pub(super) topology: &'a Topology,
     /// Its tables.
     pub(super) tables: &'a Tables<'a>,
     /// What walks packets through it.
-    pub(super) walker: &'a Walker<'a>,
+    pub(super) walker: &'a Walker<'t>,
     /// Where it begins.
     pub(super) from: &'a Member,
     /// Where it ends.
@@ -49,7 +49,7 @@ pub(super) struct Flow<'a> {
     pub(super) family: Family,
 }
 
-impl Flow<'_> {
+impl Flow<'_, '_> {
     /// `None` where the two share no family; otherwise whether the flow keeps the rule.
     pub(super) fn keeps(&self, allow: bool) -> Option<Result<(), Box<Broken>>> {
         if allow {
@@ -75,33 +75,32 @@ impl Flow<'_> {
         Box::new(Broken { from: *self.from, to: *self.to, out, back, cause })
     }
 
-    /// One of the destination's addresses is reached and answers; otherwise the failure that came
-    /// furthest.
+    /// One of the destination's addresses is reached and answers, by whichever gateway a machine of a LAN
+    /// chooses; otherwise the failure that came furthest.
     fn allow(&self, sources: &[IpAddr], targets: &[IpAddr]) -> Result<Trip, Box<Broken>> {
         let mut furthest: Option<Box<Broken>> = None;
+        let mut works: Option<Trip> = None;
+        let mut stray: Option<Box<Broken>> = None;
         for start in self.from.starts(self.tables) {
-            for destination in targets.iter().filter(|to| self.sends(start, **to)) {
-                // The kernel chooses the source of what a node sends.
-                let source = match self.from {
-                    Member::Node(node) => self.walker.source(*node, *destination),
-                    _ => None,
-                };
-                let source = source.unwrap_or(sources[0]);
-                let packet = Packet { source, destination: *destination };
-                let broken = match self.round(self.walker.walk(start, packet, &[])) {
-                    Ok(trip) => return Ok(trip),
-                    Err(broken) => broken,
-                };
-                // What only sleeps would do, once awake.
-                let order = |broken: &Broken| {
-                    let back = broken.back.as_ref().map_or(0, |back| back.steps.len());
-                    let asleep = matches!(broken.cause, Some(Cause::Asleep(_)));
-                    (asleep, broken.out.steps.len() + back)
-                };
-                if furthest.as_ref().is_none_or(|known| order(known) < order(&broken)) {
-                    furthest = Some(broken);
+            match self.from_start(start, sources, targets) {
+                Some(Ok(trip)) => drop(works.get_or_insert(trip)),
+                Some(Err(broken)) => {
+                    if stray.is_none() && takes_in(&broken.out) {
+                        stray = Some(broken.clone());
+                    }
+                    if furthest.as_ref().is_none_or(|known| order(known) < order(&broken)) {
+                        furthest = Some(broken);
+                    }
                 }
+                None => {}
             }
+        }
+        match (works, stray) {
+            (Some(trip), None) => return Ok(trip),
+            (Some(_), Some(stray)) => {
+                return Err(Box::new(Broken { cause: Some(Cause::OtherGateway), ..*stray }));
+            }
+            (None, _) => {}
         }
         Err(furthest.unwrap_or_else(|| {
             let packet = Packet { source: sources[0], destination: targets[0] };
@@ -110,6 +109,33 @@ impl Flow<'_> {
             let out = Walk { packet, steps: Vec::new(), end: Err(cause), assumed: false };
             self.broken(out, None, Some(cause))
         }))
+    }
+
+    /// The same from where packets enter the fleet; `None` where none does there.
+    fn from_start(
+        &self,
+        start: Start,
+        sources: &[IpAddr],
+        targets: &[IpAddr],
+    ) -> Option<Result<Trip, Box<Broken>>> {
+        let mut furthest: Option<Box<Broken>> = None;
+        for destination in targets.iter().filter(|to| self.sends(start, **to)) {
+            // The kernel chooses the source of what a node sends.
+            let source = match self.from {
+                Member::Node(node) => self.walker.source(*node, *destination),
+                _ => None,
+            };
+            let source = source.unwrap_or(sources[0]);
+            let packet = Packet { source, destination: *destination };
+            let broken = match self.round(self.walker.walk(start, packet, &[])) {
+                Ok(trip) => return Some(Ok(trip)),
+                Err(broken) => broken,
+            };
+            if furthest.as_ref().is_none_or(|known| order(known) < order(&broken)) {
+                furthest = Some(broken);
+            }
+        }
+        furthest.map(Err)
     }
 
     /// Whether a packet gets to where flows of a LAN begin.
@@ -132,16 +158,29 @@ impl Flow<'_> {
         let Packet { source, destination } = out.packet;
         let reply = Packet { source: destination, destination: source };
         let mut lost: Option<(Walk, Cause)> = None;
+        let mut stray: Option<Walk> = None;
+        let mut comes: Option<Walk> = None;
         for start in self.walker.replies(place, out.packet) {
             let back = self.walker.walk(start, reply, &out.steps);
             let cause = match back.end {
                 Ok(place) if self.from.takes(self.topology, place) => {
-                    return Ok(Trip { out, back });
+                    comes.get_or_insert(back);
+                    continue;
                 }
                 Ok(_) => Cause::Elsewhere,
                 Err(cause) => cause,
             };
+            if stray.is_none() && takes_in(&back) {
+                stray = Some(back.clone());
+            }
             lost.get_or_insert((back, cause));
+        }
+        match (comes, stray) {
+            (Some(back), None) => return Ok(Trip { out, back }),
+            (Some(_), Some(back)) => {
+                return Err(self.broken(out, Some(back), Some(Cause::OtherGateway)));
+            }
+            (None, _) => {}
         }
         Err(if let Some((back, cause)) = lost {
             self.broken(out, Some(back), Some(cause))
@@ -162,8 +201,10 @@ impl Flow<'_> {
             for source in sources {
                 for destination in targets.iter().filter(|to| self.sends(start, **to)) {
                     let packet = Packet { source: *source, destination: *destination };
-                    let out = self.walker.walk(start, packet, &[]);
-                    if out.end.is_ok_and(|place| self.to.takes(self.topology, place)) {
+                    let mut ways = self.ways(start, packet);
+                    let arrives =
+                        |out: &Walk| out.end.is_ok_and(|place| self.to.takes(self.topology, place));
+                    if let Some(out) = ways.find(arrives) {
                         return Err(self.broken(out, None, None));
                     }
                 }
@@ -171,4 +212,33 @@ impl Flow<'_> {
         }
         Ok(())
     }
+
+    /// The ways of a packet that is not to arrive: an unmanaged peer may send it over each of its links,
+    /// whatever the file says of its routes.
+    fn ways(&self, start: Start, packet: Packet) -> impl Iterator<Item = Walk> {
+        let (Start::Node(id) | Start::Through(id)) = start;
+        let node = self.topology.node(id);
+        let unmanaged = matches!(node.kind, NodeKind::Unmanaged(_));
+        let links = node.interfaces.iter().filter(move |_| unmanaged).flat_map(|own| {
+            self.topology.interface(*own).peers.iter().map(|peer| (*own, peer.remote))
+        });
+        let sent = links.map(move |link| self.walker.sent_over(start, packet, link));
+        std::iter::once_with(move || self.walker.walk(start, packet, &[])).chain(sent)
+    }
+}
+
+/// Failures in order: what only sleeps would do, once awake; then what came furthest.
+fn order(broken: &Broken) -> (bool, usize) {
+    let back = broken.back.as_ref().map_or(0, |back| back.steps.len());
+    (matches!(broken.cause, Some(Cause::Asleep(_))), broken.out.steps.len() + back)
+}
+
+/// Whether a gateway that a packet comes to from a LAN takes it in: one that has no way for it is none
+/// that the LAN would choose.
+fn takes_in(walk: &Walk) -> bool {
+    let none = matches!(
+        walk.end,
+        Err(Cause::NoRoute | Cause::NoPeer(_) | Cause::RouteElsewhere(_) | Cause::NoForwarding)
+    );
+    walk.steps.len() > 1 || !none
 }

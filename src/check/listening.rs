@@ -15,40 +15,54 @@ pub(super) fn ports(inventory: &Inventory, topology: &Topology) -> Vec<Finding> 
     findings
 }
 
-/// A host that says it is reached at one port and listens on another, with no NAT in between.
+/// A host that says it is reached at one port and listens on another, with no NAT in between: there is
+/// none on its LAN.
 fn own(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     let mut findings = Vec::new();
     for interface in &topology.interfaces {
-        let own = topology.membership(inventory, interface);
-        let Some((host, own)) = own.filter(|(host, _)| !host.settings.nat.get()) else { continue };
-        let (Some(endpoint), Some(port)) = (&own.settings.endpoint, interface.listen_port.value)
-        else {
-            continue;
-        };
-        if endpoint.value.port == port {
-            continue;
+        let Some((host, own)) = topology.membership(inventory, interface) else { continue };
+        let Some(port) = interface.listen_port.value else { continue };
+        let said = interface.listen_port.at_or(interface.at);
+        let endpoint = own.settings.endpoint.as_ref().filter(|_| !host.settings.nat.get());
+        let local = own.settings.local_endpoint.as_ref();
+        for (told, on_lan) in
+            endpoint.map(|told| (told, false)).into_iter().chain(local.map(|told| (told, true)))
+        {
+            if told.value.port != port {
+                let asked = told.value.port.get();
+                findings.push(mismatch(
+                    &host.name.value,
+                    (port.get(), said),
+                    (asked, told.at),
+                    on_lan,
+                ));
+            }
         }
-        let said = own.settings.listen_port.as_ref().map_or(interface.at, |port| port.at);
-        findings.push(mismatch(
-            &host.name.value,
-            port.get(),
-            endpoint.value.port.get(),
-            endpoint.at,
-            said,
-        ));
     }
     findings
 }
 
-fn mismatch(name: &HostName, listens: u16, told: u16, at: Location, said: Location) -> Finding {
+fn mismatch(
+    name: &HostName,
+    (listens, said): (u16, Location),
+    (told, at): (u16, Location),
+    on_lan: bool,
+) -> Finding {
     let title = format!("`{name}` listens on UDP port {listens} and is looked for on {told}");
+    let help = if on_lan {
+        format!(
+            "no router is between hosts of one LAN: write {listens} here, or `listen_port: {told}`"
+        )
+    } else {
+        format!(
+            "write {listens} here, or `listen_port: {told}`; where a router forwards {told} to \
+             {listens}, say so with `nat: true`"
+        )
+    };
     Finding::new(Code::PortMismatch, title, at)
         .label(format!("port {told}"))
         .also(said, format!("listens on {listens}"))
-        .help(format!(
-            "write {listens} here, or `listen_port: {told}`; where a router forwards {told} to \
-             {listens}, say so with `nat: true`"
-        ))
+        .help(help)
 }
 
 /// What hosts are told by overrides about where others listen.
@@ -98,10 +112,9 @@ fn overridden(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
                     Some(port) if port.get() != asked && !node.nat.value => {
                         findings.push(mismatch(
                             &node.name,
-                            port.get(),
-                            asked,
-                            endpoint.at,
-                            node.at,
+                            (port.get(), node.at),
+                            (asked, endpoint.at),
+                            false,
                         ));
                     }
                     Some(_) => {}

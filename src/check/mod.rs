@@ -7,6 +7,9 @@
 mod addresses;
 mod allowed;
 mod broken;
+mod carriers;
+mod circles;
+mod clashes;
 mod difference;
 mod dns;
 mod edit;
@@ -87,6 +90,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "lans-taken", check: routes::lans },
     Rule { name: "families-of-full-tunnels", check: exits::families },
     Rule { name: "full-tunnels-without-exit", check: exits::dead_ends },
+    Rule { name: "exits-without-masquerade", check: exits::unmasked },
     Rule { name: "split-gateways", check: lans::split },
     Rule { name: "dns-servers", check: dns::servers },
     Rule { name: "no-initiator", check: sessions::initiators },
@@ -115,6 +119,8 @@ pub fn check(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
         || broken::flows(inventory, &tables, &findings),
     );
     findings.extend(rules.into_iter().chain(flows));
+    let circles = circles::unwanted(inventory, &tables, &findings);
+    findings.extend(circles);
     finding::settle(&mut findings);
     findings
 }

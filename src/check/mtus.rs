@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::carriers::Carriers;
 use super::entry::{entry, literal};
 use super::folded::Folded;
-use super::nested::Nesting;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
 use crate::model::{Family, Location};
@@ -39,7 +39,7 @@ fn overhead(addr: Option<IpAddr>) -> (u16, bool) {
 
 /// Every interface whose packets do not fit.
 pub(super) fn sizes(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
-    let nesting = Nesting::new(inventory, topology);
+    let carriers = Carriers::new(inventory, topology);
     let mut all: Folded<(Code, Location)> = Folded::new();
     let mut add = |finding: Option<Finding>| {
         if let Some(finding) = finding {
@@ -56,7 +56,7 @@ pub(super) fn sizes(inventory: &Inventory, topology: &Topology) -> Vec<Finding> 
             add(underlay(inventory, topology, node, id, at));
         }
         if node.interfaces.len() > 1 {
-            add(nested(topology, &nesting, node, interface, declared));
+            add(nested(topology, &carriers, node, id, declared));
         }
         add(small(inventory, topology, node, interface, declared));
     }
@@ -111,15 +111,16 @@ fn underlay(
 /// A tunnel within another one of the same host.
 fn nested(
     topology: &Topology,
-    nesting: &Nesting<'_>,
+    carriers: &Carriers<'_>,
     node: &Node,
-    interface: &Interface,
+    id: InterfaceId,
     declared: Option<Location>,
 ) -> Option<Finding> {
+    let interface = topology.interface(id);
     let mtu = interface.mtu.get();
     interface.peers.iter().find_map(|peer| {
         let addr = literal(peer)?;
-        let carrier = nesting.carrier(interface, addr)?;
+        let carrier = carriers.carrier(id, addr)?;
         let outer = topology.interface(carrier.to);
         let fits = outer.mtu.get().saturating_sub(overhead(literal(peer)).0);
         if std::ptr::eq(outer, interface) || mtu <= fits {

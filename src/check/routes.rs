@@ -4,26 +4,12 @@ use std::collections::HashMap;
 
 use ipnet::IpNet;
 
+use super::clashes::{in_main, routed};
 use super::folded::Folded;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
-use crate::model::{Located, Location, RouteTable, covers};
+use crate::model::{Located, Location};
 use crate::topology::{self, Because, Interface, Node, Topology};
-
-/// Whether the routes of an interface go where every packet of its host meets them.
-fn in_main(interface: &Interface) -> bool {
-    matches!(interface.table.value, RouteTable::Auto | RouteTable::Number(254))
-}
-
-/// What an interface adds routes for, and by which peer.
-fn routed(interface: &Interface) -> impl Iterator<Item = (IpNet, usize)> + '_ {
-    let connected =
-        |net: &IpNet| interface.addresses.iter().any(|addr| covers(&addr.value.trunc(), net));
-    interface.peers.iter().enumerate().flat_map(move |(index, peer)| {
-        let nets = peer.allowed_ips.iter().filter(move |net| !connected(net));
-        nets.map(move |net| (net.trunc(), index))
-    })
-}
 
 /// One prefix that two interfaces of one host route: the second `ip route add` fails, and wg-quick
 /// takes its interface down again.

@@ -25,9 +25,28 @@ pub enum SessionStart {
     Private,
     /// Both ends are behind one NAT, and know each other by its outside.
     Hairpin,
+    /// A tunnel takes the encrypted packets of an end, and does not bring them to the other.
+    Swallowed,
+    /// The endpoint has a port that the host there does not listen on.
+    Unheard,
 }
 
+/// Seconds without a packet after which a NAT may forget who is behind it: RFC 4787 lets it do so after
+/// two minutes, and no sooner.
+pub(super) const NAT_FORGETS: u16 = 120;
+
 impl SessionStart {
+    /// All of them.
+    pub(super) const ALL: [Self; 7] = [
+        Self::Ready,
+        Self::Asleep,
+        Self::Never,
+        Self::Private,
+        Self::Hairpin,
+        Self::Swallowed,
+        Self::Unheard,
+    ];
+
     /// Whether there can be one at all.
     #[must_use]
     pub fn possible(self) -> bool {
@@ -70,12 +89,18 @@ impl<'t> Sessions<'t> {
     /// What one end of a link can have, by its entry for the other end and the other's for it.
     pub(super) fn between(&self, from: InterfaceId, peer: &Peer, back: &Peer) -> SessionStart {
         let there = self.underlay.reach(from, peer);
-        if there == Reach::Arrives {
-            return SessionStart::Ready;
+        let again = self.underlay.reach(peer.remote, back);
+        // Where one end's packets are lost, it does not help that the other's arrive.
+        if [there, again].contains(&Reach::Swallowed) {
+            return SessionStart::Swallowed;
         }
-        match (there, self.underlay.reach(peer.remote, back)) {
+        if [there, again].contains(&Reach::Nowhere) {
+            return SessionStart::Private;
+        }
+        match (there, again) {
+            (Reach::Arrives, _) => SessionStart::Ready,
             (_, Reach::Arrives)
-                if back.keepalive().is_some()
+                if self.holds(peer, back)
                     || kept_by_its_owner(self.inventory, self.topology, peer) =>
             {
                 SessionStart::Ready
@@ -83,8 +108,16 @@ impl<'t> Sessions<'t> {
             (_, Reach::Arrives) => SessionStart::Asleep,
             (Reach::Untold, Reach::Untold) => SessionStart::Never,
             (Reach::Turns, _) | (_, Reach::Turns) => SessionStart::Hairpin,
+            (Reach::Unheard, _) | (_, Reach::Unheard) => SessionStart::Unheard,
             _ => SessionStart::Private,
         }
+    }
+
+    /// Whether the other end keeps the session open, so that this end can always use it: behind a NAT it
+    /// has to speak before that forgets it.
+    fn holds(&self, peer: &Peer, back: &Peer) -> bool {
+        let nat = self.topology.remote(peer).nat.value;
+        back.keepalive().is_some_and(|keepalive| !nat || keepalive.get() <= NAT_FORGETS)
     }
 }
 

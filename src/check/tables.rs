@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
 
+use super::clashes;
 use crate::inventory::Inventory;
 use crate::model::{Family, RouteTable, covers, host_net};
 use crate::topology::{InterfaceId, NodeId, Topology};
@@ -64,6 +65,8 @@ pub(super) struct Entry {
     pub(super) parent: Option<usize>,
     /// Interfaces whose `AllowedIPs` have it and the peer that gets it, in order of interface.
     pub(super) peers: Vec<(InterfaceId, InterfaceId)>,
+    /// Interfaces that give it to two peers: which of them gets it hangs on their keys.
+    pub(super) contested: Vec<InterfaceId>,
     /// Nodes that deliver to it as a LAN, in order.
     pub(super) lans: Vec<NodeId>,
     /// Interfaces that have it as an address, in order.
@@ -82,6 +85,8 @@ pub struct Tables<'t> {
     entries: Vec<Entry>,
     global_v6: Option<IpNet>,
     private: Vec<IpNet>,
+    /// Interfaces that may not come up.
+    down: HashSet<InterfaceId>,
 }
 
 impl<'t> Tables<'t> {
@@ -108,7 +113,8 @@ impl<'t> Tables<'t> {
         nets.dedup();
         let entries = chained(&nets);
         let trie = nets.iter().copied().zip(0..).collect();
-        let mut tables = Self { topology, running: None, trie, entries, global_v6, private };
+        let down = clashes::all(topology);
+        let mut tables = Self { topology, running: None, trie, entries, global_v6, private, down };
         for net in inside {
             if let Some(index) = tables.index(&net) {
                 tables.entries[index].inside = true;
@@ -161,10 +167,13 @@ impl<'t> Tables<'t> {
                     *list = found.collect();
                 }
                 for index in list.iter() {
-                    let peers = &mut self.entries[*index].peers;
+                    let Entry { peers, contested, .. } = &mut self.entries[*index];
                     match peers.last_mut() {
                         // The same prefix on two peers: the last one silently gets it.
                         Some((holder, to)) if *holder == id => {
+                            if *to != peer.remote {
+                                contested.push(id);
+                            }
                             let stays =
                                 known(*to).zip(known(peer.remote)).is_some_and(|(a, b)| a > b);
                             if !stays {
@@ -204,6 +213,11 @@ impl<'t> Tables<'t> {
         })
     }
 
+    /// Every prefix around an address, longest first.
+    pub(super) fn around(&self, addr: IpAddr) -> impl Iterator<Item = &Entry> {
+        self.chain(addr)
+    }
+
     /// The peer that an interface sends an address to and accepts it from.
     #[must_use]
     pub fn peer(&self, interface: InterfaceId, addr: IpAddr) -> Option<Match<InterfaceId>> {
@@ -213,10 +227,41 @@ impl<'t> Tables<'t> {
         })
     }
 
+    /// Whether an interface gives the longest prefix of an address to two peers.
+    #[must_use]
+    pub fn is_contested(&self, interface: InterfaceId, addr: IpAddr) -> bool {
+        let mut chain = self.chain(addr).filter(|entry| entry.peer_on(interface).is_some());
+        chain.next().is_some_and(|entry| entry.contested.contains(&interface))
+    }
+
     /// Where the kernel of a node sends an address that is not its own: LANs and connected tunnel
     /// prefixes first, then the routes that wg-quick(8) adds, the longest prefix above all.
     #[must_use]
     pub fn route(&self, node: NodeId, addr: IpAddr) -> Option<Match<Out>> {
+        self.route_but(node, addr, |_| false)
+    }
+
+    /// Where the kernel sends the encrypted packets of an interface: by the rule of a literal /0 they
+    /// pass where they have its mark, which are those of the interface itself and of interfaces that are
+    /// given the same one.
+    #[must_use]
+    pub(super) fn route_outside(&self, from: InterfaceId, addr: IpAddr) -> Option<Match<Out>> {
+        let own = self.topology.interface(from);
+        let mark = own.fwmark.value.filter(|mark| mark.0 != 0);
+        self.route_but(own.node, addr, |id| {
+            let other = self.topology.interface(id);
+            let marked = id == from || (mark.is_some() && other.fwmark.value == mark);
+            marked && other.table.value == RouteTable::Auto
+        })
+    }
+
+    /// A route, where some interfaces' /0 do not count.
+    fn route_but(
+        &self,
+        node: NodeId,
+        addr: IpAddr,
+        passes: impl Fn(InterfaceId) -> bool,
+    ) -> Option<Match<Out>> {
         let interfaces = &self.topology.node(node).interfaces;
         let connected = |net: &IpNet| {
             interfaces.iter().find(|id| {
@@ -238,7 +283,7 @@ impl<'t> Tables<'t> {
                 // The policy rule of the interface that came up last stands first.
                 let default = entry.net.prefix_len() == 0;
                 let found = if default {
-                    interfaces.iter().rev().find(routed)
+                    interfaces.iter().rev().filter(|id| !passes(**id)).find(routed)
                 } else {
                     interfaces.iter().find(routed)
                 };
@@ -295,11 +340,29 @@ impl<'t> Tables<'t> {
     /// Whether an address is of the Internet: routed there, and no part of the fleet.
     #[must_use]
     pub fn is_internet(&self, addr: IpAddr) -> bool {
-        let routed = match addr {
+        self.is_public(addr) && !self.chain(addr).any(|entry| entry.inside)
+    }
+
+    /// Whether an address is one that the Internet routes.
+    pub(super) fn is_public(&self, addr: IpAddr) -> bool {
+        match addr {
             IpAddr::V4(_) => !self.private.iter().any(|net| net.contains(&addr)),
             IpAddr::V6(_) => self.global_v6.is_some_and(|net| net.contains(&addr)),
-        };
-        routed && !self.chain(addr).any(|entry| entry.inside)
+        }
+    }
+
+    /// Whether two members of one network have a tunnel address.
+    pub(super) fn is_shared(&self, addr: IpAddr) -> bool {
+        let holders = self.holders(addr);
+        let network = |id: &InterfaceId| self.topology.interface(*id).network;
+        let mut pairs = holders.iter().enumerate();
+        holders.len() > 1
+            && pairs.any(|(at, a)| holders[at + 1..].iter().any(|b| network(a) == network(b)))
+    }
+
+    /// Whether an interface may not come up.
+    pub(super) fn is_down(&self, id: InterfaceId) -> bool {
+        self.down.contains(&id)
     }
 
     /// One address for each class of `within`: addresses of a class are in the same prefixes, so
@@ -373,6 +436,7 @@ fn chained(nets: &[IpNet]) -> Vec<Entry> {
             net: *net,
             parent: open.last().copied(),
             peers: Vec::new(),
+            contested: Vec::new(),
             lans: Vec::new(),
             addresses: Vec::new(),
             inside: false,
@@ -456,7 +520,7 @@ mod tests {
             let topology = Topology::default();
             let trie = nets.iter().copied().zip(0..).collect();
             let tables = Tables {
-                topology: &topology, running: None, trie, entries: chained(&nets), global_v6: None, private: vec![],
+                topology: &topology, running: None, trie, entries: chained(&nets), global_v6: None, private: vec![], down: HashSet::new(),
             };
             let of = |addr: IpAddr| -> Vec<IpNet> {
                 nets.iter().filter(|net| net.contains(&addr)).copied().collect()

@@ -89,8 +89,10 @@ pub(super) const fn loss(cause: Cause) -> Loss {
     match cause {
         Cause::NoRoute => Loss::NoRoute,
         Cause::RouteElsewhere(_) => Loss::ForeignRoutes,
-        Cause::NoPeer(_) => Loss::NoPeer,
-        Cause::NoSession(_) => Loss::NoSession,
+        Cause::NoPeer(_) | Cause::TwoPeers(_) | Cause::TwoHolders(_) => Loss::NoPeer,
+        Cause::NoSession(_) | Cause::Swallowed(_) | Cause::Unheard(_) | Cause::Down(_) => {
+            Loss::NoSession
+        }
         Cause::PrivateEndpoint(_) => Loss::PrivateEndpoint,
         Cause::Hairpin(_) => Loss::Hairpin,
         Cause::Asleep(_) => Loss::WaitsForPeer,
@@ -98,7 +100,7 @@ pub(super) const fn loss(cause: Cause) -> Loss {
         Cause::NoForwarding => Loss::NotForwarded,
         Cause::NoExit => Loss::NoExit,
         Cause::Loop => Loss::RoutingLoop,
-        Cause::NoReturnPath => Loss::NotMasqueraded,
+        Cause::NoReturnPath | Cause::OtherGateway => Loss::NotMasqueraded,
         Cause::OnLink => Loss::OnLink,
         Cause::Elsewhere => Loss::Misdelivered,
         Cause::NoStart => Loss::NoSender,
@@ -146,9 +148,32 @@ pub(super) fn why(topology: &Topology, node: NodeId, cause: Cause) -> String {
             "cannot have a session with `{}`: both are behind one NAT and meet at its outside",
             peer(topology, id)
         ),
+        Cause::Swallowed(id) => format!(
+            "cannot have a session with `{}`: a tunnel takes the encrypted packets, and does not \
+             bring them to the endpoint",
+            peer(topology, id)
+        ),
+        Cause::Unheard(id) => format!(
+            "cannot have a session with `{}`, which does not listen on the port of the endpoint",
+            peer(topology, id)
+        ),
+        Cause::Down(id) => format!(
+            "cannot use {}: another interface has its port, its name or one of its routes",
+            interface(id)
+        ),
+        Cause::TwoPeers(id) => {
+            format!("has the address for two peers of {}: it belongs to one of them", interface(id))
+        }
+        Cause::TwoHolders(_) => "shares the address with another host".to_owned(),
+        Cause::OtherGateway => {
+            "may be the gateway that the LAN chooses, and its way is not the one that the other end \
+             expects"
+                .to_owned()
+        }
         Cause::Asleep(id) => {
             format!(
-                "cannot begin the session, and nothing makes `{}` begin it: it sends no keepalive",
+                "cannot begin the session, and nothing makes `{}` begin it: it sends no keepalive \
+                 that keeps a NAT open",
                 peer(topology, id)
             )
         }
@@ -193,6 +218,26 @@ pub(super) fn instead(topology: &Topology, cause: Cause) -> Option<String> {
             "say `exit: true` or `masquerade: true` where it leaves the tunnels".to_owned()
         }
         Cause::NoSession(_) => "give one of them an `endpoint:`".to_owned(),
+        Cause::Swallowed(id) => format!(
+            "give `{}` an endpoint that no tunnel leads to, or take the prefix around it out of \
+             `allowed_ips`",
+            peer(topology, id)
+        ),
+        Cause::Unheard(id) => format!(
+            "write the port of the endpoint as `listen_port:` of `{}`, or its own port here",
+            peer(topology, id)
+        ),
+        Cause::Down(_) => "give each interface of the host a port, a name and prefixes of its own"
+            .to_owned(),
+        Cause::TwoPeers(_) => {
+            "give the prefix to one peer, or a longer one to one of them".to_owned()
+        }
+        Cause::TwoHolders(_) => "give one of the hosts another address".to_owned(),
+        Cause::OtherGateway => {
+            "write `masquerade: true` under the gateways, so that replies come back to the one that \
+             was asked; or make one of them the gateway of the LAN"
+                .to_owned()
+        }
         Cause::PrivateEndpoint(id) => format!(
             "write the public address or name of `{}` as its `endpoint:`, or name the private net \
              that joins the sites: `underlay: {{ name: … }}` at each",

@@ -1,15 +1,12 @@
 //! Which endpoints can be reached from where, as far as the file says.
 
 use std::net::IpAddr;
-use std::sync::OnceLock;
 
-use ipnet::IpNet;
-use prefix_trie::joint::JointPrefixSet;
-
-use super::entry::{entry, literal, prefixes};
+use super::carriers::Carriers;
+use super::entry::{entry, literal};
 use crate::inventory::Inventory;
-use crate::model::{Endpoint, host_net, is_private};
-use crate::topology::{InterfaceId, Node, Peer, Topology};
+use crate::model::{Endpoint, Port, is_private};
+use crate::topology::{Because, InterfaceId, Node, NodeKind, Peer, Topology};
 
 /// Whether an address is no place that a packet could be sent to.
 fn nowhere(addr: IpAddr) -> bool {
@@ -41,6 +38,10 @@ pub(super) enum Reach {
     Nowhere,
     /// It would have to turn around at the NAT that both ends are behind.
     Turns,
+    /// A tunnel takes it, and does not bring it there.
+    Swallowed,
+    /// The host at the address listens on another port, or on none that is fixed.
+    Unheard,
 }
 
 /// What is between the hosts of a fleet.
@@ -50,8 +51,7 @@ pub(super) struct Underlay<'t> {
     topology: &'t Topology,
     /// What runs: an endpoint that a peer was heard from is reached, whatever the file says.
     heard: Option<&'t Topology>,
-    /// Every prefix of `AllowedIPs` but /0, and every connected one.
-    inner: OnceLock<JointPrefixSet<IpNet>>,
+    carriers: Carriers<'t>,
 }
 
 impl<'t> Underlay<'t> {
@@ -60,7 +60,7 @@ impl<'t> Underlay<'t> {
         topology: &'t Topology,
         heard: Option<&'t Topology>,
     ) -> Self {
-        Self { inventory, topology, heard, inner: OnceLock::new() }
+        Self { inventory, topology, heard, carriers: Carriers::new(inventory, topology) }
     }
 
     /// What becomes of what an interface sends to the endpoint that it has of a peer.
@@ -68,15 +68,19 @@ impl<'t> Underlay<'t> {
         let Some(endpoint) = &peer.endpoint else { return Reach::Untold };
         let topology = self.topology;
         let (node, far) = (topology.node(topology.interface(from).node), topology.remote(peer));
+        let side = (from, peer.remote);
         let reach = match literal(peer) {
             Some(addr) if nowhere(addr) => Reach::Nowhere,
-            Some(addr) if is_private(addr) => {
-                let arrives = together(self.inventory, node, far) || self.inside(addr);
-                if arrives { Reach::Arrives } else { Reach::Private }
+            _ if self.carriers.loses(side) => Reach::Swallowed,
+            Some(addr) if is_private(addr) && !self.carriers.brings(side) => {
+                let near = together(self.inventory, node, far);
+                if near { Reach::Arrives } else { Reach::Private }
             }
             _ if node.nat.value && self.outside(node, far, peer, endpoint) => Reach::Turns,
             _ => Reach::Arrives,
         };
+        let heard = reach != Reach::Arrives || self.listens(peer, endpoint.port);
+        let reach = if heard { reach } else { Reach::Unheard };
         // Whoever brought its own key is told by others where we are.
         let known = || node.is_ours(self.inventory) && !self.heard(from, peer);
         if reach == Reach::Arrives || known() { reach } else { Reach::Arrives }
@@ -100,9 +104,19 @@ impl<'t> Underlay<'t> {
             .is_some_and(|outer| outer.value == *endpoint)
     }
 
-    /// Whether some tunnel of the fleet leads to an address otherwise than by /0.
-    fn inside(&self, addr: IpAddr) -> bool {
-        self.inner.get_or_init(|| prefixes(self.topology)).get_lpm(&host_net(addr)).is_some()
+    /// Whether the host that a peer is listens on a port: behind a NAT another one may be forwarded to it,
+    /// but for the address that it has on its LAN.
+    fn listens(&self, peer: &Peer, port: Port) -> bool {
+        let far = self.topology.remote(peer);
+        if let NodeKind::Unmanaged(_) = far.kind {
+            return true;
+        }
+        let because = peer.endpoint.as_ref().map(|endpoint| endpoint.because);
+        let local = matches!(because, Some(Because::PeerLocalEndpoint(_)));
+        match self.topology.interface(peer.remote).listen_port.value {
+            Some(own) => own == port || (far.nat.value && !local),
+            None => false,
+        }
     }
 
     /// Whether packets came from the endpoint.

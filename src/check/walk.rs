@@ -62,8 +62,19 @@ pub enum Cause {
     PrivateEndpoint(InterfaceId),
     /// Both ends of the session are behind one NAT, and know each other by its outside.
     Hairpin(InterfaceId),
+    /// A tunnel takes the encrypted packets, and does not bring them to the endpoint.
+    Swallowed(InterfaceId),
+    /// The peer does not listen on the port of the endpoint.
+    Unheard(InterfaceId),
     /// Only the peer can begin the session, and nothing makes it do so (EDESTADDRREQ).
     Asleep(InterfaceId),
+    /// The interface may not come up: another one of its host has its port, its name or its route.
+    Down(InterfaceId),
+    /// The interface gives an address of the packet to two peers, and which of them has it hangs on their
+    /// keys.
+    TwoPeers(InterfaceId),
+    /// Two members of the network have the address.
+    TwoHolders(InterfaceId),
     /// The receiver has the source on another peer of the interface, or on none.
     SourceRefused(InterfaceId),
     /// The node does not forward the family.
@@ -76,6 +87,8 @@ pub enum Cause {
     NoReturnPath,
     /// A machine on a LAN takes the address for one of its LAN, and asks nobody to route it.
     OnLink,
+    /// A machine on a LAN may choose another gateway, whose way does not work.
+    OtherGateway,
     /// It ends where it was not to go.
     Elsewhere,
     /// No node has the source.
@@ -165,6 +178,28 @@ impl<'t> Walker<'t> {
     /// Follows a packet. `open` are the links that sessions are known to be up on.
     #[must_use]
     pub fn walk(&self, start: Start, packet: Packet, open: &[Step]) -> Walk {
+        self.follow(start, packet, open, None)
+    }
+
+    /// Follows a packet that an unmanaged peer sends over one of its links: what it routes there is its
+    /// owner's affair.
+    #[must_use]
+    pub(super) fn sent_over(
+        &self,
+        start: Start,
+        packet: Packet,
+        link: (InterfaceId, InterfaceId),
+    ) -> Walk {
+        self.follow(start, packet, &[], Some(link))
+    }
+
+    fn follow(
+        &self,
+        start: Start,
+        packet: Packet,
+        open: &[Step],
+        mut over: Option<(InterfaceId, InterfaceId)>,
+    ) -> Walk {
         let mut walk = Walk { packet, steps: Vec::new(), end: Err(Cause::Loop), assumed: false };
         let (mut node, mut forwarded) = match start {
             Start::Node(node) => (node, false),
@@ -172,7 +207,12 @@ impl<'t> Walker<'t> {
         };
         let mut arrived: Option<InterfaceId> = None;
         loop {
-            let step = self.decide(node, arrived, forwarded, packet, open, &mut walk.assumed);
+            let step = match over.take() {
+                Some((own, remote)) => {
+                    Step { node, interface: Some(own), matched: None, act: Act::Send(remote) }
+                }
+                None => self.decide(node, arrived, forwarded, packet, open, &mut walk.assumed),
+            };
             // Forwarding depends on the destination alone: a node met twice is met for ever.
             let again = walk.steps.iter().any(|step| step.node == node);
             let step = if again && matches!(step.act, Act::Send(_)) {
@@ -185,9 +225,10 @@ impl<'t> Walker<'t> {
                 Act::Deliver(place) => walk.end = Ok(place),
                 Act::Drop(cause) => walk.end = Err(cause),
                 Act::Send(remote) => {
-                    if let Some(refused) = self.refuses(remote, step.interface, packet.source) {
-                        walk.steps.push(refused);
-                        walk.end = Err(Cause::SourceRefused(remote));
+                    if let Some((step, cause)) = self.refuses(remote, step.interface, packet.source)
+                    {
+                        walk.steps.push(step);
+                        walk.end = Err(cause);
                         return walk;
                     }
                     node = self.topology.interface(remote).node;
@@ -205,17 +246,30 @@ impl<'t> Walker<'t> {
         receiver: InterfaceId,
         sender: Option<InterfaceId>,
         source: IpAddr,
-    ) -> Option<Step> {
-        let found = self.tables.peer(receiver, source);
-        if sender.is_some() && found.map(|found| found.to) == sender {
+    ) -> Option<(Step, Cause)> {
+        let (certain, node) = (self.doubt == Doubt::Fails, self.topology.interface(receiver).node);
+        // What an unmanaged peer accepts is its owner's affair.
+        if !certain && !self.managed(node) {
             return None;
         }
-        Some(Step {
-            node: self.topology.interface(receiver).node,
+        let found = self.tables.peer(receiver, source);
+        let accepts = sender.is_some() && found.map(|found| found.to) == sender;
+        let cause = if certain && self.tables.is_down(receiver) {
+            Cause::Down(receiver)
+        } else if certain && self.tables.is_contested(receiver, source) {
+            Cause::TwoPeers(receiver)
+        } else if accepts {
+            return None;
+        } else {
+            Cause::SourceRefused(receiver)
+        };
+        let step = Step {
+            node,
             interface: Some(receiver),
             matched: found.map(|found| found.net),
-            act: Act::Drop(Cause::SourceRefused(receiver)),
-        })
+            act: Act::Drop(cause),
+        };
+        Some((step, cause))
     }
 
     fn decide(
@@ -231,7 +285,13 @@ impl<'t> Walker<'t> {
         let step = |interface, matched, act| Step { node, interface, matched, act };
         let own = self.tables.holders(to).iter().copied();
         if let Some(id) = own.into_iter().find(|id| self.topology.interface(*id).node == node) {
-            return step(Some(arrived.unwrap_or(id)), None, Act::Deliver(Place::Node(node)));
+            let shared = self.doubt == Doubt::Fails && self.tables.is_shared(to);
+            let act = if shared {
+                Act::Drop(Cause::TwoHolders(id))
+            } else {
+                Act::Deliver(Place::Node(node))
+            };
+            return step(Some(arrived.unwrap_or(id)), None, act);
         }
         let forwards = !forwarded || self.forwards(node, to, arrived.is_some());
         match self.tables.route(node, to) {
@@ -302,14 +362,25 @@ impl<'t> Walker<'t> {
         let Some(found) = self.tables.peer(id, to) else {
             return step(net, Act::Drop(Cause::NoPeer(id)));
         };
+        if self.doubt == Doubt::Fails {
+            if self.tables.is_down(id) {
+                return step(found.net, Act::Drop(Cause::Down(id)));
+            }
+            if self.tables.is_contested(id, to) {
+                return step(found.net, Act::Drop(Cause::TwoPeers(id)));
+            }
+        }
         let act = match entry(self.topology, id, found.to).map(|peer| self.sessions.of(id, peer)) {
             Some(SessionStart::Ready) => Act::Send(found.to),
-            // A private net may join two places, and a NAT turn packets around.
-            Some(SessionStart::Asleep | SessionStart::Private | SessionStart::Hairpin)
-                if self.doubt == Doubt::Works =>
-            {
-                Act::Send(found.to)
-            }
+            // A private net may join two places, a NAT turn packets around, the other end begin it from
+            // elsewhere.
+            Some(
+                SessionStart::Asleep
+                | SessionStart::Private
+                | SessionStart::Hairpin
+                | SessionStart::Swallowed
+                | SessionStart::Unheard,
+            ) if self.doubt == Doubt::Works => Act::Send(found.to),
             Some(SessionStart::Asleep) => {
                 // The packet that this one answers came over the link.
                 let up = open.iter().any(|step| {
@@ -320,6 +391,8 @@ impl<'t> Walker<'t> {
             }
             Some(SessionStart::Private) => Act::Drop(Cause::PrivateEndpoint(found.to)),
             Some(SessionStart::Hairpin) => Act::Drop(Cause::Hairpin(found.to)),
+            Some(SessionStart::Swallowed) => Act::Drop(Cause::Swallowed(found.to)),
+            Some(SessionStart::Unheard) => Act::Drop(Cause::Unheard(found.to)),
             Some(SessionStart::Never) | None => Act::Drop(Cause::NoSession(found.to)),
         };
         step(found.net, act)
@@ -343,7 +416,9 @@ impl<'t> Walker<'t> {
             Place::Node(node) | Place::OwnLan(node) => vec![Start::Node(node)],
             Place::Internet(node) => {
                 let masked = self.masquerades(node, packet);
-                masked.then_some(Start::Through(node)).into_iter().collect()
+                // Of public addresses the Internet knows the way itself.
+                let public = masked || self.tables.is_public(packet.source);
+                public.then_some(Start::Through(node)).into_iter().collect()
             }
             Place::Lan(node) if self.masquerades(node, packet) => vec![Start::Through(node)],
             Place::Lan(node) => {

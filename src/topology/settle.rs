@@ -92,7 +92,12 @@ pub(super) fn forwarding(topology: &mut Topology, inventory: &Inventory) {
             }
         }
         let asked = Derived::from(&inventory.hosts[host].settings.masquerade);
-        let masks = if node.exit.value { node.exit } else { asked };
+        // An exit masquerades unless the file says that somebody else does.
+        let written = asked.because != Because::Default;
+        let masks = if node.exit.value && !written { node.exit } else { asked };
+        if !masks.value && written {
+            topology.nodes[index].masquerade = Derived::new(Vec::new(), masks.because);
+        }
         if masks.value {
             let sources = tunnel_sources(topology, inventory, &interfaces);
             topology.nodes[index].masquerade = Derived::new(sources, masks.because);

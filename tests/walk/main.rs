@@ -1,9 +1,11 @@
 //! The walk against a slow reference, over small random fleets with mutated topologies.
 
+mod agrees;
 mod difference;
 mod laws;
 mod legal;
 mod reference;
+mod sessions;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;

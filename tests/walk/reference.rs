@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use wgfleet::check::Point;
 use wgfleet::check::walk::{Cause, Doubt, Packet, Place, Start};
 use wgfleet::inventory::{Inventory, Selector};
-use wgfleet::model::{EndpointHost, RouteTable};
-use wgfleet::topology::{Derived, InterfaceId, NodeId, NodeKind, Peer, Topology};
+use wgfleet::model::RouteTable;
+use wgfleet::topology::{Derived, Interface, InterfaceId, NodeId, NodeKind, Peer, Topology};
 
 /// The fleet, and how doubts are settled.
 pub(crate) struct Reference<'t> {
@@ -20,12 +20,12 @@ pub(crate) type End = (Result<Place, Cause>, NodeId);
 pub(crate) type Link = (InterfaceId, InterfaceId);
 
 impl Reference<'_> {
-    fn interfaces(&self, node: NodeId) -> Vec<InterfaceId> {
+    pub(super) fn interfaces(&self, node: NodeId) -> Vec<InterfaceId> {
         self.topology.node(node).interfaces.clone()
     }
 
     /// The last of the longest prefixes of an interface that hold an address.
-    fn peer(&self, id: InterfaceId, addr: IpAddr) -> Option<&Peer> {
+    pub(super) fn peer(&self, id: InterfaceId, addr: IpAddr) -> Option<&Peer> {
         let mut best: Option<(u8, &Peer)> = None;
         for peer in &self.topology.interface(id).peers {
             for net in peer.allowed_ips.iter().filter(|net| net.contains(&addr)) {
@@ -37,8 +37,48 @@ impl Reference<'_> {
         best.map(|(_, peer)| peer)
     }
 
+    /// Whether two peers of an interface have the longest prefix that holds an address.
+    fn two_peers(&self, id: InterfaceId, addr: IpAddr) -> bool {
+        let mut all: Vec<(u8, InterfaceId)> = Vec::new();
+        for peer in &self.topology.interface(id).peers {
+            for net in peer.allowed_ips.iter().filter(|net| net.contains(&addr)) {
+                all.push((net.prefix_len(), peer.remote));
+            }
+        }
+        let longest = all.iter().map(|(length, _)| *length).max();
+        all.retain(|(length, _)| Some(*length) == longest);
+        all.iter().any(|(_, remote)| *remote != all[0].1)
+    }
+
+    /// Whether another interface of the same host has the port, the name or a route of one.
+    fn down(&self, id: InterfaceId) -> bool {
+        let own = self.topology.interface(id);
+        let routes = |id: InterfaceId| -> Vec<IpNet> {
+            let all = self.routes(own.node).into_iter();
+            all.filter(|(net, rank, of)| *of == Some(id) && *rank >= 100 && net.prefix_len() > 0)
+                .map(|(net, ..)| net.trunc())
+                .collect()
+        };
+        self.interfaces(own.node).into_iter().filter(|other| *other != id).any(|other| {
+            let theirs = self.topology.interface(other);
+            let fixed = own.listen_port.value.is_some();
+            let port = fixed && own.listen_port.value == theirs.listen_port.value;
+            let (ours, others) = (routes(id), routes(other));
+            port || own.name.value == theirs.name.value
+                || ours.iter().any(|net| others.contains(net))
+        })
+    }
+
+    /// Whether two members of one network have an address.
+    fn two_holders(&self, addr: IpAddr) -> bool {
+        let all = &self.topology.interfaces;
+        let has = |own: &&Interface| own.addresses.iter().any(|own| own.value.addr() == addr);
+        let holders: Vec<usize> = all.iter().filter(has).map(|own| own.network).collect();
+        holders.iter().enumerate().any(|(at, network)| holders[..at].contains(network))
+    }
+
     /// Every route of a node: prefix, rank among equals (less is better), and the interface.
-    fn routes(&self, node: NodeId) -> Vec<(IpNet, usize, Option<InterfaceId>)> {
+    pub(super) fn routes(&self, node: NodeId) -> Vec<(IpNet, usize, Option<InterfaceId>)> {
         let mut routes = Vec::new();
         for subnet in &self.topology.node(node).subnets {
             routes.push((subnet.value, 0, None));
@@ -76,7 +116,7 @@ impl Reference<'_> {
         routes.first().map(|(_, _, id)| *id)
     }
 
-    fn internet(&self, addr: IpAddr) -> bool {
+    pub(super) fn internet(&self, addr: IpAddr) -> bool {
         let public = match addr {
             IpAddr::V4(addr) => {
                 let [a, b, ..] = addr.octets();
@@ -94,85 +134,8 @@ impl Reference<'_> {
         public && !nets.chain(sites).chain(own).any(|net| net.value.contains(&addr))
     }
 
-    fn managed(&self, node: NodeId) -> bool {
+    pub(super) fn managed(&self, node: NodeId) -> bool {
         matches!(self.topology.node(node).kind, NodeKind::Host(_))
-    }
-
-    /// Whether a packet crosses from an interface to the remote of its peer; `None`: only where
-    /// doubts work out.
-    fn session(&self, id: InterfaceId, peer: &Peer) -> Result<Option<()>, Cause> {
-        let back = self.topology.interface(peer.remote).peers.iter().find(|p| p.remote == id);
-        let Some(back) = back else { return Err(Cause::NoSession(peer.remote)) };
-        let far = self.topology.interface(peer.remote).node;
-        let trusted = match self.topology.node(far).kind {
-            NodeKind::Unmanaged(index) => {
-                let peer = &self.inventory.peers[index];
-                peer.settings.public_key.is_some() && peer.settings.keepalive.is_none()
-            }
-            NodeKind::Host(_) => false,
-        };
-        let there = self.obstacle(id, peer);
-        let back_again = self.obstacle(peer.remote, back);
-        match (&peer.endpoint, &back.endpoint) {
-            (None, None) => Err(Cause::NoSession(peer.remote)),
-            (Some(_), _) if there.is_none() => Ok(Some(())),
-            (_, Some(_)) if back_again.is_none() => {
-                Ok((back.keepalive().is_some() || trusted).then_some(()))
-            }
-            _ if [there, back_again].contains(&Some(Obstacle::Nat)) => {
-                Err(Cause::Hairpin(peer.remote))
-            }
-            _ => Err(Cause::PrivateEndpoint(peer.remote)),
-        }
-    }
-
-    /// What keeps packets from the endpoint that an interface has for a peer.
-    fn obstacle(&self, id: InterfaceId, peer: &Peer) -> Option<Obstacle> {
-        let endpoint = peer.endpoint.as_ref()?;
-        let remote = self.topology.interface(peer.remote);
-        let (here, far) =
-            (self.topology.node(self.topology.interface(id).node), self.topology.node(remote.node));
-        if let NodeKind::Unmanaged(index) = here.kind
-            && self.inventory.peers[index].settings.public_key.is_some()
-        {
-            return None;
-        }
-        let sites = (here.site, far.site);
-        if let EndpointHost::Addr(IpAddr::V4(addr)) = endpoint.host {
-            let [a, b, ..] = addr.octets();
-            if a == 127 || addr.is_unspecified() {
-                return Some(Obstacle::Place);
-            }
-            if a == 10 || (a == 192 && b == 168) || (a == 172 && (16..32).contains(&b)) {
-                let underlay = |site: usize| self.inventory.sites[site].underlay.name.clone();
-                let near = match sites {
-                    (None, None) => true,
-                    (Some(a), Some(b)) => {
-                        a == b
-                            || underlay(a).is_some_and(|name| {
-                                underlay(b).is_some_and(|other| name.value == other.value)
-                            })
-                    }
-                    _ => false,
-                };
-                let tunnelled = self.topology.interfaces.iter().any(|own| {
-                    let nets = own.peers.iter().flat_map(|peer| peer.allowed_ips.iter().copied());
-                    let connected = own.addresses.iter().map(|addr| addr.value);
-                    nets.filter(|net| net.prefix_len() > 0)
-                        .chain(connected)
-                        .any(|net| net.contains(&IpAddr::V4(addr)))
-                });
-                return (!near && !tunnelled).then_some(Obstacle::Place);
-            }
-        }
-        let NodeKind::Host(host) = far.kind else { return None };
-        let own = self.inventory.hosts[host].interfaces.iter();
-        let own = own.filter(|own| own.network == remote.network).find(|own| {
-            own.settings.local_endpoint.is_none()
-                && own.settings.endpoint.as_ref().is_some_and(|own| own.value == endpoint.value)
-        });
-        let one_nat = here.nat.value && far.nat.value && here.site.is_some() && sites.0 == sites.1;
-        (one_nat && own.is_some()).then_some(Obstacle::Nat)
     }
 
     /// Walks a packet; the links that it crossed are added to `open`.
@@ -197,7 +160,11 @@ impl Reference<'_> {
                 self.topology.interface(*id).addresses.iter().any(|addr| addr.value.addr() == to)
             };
             if here.interfaces.iter().any(holds) {
-                return (Ok(Place::Node(node)), node);
+                let own = here.interfaces.iter().copied().find(holds);
+                return match own.filter(|_| doubt == Doubt::Fails && self.two_holders(to)) {
+                    Some(id) => (Err(Cause::TwoHolders(id)), node),
+                    None => (Ok(Place::Node(node)), node),
+                };
             }
             let family = here.forwards.of(wgfleet::model::Family::of_addr(&to));
             let passes = !forwarded || family || (!self.managed(node) && !arrived);
@@ -238,8 +205,20 @@ impl Reference<'_> {
                 return (Err(Cause::NoForwarding), node);
             }
             let Some(peer) = self.peer(out, to) else { return (Err(Cause::NoPeer(out)), node) };
+            let certain = doubt == Doubt::Fails;
+            if certain && self.down(out) {
+                return (Err(Cause::Down(out)), node);
+            }
+            if certain && self.two_peers(out, to) {
+                return (Err(Cause::TwoPeers(out)), node);
+            }
             match self.session(out, peer) {
-                Err(Cause::PrivateEndpoint(_) | Cause::Hairpin(_)) if doubt == Doubt::Works => {}
+                Err(
+                    Cause::PrivateEndpoint(_)
+                    | Cause::Hairpin(_)
+                    | Cause::Swallowed(_)
+                    | Cause::Unheard(_),
+                ) if doubt == Doubt::Works => {}
                 Err(cause) => return (Err(cause), node),
                 Ok(None)
                     if doubt == Doubt::Fails
@@ -257,7 +236,14 @@ impl Reference<'_> {
             open.push((out, peer.remote));
             let receiver = peer.remote;
             let far = self.topology.interface(receiver).node;
-            if self.peer(receiver, source).map(|peer| peer.remote) != Some(out) {
+            if certain && self.down(receiver) {
+                return (Err(Cause::Down(receiver)), far);
+            }
+            if certain && self.two_peers(receiver, source) {
+                return (Err(Cause::TwoPeers(receiver)), far);
+            }
+            let accepts_all = !certain && !self.managed(far);
+            if self.peer(receiver, source).map(|peer| peer.remote) != Some(out) && !accepts_all {
                 return (Err(Cause::SourceRefused(receiver)), far);
             }
             (node, arrived, forwarded) = (far, true, true);
@@ -285,16 +271,19 @@ impl Reference<'_> {
                         continue;
                     }
                     let starts = self.starts(&from, sources[0]);
-                    let mut any = false;
+                    let (mut any, mut stray) = (false, false);
                     for start in starts {
+                        let mut here = false;
+                        let mut enters = false;
                         for target in &targets {
                             if matches!(start, Start::Through(node)
                                 if from.0.is_none() && self.on_link(node, sources[0], *target))
                             {
                                 continue;
                             }
-                            any |= if allow {
+                            here |= if allow {
                                 let source = self.chosen(&from, *target).unwrap_or(sources[0]);
+                                enters |= self.enters(start, source, *target, &[]);
                                 self.round(start, source, *target, &from, &to)
                             } else {
                                 sources.iter().any(|source| {
@@ -305,8 +294,10 @@ impl Reference<'_> {
                                 })
                             };
                         }
+                        any |= here;
+                        stray |= allow && enters && !here;
                     }
-                    kept &= any == allow;
+                    kept &= (any && !stray) == allow || (any == allow && !allow);
                 }
             }
         }
@@ -356,12 +347,28 @@ impl Reference<'_> {
             (point.network.map(|_| point.node), site, vec![point.addr])
         };
         let (a, b) = (member(from), member(to));
-        self.starts(&a, from.addr).into_iter().any(|start| {
-            let lan = matches!(start, Start::Through(node)
-                if a.0.is_none() && self.on_link(node, from.addr, to.addr));
-            let chosen = if from.network == to.network { None } else { self.chosen(&a, to.addr) };
-            !lan && self.round(start, chosen.unwrap_or(from.addr), to.addr, &a, &b)
-        })
+        let chosen = if from.network == to.network { None } else { self.chosen(&a, to.addr) };
+        let source = chosen.unwrap_or(from.addr);
+        let mut starts = self.starts(&a, from.addr);
+        starts.retain(|start| {
+            !matches!(start, Start::Through(node)
+                if a.0.is_none() && self.on_link(*node, from.addr, to.addr))
+        });
+        let works = |start: &Start| self.round(*start, source, to.addr, &a, &b);
+        let enters = |start: &Start| self.enters(*start, source, to.addr, &[]);
+        starts.iter().any(works) && !starts.iter().any(|start| enters(start) && !works(start))
+    }
+
+    /// Whether a packet that comes to a gateway gets further than its routing.
+    fn enters(&self, start: Start, source: IpAddr, to: IpAddr, open: &[Link]) -> bool {
+        let packet = Packet { source, destination: to };
+        let (end, at) = self.walk(start, packet, Doubt::Fails, &mut open.to_vec());
+        let (Start::Node(first) | Start::Through(first)) = start;
+        let none = matches!(
+            end,
+            Err(Cause::NoRoute | Cause::NoPeer(_) | Cause::RouteElsewhere(_) | Cause::NoForwarding)
+        );
+        !none || at != first
     }
 
     fn is(&self, place: Place, end: &Member) -> bool {
@@ -405,10 +412,12 @@ impl Reference<'_> {
             _ => vec![Start::Node(at)],
         };
         let reply = Packet { source: target, destination: source };
-        starts.into_iter().any(|start| {
-            let (end, _) = self.walk(start, reply, Doubt::Fails, &mut open.clone());
+        let comes = |start: &Start| {
+            let (end, _) = self.walk(*start, reply, Doubt::Fails, &mut open.clone());
             end.is_ok_and(|place| self.is(place, from))
-        })
+        };
+        let enters = |start: &Start| self.enters(*start, target, source, &open);
+        starts.iter().any(comes) && !starts.iter().any(|start| enters(start) && !comes(start))
     }
 
     /// The ends of a host or a site: every address of a LAN is an end of its own.
@@ -447,15 +456,6 @@ impl Reference<'_> {
         }
         ends
     }
-}
-
-/// What is between an end and the endpoint that it is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Obstacle {
-    /// It is private to another place, or no place.
-    Place,
-    /// It is the outside of the NAT that both are behind.
-    Nat,
 }
 
 /// A node, or none for an address of a LAN; the site; the addresses.

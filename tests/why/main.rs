@@ -1,5 +1,6 @@
 //! `wgfleet why` and `check --reachability`: traces, causes, and patches that fix.
 
+mod agrees;
 #[path = "../support/documents.rs"]
 mod documents;
 
