@@ -25,6 +25,8 @@ pub mod plan;
 
 pub mod event;
 
+#[expect(clippy::disallowed_methods, reason = "what is done is on disk first")]
+pub mod journal;
 pub mod remote;
 #[expect(clippy::disallowed_methods, reason = "files and clocks are its trade")]
 pub mod sys;

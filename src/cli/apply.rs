@@ -83,7 +83,7 @@ impl ApplyArgs {
         let overrides = self.records.overrides();
         let login = self.login.login(context, fleet)?;
         let scope = scope(&login, &self.limit, &self.binaries, &overrides);
-        let mut survey = Survey::take(&context.fleet, scope, fleet, None).await?;
+        let survey = Survey::take(&context.fleet, scope, fleet, None).await?;
         let mut plan = survey.whole_plan(&context.fleet, fleet)?;
         if let Some(saved) = &saved {
             fresh(saved, &plan)?;
@@ -134,11 +134,9 @@ impl ApplyArgs {
             anstream::eprintln!("cancelled; no host was changed");
             return Ok(Exit::Done);
         }
-        if changing > 0 {
-            survey.begin(&context.fleet, fleet)?;
-        }
         let deadline = Duration::from_secs(self.deadline);
-        let outcomes = carry_out(survey, &plan, deadline, self.login.parallel).await?;
+        let outcomes =
+            carry_out(&context.fleet, fleet, survey, &plan, deadline, self.login.parallel).await?;
         if context.format == Format::Json {
             show_json(&plan, &outcomes)?;
         } else if !context.quiet {

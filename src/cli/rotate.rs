@@ -11,7 +11,7 @@ use super::plan::DetailArgs;
 use super::{
     CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions, rotated, runtime,
 };
-use crate::fleet::{Campaign, Fleet, FleetLock, Ledger, Terms, Which, to_rotate};
+use crate::fleet::{Campaign, Fleet, FleetLock, Ledger, Run, Terms, Which, to_rotate};
 use crate::model::HostName;
 use crate::sys::{Clock as _, SystemClock};
 use crate::vault::Vault;
@@ -119,12 +119,15 @@ impl RotateArgs {
         let runtime = runtime()?;
         let now = SystemClock.now();
         let mut campaign = Campaign::begin(&context.fleet, fleet, vault, terms, names, now)?;
-        if let Err(error) = runtime.block_on(before_anything(self.review(context, &campaign))) {
-            campaign.cancel()?;
-            return Err(error);
-        }
+        let run = match runtime.block_on(before_anything(self.review(context, &campaign))) {
+            Ok(run) => run,
+            Err(error) => {
+                campaign.cancel()?;
+                return Err(error);
+            }
+        };
         let turns = async {
-            let failed = Box::pin(campaign.take_turns(ledger)).await?;
+            let failed = Box::pin(campaign.take_turns(&run, ledger)).await?;
             if !failed.is_empty() {
                 rotated::tell_failure(context, ledger);
             }
@@ -133,8 +136,12 @@ impl RotateArgs {
         runtime.block_on(unless_interrupted(turns, "run the same command again to finish"))
     }
 
-    /// Shows what is to be done, and asks.
-    async fn review(&self, context: &Context, campaign: &Campaign<'_>) -> Result<(), CommandError> {
+    /// Shows what is to be done, asks, and begins.
+    async fn review(
+        &self,
+        context: &Context,
+        campaign: &Campaign<'_>,
+    ) -> Result<Run, CommandError> {
         let (mut survey, plan) = campaign.survey().await?;
         let reviewed = async {
             if context.format == Format::Human {
@@ -144,7 +151,7 @@ impl RotateArgs {
             if !self.yes && !ask(campaign.hosts()).await? {
                 return Err(CommandError::message(Exit::Done, "cancelled; no host was changed"));
             }
-            Ok(campaign.count(&mut survey)?)
+            Ok(campaign.start(&mut survey)?)
         };
         let reviewed = reviewed.await;
         survey.close().await;

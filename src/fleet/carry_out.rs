@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::read::Fleet;
 use super::survey::{BINARY_LIMIT, Survey};
-use super::{Error, Kind};
+use super::{Context, Error, Kind};
 use crate::apply::{Job, apply_all};
 use crate::event::{Ending, Event, Outcome, Reason};
+use crate::journal::RunKind;
 use crate::model::HostName;
 use crate::plan::{Change, HostPlan, HostState, Plan, record, resolve};
 use crate::remote::{Connect, Host};
@@ -15,13 +17,18 @@ use crate::remote::{Connect, Host};
 /// Carries out a plan that was just made; gives the outcome of every host of it.
 ///
 /// # Errors
-/// Where what is to be pushed cannot be read; no host was touched.
+/// Where what is to be pushed cannot be read, or the lock file or the journal cannot be written; no host
+/// was touched.
 pub async fn carry_out<C: Connect>(
+    context: &Context,
+    fleet: &Fleet,
     mut survey: Survey<C>,
     plan: &Plan,
     deadline: Duration,
     parallel: usize,
 ) -> Result<Vec<Ending>, Error> {
+    let changes = plan.hosts.iter().any(HostPlan::can_apply);
+    let run = changes.then(|| survey.begin(context, fleet, RunKind::Apply)).transpose()?;
     let mut outcomes = Vec::new();
     let mut hosts = BTreeMap::new();
     let mut observed = BTreeMap::new();
@@ -58,9 +65,12 @@ pub async fn carry_out<C: Connect>(
         jobs.push((job, host));
     }
     futures_util::future::join_all(hosts.into_values().map(Host::close)).await;
-    if !jobs.is_empty() {
-        let (connector, secrets, events) = (&*survey.connector, &survey.secrets, &survey.events);
+    if let Some(run) = run {
+        run.not_begun(&outcomes);
+        run.intend(jobs.iter().map(|(job, _)| job.plan.host.clone()).collect())?;
+        let (connector, secrets, events) = (&*survey.connector, &survey.secrets, run.events());
         outcomes.extend(apply_all(connector, jobs, secrets, deadline, parallel, events).await);
+        run.end();
     }
     let place = |name: &HostName| plan.hosts.iter().position(|host| host.host == *name);
     outcomes.sort_by_key(|ending| place(&ending.host));

@@ -7,11 +7,13 @@ use jiff::Timestamp;
 use super::asked::Asked;
 use super::ledger::{Ledger, both, has_moved, went_well};
 use super::read::Fleet;
+use super::run::Run;
 use super::survey::{Survey, tell_interrupted};
 use super::turn::{Terms, Turns};
 use super::unknown::refuse_unknown;
 use super::{Advice, Context, Error, Kind};
 use crate::event::{Ending, Notice};
+use crate::journal::RunKind;
 use crate::model::HostName;
 use crate::plan::Plan;
 use crate::remote::{Connect, Ssh};
@@ -169,9 +171,9 @@ impl<'a, C: Connect> Campaign<'a, C> {
     /// Before the first host is touched.
     ///
     /// # Errors
-    /// Where the lock file cannot be written.
-    pub fn count(&self, survey: &mut Survey<C>) -> Result<(), Error> {
-        survey.begin(self.context, self.fleet)
+    /// Where the lock file or the journal cannot be written.
+    pub fn start(&self, survey: &mut Survey<C>) -> Result<Run, Error> {
+        survey.begin(self.context, self.fleet, RunKind::Rotate)
     }
 
     /// Nothing was touched: the keys that this run made are not needed.
@@ -187,12 +189,26 @@ impl<'a, C: Connect> Campaign<'a, C> {
     ///
     /// # Errors
     /// Where a turn cannot be taken at all; `ledger` says what was done.
-    pub async fn take_turns(&mut self, ledger: &mut Ledger) -> Result<Vec<Ending>, Error> {
+    pub async fn take_turns(
+        &mut self,
+        run: &Run,
+        ledger: &mut Ledger,
+    ) -> Result<Vec<Ending>, Error> {
+        let taken = self.take_each_turn(run, ledger).await;
+        run.end();
+        taken
+    }
+
+    async fn take_each_turn(
+        &mut self,
+        run: &Run,
+        ledger: &mut Ledger,
+    ) -> Result<Vec<Ending>, Error> {
         for name in self.names.clone() {
             ledger.begin(&name);
             let mut first = None;
             loop {
-                let outcomes = self.turns().turn(self.vault, &name).await?;
+                let outcomes = self.turns().turn(run, self.vault, &name).await?;
                 if went_well(&outcomes) {
                     ledger.turn(&name, &outcomes);
                     break;

@@ -14,10 +14,12 @@ use super::provenance::{newer, provenance};
 use super::read::{Fleet, names};
 use super::records::{Overrides, Records};
 use super::removed::Removed;
+use super::run::Run;
 use super::unknown::refuse_unknown;
 use super::{Context, Error, Kind};
 use crate::desired::{DesiredHost, DesiredState};
 use crate::event::Notice;
+use crate::journal::RunKind;
 use crate::model::{FingerprintKey, HostName, PlanKey, PublicKey};
 use crate::observed::{ObservedHost, Unanswered};
 use crate::plan::{
@@ -300,14 +302,19 @@ impl<C: Connect> Survey<C> {
     }
 
     /// Before the first host is touched: what is changed from now on is newer than any other copy of
-    /// the files.
+    /// the files, and who changes it is written down.
     ///
     /// # Errors
-    /// Where the lock file cannot be written.
-    pub fn begin(&mut self, context: &Context, fleet: &Fleet) -> Result<(), Error> {
+    /// Where the lock file or the journal cannot be written.
+    pub(super) fn begin(
+        &mut self,
+        context: &Context,
+        fleet: &Fleet,
+        kind: RunKind,
+    ) -> Result<Run, Error> {
         fleet.count_run(context, &self.provenance, self.records.generation())?;
         self.provenance.generation = fleet.generation();
-        Ok(())
+        Run::begin(context, &self.state.fleet, kind, &self.provenance)
     }
 
     /// Ends all connections.

@@ -10,6 +10,7 @@ use super::carry_out::{job, read_helpers};
 use super::login::Login;
 use super::read::Fleet;
 use super::records::Overrides;
+use super::run::Run;
 use super::survey::{Rotating, Scope, Survey};
 use super::{Context, Error};
 use crate::apply::{GRACE, ROLLBACK_LIMIT, Rotation, rotate};
@@ -95,7 +96,12 @@ impl<C: Connect> Turns<'_, C> {
     }
 
     /// One host's turn.
-    pub(super) async fn turn(&self, vault: &Vault, name: &HostName) -> Result<Vec<Ending>, Error> {
+    pub(super) async fn turn(
+        &self,
+        run: &Run,
+        vault: &Vault,
+        name: &HostName,
+    ) -> Result<Vec<Ending>, Error> {
         let mut survey = self.survey(vault, std::slice::from_ref(name)).await?;
         let Some(new) = vault.index().next(name) else { return Ok(Vec::new()) };
         let old = vault.index().current(name).filter(|old| *old != new);
@@ -140,10 +146,12 @@ impl<C: Connect> Turns<'_, C> {
                 rotation.neighbours.push((job, connection));
             }
         }
+        let neighbours = rotation.neighbours.iter().map(|(job, _)| job.plan.host.clone());
+        run.intend(std::iter::once(name.clone()).chain(neighbours).collect())?;
         // What ends the program from now on does not end it before anything was touched.
         self.fleet.has_changed.store(true, Ordering::Relaxed);
         let (deadline, parallel) = (self.terms.deadline, self.terms.login.parallel);
-        let (connector, secrets, events) = (&*survey.connector, &survey.secrets, &survey.events);
+        let (connector, secrets, events) = (&*survey.connector, &survey.secrets, run.events());
         outcomes.extend(rotate(connector, rotation, secrets, deadline, parallel, events).await);
         Ok(outcomes)
     }

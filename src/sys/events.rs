@@ -25,6 +25,17 @@ impl Events {
         self.sink.told(Told { at: self.now(), event });
     }
 
+    /// The same, and another sink hears them first.
+    #[must_use]
+    pub fn heard_by(&self, first: Arc<dyn Sink>) -> Self {
+        let then = Arc::clone(&self.sink);
+        let both = move |told: Told| {
+            first.told(told.clone());
+            then.told(told);
+        };
+        Self { sink: Arc::new(both), clock: Arc::clone(&self.clock) }
+    }
+
     /// The time of day.
     #[must_use]
     pub fn now(&self) -> Moment {

@@ -48,16 +48,19 @@ async fn rotate(
     let names = names.iter().map(|name| host(name)).collect();
     let mut campaign = Campaign::begin(&context, fleet, &mut vault, terms, names, moment())?;
     let review = async {
-        let (survey, plan) = campaign.survey().await?;
-        let may_begin = campaign.may_begin(&plan);
+        let (mut survey, plan) = campaign.survey().await?;
+        let begun = campaign.may_begin(&plan).and_then(|()| campaign.start(&mut survey));
         survey.close().await;
-        may_begin
+        begun
     };
-    if let Err(error) = review.await {
-        campaign.cancel()?;
-        return Err(error);
-    }
-    campaign.take_turns(ledger).await
+    let run = match review.await {
+        Ok(run) => run,
+        Err(error) => {
+            campaign.cancel()?;
+            return Err(error);
+        }
+    };
+    campaign.take_turns(&run, ledger).await
 }
 
 impl Trial {

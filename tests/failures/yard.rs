@@ -138,7 +138,7 @@ impl Yard {
             // Runs leave the lock file alone.
             locked: true,
             ssh_config: None,
-            state: None,
+            state: Some(self.path().join("state")),
             keyring: Arc::new(Ring(self.identities.clone())),
             events: Events::new(Arc::new(|_: Told| ()), Arc::new(SystemClock)),
             overrun: |_, _| (),
@@ -164,9 +164,10 @@ impl Yard {
             overrides: &self.overrides,
             without_identity: false,
         };
-        let survey = Survey::take(&self.context(file), scope, fleet, None).await?;
+        let context = self.context(file);
+        let survey = Survey::take(&context, scope, fleet, None).await?;
         let plan = survey.plan()?;
-        let outcomes = carry_out(survey, &plan, DEADLINE, login.parallel).await?;
+        let outcomes = carry_out(&context, fleet, survey, &plan, DEADLINE, login.parallel).await?;
         Ok((plan, outcomes))
     }
 }
