@@ -77,7 +77,8 @@ pub(super) const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "XDG_STATE_HOME",
-        meaning: "Where wgfleet/logins-FLEET.json lies; ~/.local/state where it is not set.",
+        meaning: "Where wgfleet keeps logins-FLEET.json, vault-FLEET.json and the journals that \
+                  `wgfleet history` shows; ~/.local/state where it is not set.",
         of: Readers::Fleet,
     },
     Variable {

@@ -15,6 +15,7 @@ mod explain;
 mod failure;
 mod global;
 mod helper;
+mod history;
 mod identity;
 mod init;
 mod interrupt;
@@ -87,6 +88,7 @@ enum Command {
     Show(show::ShowArgs),
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
+    History(history::HistoryArgs),
     Rotate(rotate::RotateArgs),
     Render(render::RenderArgs),
     Peer(peer::PeerArgs),
@@ -111,6 +113,7 @@ impl Command {
             Self::Show(args) => args.format.format,
             Self::Apply(args) => args.format.format,
             Self::Status(args) => args.format.format,
+            Self::History(args) => args.format.format,
             Self::Rotate(args) => args.format.format,
             Self::Vault(args) => args.format(),
             Self::Lab(args) => args.format(),
@@ -140,6 +143,7 @@ impl Cli {
             Command::Show(args) => args.run(&context),
             Command::Apply(args) => args.run(&context),
             Command::Status(args) => args.run(&context),
+            Command::History(args) => args.run(&context),
             Command::Rotate(args) => args.run(&context),
             Command::Render(args) => args.run(&context),
             Command::Peer(args) => args.run(&context),

@@ -44,6 +44,8 @@ enum Subject {
     Rotate,
     /// `status --format json`
     Status,
+    /// `history --format json`
+    History,
     /// `vault status --format json`
     VaultStatus,
     /// `vault recipients --format json`
@@ -86,6 +88,7 @@ impl Subject {
             Self::Apply => include_str!("../../schemas/apply.schema.json"),
             Self::Rotate => include_str!("../../schemas/rotate.schema.json"),
             Self::Status => include_str!("../../schemas/status.schema.json"),
+            Self::History => include_str!("../../schemas/history.schema.json"),
             Self::VaultStatus => include_str!("../../schemas/vault-status.schema.json"),
             Self::VaultRecipients => include_str!("../../schemas/vault-recipients.schema.json"),
             Self::VaultKeygen => include_str!("../../schemas/vault-keygen.schema.json"),

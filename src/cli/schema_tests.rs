@@ -38,6 +38,7 @@ fn all() -> Vec<(&'static str, String)> {
         of::<document::Apply<'_>>(),
         of::<document::Rotate<'_>>(),
         of::<document::StatusDocument<'_>>(),
+        of::<document::History<'_>>(),
         of::<document::VaultStatus<'_>>(),
         of::<document::VaultRecipients<'_>>(),
         of::<document::VaultKeygen<'_>>(),

@@ -6,6 +6,7 @@ pub mod compare;
 pub mod document;
 pub mod explain;
 pub mod findings;
+pub mod history;
 pub mod html;
 pub mod json;
 pub mod junit;

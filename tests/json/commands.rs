@@ -46,6 +46,7 @@ const RUNS: &[(&str, &[&str], &str)] = &[
     ("apply", &["--yes"], "apply"),
     ("status", &[], "status"),
     ("rotate", &["--yes", "a"], "rotate"),
+    ("history", &[], "history"),
 ];
 
 /// Commands that need more than this has, and the test that checks what they print.

@@ -126,7 +126,11 @@ fn a_wgfleet_that_is_killed_in_mid_apply_leaves_a_host_that_rolls_back() {
     assert!(said.contains("armed"), "{said}");
     fleet.until("a", LIMIT, "[ ! -e /run/wgfleet/armed ] && ! ls /run/wgfleet/c* 2>/dev/null");
     assert_eq!(fleet.state("a"), before);
+    let said = fleet.ends(0, &["history", "--last", "1"]);
+    assert!(said.contains(" 1 open, interrupted"), "{said}");
     fleet.apply();
+    let said = fleet.ends(0, &["history", "--last", "1"]);
+    assert!(said.ends_with(" 1 applied\n"), "{said}");
     assert_eq!(fleet.sh("a", "ip -o link show wg0 | grep -o 'mtu [0-9]*'"), "mtu 1300");
     fleet.reaches("a", "10.90.0.2");
 }

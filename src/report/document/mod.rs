@@ -5,6 +5,7 @@
 mod apply;
 mod files;
 mod findings;
+mod history;
 mod lab;
 mod peer;
 mod status;
@@ -14,6 +15,7 @@ mod vault_status;
 pub use apply::{Apply, HostOutcome, OutcomeWord, Rotate, TurnOutcome};
 pub use files::{Init, Render, RenderedConf};
 pub use findings::Findings;
+pub use history::History;
 pub use lab::{Lab, LabDown, LabNode};
 pub use peer::{Device, KeyHolder, Peer, PeerAction, Via};
 pub use status::StatusDocument;
