@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rustix::time::{ClockId, clock_gettime};
-use wgfleet::model::PrivateKey;
+use wgfleet::model::{Family, PrivateKey};
 use wgfleet::tunnel::offload::{Accepts, Offload, Segmentation};
-use wgfleet::tunnel::transport::{Bind, Bound, Lane, Received, Remote, Tun, Udp};
+use wgfleet::tunnel::transport::{Bind, BoundSocket, Lane, Received, Remote, Tun, Udp};
 use wgfleet::tunnel::{
     AllowedIpChange, DeviceChange, Engine as _, LinkState, PeerChange, Setting, Userspace, Workers,
 };
@@ -141,9 +141,9 @@ impl Tun for Side {
 }
 
 impl Bind for Side {
-    fn bind(&self, port: u16, _mark: u32) -> io::Result<Bound> {
+    fn bind(&self, family: Family, port: u16, _mark: u32) -> io::Result<Option<BoundSocket>> {
         let socket = Self(Arc::clone(&self.0), self.1);
-        Ok(Bound { port, v4: Some(Arc::new(socket)), v6: None })
+        Ok((family == Family::V4).then(|| -> BoundSocket { (port, Arc::new(socket)) }))
     }
 }
 
@@ -151,7 +151,14 @@ impl Udp for Side {
     fn recv(&self, datagrams: &mut [u8]) -> io::Result<Option<Received>> {
         let from = address(1 - self.1);
         let received = |length, stride| {
-            Ok(Some(Received { length, stride, from, to: None, waited: Duration::ZERO }))
+            Ok(Some(Received {
+                length,
+                stride,
+                from,
+                to: None,
+                traffic_class: 0,
+                waited: Duration::ZERO,
+            }))
         };
         let mut state = self.0.state.lock();
         loop {

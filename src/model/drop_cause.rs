@@ -39,11 +39,15 @@ pub enum DropCause {
     HostRefused,
     /// Messages waited so long that their sender had to be told to send less.
     QueueDelay,
+    /// The UDP port, or a family of it, is taken: what could not be sent, and each attempt to bind it.
+    NoSocket,
+    /// The packet has gone through so many tunnels already that it is taken to be in a loop.
+    Loop,
 }
 
 impl DropCause {
     /// Every cause, in the order in which they are shown.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::NoPeer,
         Self::NoEndpoint,
         Self::NoSession,
@@ -60,6 +64,8 @@ impl DropCause {
         Self::HandshakesFull,
         Self::HostRefused,
         Self::QueueDelay,
+        Self::NoSocket,
+        Self::Loop,
     ];
 
     /// Its name in UAPI and JSON.
@@ -82,6 +88,8 @@ impl DropCause {
             Self::HandshakesFull => "handshakes_full",
             Self::HostRefused => "host_refused",
             Self::QueueDelay => "queue_delay",
+            Self::NoSocket => "no_socket",
+            Self::Loop => "loop",
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 use super::confinement::{self, Reach};
 use super::link::{LinkEvent, LinkWatch};
 use super::notify::ServiceManager;
+use super::system_log;
 use super::transport::Tun;
 use super::uapi::{self, Server, ServerError};
 use super::{Engine, EngineError, SystemSockets, SystemTun, TunError, Userspace, Workers};
@@ -148,8 +150,8 @@ pub fn start_in_background(arguments: &[std::ffi::OsString]) -> Result<(), Tunne
 pub enum Announce {
     /// The service manager that `NOTIFY_SOCKET` names, if any: the tunnel stays in the foreground.
     Manager,
-    /// The process that started this one, on stdout; then all three standard streams go to
-    /// /dev/null and the process leads a session of its own.
+    /// The process that started this one, on stdout; then what would go to stderr goes to the log of
+    /// the machine, and the process leads a session of its own.
     Stdout,
 }
 
@@ -179,6 +181,8 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
     let manager = manager.map_err(system("reach the service manager"))?;
     let null = File::options().read(true).write(true).open(Path::new("/dev/null"));
     let null = null.map_err(system("open /dev/null"))?;
+    // While it can still be reached.
+    let log = system_log::open();
 
     let tun = Arc::new(SystemTun::create(interface)?);
     let watch = LinkWatch::start(interface, &tun).map_err(system("watch the interface"))?;
@@ -198,7 +202,7 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
     let events = report_events(watch).map_err(system("watch the interface"))?;
     tracing::info!("tunnel {interface} is ready");
     if announce == Announce::Stdout {
-        announce_ready(&null).map_err(system("detach from the terminal"))?;
+        announce_ready(&null, log.as_ref()).map_err(system("detach from the terminal"))?;
     }
     if let Some(manager) = &manager {
         manager.ready().map_err(system("tell the service manager"))?;
@@ -210,7 +214,7 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
         _ = interrupted.recv() => Ok(()),
         _ = hung_up.recv(), if announce == Announce::Manager => Ok(()),
         never = answering => match never {},
-        () = follow(events, &*engine) => Ok(()),
+        () = follow(events, interface, &*engine) => Ok(()),
     };
     tracing::info!("tunnel {interface} ends");
     if let Some(manager) = &manager {
@@ -250,19 +254,31 @@ fn report_events(mut watch: LinkWatch) -> io::Result<mpsc::Receiver<LinkEvent>> 
 }
 
 /// Tells the engine of the interface's state, until the interface is gone.
-async fn follow(mut events: mpsc::Receiver<LinkEvent>, engine: &dyn Engine) {
+async fn follow(
+    mut events: mpsc::Receiver<LinkEvent>,
+    interface: &InterfaceName,
+    engine: &dyn Engine,
+) {
     while let Some(LinkEvent::State(state)) = events.recv().await {
         if let Err(error) = engine.link(state) {
-            tracing::error!("{error}");
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            let cause = cause.unwrap_or_default();
+            tracing::error!(
+                "tunnel {interface} is up, and hears nothing where this failed: {error}: {cause}; \
+                 it tries again every second"
+            );
         }
     }
 }
 
-fn announce_ready(null: &File) -> io::Result<()> {
+fn announce_ready(null: &File, log: Option<&OwnedFd>) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{READY}")?;
     stdout.flush()?;
     rustix::stdio::dup2_stdout(null)?;
-    rustix::stdio::dup2_stderr(null)?;
+    match log {
+        Some(log) => rustix::stdio::dup2_stderr(log)?,
+        None => rustix::stdio::dup2_stderr(null)?,
+    }
     Ok(())
 }

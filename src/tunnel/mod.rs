@@ -21,6 +21,7 @@ pub mod quick;
 mod resolve;
 mod show;
 mod snapshot;
+mod system_log;
 pub mod transport;
 mod tun;
 pub mod uapi;

@@ -19,8 +19,9 @@ use nix::sys::socket::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::transport::{Bind, Bound, Local, Received, Remote, Udp};
+use super::transport::{Bind, BoundSocket, Local, Received, Remote, Udp};
 use super::wake::Wake;
+use crate::model::Family;
 
 /// Bytes that the system may hold for us while we encrypt something else.
 const SOCKET_BUFFER: usize = 7 << 20;
@@ -34,45 +35,21 @@ const MOST_BYTES: usize = 65535 - 48;
 /// How long a send waits for room in the socket's buffer before the datagrams are lost.
 const ROOM_WAIT: Duration = Duration::from_millis(50);
 
-/// How often another random port is tried where only one family of it is free.
-const RANDOM_PORT_TRIES: u32 = 16;
-
 /// Sockets of the system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemSockets;
 
 impl Bind for SystemSockets {
-    fn bind(&self, port: u16, mark: u32) -> io::Result<Bound> {
-        let mut tries = 0;
-        loop {
-            match bind_both(port, mark) {
-                Err(error)
-                    if port == 0
-                        && error.kind() == io::ErrorKind::AddrInUse
-                        && tries < RANDOM_PORT_TRIES =>
-                {
-                    tries += 1;
-                }
-                outcome => return outcome,
-            }
-        }
+    fn bind(&self, family: Family, port: u16, mark: u32) -> io::Result<Option<BoundSocket>> {
+        let any: IpAddr = match family {
+            Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
+            Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let Some(socket) = tolerate_missing(bind_one((any, port).into(), mark))? else {
+            return Ok(None);
+        };
+        Ok(Some((socket.socket.local_addr()?.port(), Arc::new(socket))))
     }
-}
-
-fn bind_both(port: u16, mark: u32) -> io::Result<Bound> {
-    let v4 = tolerate_missing(bind_one((Ipv4Addr::UNSPECIFIED, port).into(), mark))?;
-    let port = match &v4 {
-        Some(socket) => socket.socket.local_addr()?.port(),
-        None => port,
-    };
-    let v6 = tolerate_missing(bind_one((Ipv6Addr::UNSPECIFIED, port).into(), mark))?;
-    let port = match (&v4, &v6) {
-        (None, Some(socket)) => socket.socket.local_addr()?.port(),
-        (None, None) => return Err(rustix::io::Errno::AFNOSUPPORT.into()),
-        _ => port,
-    };
-    let erase = |socket: SystemSocket| -> Arc<dyn Udp> { Arc::new(socket) };
-    Ok(Bound { port, v4: v4.map(erase), v6: v6.map(erase) })
 }
 
 /// A host without one of the two families works with the other.
@@ -101,6 +78,16 @@ fn bind_one(address: SocketAddr, mark: u32) -> io::Result<SystemSocket> {
     // Where one of these is missing, only speed, delay or the choice of the source suffers.
     let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
     let _ = setsockopt(&socket, sockopt::ReceiveTimestampns, &true);
+    // Routers may divide what is too large for them, as with the kernel's: where they do not say so,
+    // it would be lost for ever. Runs never carry the bit that forbids it.
+    if address.is_ipv4() {
+        let never = rustix::net::sockopt::Ipv4PathMtuDiscovery::DONT;
+        let _ = rustix::net::sockopt::set_ip_mtu_discover(&socket, never);
+    }
+    let _ = match address {
+        SocketAddr::V4(_) => socket.set_recv_tos_v4(true),
+        SocketAddr::V6(_) => socket.set_recv_tclass_v6(true),
+    };
     let _ = match address {
         SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true),
         SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true),
@@ -157,10 +144,12 @@ impl SystemSocket {
         stride: Option<usize>,
         to: &Remote,
     ) -> Result<(), Errno> {
-        match self.send_from(message, stride, &to.address, to.local.as_ref()) {
+        match self.send_from(message, stride, to) {
             Err(
                 Errno::EINVAL | Errno::EADDRNOTAVAIL | Errno::ENETUNREACH | Errno::EHOSTUNREACH,
-            ) if to.local.is_some() => self.send_from(message, stride, &to.address, None),
+            ) if to.local.is_some() => {
+                self.send_from(message, stride, &Remote { local: None, ..*to })
+            }
             outcome => outcome,
         }
     }
@@ -169,12 +158,14 @@ impl SystemSocket {
         &self,
         message: &[u8],
         stride: Option<usize>,
-        to: &SocketAddr,
-        from: Option<&Local>,
+        remote: &Remote,
     ) -> Result<(), Errno> {
+        let to = remote.address;
         let stride = stride.and_then(|stride| u16::try_from(stride).ok());
         let (mut v4, mut v6) = (NO_SOURCE_V4, NO_SOURCE_V6);
-        let mut control = [const { ControlMessage::UdpGsoSegments(&0) }; 2];
+        let class = i32::from(remote.outer.traffic_class);
+        let hops = i32::from(remote.outer.hops);
+        let mut control = [const { ControlMessage::UdpGsoSegments(&0) }; 4];
         let mut used = 0;
         if let Some(stride) = &stride {
             control[used] = ControlMessage::UdpGsoSegments(stride);
@@ -182,7 +173,7 @@ impl SystemSocket {
         }
         // The interface is left to the routes, as the kernel's WireGuard does; but a link-local
         // address means nothing without it.
-        match from {
+        match &remote.local {
             Some(Local { address: IpAddr::V4(address), .. }) if to.is_ipv4() => {
                 v4.ipi_spec_dst.s_addr = u32::from_ne_bytes(address.octets());
                 control[used] = ControlMessage::Ipv4PacketInfo(&v4);
@@ -196,7 +187,22 @@ impl SystemSocket {
             }
             _ => {}
         }
-        let to = SockaddrStorage::from(*to);
+        // What is as the system has it for every packet costs nothing.
+        if class != 0 {
+            control[used] = match to {
+                SocketAddr::V4(_) => ControlMessage::Ipv4Tos(&remote.outer.traffic_class),
+                SocketAddr::V6(_) => ControlMessage::Ipv6TClass(&class),
+            };
+            used += 1;
+        }
+        if hops != 0 {
+            control[used] = match to {
+                SocketAddr::V4(_) => ControlMessage::Ipv4Ttl(&hops),
+                SocketAddr::V6(_) => ControlMessage::Ipv6HopLimit(&hops),
+            };
+            used += 1;
+        }
+        let to = SockaddrStorage::from(to);
         let parts = [IoSlice::new(message)];
         let fd = self.socket.as_raw_fd();
         let mut waited = false;
@@ -223,6 +229,7 @@ impl SystemSocket {
             recvmsg::<SockaddrStorage>(fd, &mut parts, Some(&mut control.0), MsgFlags::empty())?;
         let length = message.bytes;
         let (mut stride, mut to, mut waited) = (length, None, Duration::ZERO);
+        let mut traffic_class = 0;
         for control in message.cmsgs()? {
             match control {
                 ControlMessageOwned::UdpGroSegments(bytes) => {
@@ -240,6 +247,10 @@ impl SystemSocket {
                         interface: info.ipi6_ifindex,
                     });
                 }
+                ControlMessageOwned::Ipv4Tos(class) => traffic_class = class,
+                ControlMessageOwned::Ipv6TClass(class) => {
+                    traffic_class = class.try_into().unwrap_or(0);
+                }
                 ControlMessageOwned::ScmTimestampns(arrived) => {
                     waited = since(arrived.tv_sec(), arrived.tv_nsec());
                 }
@@ -247,7 +258,8 @@ impl SystemSocket {
             }
         }
         let from = message.address.as_ref().and_then(socket_address);
-        Ok(from.map(|from| Received { length, stride: stride.max(1), from, to, waited }))
+        let stride = stride.max(1);
+        Ok(from.map(|from| Received { length, stride, from, to, traffic_class, waited }))
     }
 }
 
@@ -313,6 +325,7 @@ impl Udp for SystemSocket {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tunnel::transport::Outer;
 
     /// Everything that arrives until `expected` bytes are there, as datagrams.
     fn datagrams(socket: &dyn Udp, expected: usize) -> (Vec<Vec<u8>>, Received) {
@@ -330,35 +343,38 @@ mod tests {
 
     #[test]
     fn a_run_arrives_in_its_order_and_says_where() {
-        let bound = SystemSockets.bind(0, 0).unwrap();
         let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-        for (socket, address) in bound.each().zip(loopback) {
-            let remote = SocketAddr::new(address, bound.port);
+        for (family, address) in [Family::V4, Family::V6].into_iter().zip(loopback) {
+            let (port, socket) = SystemSockets.bind(family, 0, 0).unwrap().unwrap();
+            let remote = SocketAddr::new(address, port);
             let sent: Vec<u8> = (0..100_u8).flat_map(|number| [number; 600]).take(59_900).collect();
             socket.send(&sent, 600, &remote.into()).unwrap();
-            let (arrived, received) = datagrams(&**socket, sent.len());
+            let (arrived, received) = datagrams(&*socket, sent.len());
             assert_eq!(arrived, sent.chunks(600).map(<[u8]>::to_vec).collect::<Vec<_>>());
             assert_eq!(received.from, remote);
             let local = received.to.expect("the system says where a datagram came to");
             assert_eq!(local.address, address);
 
-            let answer = Remote { address: received.from, local: received.to };
+            assert_eq!(received.traffic_class, 0);
+
+            let outer = Outer { traffic_class: 0x8a, hops: 3 };
+            let answer = Remote { address: received.from, local: received.to, outer };
             socket.send(b"answer", 6, &answer).unwrap();
-            assert_eq!(datagrams(&**socket, 6).0, [b"answer"]);
+            let (arrived, received) = datagrams(&*socket, 6);
+            assert_eq!((arrived, received.traffic_class), (vec![b"answer".to_vec()], 0x8a));
+            socket.close();
         }
-        bound.each().for_each(|socket| socket.close());
     }
 
     #[test]
     fn an_answer_leaves_from_the_address_that_was_spoken_to() {
-        let bound = SystemSockets.bind(0, 0).unwrap();
-        let socket = bound.v4.unwrap();
+        let (port, socket) = SystemSockets.bind(Family::V4, 0, 0).unwrap().unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        client.send_to(b"to the third", ("127.0.0.3", bound.port)).unwrap();
+        client.send_to(b"to the third", ("127.0.0.3", port)).unwrap();
         let (_, received) = datagrams(&*socket, 1);
         for local in [received.to, Some(Local { address: [192, 0, 2, 77].into(), interface: 0 })] {
-            socket.send(b"answer", 6, &Remote { address: received.from, local }).unwrap();
+            socket.send(b"answer", 6, &Remote { local, ..Remote::from(received.from) }).unwrap();
         }
         let mut buffer = [0; 16];
         let from = |buffer: &mut [u8]| client.recv_from(buffer).unwrap().1.ip().to_string();

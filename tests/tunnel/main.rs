@@ -1,5 +1,6 @@
 //! The embedded tunnel on real interfaces, with the real wg(8), wg-quick(8) and wireguard-go.
 
+mod deaf;
 #[expect(dead_code, reason = "the kernel is for tests/kernel")]
 mod ends;
 mod interop;
@@ -9,6 +10,7 @@ mod netns;
 mod netns_loops;
 mod netns_nat;
 mod netns_sources;
+mod outer_header;
 mod quick;
 mod service;
 

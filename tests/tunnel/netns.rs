@@ -11,7 +11,8 @@
 //! | crypto-routing: who may send a source; moved AllowedIPs | `a_source_belongs_to_one_peer_at_a_time` |
 //! | a new private key, and a handshake at once | `a_key_rotation_in_order_loses_no_packet`, `a_new_key_expires_every_session` |
 //! | a tunnel through a tunnel; a loop; onions | [`crate::netns_loops`] |
-//! | a loop through two interfaces | not noticed: neither of two processes can tell it from a tunnel through a tunnel |
+//! | a loop through two interfaces | `two_tunnels_that_lead_into_one_another_make_no_storm` |
+//! | the link down and up, a busy port | [`crate::deaf`] |
 //! | NAT that forgets, persistent keepalive | [`crate::netns_nat`] |
 //! | bound sockets, marks, policy routing with a fwmark | [`crate::netns_nat`] |
 //! | an ICMP error where a peer is gone | not with a TUN device: the packet is dropped and counted (`no_peer`) |

@@ -75,6 +75,47 @@ fn an_endpoint_in_the_tunnel_itself_makes_no_storm() {
     }
 }
 
+/// Two tunnels of one host, each of which leads to its peer through the other.
+#[test]
+fn two_tunnels_that_lead_into_one_another_make_no_storm() {
+    require_root();
+    let folder = Folder::new();
+    for outer in ["192.0.2.2", "[2001:db8::2]"] {
+        let (a, b) = tunnel(Backend::Ours, Backend::Ours, outer, &folder);
+        let (c, d) = second(&a, &b, outer, &folder);
+        a.speaks_with(&b);
+        c.speaks_with(&d);
+        let far = if outer.starts_with('[') { "[2001:db8:ffff::2]" } else { "198.51.100.2" };
+        let net = if outer.starts_with('[') { "2001:db8:ffff::2/128" } else { "198.51.100.2/32" };
+        let other = net.replace("::2/", "::3/").replace(".2/", ".3/");
+        let other_far = far.replace("::2]", "::3]").replace(".100.2", ".100.3");
+        for (end, peer, allowed) in [(&a, &b, &*other), (&c, &d, net)] {
+            let nets = format!("{}/32,{}/128,{allowed}", peer.inner(), peer.inner6());
+            end.set(&["peer", &peer.keys.public, "allowed-ips", &nets]);
+            end.namespace.run("ip", ["route", "add", allowed, "dev", &end.interface]);
+        }
+        a.calls(&b, &format!("{far}:{}", b.port()));
+        c.calls(&d, &format!("{other_far}:{}", d.port()));
+        for (size, most) in [("56", QUIET), ("1200", 4 * QUIET)] {
+            let (_, before) = a.transfer_of(&b);
+            let pings = ["-q", "-i", "0.01", "-c", "10", "-s", size, "-W", "1", &b.inner()];
+            a.namespace.fails("ping", pings);
+            std::thread::sleep(Duration::from_secs(1));
+            let sent = a.transfer_of(&b).1 - before;
+            assert!(sent > 1000 && sent < most, "{outer}, {size}: {sent} bytes");
+        }
+        let dropped = [&a, &c].map(|end| {
+            end.namespace.run(crate::namespace::WGFLEET, ["wg", "show", &end.interface, "dropped"])
+        });
+        assert!(dropped.iter().any(|dropped| dropped.contains("loop")), "{dropped:?}");
+        // It is not for ever.
+        a.calls(&b, &format!("{outer}:{}", b.port()));
+        c.calls(&d, &format!("{outer}:{}", d.port()));
+        a.speaks_with(&b);
+        c.speaks_with(&d);
+    }
+}
+
 /// A peer that is reached through another peer of the same interface, as onions are.
 #[test]
 fn a_peer_is_reached_through_another_of_the_same_interface() {

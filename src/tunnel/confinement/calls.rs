@@ -128,6 +128,7 @@ fn narrow() -> Vec<(c_long, Vec<Form>)> {
                 // From 64 on they are the packet filter's (linux/netfilter_ipv4/ip_tables.h).
                 vec![is(1, libc::SOL_IP), below(2, 64)],
                 vec![is(1, libc::SOL_IPV6), below(2, 64)],
+                vec![is(1, libc::SOL_IPV6), is(2, libc::IPV6_RECVTCLASS)],
             ],
         ),
         (

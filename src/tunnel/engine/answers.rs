@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::clock::{now, random};
 use super::handshakes::{Letter, MOST_WAITING};
 use super::inbound::cause;
+use super::outer::HANDSHAKE;
 use super::peer::{Peer, PeerState};
 use super::state::{Core, Owner};
 use crate::tunnel::drops::Cause;
@@ -89,7 +90,7 @@ impl Core {
         }
         let reply = owner.checker.lock().reply(message, letter.from, now, &mut random);
         if let Some(reply) = reply {
-            let to = Remote { address: letter.from, local: letter.to };
+            let to = Remote { local: letter.to, outer: HANDSHAKE, ..Remote::from(letter.from) };
             if let Err(error) = self.send(&to, &reply, reply.len()) {
                 tracing::debug!("failed to send a cookie: {error}");
             }
@@ -133,6 +134,7 @@ impl Core {
                 self.indices.install(&session);
                 received(&peer, &mut state, letter);
                 if let Some(to) = state.endpoint {
+                    let to = Remote { outer: HANDSHAKE, ..to };
                     self.send_to(&peer, &to, &response, response.len());
                 }
             }

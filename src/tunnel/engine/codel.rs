@@ -59,43 +59,9 @@ impl Codel {
     }
 }
 
-/// Marks an IP packet as having met congestion (RFC 3168); `false` where its ends do not know of
-/// marks, so that only its loss tells them.
-pub(super) fn mark(packet: &mut [u8]) -> bool {
-    const CE: u8 = 3;
-    match packet {
-        [first, class, rest @ ..] if *first >> 4 == 4 && rest.len() >= 18 => {
-            if *class & CE == 0 {
-                return false;
-            }
-            let old = u16::from_be_bytes([*first, *class]);
-            *class |= CE;
-            let new = u16::from_be_bytes([*first, *class]);
-            // RFC 1624, equation 3: ~(~sum + ~old + new).
-            let sum = u16::from_be_bytes([rest[8], rest[9]]);
-            let total = u32::from(!sum) + u32::from(!old) + u32::from(new);
-            let total = (total & 0xffff) + (total >> 16);
-            let folded = (total & 0xffff) + (total >> 16);
-            let sum = !u16::try_from(folded).unwrap_or(u16::MAX);
-            rest[8..10].copy_from_slice(&sum.to_be_bytes());
-            true
-        }
-        // The two bits lie in the middle of the second byte.
-        [first, second, ..] if *first >> 4 == 6 => {
-            if *second >> 4 & CE == 0 {
-                return false;
-            }
-            *second |= CE << 4;
-            true
-        }
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tunnel::offload::checksum::{fold, sum};
 
     fn at(millis: u64) -> Moment {
         Moment::since_boot(Duration::from_millis(millis))
@@ -134,21 +100,5 @@ mod tests {
         // It comes back at once: the second drop follows sooner than the first time.
         let again: Vec<u64> = (1001..1300).filter(|m| codel.is_due(LONG, at(*m))).collect();
         assert!(again.len() > 3, "{again:?}");
-    }
-
-    #[test]
-    fn a_mark_keeps_the_header_sound() {
-        let mut packet = vec![0x45, 0x02, 0, 20, 1, 2, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1];
-        packet.extend([10, 0, 0, 2]);
-        let checksum = !fold(sum(&packet));
-        packet[10..12].copy_from_slice(&checksum.to_ne_bytes());
-        assert!(mark(&mut packet));
-        assert_eq!((packet[1], fold(sum(&packet))), (3, 0xffff));
-        packet[1] = 0;
-        assert!(!mark(&mut packet));
-        let mut v6 = vec![0; 40];
-        v6[..2].copy_from_slice(&[0x60, 0x10]);
-        assert!(mark(&mut v6) && v6[1] == 0x30);
-        assert!(!mark(&mut [0x45]) && !mark(&mut []));
     }
 }

@@ -63,41 +63,41 @@ impl Core {
         let bound = self.sockets.read().as_ref().map(|bound| bound.port);
         let stays = match bound {
             Some(bound) => port == bound || (port == 0 && settings.listen_port == 0),
-            None => port == 0,
+            // While the interface is up, its port is asked for at once.
+            None => port == 0 && !self.is_up(),
         };
         if !stays {
-            self.bind(port, settings.fwmark)?;
+            self.move_to(settings, port)?;
         }
         settings.listen_port = port;
         Ok(())
     }
 
-    fn bind(self: &Arc<Self>, port: u16, mark: u32) -> Result<(), EngineError> {
-        let bound =
-            self.binder.bind(port, mark).map_err(|source| EngineError::Bind { port, source })?;
-        self.use_sockets(bound)
-    }
-
     pub(super) fn set_up(self: &Arc<Self>, up: bool) -> Result<(), EngineError> {
-        let settings = self.settings.lock();
+        let mut settings = self.settings.lock();
         let was_up = self.up.swap(up, Ordering::Relaxed);
+        let mut outcome = Ok(());
         if up && self.sockets.read().is_none() {
-            self.bind(settings.listen_port, settings.fwmark)?;
+            outcome = self.listen(&mut settings);
         }
-        let now = now();
         if up && !was_up {
-            // Peers with a keepalive say hello at once.
-            for peer in self.peers() {
-                let mut state = peer.state.lock();
-                state.protocol.knock(now);
-                self.tick_peer(&peer, &mut state, now);
-            }
+            self.knock();
         }
         if was_up && !up {
-            self.close_sockets();
-            self.forget_sessions(now);
+            self.close_sockets(&mut settings);
+            self.forget_sessions(now());
         }
-        Ok(())
+        outcome
+    }
+
+    /// Peers with a keepalive say hello at once.
+    pub(super) fn knock(&self) {
+        let now = now();
+        for peer in self.peers() {
+            let mut state = peer.state.lock();
+            state.protocol.knock(now);
+            self.tick_peer(&peer, &mut state, now);
+        }
     }
 
     fn peers(&self) -> Vec<Arc<Peer>> {
@@ -123,12 +123,18 @@ impl Core {
         }
         // One's own key is nobody's peer.
         self.remove_peer(&public);
-        *self.identity.write() = Some(owner);
+        let is_first = self.identity.write().replace(owner).is_none();
         let now = now();
         for peer in self.peers() {
             let mut state = peer.state.lock();
             state.protocol.drain();
-            self.settle(&peer, &mut state, now);
+            if is_first && self.is_up() {
+                // Whoever could say nothing before says it now.
+                state.protocol.knock(now);
+                self.tick_peer(&peer, &mut state, now);
+            } else {
+                self.settle(&peer, &mut state, now);
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use super::state::Core;
 use super::turnstile::Turnstile;
 use super::{Engine, EngineError, LinkState, Workers};
 use crate::tunnel::drops::DropCounters;
-use crate::tunnel::transport::{Bind, Bound, Lane, Tun, Udp};
+use crate::tunnel::transport::{Bind, Lane, Tun, Udp};
 use crate::tunnel::{DeviceChange, DeviceSnapshot};
 
 /// A userspace `WireGuard` device.
@@ -59,6 +59,7 @@ impl Userspace {
             drops: DropCounters::default(),
             mtu: AtomicU32::new(mtu),
             up: AtomicBool::new(false),
+            is_deaf: AtomicBool::new(false),
             stopped: Mutex::new(false),
             stopping: Condvar::new(),
         });
@@ -101,7 +102,8 @@ impl Engine for Userspace {
         drop(stopped);
         self.core.tun.close();
         self.core.handshakes.close();
-        self.core.close_sockets();
+        // Nobody binds them again: whoever wants to looks whether it has stopped, under this lock.
+        self.core.close_sockets(&mut self.core.settings.lock());
         self.core.forget_keys();
     }
 }
@@ -134,31 +136,20 @@ fn start_reading_lane(core: &Arc<Core>, lane: &Arc<dyn Lane>) -> Result<(), Engi
     Ok(())
 }
 
-/// Starts the threads of a socket, which end with it.
-fn start_reading_socket(core: &Arc<Core>, socket: &Arc<dyn Udp>) -> Result<(), EngineError> {
-    let count = core.workers.count();
-    let shared = (count > 1).then(Arc::<SharedSocket>::default);
-    for _ in 0..count {
-        let (socket, shared) = (Arc::clone(socket), shared.clone());
-        spawn("udp", core, move |core| match shared {
-            None => core.read_udp(&*socket),
-            Some(shared) => core.share_udp(&*socket, &shared),
-        })?;
-    }
-    Ok(())
-}
-
 impl Core {
-    /// Uses these sockets from now on; the ones before are closed once nobody reads them.
-    pub(super) fn use_sockets(self: &Arc<Self>, bound: Bound) -> Result<(), EngineError> {
-        let started = bound.each().try_for_each(|socket| start_reading_socket(self, socket));
-        if let Err(error) = started {
-            bound.each().for_each(|socket| socket.close());
-            return Err(error);
-        }
-        let old = self.sockets.write().replace(bound);
-        if let Some(old) = old {
-            old.each().for_each(|socket| socket.close());
+    /// Starts the threads of a socket, which end with it.
+    pub(super) fn start_reading(
+        self: &Arc<Self>,
+        socket: &Arc<dyn Udp>,
+    ) -> Result<(), EngineError> {
+        let count = self.workers.count();
+        let shared = (count > 1).then(Arc::<SharedSocket>::default);
+        for _ in 0..count {
+            let (socket, shared) = (Arc::clone(socket), shared.clone());
+            spawn("udp", self, move |core| match shared {
+                None => core.read_udp(&*socket),
+                Some(shared) => core.share_udp(&*socket, &shared),
+            })?;
         }
         Ok(())
     }

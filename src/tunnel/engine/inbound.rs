@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 
 use super::clock::now;
-use super::codel::{Codel, mark};
+use super::codel::Codel;
+use super::outer::{mark, receive};
 use super::packet::{addresses, total_length};
 use super::peer::Peer;
 use super::state::Core;
@@ -233,6 +234,11 @@ impl Core {
                 continue;
             }
             self.admit_packets(&inlet.peer, buffer, packets);
+            if received.traffic_class != 0 {
+                for place in &*packets {
+                    receive(&mut buffer[place.clone()], received.traffic_class);
+                }
+            }
             if is_late {
                 is_late = !Self::slow_down(&inlet.peer, buffer, packets);
             }

@@ -6,6 +6,7 @@
 
 mod allowed_ips;
 mod answers;
+mod binding;
 mod clock;
 mod codel;
 mod configure;
@@ -15,9 +16,11 @@ mod handshakes;
 mod inbound;
 mod index_table;
 mod outbound;
+mod outer;
 mod packet;
 mod peer;
 mod send_batch;
+mod sockets;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -86,7 +89,8 @@ pub trait Engine: Send + Sync {
     /// The interface went up or down, or its MTU changed.
     ///
     /// # Errors
-    /// [`EngineError::Bind`] where it went up and has no port.
+    /// [`EngineError::Bind`] where it went up and its port, or a family of it, is taken. What is
+    /// missing is asked for again for as long as the interface is up.
     fn link(&self, state: LinkState) -> Result<(), EngineError>;
 
     /// Ends every thread and closes every socket; no session outlives it.

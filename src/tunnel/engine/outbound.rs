@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::clock::{now, random};
+use super::outer::{HANDSHAKE, outer};
 use super::packet::{addresses, carried_receiver};
 use super::peer::{Peer, PeerState};
 use super::send_batch::SendBatch;
@@ -124,6 +125,10 @@ impl Core {
         }
         let destination = addresses(packet).map(|(_, destination)| destination);
         let carried = carried_receiver(packet);
+        let Ok(outer) = outer(packet, carried.is_some()) else {
+            self.drops.count(Cause::Loop);
+            return None;
+        };
         let split = destination.and_then(|to| Some((to, Split::new(packet, offload).ok()?)));
         let Some((destination, mut split)) = split else {
             self.drops.count(Cause::Malformed);
@@ -150,9 +155,10 @@ impl Core {
         }
         // Sealed again it would come back again, larger, for ever.
         if carried.is_some_and(|receiver| run.is_to(receiver)) {
-            self.drops.count(Cause::SendFailed);
+            self.drops.count(Cause::Loop);
             return None;
         }
+        run.turn_to(outer, self, turn);
         let counter = run.reserve(split.count())?;
         Some(Share { split, counter })
     }
@@ -231,13 +237,18 @@ impl Core {
     /// Seals one packet, or an empty message, and sends it; says whether that worked.
     fn seal_and_send(&self, peer: &Peer, session: &Session, to: &Remote, packet: &[u8]) -> bool {
         let mtu = self.mtu.load(Ordering::Relaxed) as usize;
+        let Ok(outer) = outer(packet, carried_receiver(packet).is_some()) else {
+            peer.drops.count(Cause::Loop);
+            // The others that wait have done nothing wrong.
+            return true;
+        };
         let mut message = vec![0; padded(packet.len(), mtu) + DATA_OVERHEAD];
         message[16..16 + packet.len()].copy_from_slice(packet);
         if session.seal(&mut message).is_err() {
             peer.drops.count(Cause::NoSession);
             return false;
         }
-        self.send_to(peer, to, &message, message.len())
+        self.send_to(peer, &Remote { outer, ..*to }, &message, message.len())
     }
 
     /// Sends datagrams of `stride` bytes to a peer and counts their bytes; says whether that worked.
@@ -253,7 +264,11 @@ impl Core {
         peer.tx_bytes.fetch_add(bytes, Ordering::Relaxed);
         if let Err(error) = self.send(to, datagrams, stride) {
             peer.tx_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            peer.drops.add(Cause::SendFailed, datagrams.len().div_ceil(stride.max(1)) as u64);
+            let cause = match error.kind() {
+                io::ErrorKind::NotConnected => Cause::NoSocket,
+                _ => Cause::SendFailed,
+            };
+            peer.drops.add(cause, datagrams.len().div_ceil(stride.max(1)) as u64);
             tracing::debug!("failed to send to {}: {error}", to.address);
             return false;
         }
@@ -288,6 +303,7 @@ impl Core {
             &mut random,
         );
         if let (Some(message), Some(to)) = (made, state.endpoint) {
+            let to = Remote { outer: HANDSHAKE, ..to };
             self.send_to(peer, &to, &message, message.len());
         }
     }

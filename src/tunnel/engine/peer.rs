@@ -44,7 +44,7 @@ pub(super) struct PeerState {
 impl PeerState {
     /// An authentic message came from there: what is sent goes there, from where it came to.
     pub(super) fn roam(&mut self, from: std::net::SocketAddr, to: Option<Local>) {
-        self.endpoint = Some(Remote { address: from, local: to });
+        self.endpoint = Some(Remote { local: to, ..Remote::from(from) });
     }
 
     /// The system chooses the source again: the one that was used may be why nobody answers.

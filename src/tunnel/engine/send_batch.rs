@@ -8,7 +8,7 @@ use super::turnstile::Turn;
 use crate::tunnel::drops::Cause;
 use crate::tunnel::noise::{DATA_OVERHEAD, Session, padded};
 use crate::tunnel::offload::Split;
-use crate::tunnel::transport::Remote;
+use crate::tunnel::transport::{Outer, Remote};
 
 /// Messages of one send: the least that a kernel takes with `UDP_SEGMENT`.
 const MOST_MESSAGES: usize = 64;
@@ -75,6 +75,16 @@ impl SendBatch {
     pub(super) fn begin(&mut self, peer: Arc<Peer>, session: Arc<Session>, to: Remote) {
         self.route = Some(Route { peer, session, to });
         self.sealed = 0;
+    }
+
+    /// Gives the messages that follow another outer header. Those of one send have the same.
+    pub(super) fn turn_to(&mut self, outer: Outer, core: &Core, turn: &mut impl Turn) {
+        if self.route.as_ref().is_some_and(|route| route.to.outer != outer) {
+            self.send(core, turn);
+        }
+        if let Some(route) = &mut self.route {
+            route.to.outer = outer;
+        }
     }
 
     /// Whether this is the receiver of the run's own messages: then a message of ours came back to

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use indexmap::IndexMap;
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::binding::Closing;
 use super::handshakes::Handshakes;
 use super::index_table::IndexTable;
 use super::peer::Peer;
@@ -36,6 +37,8 @@ pub(super) struct Core {
     pub(super) drops: DropCounters,
     pub(super) mtu: AtomicU32,
     pub(super) up: AtomicBool,
+    /// The interface is up, and its port or a family of it could not be bound.
+    pub(super) is_deaf: AtomicBool,
     pub(super) stopped: Mutex<bool>,
     pub(super) stopping: Condvar,
 }
@@ -55,11 +58,13 @@ impl Owner {
 }
 
 /// What was asked for, where the answer may differ.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct DeviceSettings {
     /// 0 for any.
     pub(super) listen_port: u16,
     pub(super) fwmark: u32,
+    /// Sockets that were closed a moment ago.
+    pub(super) closing: Closing,
 }
 
 /// The peers, by key and by prefix.
@@ -70,13 +75,6 @@ pub(super) struct Tables {
 }
 
 impl Core {
-    pub(super) fn close_sockets(&self) {
-        let old = self.sockets.write().take();
-        if let Some(old) = old {
-            old.each().for_each(|socket| socket.close());
-        }
-    }
-
     pub(super) fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
     }

@@ -15,7 +15,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(20);
 
 impl Core {
-    pub(super) fn keep_timers(&self) {
+    pub(super) fn keep_timers(self: &Arc<Self>) {
         let mut sleep = LONGEST;
         let mut stopped = self.stopped.lock();
         while !*stopped {
@@ -28,12 +28,13 @@ impl Core {
     }
 
     /// Looks at every timer that is due; gives how long none will be.
-    fn tick(&self) -> Duration {
+    fn tick(self: &Arc<Self>) -> Duration {
         let start = now();
         self.handshakes.forget(start);
         if !self.is_up() {
             return LONGEST;
         }
+        self.listen_again();
         let mut next = start.after(LONGEST).to_bits();
         let mut due: Vec<Arc<Peer>> = Vec::new();
         for peer in self.tables.read().peers.values() {

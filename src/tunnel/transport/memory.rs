@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Bind, Bound, Lane, Local, Received, Remote, Tun, Udp};
+use super::{Bind, BoundSocket, Lane, Local, Received, Remote, Tun, Udp};
+use crate::model::Family;
 use crate::tunnel::offload::{Accepts, Offload};
 
 /// A queue with an end.
@@ -156,7 +157,10 @@ impl Tun for MemoryHost {
     }
 }
 
-type Inbox = Arc<Queue<(Vec<u8>, SocketAddr)>>;
+/// Bytes, who sent them, and with which traffic class.
+type Datagram = (Vec<u8>, SocketAddr, u8);
+
+type Inbox = Arc<Queue<Datagram>>;
 
 /// A network that loses nothing and carries IPv4 and IPv6.
 #[derive(Clone, Default)]
@@ -178,25 +182,21 @@ pub struct Place {
 }
 
 impl Bind for Place {
-    fn bind(&self, port: u16, _mark: u32) -> io::Result<Bound> {
+    fn bind(&self, family: Family, port: u16, _mark: u32) -> io::Result<Option<BoundSocket>> {
+        let ip: IpAddr = match family {
+            Family::V4 => self.v4.into(),
+            Family::V6 => self.v6.into(),
+        };
         let mut sockets = self.network.0.lock();
-        let free = |ip: IpAddr| (1024..=u16::MAX).find(|p| !sockets.contains_key(&(ip, *p).into()));
+        let is_free = |port: &u16| !sockets.contains_key(&(ip, *port).into());
         let port = match port {
-            0 => free(self.v4.into()).ok_or(io::ErrorKind::AddrInUse)?,
-            port => port,
+            0 => (1024..=u16::MAX).find(is_free).ok_or(io::ErrorKind::AddrInUse)?,
+            port if is_free(&port) => port,
+            _ => return Err(io::Error::from_raw_os_error(98)),
         };
-        let mut open = |ip: IpAddr| -> io::Result<Arc<dyn Udp>> {
-            let local = SocketAddr::new(ip, port);
-            if sockets.contains_key(&local) {
-                return Err(io::Error::from_raw_os_error(98));
-            }
-            let inbox = Queue::new();
-            sockets.insert(local, Arc::clone(&inbox));
-            Ok(Arc::new(Socket { network: self.network.clone(), local, inbox }))
-        };
-        let v4 = Some(open(self.v4.into())?);
-        let v6 = Some(open(self.v6.into())?);
-        Ok(Bound { port, v4, v6 })
+        let (local, inbox) = (SocketAddr::new(ip, port), Queue::new());
+        sockets.insert(local, Arc::clone(&inbox));
+        Ok(Some((port, Arc::new(Socket { network: self.network.clone(), local, inbox }))))
     }
 }
 
@@ -209,25 +209,28 @@ struct Socket {
 impl Udp for Socket {
     /// Joins what has arrived from one sender in one size, as a socket with `UDP_GRO` does.
     fn recv(&self, datagrams: &mut [u8]) -> io::Result<Option<Received>> {
-        let Some((bytes, from)) = self.inbox.pop() else { return Ok(None) };
+        let Some((bytes, from, traffic_class)) = self.inbox.pop() else { return Ok(None) };
         let stride = fill(datagrams, &bytes).max(1);
         let mut length = stride.min(bytes.len());
         while length > 0 && length.is_multiple_of(stride) {
             let room = stride.min(datagrams.len() - length);
-            let fits = |next: &(Vec<u8>, SocketAddr)| {
-                next.1 == from && !next.0.is_empty() && next.0.len() <= room
+            let fits = |next: &Datagram| {
+                (next.1, next.2) == (from, traffic_class)
+                    && !next.0.is_empty()
+                    && next.0.len() <= room
             };
-            let Some((bytes, _)) = self.inbox.pop_if(fits) else { break };
+            let Some((bytes, ..)) = self.inbox.pop_if(fits) else { break };
             length += fill(&mut datagrams[length..], &bytes);
         }
         let to = Some(Local { address: self.local.ip(), interface: 1 });
-        Ok(Some(Received { length, stride, from, to, waited: Duration::ZERO }))
+        let waited = Duration::ZERO;
+        Ok(Some(Received { length, stride, from, to, traffic_class, waited }))
     }
 
     fn send(&self, datagrams: &[u8], stride: usize, to: &Remote) -> io::Result<()> {
         if let Some(inbox) = self.network.0.lock().get(&to.address) {
             for datagram in datagrams.chunks(stride.max(1)) {
-                inbox.push((datagram.to_vec(), self.local));
+                inbox.push((datagram.to_vec(), self.local, to.outer.traffic_class));
             }
         }
         Ok(())

@@ -71,18 +71,29 @@ pub struct Local {
     pub interface: u32,
 }
 
-/// Where datagrams go to.
+/// What of the IP header around datagrams is not always the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outer {
+    /// The traffic class, once called type of service, with the two bits of ECN.
+    pub traffic_class: u8,
+    /// How far they go, 0 for as far as the system lets them.
+    pub hops: u8,
+}
+
+/// Where datagrams go to, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remote {
     /// The peer's address.
     pub address: SocketAddr,
     /// The address they leave from; the system's choice without one, and where it is gone.
     pub local: Option<Local>,
+    /// The header around them.
+    pub outer: Outer,
 }
 
 impl From<SocketAddr> for Remote {
     fn from(address: SocketAddr) -> Self {
-        Self { address, local: None }
+        Self { address, local: None, outer: Outer::default() }
     }
 }
 
@@ -97,6 +108,8 @@ pub struct Received {
     pub from: SocketAddr,
     /// To which of our addresses, where the system says so.
     pub to: Option<Local>,
+    /// The traffic class in the header around them.
+    pub traffic_class: u8,
     /// How long the first of them has waited to be received; zero where nobody knows.
     pub waited: Duration,
 }
@@ -149,17 +162,29 @@ impl Bound {
         }
     }
 
+    /// The socket of a family.
+    pub const fn of_mut(&mut self, family: Family) -> &mut Option<Arc<dyn Udp>> {
+        match family {
+            Family::V4 => &mut self.v4,
+            Family::V6 => &mut self.v6,
+        }
+    }
+
     /// Both sockets.
     pub fn each(&self) -> impl Iterator<Item = &Arc<dyn Udp>> {
         self.v4.iter().chain(&self.v6)
     }
 }
 
+/// A port and its socket.
+pub type BoundSocket = (u16, Arc<dyn Udp>);
+
 /// Where a tunnel gets its sockets from.
 pub trait Bind: Send + Sync + 'static {
-    /// Binds `port`, or one of the system's choice for 0, in both address families.
+    /// Binds `port`, or one of the system's choice for 0, in one address family; gives the port and
+    /// its socket, or `None` where the host does not have the family.
     ///
     /// # Errors
     /// Where the port is taken, or the mark is not allowed.
-    fn bind(&self, port: u16, mark: u32) -> io::Result<Bound>;
+    fn bind(&self, family: Family, port: u16, mark: u32) -> io::Result<Option<BoundSocket>>;
 }

@@ -22,7 +22,7 @@ const RELAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 200);
 impl Relay {
     fn between(network: &Network, a: &Side, b: &Side) -> Self {
         let place = network.place(RELAY, Ipv6Addr::LOCALHOST);
-        let socket = place.bind(51820, 0).unwrap().v4.unwrap();
+        let socket = place.bind(Family::V4, 51820, 0).unwrap().unwrap().1;
         let seen = Seen::default();
         let [one, other] = [a, b].map(|side| SocketAddr::new(side.outer.into(), 51820));
         let (ours, record) = (Arc::clone(&socket), Arc::clone(&seen));
@@ -124,7 +124,7 @@ fn a_flood_of_initiations_stops_nobody_else() {
         .map(|number| {
             let place = network
                 .place(Ipv4Addr::new(198, 51, 100, number), Ipv6Addr::from(u128::from(number)));
-            place.bind(9, 0).unwrap().v4.unwrap()
+            place.bind(Family::V4, 9, 0).unwrap().unwrap().1
         })
         .collect();
     for round in 0..40 {

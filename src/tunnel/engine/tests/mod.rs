@@ -12,7 +12,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::{Engine, LinkState, Userspace, Workers};
-use crate::model::{PresharedKey, PrivateKey};
+use crate::model::{Family, PresharedKey, PrivateKey};
 use crate::tunnel::transport::Bind;
 use crate::tunnel::transport::memory::{MemoryHost, Network, Place};
 use crate::tunnel::{AllowedIpChange, Cause, DeviceChange, PeerChange, Setting};
@@ -261,7 +261,7 @@ fn a_taken_port_is_refused_and_the_old_one_stays() {
     let a = Side::new(&network, 1);
     let outer6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
     let squatter = network.place(a.outer, outer6);
-    crate::tunnel::transport::Bind::bind(&squatter, 4000, 0).unwrap();
+    crate::tunnel::transport::Bind::bind(&squatter, Family::V4, 4000, 0).unwrap();
     let change = DeviceChange { listen_port: Some(4000), ..DeviceChange::default() };
     assert_eq!(a.engine.apply(change).unwrap_err().errno(), 98);
     assert_eq!(a.engine.snapshot().listen_port, 51820);
@@ -333,4 +333,52 @@ fn a_peer_is_small_and_so_is_a_session() {
     assert!(size_of::<super::peer::Peer>() <= 1024, "{}", size_of::<super::peer::Peer>());
     let session = size_of::<crate::tunnel::noise::Session>();
     assert!(session <= 2560, "{session}");
+}
+
+/// One family of the port is another program's: the other works, and both once it is free.
+#[test]
+fn what_is_taken_of_a_port_is_asked_for_again() {
+    let network = Network::default();
+    let (a, b) = (Side::new(&network, 1), Side::new(&network, 2));
+    a.knows(&b);
+    b.knows(&a);
+    a.engine.link(LinkState { up: false, mtu: 1420 }).unwrap();
+    let squatter = Side::place(&network, 1);
+    let (_, held) = Bind::bind(&squatter, Family::V4, 51820, 0).unwrap().unwrap();
+    assert!(a.engine.link(LinkState { up: true, mtu: 1420 }).is_err());
+    {
+        let sockets = a.engine.core.sockets.read();
+        let bound = sockets.as_ref().expect("one family is free");
+        assert!(bound.v4.is_none() && bound.v6.is_some());
+    }
+    a.say(&b, "not heard");
+    assert_eq!(b.host.hear(SILENCE), None);
+    assert!(a.dropped(Cause::NoSocket) > 1);
+    held.close();
+    until("it is bound", || {
+        a.engine.core.sockets.read().as_ref().is_some_and(|bound| bound.v4.is_some())
+    });
+    // What waited was lost with the handshake that could not be sent.
+    until("it is heard", || {
+        a.say(&b, "heard");
+        b.host.hear(SILENCE).is_some()
+    });
+}
+
+/// `wg set` may name the key after everything else.
+#[test]
+fn the_first_key_lets_keepalives_begin_at_once() {
+    let network = Network::default();
+    let (a, b) = (Side::new(&network, 1), Side::new(&network, 2));
+    b.knows(&a);
+    a.set(DeviceChange { private_key: Setting::Clear, ..DeviceChange::default() });
+    a.set_peer(PeerChange { keepalive: Some(25), ..a.peer(&b) });
+    let heard = || a.engine.snapshot().peers[0].rx_bytes > 0;
+    std::thread::sleep(SILENCE);
+    assert!(!heard());
+    let private_key = Setting::To(private(1));
+    a.set(DeviceChange { private_key, ..DeviceChange::default() });
+    let began = std::time::Instant::now();
+    until("there is a session", heard);
+    assert!(began.elapsed() < Duration::from_secs(2));
 }

@@ -14,7 +14,7 @@ use crate::tunnel::noise::{DATA_OVERHEAD, Kind, kind, receiver};
 use crate::tunnel::offload::checksum::{fold, sum};
 use crate::tunnel::offload::tests::{Large, split};
 use crate::tunnel::offload::{Accepts, Offload, Segmentation};
-use crate::tunnel::transport::{Bound, Received, Remote, Udp};
+use crate::tunnel::transport::{BoundSocket, Received, Remote, Udp};
 
 const COUNTS: [usize; 3] = [1, 2, 4];
 
@@ -30,12 +30,11 @@ struct Tap {
 }
 
 impl Bind for Tapped {
-    fn bind(&self, port: u16, mark: u32) -> io::Result<Bound> {
-        let bound = self.0.bind(port, mark)?;
-        let tap = |socket: Arc<dyn Udp>| -> Arc<dyn Udp> {
-            Arc::new(Tap { socket, record: Arc::clone(&self.1) })
-        };
-        Ok(Bound { port: bound.port, v4: bound.v4.map(tap), v6: bound.v6.map(tap) })
+    fn bind(&self, family: Family, port: u16, mark: u32) -> io::Result<Option<BoundSocket>> {
+        let bound = self.0.bind(family, port, mark)?;
+        Ok(bound.map(|(port, socket)| -> BoundSocket {
+            (port, Arc::new(Tap { socket, record: Arc::clone(&self.1) }))
+        }))
     }
 }
 
