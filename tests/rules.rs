@@ -167,6 +167,81 @@ hosts:
 ",
         ("[[a, b]]", "[[a, b], [a, c]]"),
     ),
+    (
+        // Addresses that no router forwards.
+        Code::UnusableAddress,
+        Severity::Error,
+        "fleet: f
+networks: { n: { prefixes: 10.1.0.0/24 } }
+hosts:
+  a: { endpoint: \"192.0.2.1:51820\", subnets: 169.254.7.0/24 }
+  b: { nat: true }
+",
+        ("169.254.7.0/24", "172.23.7.0/24"),
+    ),
+    (
+        // No host can have an address of the network.
+        Code::UnusableAddress,
+        Severity::Error,
+        "fleet: f
+networks: { n: { prefixes: 224.1.0.0/24 } }
+hosts:
+  a: { endpoint: \"192.0.2.1:51820\" }
+  b: { nat: true }
+",
+        ("224.1.0.0/24", "10.1.0.0/24"),
+    ),
+    (
+        Code::InterfaceClash,
+        Severity::Error,
+        "fleet: f
+networks: { n: { prefixes: 10.1.0.0/24, interface: eth0 } }
+hosts:
+  a: { endpoint: \"192.0.2.1:51820\" }
+  b: { nat: true }
+",
+        ("interface: eth0", "interface: ether0"),
+    ),
+    (
+        // A hub passes traffic on, whatever else is written.
+        Code::Conflict,
+        Severity::Error,
+        "fleet: f
+networks: { n: { prefixes: 10.1.0.0/24, links: { hub: hub } } }
+hosts:
+  hub: { endpoint: \"192.0.2.1:51820\", transit: false }
+  a: { nat: true }
+",
+        (", transit: false", ""),
+    ),
+    (
+        // A full tunnel makes an exit.
+        Code::Conflict,
+        Severity::Error,
+        "fleet: f
+networks: { n: { prefixes: [10.1.0.0/24, \"fd01::/64\"] } }
+hosts:
+  hub: { endpoint: \"192.0.2.1:51820\", exit: false }
+  a: { nat: true, full_tunnel: hub }
+",
+        (", exit: false", ""),
+    ),
+    (
+        // One device in two networks has one key on two interfaces, in one network on one.
+        Code::DuplicateKey,
+        Severity::Error,
+        "fleet: f
+networks:
+  n: { prefixes: 10.1.0.0/24 }
+  m: { prefixes: 10.2.0.0/24 }
+hosts:
+  a: { networks: { n: { endpoint: \"192.0.2.1:51820\" }, m: { endpoint: \"192.0.2.1:51821\" } } }
+peers:
+  one: { network: n, via: a, public_key: hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo= }
+  two: { network: n, via: a, public_key: hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo= }
+",
+        ("two: { network: n", "two: { network: m"),
+    ),
 ];
 
 #[test]

@@ -2,19 +2,21 @@
 
 use std::collections::HashMap;
 
+use super::folded::Folded;
 use crate::finding::{Code, Finding};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, PskMode};
 use crate::model::{HostName, Location, PublicKey};
 use crate::topology::Topology;
 
-/// Two unmanaged peers with one key: the second one on an interface takes the first one's
-/// `AllowedIPs` away. (Keys of hosts are made by the vault, one for each.)
+/// Two unmanaged peers of one network with one key: the second one on an interface takes the first one's
+/// `AllowedIPs` away. Interfaces of two networks are apart. (Keys of hosts are made by the vault, one for
+/// each.)
 pub(super) fn duplicates(inventory: &Inventory, _topology: &Topology) -> Vec<Finding> {
-    let mut first: HashMap<PublicKey, (&HostName, Location)> = HashMap::new();
+    let mut first: HashMap<(usize, PublicKey), (&HostName, Location)> = HashMap::new();
     let mut findings = Vec::new();
     for peer in &inventory.peers {
         let Some(key) = &peer.settings.public_key else { continue };
-        if let Some((other, at)) = first.get(&key.value) {
+        if let Some((other, at)) = first.get(&(peer.network, key.value)) {
             let title = format!("`{other}` and `{}` have one public key", peer.name.value);
             findings.push(
                 Finding::new(Code::DuplicateKey, title, key.at)
@@ -23,10 +25,42 @@ pub(super) fn duplicates(inventory: &Inventory, _topology: &Topology) -> Vec<Fin
                     .help("each device needs a key of its own; leave `public_key` out to have one made"),
             );
         } else {
-            first.insert(key.value, (&peer.name.value, key.at));
+            first.insert((peer.network, key.value), (&peer.name.value, key.at));
         }
     }
     findings
+}
+
+/// Peers that brought their own key, where their network asks for preshared keys.
+pub(super) fn unshared(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let mut findings: Folded<Location> = Folded::new();
+    for peer in &inventory.peers {
+        let network = &inventory.networks[peer.network];
+        let wanted = network.psk.declared().filter(|psk| psk.value == PskMode::Pairwise);
+        let (Some(psk), Some(key)) = (wanted, &peer.settings.public_key) else { continue };
+        let id = topology.find(&peer.name.value);
+        let alone = id.is_none_or(|id| {
+            let node = topology.node(id).interfaces.iter();
+            node.into_iter().all(|own| topology.interface(*own).peers.is_empty())
+        });
+        if alone {
+            continue;
+        }
+        findings.add(key.at, || {
+            let title = format!(
+                "`{}` has no preshared key, which network `{}` asks for",
+                peer.name.value, network.name.value
+            );
+            Finding::new(Code::NoPresharedKey, title, key.at)
+                .label("a key of its own: the vault derives nothing for it")
+                .also(psk.at, "each pair is to have one")
+                .help(
+                    "leave `public_key` out to have its configuration made here, with a preshared \
+                     key; or know that this link has none",
+                )
+        });
+    }
+    findings.into_findings()
 }
 
 /// Unmanaged peers that have the key of a host or of another peer, by what the vault holds: the

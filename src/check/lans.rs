@@ -1,6 +1,7 @@
 //! LAN prefixes: at one place each, and apart from the tunnel networks.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -72,6 +73,100 @@ fn dedup(findings: Vec<Finding>) -> Vec<Finding> {
 /// Whether two nodes are in one network.
 fn share(topology: &Topology, a: &Node, b: &Node) -> bool {
     networks(topology, a).any(|network| networks(topology, b).any(|other| other == network))
+}
+
+/// Blocks in which no LAN that a gateway routes can be, and what they are.
+const NO_LANS: &[(&str, &str)] = &[
+    ("0.0.0.0/8", "stand for the host itself"),
+    ("127.0.0.0/8", "are loopback addresses"),
+    ("169.254.0.0/16", "are link-local: no router forwards them"),
+    ("224.0.0.0/4", "are multicast groups"),
+    ("240.0.0.0/4", "are reserved"),
+    ("::/127", "are loopback addresses"),
+    ("fe80::/10", "are link-local: no router forwards them"),
+    ("ff00::/8", "are multicast groups"),
+];
+
+/// LANs whose addresses no router forwards, and networks whose addresses no host can have.
+pub(super) fn unusable(inventory: &Inventory, _topology: &Topology) -> Vec<Finding> {
+    let blocks: Vec<(IpNet, &str)> =
+        NO_LANS.iter().filter_map(|(net, what)| Some((net.parse().ok()?, *what))).collect();
+    let sites = inventory.sites.iter().flat_map(|site| &site.subnets);
+    let hosts = inventory.hosts.iter().flat_map(|host| &host.subnets);
+    let peers = inventory.peers.iter().flat_map(|peer| &peer.settings.subnets);
+    let lans = sites.chain(hosts).chain(peers).map(|net| (net, true));
+    let networks = inventory.networks.iter().flat_map(|network| &network.prefixes);
+    let all = lans.chain(networks.map(|net| (net, false)));
+    all.filter_map(|(net, lan)| {
+        let block = blocks.iter().filter(|(block, _)| covers(block, &net.value.trunc()));
+        // A tunnel is a link of its own.
+        let mut block = block.filter(|(_, what)| lan || !what.contains("link-local"));
+        let (_, what) = block.next()?;
+        let title =
+            format!("{} is no prefix of a {}", net.value, if lan { "LAN" } else { "network" });
+        let private = if net.value.addr().is_ipv4() { "172.20.1.0/24" } else { "fd20:1::/64" };
+        Some(
+            Finding::new(Code::UnusableAddress, title, net.at)
+                .label(format!("its addresses {what}"))
+                .help(format!("write the prefix that its hosts have, such as {private}")),
+        )
+    })
+    .collect()
+}
+
+/// Whether hosts of a site use one of its LANs themselves: then it is declared so that their tunnels
+/// leave it alone.
+fn used(topology: &Topology, site: usize, lan: IpNet) -> bool {
+    let inside = |text: &String| text.parse::<IpAddr>().is_ok_and(|addr| lan.contains(&addr));
+    let here = topology.nodes.iter().filter(|node| node.site == Some(site));
+    here.flat_map(|node| &node.interfaces).map(|id| topology.interface(*id)).any(|own| {
+        let mut nets = own.peers.iter().flat_map(|peer| peer.allowed_ips.iter());
+        nets.any(|net| net.prefix_len() > 0 && covers(net, &lan)) || own.dns.iter().any(inside)
+    })
+}
+
+/// A site with subnets that none of its hosts routes.
+pub(super) fn unrouted(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let mut routed = vec![false; inventory.sites.len()];
+    let mut first: Vec<Option<&Node>> = vec![None; inventory.sites.len()];
+    for node in &topology.nodes {
+        let (NodeKind::Host(host), Some(site)) = (node.kind, node.site) else { continue };
+        routed[site] |= inventory.hosts[host].settings.gateway.get();
+        first[site] = first[site].or(Some(node));
+    }
+    let sites = inventory.sites.iter().zip(routed).zip(first).enumerate();
+    sites
+        .filter(|(_, ((_, routed), _))| !routed)
+        .filter_map(|(index, ((site, _), first))| {
+            let lan = site.subnets.first()?;
+            // A host of the site may have it as a subnet of its own.
+            let own = |net: &Located<IpNet>| {
+                topology
+                    .nodes
+                    .iter()
+                    .any(|node| node.subnets.iter().any(|own| own.value == net.value))
+            };
+            let known = |net: &Located<IpNet>| own(net) || used(topology, index, net.value);
+            if site.subnets.iter().all(known) {
+                return None;
+            }
+            let name = &site.name.value;
+            let title = format!("site `{name}` has subnets and no gateway");
+            let finding = Finding::new(Code::NoGateway, title, lan.at)
+                .label("nobody reaches it through the tunnels");
+            Some(match first {
+                Some(host) => finding.also(host.at, "could be the gateway").help(format!(
+                    "write `gateway: true` under the host that routes the LAN, such as `{}`, or \
+                     leave `subnets` out",
+                    host.name
+                )),
+                None => finding.help(
+                    "give the site a host that routes the LAN, with `gateway: true`, or leave \
+                     `subnets` out",
+                ),
+            })
+        })
+        .collect()
 }
 
 /// A site with several gateways that share no network: its hosts answer through one of them,

@@ -30,6 +30,7 @@ mod lans;
 mod listening;
 mod mtus;
 mod nested;
+mod overridden;
 mod overrides;
 mod pairs;
 mod points;
@@ -81,9 +82,12 @@ pub const RULES: &[Rule] = &[
     Rule { name: "overlapping-networks", check: addresses::networks },
     Rule { name: "equal-lans", check: lans::equal },
     Rule { name: "lans-over-networks", check: lans::over_networks },
+    Rule { name: "unusable-prefixes", check: lans::unusable },
+    Rule { name: "sites-without-gateway", check: lans::unrouted },
     Rule { name: "roaming-lans", check: roaming::lans },
     Rule { name: "duplicate-allowed-ips", check: allowed::duplicates },
     Rule { name: "overrides-without-link", check: overrides::unlinked },
+    Rule { name: "switches-without-effect", check: overridden::switches },
     Rule { name: "missing-tunnel-addresses", check: allowed::missing },
     Rule { name: "endpoints-in-tunnels", check: nested::endpoints },
     Rule { name: "routes-twice", check: routes::twice },
@@ -98,11 +102,13 @@ pub const RULES: &[Rule] = &[
     Rule { name: "port-clashes", check: ports::ports },
     Rule { name: "equal-endpoints", check: ports::endpoints },
     Rule { name: "interface-clashes", check: ports::interfaces },
+    Rule { name: "names-of-network-cards", check: ports::cards },
     Rule { name: "private-endpoints", check: endpoints::private_across },
     Rule { name: "hairpins", check: endpoints::hairpins },
     Rule { name: "keepalives", check: keepalives::sleepers },
     Rule { name: "listen-ports", check: listening::ports },
     Rule { name: "duplicate-keys", check: keys::duplicates },
+    Rule { name: "links-without-preshared-key", check: keys::unshared },
     Rule { name: "points-of-failure", check: points::single },
     Rule { name: "zones", check: zones::transit },
     Rule { name: "mtus", check: mtus::sizes },

@@ -106,6 +106,35 @@ pub(super) fn endpoints(inventory: &Inventory, _topology: &Topology) -> Vec<Find
     findings
 }
 
+/// How the names of network cards and of other interfaces of the kernel begin.
+const CARDS: &[&str] = &["eth", "eno", "ens", "enp", "enx", "wlan", "wlp", "wlx", "ww"];
+
+/// A name that a network card or the loopback interface has.
+fn is_taken(name: &str) -> bool {
+    let number = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    name == "lo" || CARDS.iter().any(|card| name.strip_prefix(card).is_some_and(number))
+}
+
+/// Interfaces with the name of a network card.
+pub(super) fn cards(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
+    let mut findings: Folded<Location> = Folded::new();
+    for interface in topology.interfaces.iter().filter(|own| is_taken(own.name.as_str())) {
+        let node = topology.node(interface.node);
+        if !node.is_ours(inventory) {
+            continue;
+        }
+        let at = interface.name.at_or(interface.at);
+        findings.add(at, || {
+            let title = format!("`{}` is the name of a network card", interface.name);
+            Finding::new(Code::InterfaceClash, title, at)
+                .label("no tunnel can have it on a host with that card")
+                .also(node.at, "has an interface of this name")
+                .help("write another name, such as `interface: wg0`")
+        });
+    }
+    findings.into_findings()
+}
+
 /// Two interfaces of one host with one name.
 pub(super) fn interfaces(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     // The same two networks clash on every host that is in both: one finding, counted.

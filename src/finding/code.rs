@@ -99,6 +99,8 @@ codes! {
     SplitGateways = 310, Warning;
     /// A DNS server that the tunnels do not lead to.
     DnsUnreachable = 311, Warning;
+    /// A site with subnets and no gateway.
+    NoGateway = 312, Warning;
     /// Nothing leads to an end of a wanted flow, or back: usually an override leaves it out.
     NoWay = 350, Error;
     /// A host that drops a wanted flow's packets: it expects their source from another peer.
@@ -133,6 +135,8 @@ codes! {
     DuplicateKey = 501, Error;
     /// A peer that has the public key of the host that it is linked to.
     OwnKey = 503, Error;
+    /// A link without the preshared key that its network asks for.
+    NoPresharedKey = 504, Info;
     /// An `expect` rule that the fleet does not keep.
     ExpectFails = 601, Error;
     /// A host or a link without which the fleet falls apart.

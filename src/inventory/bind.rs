@@ -202,6 +202,9 @@ impl Resolver<'_> {
         {
             Selector::Network(self.networks[index].name.value.clone())
         } else if let Ok(net) = parse_net(text) {
+            if net != net.trunc() {
+                value::host_bits(&net, word.at, self.sink);
+            }
             Selector::Net(net.trunc())
         } else {
             let what = "host, site, group, peer, network or prefix";

@@ -6,11 +6,12 @@
 //!
 //! Outside git it also counts the runs that have changed the fleet: its generation.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::model::{HostName, NetworkName};
 
@@ -33,6 +34,17 @@ pub enum LockError {
         #[source]
         source: serde_json::Error,
     },
+    /// A host of a network twice, or an address of a network on two hosts.
+    #[error("{}", twice(.network, .what))]
+    Twice {
+        /// The network.
+        network: NetworkName,
+        /// What is there twice.
+        what: Twice,
+    },
+    /// Nothing at all.
+    #[error("the lock file is empty")]
+    Empty,
     /// Written by a later version.
     #[error("the lock file has version {found}, this wgfleet reads version {VERSION}")]
     Version {
@@ -41,13 +53,33 @@ pub enum LockError {
     },
 }
 
+/// What a lock file has twice in a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Twice {
+    /// A host, or an unmanaged peer.
+    Host(HostName),
+    /// An address, on two hosts.
+    Address(IpAddr, [HostName; 2]),
+}
+
+fn twice(network: &NetworkName, what: &Twice) -> String {
+    match what {
+        Twice::Host(host) => {
+            format!("the lock file has `{host}` of network `{network}` twice")
+        }
+        Twice::Address(addr, [a, b]) => {
+            format!("the lock file pins {addr} of network `{network}` to `{a}` and to `{b}`")
+        }
+    }
+}
+
 impl LockError {
     /// Line and column of the error, from 1, where there is one.
     #[must_use]
     pub fn position(&self) -> (usize, usize) {
         match self {
             Self::Syntax { source } => (source.line().max(1), source.column().max(1)),
-            Self::Version { .. } => (1, 1),
+            Self::Version { .. } | Self::Twice { .. } | Self::Empty => (1, 1),
         }
     }
 }
@@ -59,27 +91,75 @@ pub struct LockFile {
     pins: BTreeMap<NetworkName, BTreeMap<HostName, Vec<IpAddr>>>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[expect(dead_code, reason = "was read before, and is no unknown field")]
     version: u32,
     #[serde(default)]
     generation: Option<u64>,
-    networks: BTreeMap<NetworkName, BTreeMap<HostName, Vec<IpAddr>>>,
+    networks: BTreeMap<NetworkName, Rows>,
+}
+
+/// The rows of a network as the file has them, so that one which is there twice is seen.
+#[derive(Default)]
+struct Rows(Vec<(HostName, Vec<IpAddr>)>);
+
+impl<'de> Deserialize<'de> for Rows {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Rows;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("hosts, each with its addresses")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rows, A::Error> {
+                let mut rows = Rows::default();
+                while let Some(row) = map.next_entry()? {
+                    rows.0.push(row);
+                }
+                Ok(rows)
+            }
+        }
+        deserializer.deserialize_map(Read)
+    }
+}
+
+/// The rows of a network by host: each host once, each address on one of them.
+fn unique(network: &NetworkName, rows: Rows) -> Result<BTreeMap<HostName, Vec<IpAddr>>, LockError> {
+    let error = |what| LockError::Twice { network: network.clone(), what };
+    let mut hosts: BTreeMap<HostName, Vec<IpAddr>> = BTreeMap::new();
+    let mut owners: HashMap<IpAddr, HostName> = HashMap::new();
+    for (host, mut addresses) in rows.0 {
+        addresses.sort_unstable();
+        addresses.dedup();
+        for addr in &addresses {
+            if let Some(other) = owners.insert(*addr, host.clone()).filter(|other| *other != host) {
+                return Err(error(Twice::Address(*addr, [other, host])));
+            }
+        }
+        if hosts.insert(host.clone(), addresses).is_some() {
+            return Err(error(Twice::Host(host)));
+        }
+    }
+    Ok(hosts)
 }
 
 impl LockFile {
-    /// Parses the text of a lock file; an empty one is an empty lock.
+    /// Parses the text of a lock file.
     ///
     /// # Errors
-    /// [`LockError`] where it is not what this version of wgfleet writes.
+    /// [`LockError`] where it is not what this version of wgfleet writes: also where two branches that
+    /// were merged gave one address to two hosts, which git(1) sees no conflict in.
     pub fn parse(text: &str) -> Result<Self, LockError> {
         #[derive(Deserialize)]
         struct Versioned {
             version: u32,
         }
         if text.trim().is_empty() {
-            return Ok(Self::default());
+            return Err(LockError::Empty);
         }
         let syntax = |source| LockError::Syntax { source };
         let versioned: Versioned = serde_json::from_str(text).map_err(syntax)?;
@@ -87,12 +167,12 @@ impl LockFile {
             return Err(LockError::Version { found: versioned.version });
         }
         let file: File = serde_json::from_str(text).map_err(syntax)?;
-        let mut lock = Self { generation: file.generation, pins: file.networks };
-        for addresses in lock.pins.values_mut().flat_map(BTreeMap::values_mut) {
-            addresses.sort_unstable();
-            addresses.dedup();
+        let mut pins = BTreeMap::new();
+        for (network, rows) in file.networks {
+            let hosts = unique(&network, rows)?;
+            pins.insert(network, hosts);
         }
-        Ok(lock)
+        Ok(Self { generation: file.generation, pins })
     }
 
     /// The text of the lock file: JSON with one host on each line, sorted by name.
@@ -178,6 +258,26 @@ impl LockFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_merge_left_there_twice_is_an_error() {
+        let parse = |rows: &str| {
+            LockFile::parse(&format!("{{\"version\": 1, \"networks\": {{\"n\": {{{rows}}}}}}}"))
+        };
+        assert!(parse(r#""a": ["10.0.0.1"], "b": ["10.0.0.2"]"#).is_ok());
+        let error = |rows: &str| parse(rows).unwrap_err().to_string();
+        assert_eq!(
+            error(r#""a": ["10.0.0.1"], "b": ["10.0.0.1"]"#),
+            "the lock file pins 10.0.0.1 of network `n` to `a` and to `b`"
+        );
+        assert_eq!(
+            error(r#""a": ["10.0.0.1"], "a": ["10.0.0.2"]"#),
+            "the lock file has `a` of network `n` twice"
+        );
+        for empty in ["", " \n"] {
+            assert!(matches!(LockFile::parse(empty), Err(LockError::Empty)));
+        }
+    }
 
     #[test]
     fn only_a_lock_file_with_a_generation_has_the_new_format() {

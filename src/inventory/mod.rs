@@ -35,7 +35,7 @@ mod yaml;
 pub use allocate::{allocate, usable};
 pub use declared::{Declared, Level, Place, Setting};
 pub use host::OverrideSettings;
-pub use lock::{LockError, LockFile, MAX_LOCK_BYTES};
+pub use lock::{LockError, LockFile, MAX_LOCK_BYTES, Twice};
 pub use network::PskMode;
 pub use peer::PeerSettings;
 pub use reader::{Parsed, Reader, parse};

@@ -262,21 +262,24 @@ pub(super) fn full_tunnel(
     }
 }
 
+/// A prefix with bits set beyond its length.
+pub(super) fn host_bits(net: &IpNet, at: Location, sink: &mut Sink) {
+    let title = format!("{net} is an address within a prefix, not a prefix");
+    sink.push(
+        Finding::new(Code::BadValue, title, at)
+            .label("bits are set behind the prefix length")
+            .help(format!("write {}", net.trunc())),
+    );
+}
+
 /// A prefix with no bits set beyond its length.
 fn prefix(field: &Field<'_>, sink: &mut Sink) -> Option<Located<IpNet>> {
     let text = text(field, sink)?;
     match parse_net(text.value) {
         Ok(net) if net != net.trunc() => {
-            sink.push(
-                Finding::new(
-                    Code::BadValue,
-                    format!("{net} is an address within a prefix, not a prefix"),
-                    text.at,
-                )
-                .label("bits are set behind the prefix length")
-                .help(format!("write {}", net.trunc())),
-            );
-            None
+            host_bits(&net, text.at, sink);
+            // What is meant is clear, so that nothing else follows from the mistake.
+            Some(Located::new(net.trunc(), text.at))
         }
         Ok(net) => Some(Located::new(net, text.at)),
         Err(error) => {
@@ -447,7 +450,7 @@ mod tests {
     #[test]
     fn a_prefix_with_host_bits_says_what_to_write() {
         let (nets, findings) = with("[10.0.0.1/24, 10.0.1.0/24]", prefixes);
-        assert_eq!(nets.len(), 1);
+        assert_eq!(nets.len(), 2);
         assert_eq!(findings, ["10.0.0.1/24 is an address within a prefix, not a prefix"]);
     }
 }

@@ -50,13 +50,24 @@ pub(super) fn parse(
                 LockError::Syntax { .. } => {
                     format!("the lock file is not one: line {line}, column {column}")
                 }
-                LockError::Version { .. } => error.to_string(),
+                LockError::Version { .. } | LockError::Twice { .. } | LockError::Empty => {
+                    error.to_string()
+                }
             };
             findings.push(Finding::new(Code::LockFile, title, at).help(match error {
                 LockError::Syntax { .. } => {
                     "take the file from version control; without it every allocated address changes"
                 }
                 LockError::Version { .. } => "use the wgfleet that wrote it, or a later one",
+                LockError::Twice { .. } => {
+                    "two branches that were merged each pinned an address: remove one of the two \
+                     lines, that of the branch which was not applied yet, and run `wgfleet check`, \
+                     which pins a free address instead"
+                }
+                LockError::Empty => {
+                    "take the file from version control: without it every allocated address \
+                     changes. Where no address was ever pinned, remove the file"
+                }
             }));
             Ok(None)
         }
