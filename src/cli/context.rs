@@ -33,7 +33,11 @@ impl Context {
         }
         let ssh_config = ssh_config.or_else(|| environment::path(environment::SSH_CONFIG));
         let identity = Arc::new(Identity::new(identity, given, &file));
-        let events = Events::new(Arc::new(Progress::new(quiet)), Arc::new(SystemClock));
+        let progress = match format {
+            Format::Human => Progress::new(quiet),
+            Format::Json => Progress::json(quiet),
+        };
+        let events = Events::new(Arc::new(progress), Arc::new(SystemClock));
         let keyring = Arc::clone(&identity) as Arc<dyn fleet::Keyring>;
         let fleet = fleet::Context {
             file,

@@ -42,6 +42,8 @@ enum Subject {
     Apply,
     /// `rotate --format json`
     Rotate,
+    /// What commands with `--format json` tell on stderr while they run, one in each line
+    Event,
     /// `status --format json`
     Status,
     /// `history --format json`
@@ -87,6 +89,7 @@ impl Subject {
             Self::Comparison => include_str!("../../schemas/comparison.schema.json"),
             Self::Apply => include_str!("../../schemas/apply.schema.json"),
             Self::Rotate => include_str!("../../schemas/rotate.schema.json"),
+            Self::Event => include_str!("../../schemas/event.schema.json"),
             Self::Status => include_str!("../../schemas/status.schema.json"),
             Self::History => include_str!("../../schemas/history.schema.json"),
             Self::VaultStatus => include_str!("../../schemas/vault-status.schema.json"),

@@ -37,6 +37,7 @@ fn all() -> Vec<(&'static str, String)> {
         of::<Comparison>(),
         of::<document::Apply<'_>>(),
         of::<document::Rotate<'_>>(),
+        of::<document::EventLine<'_>>(),
         of::<document::StatusDocument<'_>>(),
         of::<document::History<'_>>(),
         of::<document::VaultStatus<'_>>(),

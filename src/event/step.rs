@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is being done to a host. `Display` says it in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Step {
     /// It is logged in to, and observed.

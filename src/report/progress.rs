@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::document::EventLine;
 use crate::event::{Ending, Event, Sink, Stage, Told};
 use crate::model::{HostName, Untrusted};
 
@@ -22,6 +23,9 @@ pub struct Progress {
 #[derive(Debug)]
 enum State {
     Silent,
+    Json {
+        quiet: bool,
+    },
     Plain {
         stage: Option<(Stage, usize, usize)>,
     },
@@ -33,6 +37,16 @@ enum State {
 }
 
 impl Progress {
+    /// Bars where stderr is a terminal; elsewhere JSON, a line for each event, and where `quiet` only
+    /// for failures.
+    #[must_use]
+    pub fn json(quiet: bool) -> Self {
+        if std::io::stderr().is_terminal() {
+            return Self::new(quiet);
+        }
+        Self { state: Mutex::new(State::Json { quiet }) }
+    }
+
     /// Bars where stderr is a terminal, lines where it is not, nothing where `quiet`.
     #[must_use]
     pub fn new(quiet: bool) -> Self {
@@ -57,8 +71,15 @@ const fn verb(stage: Stage) -> &'static str {
 
 impl Sink for Progress {
     fn told(&self, told: Told) {
-        let event = told.event;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Json { quiet } = &*state {
+            if !quiet || failure(&told.event).is_some() {
+                let line = super::json::line(&EventLine::from(&told)).unwrap_or_default();
+                anstream::eprint!("{line}");
+            }
+            return;
+        }
+        let event = told.event;
         match &mut *state {
             // Only errors, and these are some.
             State::Silent => {
@@ -66,6 +87,7 @@ impl Sink for Progress {
                     say(&failure);
                 }
             }
+            State::Json { .. } => {}
             State::Plain { stage } => plain(stage, &event),
             State::Bars { multi, total, hosts } => bars(multi, total, hosts, event),
         }

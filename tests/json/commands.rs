@@ -124,6 +124,12 @@ fn every_command_with_a_format_prints_a_document() {
         let output = wgfleet(&folder, &home, &words);
         let printed = document(&output.stdout);
         assert_eq!(printed["kind"], *kind, "{words:?}: {output:?}");
+        let told =
+            output.stderr.split(|byte| *byte == b'\n').filter(|line| line.first() == Some(&b'{'));
+        let events: Vec<_> = told.map(document).filter(|told| told["kind"] == "event").collect();
+        let unread = events.iter().filter(|told| told["event"] == "unread");
+        let asks = ["plan", "apply", "status", "rotate"].contains(command) && *kind != "comparison";
+        assert_eq!(unread.count() >= 2, asks, "{words:?}: {output:?}");
         run.insert((*command).to_owned());
     }
     for (command, test) in ELSEWHERE {

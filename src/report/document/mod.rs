@@ -3,6 +3,7 @@
 //! The documents that `check`, `plan` and `observed` make themselves are theirs.
 
 mod apply;
+mod event;
 mod files;
 mod findings;
 mod history;
@@ -13,6 +14,7 @@ mod vault;
 mod vault_status;
 
 pub use apply::{Apply, HostOutcome, OutcomeWord, Rotate, TurnOutcome};
+pub use event::EventLine;
 pub use files::{Init, Render, RenderedConf};
 pub use findings::Findings;
 pub use history::History;
