@@ -19,7 +19,7 @@ elif ! [ -x "$deny" ]; then
 	echo "building cargo-deny $version into $tools"
 	(
 		cd /
-		CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_DEBUG=false \
+		CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_DEBUG=false \
 			CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 			$cargo install --quiet --locked --no-default-features --version $version \
 			--root "$tools" --target-dir "$tools/build" cargo-deny
