@@ -5,7 +5,7 @@ use std::io::Write as _;
 use clap::{Args, Subcommand};
 
 use super::{CommandError, CommandResult, Exit};
-use crate::tunnel::quick::Quick;
+use crate::tunnel::quick::{Quick, strip_file};
 use crate::tunnel::{Retries, UserspaceCommand};
 
 /// Start and stop WireGuard interfaces as wg-quick(8) does
@@ -47,6 +47,13 @@ pub(super) fn cmd_quick(args: &QuickArgs) -> CommandResult {
     let mut report = |line: &str| anstream::eprintln!("{line}");
     let (Action::Up(target) | Action::Down(target) | Action::Save(target) | Action::Strip(target)) =
         &args.action;
+    if matches!(args.action, Action::Strip(_)) {
+        let text = strip_file(&target.target);
+        let text = text.map_err(|error| CommandError::new(Exit::Failed, &error))?;
+        let out = rustix::io::dup(rustix::stdio::stdout()).map_err(std::io::Error::from)?;
+        std::fs::File::from(out).write_all(&text)?;
+        return Ok(Exit::Done);
+    }
     let userspace = match std::env::var_os("WG_QUICK_USERSPACE_IMPLEMENTATION") {
         Some(program) if !program.is_empty() => UserspaceCommand::Program(program),
         _ => UserspaceCommand::Own,
@@ -61,11 +68,8 @@ pub(super) fn cmd_quick(args: &QuickArgs) -> CommandResult {
         Action::Up(_) => quick.up(),
         Action::Down(_) => quick.down(),
         Action::Save(_) => quick.save(),
-        Action::Strip(_) => {
-            let out = rustix::io::dup(rustix::stdio::stdout()).map_err(std::io::Error::from)?;
-            std::fs::File::from(out).write_all(&quick.strip())?;
-            Ok(())
-        }
+        // Has returned above.
+        Action::Strip(_) => Ok(()),
     };
     outcome.map(|()| Exit::Done).map_err(|error| CommandError::new(Exit::Failed, &error))
 }

@@ -21,6 +21,8 @@ use failure::{error, failed};
 
 /// The largest configuration file that is read.
 const LARGEST_FILE: u64 = 256 << 20;
+/// Tells `syncconf` that an interface is to have no key or no peers.
+const ALLOW_EMPTY: &str = "--allow-empty";
 
 /// Show and change WireGuard interfaces as wg(8) does
 ///
@@ -80,11 +82,8 @@ pub(super) fn cmd_wg(args: WgArgs) -> CommandResult {
             let change = read_conf(file)?.addconf(resolver()?)?;
             modify(&name(interface)?, &change)
         }
-        ["syncconf", interface, file] => {
-            let wanted = read_conf(file)?.setconf(resolver()?)?;
-            let change = sync(wanted, &access(interface)?);
-            modify(&name(interface)?, &change)
-        }
+        ["syncconf", interface, file] => synchronize(interface, file, false),
+        ["syncconf", ALLOW_EMPTY, interface, file] => synchronize(interface, file, true),
         ["genkey"] => print_key(&PrivateKey::from_random(random()?).expose_base64()),
         ["genpsk"] => print_key(&PresharedKey::from_bytes(random()?).expose_base64()),
         ["pubkey"] => {
@@ -149,6 +148,26 @@ fn read_conf(file: &str) -> Result<Conf, CommandError> {
     let text =
         Zeroizing::new(read_limited(Path::new(file), LARGEST_FILE).map_err(|why| error(&why))?);
     Conf::parse(&text, Dialect::Wg).map_err(|why| failed(format!("{file}: {why}")))
+}
+
+/// Makes an interface what a file says. A file that says nothing is most often the output of a command
+/// that failed, so it takes no key and no peers away unless it is told to.
+fn synchronize(interface: &str, file: &str, allow_empty: bool) -> CommandResult {
+    let conf = read_conf(file)?;
+    let now = access(interface)?;
+    let missing = match (&conf.interface.private_key, conf.peers.is_empty()) {
+        (None, _) if now.private_key.is_some() => Some("private key"),
+        (_, true) if !now.peers.is_empty() => Some("peer"),
+        _ => None,
+    };
+    if let Some(missing) = missing.filter(|_| !allow_empty) {
+        let why = format!("{file} has no {missing}, and {interface} has: nothing was changed");
+        let told =
+            format!("if that is meant: wgfleet wg syncconf {ALLOW_EMPTY} {interface} {file}");
+        return Err(failed(why).hint(told));
+    }
+    let change = sync(conf.setconf(resolver()?)?, &now);
+    modify(&name(interface)?, &change)
 }
 
 /// Resolves endpoints with the patience that the environment asks for.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{InterfaceName, Port};
+use super::Port;
 
 /// Why an address, a prefix or an endpoint was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -141,7 +141,9 @@ impl Endpoint {
             let (addr, rest) = rest.split_once('%')?;
             let (zone, port) = rest.split_once("]:")?;
             let on_link = addr.parse().is_ok_and(|addr: Ipv6Addr| addr.is_unicast_link_local());
-            let known = on_link && zone.parse::<InterfaceName>().is_ok();
+            // Any interface of the host, not only one that a tunnel may be called.
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_=+.-".contains(&byte);
+            let known = on_link && (1..16).contains(&zone.len()) && zone.bytes().all(plain);
             known.then(|| (format!("{addr}%{zone}"), port))
         });
         let Some((host, port)) = zoned else { return text.parse() };

@@ -106,6 +106,18 @@ impl<'a> Line<'a> {
             && self.raw[self.indent..self.code].starts_with(b"[")
     }
 
+    /// What stands before `=` and before the comment, as wg-quick(8) takes it: bytes, also where the
+    /// value is no text.
+    #[must_use]
+    pub fn key(&self) -> &'a [u8] {
+        let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+        let code = &self.raw[..self.code];
+        let key = code.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let begin = key.iter().position(|byte| !is_blank(byte)).unwrap_or(key.len());
+        let end = key.iter().rposition(|byte| !is_blank(byte)).map_or(begin, |last| last + 1);
+        &key[begin..end]
+    }
+
     /// The heading on it.
     #[must_use]
     pub const fn heading(&self) -> Option<Heading> {

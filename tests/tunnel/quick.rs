@@ -164,3 +164,82 @@ fn dns_without_resolvconf_is_refused_before_anything_is_touched() {
     assert!(error.contains("resolvconf is missing"), "{error}");
     assert!(!touched.exists() && namespace.pids().is_empty());
 }
+
+/// Files that wg-quick takes, whatever is in them.
+const STRIPPED: [&[u8]; 12] = [
+    b"[Interface]\nPreUp = \nMTU =\nTable\nAddress = 1.2.3.4/0 # x\n#Address = 5\n[Peer]\nMTU = 1\n",
+    b"  [interface]  # main\n\taddress=10.0.0.1\n  PRIVATEKEY = x  \npostup = true\t1\n",
+    b"[Interface]\nPostUp = echo B\xfcro\nPrivate Key = x\n",
+    b"[Interface]\r\nAddress = 1\r\nListenPort = 5\r\n",
+    b"[Interface]\nSaveConfig = TRUE\nDNS = ~corp.example, fe80::53%eth0\nTable = default",
+    b"[ Interface ]\nAddress = 1\n[Interface]extra\nMTU = 2\n[Interface]\nMTU = 3\n",
+    b"Address = 1\n[Interface]\n= 2\nAddress\nAddress == 3\n[x=y]\nDNS = 4\n",
+    b"[Interface]\nAddr\0ess = 1\nListenPort = \0 7\n",
+    b"",
+    b"\n\n",
+    b"[Interface]\nHello = $(reboot) `x` \\ \\n %i\nPreDown = x\n",
+    b"[Interface]\n\x0bAddress\x0b= 1\n\x0cMTU = 1\nFwMark = \xe2\x80\x83 1\n",
+];
+
+#[test]
+fn strip_prints_what_wg_quick_prints() {
+    require_root();
+    let folder = Folder::new();
+    let file = folder.path("wt0.conf");
+    for text in STRIPPED {
+        std::fs::write(&file, text).expect("a file in our own folder");
+        let print = |words: &[&str]| {
+            let mut command = std::process::Command::new(words[0]);
+            let output = crate::namespace::output(command.args(&words[1..]).arg(&file));
+            assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(text));
+            output.stdout
+        };
+        let (ours, theirs) = (print(&[WGFLEET, "quick", "strip"]), print(&["wg-quick", "strip"]));
+        let show = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert_eq!(show(&ours), show(&theirs), "of {:?}", show(text));
+    }
+    std::fs::write(&file, "[Interface]\nSaveConfig = yes\n").expect("a file in our own folder");
+    for words in [[WGFLEET, "quick", "strip"], ["wg-quick", "strip", ""]] {
+        let words = words.iter().filter(|word| !word.is_empty());
+        let mut command = std::process::Command::new(words.clone().next().expect("a program"));
+        let output = crate::namespace::output(command.args(words.skip(1)).arg(&file));
+        assert!(!output.status.success() && output.stdout.is_empty());
+    }
+}
+
+/// `wg syncconf IF <(wg-quick strip IF)`, where the second command fails.
+#[test]
+fn an_empty_file_wipes_no_interface_unless_told_to() {
+    require_root();
+    let folder = Folder::new();
+    let namespace = Namespace::new();
+    let name = interface();
+    namespace.run(WGFLEET, ["tunnel", &name]);
+    let [own, peer] = [Keys::new(&folder), Keys::new(&folder)];
+    let whole = format!(
+        "[Interface]\nPrivate Key = {}\n[ Peer ]\nPublicKey = {}\nAllowed IPs = 10.0.0.0/8\n",
+        own.private, peer.public
+    );
+    let whole = folder.write("whole", &whole).to_string_lossy().into_owned();
+    let sync = ["wg", "syncconf"];
+    namespace.run(WGFLEET, sync.iter().copied().chain([name.as_str(), &whole]));
+    let before = namespace.run("wg", ["showconf", &name]);
+    assert!(before.contains(&peer.public) && before.contains("10.0.0.0/8"), "{before}");
+    let partial = |file: &str, text: &str| folder.write(file, text).to_string_lossy().into_owned();
+    let key = format!("[Interface]\nPrivateKey = {}\n", own.private);
+    let peers = format!("[Peer]\nPublicKey = {}\n", peer.public);
+    for (file, text) in [("empty", ""), ("key", &*key), ("peers", &*peers)] {
+        let file = partial(file, text);
+        let said = namespace.fails(WGFLEET, sync.iter().copied().chain([name.as_str(), &file]));
+        assert!(said.contains("nothing was changed") && said.contains("--allow-empty"), "{said}");
+        assert_eq!(namespace.run("wg", ["showconf", &name]), before);
+    }
+    let words = ["wg", "syncconf", "--allow-empty", &name, &partial("key", &key)];
+    namespace.run(WGFLEET, words);
+    let after = namespace.run("wg", ["showconf", &name]);
+    assert!(!after.contains("[Peer]") && after.contains(&own.private));
+    // The zone of an endpoint, as files have it.
+    let endpoint = ["wg", "set", &name, "peer", &peer.public, "endpoint", "[fe80::1%lo]:51820"];
+    namespace.run(WGFLEET, endpoint);
+    assert!(namespace.run("wg", ["show", &name, "endpoints"]).contains("[fe80::1%lo]:51820"));
+}

@@ -23,6 +23,7 @@ pub(crate) fn run(bytes: &[u8]) {
         let again =
             Conf::parse(written.as_bytes(), Dialect::Quick).expect("what was written is read");
         assert_eq!(*again.render(), *written);
+        let stripped = stripped.expect("wg-quick takes it");
         Conf::parse(&stripped, Dialect::Wg).expect("what is left is for wg(8)");
     }
 }

@@ -81,7 +81,7 @@ fn peer_word(
 ) -> Result<(), CommandError> {
     match key {
         "endpoint" => {
-            let endpoint: Endpoint = value.parse().map_err(|why| error(&why))?;
+            let endpoint = Endpoint::parse_with_zone(value).map_err(|why| error(&why))?;
             peer.endpoint = Some(resolve(&endpoint)?);
         }
         "persistent-keepalive" => {

@@ -6,12 +6,14 @@
 
 mod parse;
 mod render;
+mod strip;
 mod sync;
 #[cfg(test)]
 mod tests;
 pub mod word;
 
-pub use parse::{ConfError, ConfReason, strip};
+pub use parse::{ConfError, ConfReason};
+pub use strip::strip;
 pub use sync::sync;
 
 use std::net::{IpAddr, SocketAddr};

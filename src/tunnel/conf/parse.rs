@@ -8,7 +8,7 @@ use crate::model::{
     AddressError, Endpoint, KeyError, Mtu, NameError, PrivateKey, PublicKey, SettingError,
     parse_net,
 };
-use crate::wgconf::{Content, Entry, Heading, Setting, lines};
+use crate::wgconf::{Content, Entry, Heading, Line, Setting, lines};
 
 /// A line of thousands of prefixes is this long.
 const LONGEST_LINE: usize = 1 << 20;
@@ -100,6 +100,8 @@ impl Conf {
     pub fn parse(text: &[u8], dialect: Dialect) -> Result<Self, ConfError> {
         let mut conf = Self::default();
         let mut section = None;
+        // What wg-quick knows it only finds below a heading that is written as it is.
+        let mut known = dialect;
         let mut open: Option<OpenPeer> = None;
         for line in lines(text) {
             let at = |column: usize, reason| ConfError { line: line.number, column, reason };
@@ -109,21 +111,23 @@ impl Conf {
             match line.content {
                 Content::Blank => {}
                 Content::NotText { valid } => return Err(at(valid + 1, ConfReason::Text)),
-                Content::Other => return Err(at(line.indent + 1, ConfReason::Form)),
-                Content::Heading(heading) => {
-                    section = Some(heading);
-                    if heading == Heading::Peer {
-                        conf.close(open.take())?;
-                        if conf.peers.len() >= MOST_PEERS {
-                            return Err(at(line.indent + 1, ConfReason::Budget));
-                        }
-                        open = Some(OpenPeer::new(line.number));
+                // As wg(8), which ignores blanks wherever they are.
+                Content::Other => match Heading::of(&squeeze(&String::from_utf8_lossy(line.key())))
+                {
+                    None => return Err(at(line.indent + 1, ConfReason::Form)),
+                    Some(heading) => {
+                        (section, known) = (Some(heading), Dialect::Wg);
+                        conf.open(heading, &line, &mut open)?;
                     }
+                },
+                Content::Heading(heading) => {
+                    (section, known) = (Some(heading), dialect);
+                    conf.open(heading, &line, &mut open)?;
                 }
                 Content::Entry(entry) => {
                     let outcome = match (section, &mut open) {
                         (Some(Heading::Interface), _) => {
-                            interface_line(&mut conf.interface, entry, dialect)
+                            interface_line(&mut conf.interface, entry, known)
                         }
                         (Some(Heading::Peer), Some(open)) => peer_line(open, entry),
                         _ => Err(ConfReason::NoSection),
@@ -140,6 +144,23 @@ impl Conf {
         Ok(conf)
     }
 
+    fn open(
+        &mut self,
+        heading: Heading,
+        line: &Line<'_>,
+        open: &mut Option<OpenPeer>,
+    ) -> Result<(), ConfError> {
+        if heading == Heading::Peer {
+            self.close(open.take())?;
+            if self.peers.len() >= MOST_PEERS {
+                let (line, column) = (line.number, line.indent + 1);
+                return Err(ConfError { line, column, reason: ConfReason::Budget });
+            }
+            *open = Some(OpenPeer::new(line.number));
+        }
+        Ok(())
+    }
+
     fn close(&mut self, open: Option<OpenPeer>) -> Result<(), ConfError> {
         let Some(open) = open else { return Ok(()) };
         if !open.key_seen {
@@ -150,23 +171,6 @@ impl Conf {
     }
 }
 
-/// The file without what only wg-quick knows, as `wg-quick strip` prints it: comments stay.
-#[must_use]
-pub fn strip(text: &[u8]) -> Vec<u8> {
-    let mut kept = Vec::with_capacity(text.len());
-    let mut in_interface = false;
-    for line in lines(text) {
-        if line.opens_section() {
-            in_interface = line.heading() == Some(Heading::Interface);
-        }
-        let quick = line.setting().is_some_and(|(setting, _)| setting.is_quick());
-        if !(in_interface && quick) {
-            kept.extend_from_slice(line.raw);
-        }
-    }
-    kept
-}
-
 /// Text without any blanks: wg(8) ignores them everywhere.
 fn squeeze(value: &str) -> zeroize::Zeroizing<String> {
     let mut squeezed = zeroize::Zeroizing::new(String::with_capacity(value.len()));
@@ -174,9 +178,16 @@ fn squeeze(value: &str) -> zeroize::Zeroizing<String> {
     squeezed
 }
 
+/// The setting of a key. wg(8) ignores blanks within it, too; wg-quick(8) does not.
+fn setting_of(entry: &Entry<'_>) -> Option<Setting> {
+    let squeezed = || Setting::of(&squeeze(entry.key)).filter(|setting| !setting.is_quick());
+    entry.setting.or_else(squeezed)
+}
+
 fn unknown(section: Heading, key: &str) -> ConfReason {
     // A mistyped line may have a secret where the key should be.
-    let word = key.len() <= 32 && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b' ';
+    let word = key.len() <= 32 && key.bytes().all(plain);
     ConfReason::Unknown { section, key: if word { key.to_owned() } else { String::new() } }
 }
 
@@ -191,7 +202,7 @@ fn interface_line(
     dialect: Dialect,
 ) -> Result<(), ConfReason> {
     let value = entry.value;
-    match entry.setting {
+    match setting_of(&entry) {
         Some(Setting::PrivateKey) => {
             interface.private_key = Some(PrivateKey::parse(&squeeze(value))?);
         }
@@ -260,7 +271,7 @@ fn domain(word: &str) -> Result<String, ConfReason> {
 fn peer_line(open: &mut OpenPeer, entry: Entry<'_>) -> Result<(), ConfReason> {
     let value = squeeze(entry.value);
     let peer = &mut open.peer;
-    match entry.setting {
+    match setting_of(&entry) {
         Some(Setting::PublicKey) => {
             peer.public_key = value.parse()?;
             open.key_seen = true;

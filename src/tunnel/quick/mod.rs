@@ -60,17 +60,7 @@ impl<'r> Quick<'r> {
         retries: Retries,
         report: &'r mut dyn FnMut(&str),
     ) -> Result<Self, QuickError> {
-        let path = match target.parse::<InterfaceName>() {
-            Ok(name) => PathBuf::from(format!("/etc/wireguard/{name}.conf")),
-            Err(_) => PathBuf::from(target),
-        };
-        let file_name = |source| QuickError::FileName { path: path.clone(), source };
-        let stem = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".conf"));
-        let interface =
-            stem.ok_or_else(|| file_name(None))?.parse().map_err(|why| file_name(Some(why)))?;
-        // The name is the link's; what is read, and written back, is the file that it leads to.
-        let path = std::fs::canonicalize(&path).unwrap_or(path);
-        let text = Zeroizing::new(read_limited(&path, LARGEST_FILE)?);
+        let (interface, path, text) = read(target)?;
         let conf = Conf::parse(&text, Dialect::Quick)
             .map_err(|source| QuickError::Conf { path: path.clone(), source })?;
         if is_world_accessible(&path) {
@@ -78,14 +68,6 @@ impl<'r> Quick<'r> {
         }
         let interrupts = None;
         Ok(Self { interface, path, text, conf, userspace, retries, interrupts, report })
-    }
-
-    /// The file without what only wg-quick knows.
-    #[must_use]
-    pub fn strip(&self) -> Zeroizing<Vec<u8>> {
-        let mut text = strip(&self.text);
-        text.push(b'\n');
-        Zeroizing::new(text)
     }
 
     /// Writes the interface as it is now into its file.
@@ -125,6 +107,36 @@ impl<'r> Quick<'r> {
         write_atomic(&self.path, conf.finish().as_bytes(), Mode::Private)?;
         Ok(())
     }
+}
+
+/// Finds the file of an interface, or the interface of a file, and reads it.
+fn read(target: &str) -> Result<(InterfaceName, PathBuf, Zeroizing<Vec<u8>>), QuickError> {
+    let path = match target.parse::<InterfaceName>() {
+        Ok(name) => PathBuf::from(format!("/etc/wireguard/{name}.conf")),
+        Err(_) => PathBuf::from(target),
+    };
+    let file_name = |source| QuickError::FileName { path: path.clone(), source };
+    let stem = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".conf"));
+    let interface =
+        stem.ok_or_else(|| file_name(None))?.parse().map_err(|why| file_name(Some(why)))?;
+    // The name is the link's; what is read, and written back, is the file that it leads to.
+    let path = std::fs::canonicalize(&path).unwrap_or(path);
+    let text = Zeroizing::new(read_limited(&path, LARGEST_FILE)?);
+    Ok((interface, path, text))
+}
+
+/// The file of an interface without what only wg-quick knows, as `wg-quick strip` prints it. Nothing
+/// else of it is looked at: whoever passes it on to wg(8) hears there what is wrong.
+///
+/// # Errors
+/// [`QuickError::File`], [`QuickError::FileName`], and [`QuickError::Conf`] where wg-quick takes no
+/// such file.
+pub fn strip_file(target: &str) -> Result<Zeroizing<Vec<u8>>, QuickError> {
+    let (_, path, text) = read(target)?;
+    let mut text =
+        Zeroizing::new(strip(&text).map_err(|source| QuickError::Conf { path, source })?);
+    text.push(b'\n');
+    Ok(text)
 }
 
 fn is_link_local(net: &IpNet) -> bool {
