@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::confinement::{self, Reach};
 use super::link::{LinkEvent, LinkWatch};
 use super::notify::ServiceManager;
+use super::routes;
 use super::system_log;
 use super::transport::Tun;
 use super::uapi::{self, Server, ServerError};
@@ -200,6 +201,8 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
     let engine = Userspace::start_with(side, Box::new(SystemSockets), state.mtu, workers)?;
     let engine = Arc::new(engine);
     let events = report_events(watch).map_err(system("watch the interface"))?;
+    let watched: Weak<dyn Engine> = Arc::<Userspace>::downgrade(&engine);
+    routes::watch(watched).map_err(system("watch the routes"))?;
     tracing::info!("tunnel {interface} is ready");
     if announce == Announce::Stdout {
         announce_ready(&null, log.as_ref()).map_err(system("detach from the terminal"))?;

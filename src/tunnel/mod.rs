@@ -19,6 +19,7 @@ pub mod offload;
 mod priority;
 pub mod quick;
 mod resolve;
+mod routes;
 mod show;
 mod snapshot;
 mod system_log;

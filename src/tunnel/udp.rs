@@ -19,6 +19,7 @@ use nix::sys::socket::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::routes;
 use super::transport::{Bind, BoundSocket, Local, Received, Remote, Udp};
 use super::wake::Wake;
 use crate::model::Family;
@@ -49,6 +50,23 @@ impl Bind for SystemSockets {
             return Ok(None);
         };
         Ok(Some((socket.socket.local_addr()?.port(), Arc::new(socket))))
+    }
+
+    fn is_on_the_way(&self, to: &SocketAddr, from: &Local, mark: u32) -> bool {
+        let is_bound = match from.address {
+            // It goes through its interface whatever routes say.
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+            IpAddr::V4(_) => false,
+        };
+        if is_bound || from.interface == 0 {
+            return true;
+        }
+        match routes::way(to.ip(), from.address, mark) {
+            Ok(Some(interface)) => interface == from.interface,
+            // Without a way, nothing is gained by another source.
+            Ok(None) => true,
+            Err(error) => error.raw_os_error() != Some(rustix::io::Errno::INVAL.raw_os_error()),
+        }
     }
 }
 

@@ -104,11 +104,61 @@ fn another_way_to_the_peer_is_taken() {
     a.speaks_with(&b);
     assert_eq!(b.endpoint_of(&a), "192.0.2.1:51821");
 
-    // The better way is gone: packets go the other one. While they are answered they leave from
-    // the address that was spoken to; when nothing comes back, from what the route prefers.
+    // The better way is gone: packets go the other one, from what its route prefers.
     a.namespace.run("ip", ["route", "delete", "192.0.2.0/24", "dev", "eth0"]);
     a.speaks_with(&b);
+    assert_eq!(b.endpoint_of(&a), "192.0.2.3:51821");
     a.namespace.run("ip", ["address", "delete", "192.0.2.1/24", "dev", "eth0"]);
     a.namespace.ping_once(&b.inner());
     assert_eq!(b.endpoint_of(&a), "192.0.2.3:51821");
+}
+
+/// Two providers, each of which drops what comes from the other's addresses. The default route moves
+/// from one to the other and back, and both addresses stay: packets leave from the right one.
+#[test]
+fn another_uplink_is_taken_within_a_second() {
+    require_root();
+    let folder = Folder::new();
+    let (left, router, right) = (Namespace::new(), Namespace::new(), Namespace::new());
+    for number in ["1", "2"] {
+        let name = format!("up{number}");
+        left.cable(&name, &router, &name);
+        left.address(&format!("192.0.2.{number}0/32"), &name);
+        left.run("ip", ["route", "add", &format!("198.51.100.{number}"), "dev", &name]);
+        router.address(&format!("198.51.100.{number}/32"), &name);
+        router.run("ip", ["route", "add", &format!("192.0.2.{number}0"), "dev", &name]);
+    }
+    router.cable("right", &right, "eth");
+    router.address("203.0.113.1/24", "right");
+    right.address("203.0.113.2/24", "eth");
+    right.run("ip", ["route", "add", "default", "via", "203.0.113.1"]);
+    router.sysctl("net/ipv4/ip_forward", "1");
+    router.run(
+        "nft",
+        ["table ip t { chain f { type filter hook forward priority 0; \
+        iifname up1 ip saddr != 192.0.2.10 drop; iifname up2 ip saddr != 192.0.2.20 drop; }; }"],
+    );
+    let through = |left: &Namespace, number: &str| {
+        let (name, gateway) = (format!("up{number}"), format!("198.51.100.{number}"));
+        left.run("ip", ["route", "replace", "default", "via", &gateway, "dev", &name]);
+    };
+    through(&left, "1");
+    let a = End::start(left, Backend::Ours, &folder, 1);
+    let b = End::start(right, Backend::Ours, &folder, 2);
+    let psk = folder.write("psk", &crate::run(std::process::Command::new("wg").arg("genpsk")));
+    a.knows(&b, Some("203.0.113.2"), &psk);
+    b.knows(&a, None, &psk);
+    a.speaks_with(&b);
+    assert_eq!(b.endpoint_of(&a), "192.0.2.10:51821");
+    for number in ["2", "1", "2"] {
+        through(&a.namespace, number);
+        let began = std::time::Instant::now();
+        crate::namespace::until("packets cross again", || {
+            let ping = ["-c", "1", "-W", "1", "10.9.0.2"];
+            crate::output(a.namespace.command("ping").args(ping)).status.success()
+        });
+        assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+        assert_eq!(b.endpoint_of(&a), format!("192.0.2.{number}0:51821"));
+        b.namespace.ping_once(&a.inner());
+    }
 }

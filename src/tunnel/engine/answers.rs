@@ -132,7 +132,7 @@ impl Core {
         match answered {
             Ok((response, session)) => {
                 self.indices.install(&session);
-                received(&peer, &mut state, letter);
+                self.received(&peer, &mut state, letter);
                 if let Some(to) = state.endpoint {
                     let to = Remote { outer: HANDSHAKE, ..to };
                     self.send_to(&peer, &to, &response, response.len());
@@ -160,7 +160,7 @@ impl Core {
         match state.protocol.complete(&owner.identity, message, now) {
             Ok(session) => {
                 self.indices.install(&session);
-                received(&peer, &mut state, letter);
+                self.received(&peer, &mut state, letter);
                 state.last_handshake = Some(SystemTime::now());
                 // Also with nothing to say: only then does the peer know that we have the session.
                 self.greet(&peer, &mut state, now);
@@ -180,9 +180,9 @@ impl Core {
         }
         Ok(())
     }
-}
 
-fn received(peer: &Peer, state: &mut PeerState, letter: &Letter) {
-    peer.rx_bytes.fetch_add(letter.length as u64, Ordering::Relaxed);
-    state.roam(letter.from, letter.to);
+    fn received(&self, peer: &Peer, state: &mut PeerState, letter: &Letter) {
+        peer.rx_bytes.fetch_add(letter.length as u64, Ordering::Relaxed);
+        state.roam(letter.from, letter.to, |to| self.is_on_the_way(&letter.from, to));
+    }
 }

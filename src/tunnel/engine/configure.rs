@@ -47,9 +47,10 @@ impl Core {
             bound.each().try_for_each(|socket| socket.set_mark(mark)).map_err(EngineError::Mark)?;
         }
         settings.fwmark = mark;
+        self.mark.store(mark, Ordering::Relaxed);
         // Another mark may mean another way, and the source belongs to the old one.
         for peer in self.peers() {
-            peer.state.lock().forget_source();
+            peer.state.lock().look_at_route(|_, _| false);
         }
         Ok(())
     }

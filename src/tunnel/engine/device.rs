@@ -58,6 +58,7 @@ impl Userspace {
             sockets: RwLock::default(),
             drops: DropCounters::default(),
             mtu: AtomicU32::new(mtu),
+            mark: AtomicU32::new(0),
             up: AtomicBool::new(false),
             is_deaf: AtomicBool::new(false),
             stopped: Mutex::new(false),
@@ -93,6 +94,10 @@ impl Engine for Userspace {
     fn link(&self, state: LinkState) -> Result<(), EngineError> {
         self.core.mtu.store(state.mtu, Ordering::Relaxed);
         self.core.set_up(state.up)
+    }
+
+    fn routes_changed(&self) {
+        self.core.look_at_routes();
     }
 
     fn stop(&self) {

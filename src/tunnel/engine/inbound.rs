@@ -285,7 +285,7 @@ impl Core {
             return false;
         }
         peer.rx_bytes.fetch_add(run.bytes, Ordering::Relaxed);
-        state.roam(run.from, run.to);
+        state.roam(run.from, run.to, |to| self.is_on_the_way(&run.from, to));
         let heard = state.protocol.heard(&inlet.session, run.is_empty, now);
         if heard.completed {
             state.last_handshake = Some(SystemTime::now());

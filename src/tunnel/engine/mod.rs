@@ -93,6 +93,9 @@ pub trait Engine: Send + Sync {
     /// missing is asked for again for as long as the interface is up.
     fn link(&self, state: LinkState) -> Result<(), EngineError>;
 
+    /// The host's routes are not what they were: messages leave from where they lead now.
+    fn routes_changed(&self);
+
     /// Ends every thread and closes every socket; no session outlives it.
     fn stop(&self);
 }

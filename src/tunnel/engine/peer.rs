@@ -1,6 +1,7 @@
 //! One peer: its protocol, its endpoint, what waits for it, and its counters.
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -32,6 +33,10 @@ pub(super) struct Peer {
 pub(super) struct PeerState {
     pub(super) protocol: Protocol,
     pub(super) endpoint: Option<Remote>,
+    /// Where an authentic message came from last, and to which of our addresses.
+    learned: Option<(IpAddr, Local)>,
+    /// What is sent there leaves through another interface than that came in.
+    is_astray: bool,
     pub(super) allowed_ips: IndexSet<IpNet>,
     /// IP packets that wait for a session. Without memory while it is empty.
     pub(super) waiting: VecDeque<Box<[u8]>>,
@@ -42,9 +47,33 @@ pub(super) struct PeerState {
 }
 
 impl PeerState {
-    /// An authentic message came from there: what is sent goes there, from where it came to.
-    pub(super) fn roam(&mut self, from: std::net::SocketAddr, to: Option<Local>) {
-        self.endpoint = Some(Remote { local: to, ..Remote::from(from) });
+    /// An authentic message came from there: what is sent goes there, from where it came to, unless
+    /// that is not on the way, which is asked when one of them is new.
+    pub(super) fn roam(
+        &mut self,
+        from: SocketAddr,
+        to: Option<Local>,
+        is_on_the_way: impl FnOnce(&Local) -> bool,
+    ) {
+        let learned = to.map(|to| (from.ip(), to));
+        if self.learned != learned {
+            self.learned = learned;
+            self.is_astray = to.is_some_and(|to| !is_on_the_way(&to));
+        }
+        let local = to.filter(|_| !self.is_astray);
+        self.endpoint = Some(Remote { local, ..Remote::from(from) });
+    }
+
+    /// Routes have changed: the source is kept while it is still on the way, and what is learned next
+    /// is looked at again.
+    pub(super) fn look_at_route(
+        &mut self,
+        is_on_the_way: impl FnOnce(&SocketAddr, &Local) -> bool,
+    ) {
+        self.learned = None;
+        if let Some(Remote { address, local, .. }) = &mut self.endpoint {
+            *local = local.filter(|local| is_on_the_way(address, local));
+        }
     }
 
     /// The system chooses the source again: the one that was used may be why nobody answers.
@@ -70,6 +99,8 @@ impl Peer {
         let state = PeerState {
             protocol: Protocol::new(key),
             endpoint: None,
+            learned: None,
+            is_astray: false,
             allowed_ips: IndexSet::new(),
             waiting: VecDeque::new(),
             last_handshake: None,

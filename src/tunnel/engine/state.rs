@@ -6,6 +6,7 @@
 //! Who holds any other lock never waits at a turnstile, and who has left its entrance does not come
 //! back to it before what was read is passed on: so the one whose turn it is always gets on.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -20,7 +21,7 @@ use super::{AllowedIps, Workers};
 use crate::model::{PrivateKey, PublicKey};
 use crate::tunnel::drops::DropCounters;
 use crate::tunnel::noise::{Checker, Identity};
-use crate::tunnel::transport::{Bind, Bound, Tun};
+use crate::tunnel::transport::{Bind, Bound, Local, Tun};
 
 /// What the threads share.
 pub(super) struct Core {
@@ -36,6 +37,8 @@ pub(super) struct Core {
     pub(super) sockets: RwLock<Option<Bound>>,
     pub(super) drops: DropCounters,
     pub(super) mtu: AtomicU32,
+    /// The mark of the sockets, for whoever may not wait for the settings.
+    pub(super) mark: AtomicU32,
     pub(super) up: AtomicBool,
     /// The interface is up, and its port or a family of it could not be bound.
     pub(super) is_deaf: AtomicBool,
@@ -75,6 +78,19 @@ pub(super) struct Tables {
 }
 
 impl Core {
+    /// Whether a source that was learned is one that packets to there still leave from.
+    pub(super) fn is_on_the_way(&self, to: &SocketAddr, from: &Local) -> bool {
+        self.binder.is_on_the_way(to, from, self.mark.load(Ordering::Relaxed))
+    }
+
+    /// Gives up sources that are not on the way any more.
+    pub(super) fn look_at_routes(&self) {
+        let peers: Vec<Arc<Peer>> = self.tables.read().peers.values().cloned().collect();
+        for peer in peers {
+            peer.state.lock().look_at_route(|to, from| self.is_on_the_way(to, from));
+        }
+    }
+
     pub(super) fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
     }

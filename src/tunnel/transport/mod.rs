@@ -187,4 +187,10 @@ pub trait Bind: Send + Sync + 'static {
     /// # Errors
     /// Where the port is taken, or the mark is not allowed.
     fn bind(&self, family: Family, port: u16, mark: u32) -> io::Result<Option<BoundSocket>>;
+
+    /// Whether datagrams with a mark that go from an address of ours to `to` leave through the
+    /// interface through which we were spoken to there. True where nobody knows.
+    fn is_on_the_way(&self, _to: &SocketAddr, _from: &Local, _mark: u32) -> bool {
+        true
+    }
 }
