@@ -5,14 +5,13 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
-use super::edit;
 use super::first::first;
 use super::flow::Broken;
 use super::flows::{self, Member};
 use super::tables::Tables;
 use super::walk::{Act, Cause};
 use crate::finding;
-use crate::inventory::{Host, Inventory, LinkShape, Reader, Selector};
+use crate::inventory::{Host, Inventory, LinkShape, Reader, Selector, edit};
 use crate::model::{Located, Location, count, mask_in};
 use crate::topology::{self, Addresses, InterfaceId, NodeId, NodeKind, Topology};
 

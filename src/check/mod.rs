@@ -12,7 +12,6 @@ mod circles;
 mod clashes;
 mod difference;
 mod dns;
-mod edit;
 mod endpoints;
 mod ends;
 mod entry;

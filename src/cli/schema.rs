@@ -70,7 +70,8 @@ enum Subject {
     Init,
     /// `render --format json`
     Render,
-    /// `peer show --format json`
+    /// `peer show --format json`, `peer add --format json`, `peer rotate --format json` and `peer remove
+    /// --format json`
     Peer,
     /// What each host keeps: docs/records.md
     Record,

@@ -76,7 +76,11 @@ impl Fleet {
         Ok(load_at(context, revision)?.map(|loaded| Self::of(context, loaded, |_| Vec::new())))
     }
 
-    fn of(context: &Context, loaded: Loaded, keys: impl Fn(&Inventory) -> Vec<Finding>) -> Reading {
+    pub(super) fn of(
+        context: &Context,
+        loaded: Loaded,
+        keys: impl Fn(&Inventory) -> Vec<Finding>,
+    ) -> Reading {
         let mut findings = loaded.findings.clone();
         let Some(inventory) = &loaded.inventory else {
             return Reading { fleet: None, findings, loaded: Some(loaded) };
@@ -110,19 +114,27 @@ impl Fleet {
             )
             .advise(Advice::NameLockFile));
         };
-        if self.loaded.lock_changed && context.locked {
-            let path = path.display();
-            return Err(Error::message(
-                Kind::Findings,
-                format!("{path} would change, and this run may not change it"),
-            )
-            .advise(Advice::LetLockChange));
-        }
+        self.refuse_locked(context)?;
         let saved = self.loaded.save_lock().map_err(|error| Error::new(Kind::Failed, error))?;
         if saved {
             context.notice(Notice::Pinned { lock: path.clone() });
         }
         Ok(())
+    }
+
+    /// Refuses where the lock file is to change and this run may not change it.
+    ///
+    /// # Errors
+    /// [`Kind::Findings`].
+    pub fn refuse_locked(&self, context: &Context) -> Result<(), Error> {
+        match &self.loaded.lock_path {
+            Some(path) if self.loaded.lock_changed && context.locked => Err(Error::message(
+                Kind::Findings,
+                format!("{} would change, and this run may not change it", path.display()),
+            )
+            .advise(Advice::LetLockChange)),
+            _ => Ok(()),
+        }
     }
 
     /// The generation of the lock file, where it has one.
@@ -259,7 +271,7 @@ pub(super) const fn kind_of<E: std::error::Error>(error: &desired::RenderError<E
 
 /// What the vault's public keys say about those in the file. They are readable without identity; a
 /// vault that is not there, or that cannot be read, is the affair of the commands that need it.
-fn known_keys(context: &Context, inventory: &Inventory) -> Vec<Finding> {
+pub(super) fn known_keys(context: &Context, inventory: &Inventory) -> Vec<Finding> {
     if inventory.peers.iter().all(|peer| peer.settings.public_key.is_none()) {
         return Vec::new();
     }

@@ -7,6 +7,7 @@ mod allocate;
 mod bind;
 mod declared;
 mod draft;
+pub mod edit;
 mod expect;
 mod fields;
 mod file;

@@ -130,6 +130,18 @@ impl Vault {
         self.drop_keys(names, KeyState::Next)
     }
 
+    /// Forgets every key of every name for good, those in use too; says for which. To be called for
+    /// peers that left, or that keep their private key to themselves.
+    ///
+    /// # Errors
+    /// [`VaultError`] where the index cannot be written; it is then the old one.
+    pub fn forget<'a>(
+        &mut self,
+        names: impl IntoIterator<Item = &'a HostName>,
+    ) -> Result<Vec<HostName>, VaultError> {
+        self.drop_where(names, |_| true)
+    }
+
     /// Takes over the key that a host already has; says whether the vault did not have it yet. The
     /// identities are used as in [`Self::ensure_keys`].
     ///
@@ -369,19 +381,30 @@ impl Vault {
         names: impl IntoIterator<Item = &'a HostName>,
         state: KeyState,
     ) -> Result<Vec<HostName>, VaultError> {
+        self.drop_where(names, |one| one.state == state)
+    }
+
+    fn drop_where<'a>(
+        &mut self,
+        names: impl IntoIterator<Item = &'a HostName>,
+        unwanted: impl Fn(&Generation) -> bool,
+    ) -> Result<Vec<HostName>, VaultError> {
         let names: BTreeSet<&HostName> = names.into_iter().collect();
         self.change(|vault| {
             let layout = Layout(&vault.folder);
             let mut dropped = Vec::new();
             for name in names {
                 let Some(generations) = vault.index.keys.get_mut(name) else { continue };
-                let gone = generations.extract_if(.., |one| one.state == state);
+                let gone = generations.extract_if(.., |one| unwanted(one));
                 let gone: Vec<PathBuf> =
                     gone.map(|one| layout.key(name, &one.public_key)).collect();
                 for path in &gone {
                     if super::exists(path)? {
                         vault.store.rename(path, &pending(path))?;
                     }
+                }
+                if generations.is_empty() {
+                    vault.index.keys.remove(name);
                 }
                 if !gone.is_empty() {
                     dropped.push(name.clone());

@@ -1,6 +1,7 @@
 //! What peers and devices that nobody logs in to get: files, QR codes, exports.
 
 mod bench;
+mod change;
 #[path = "../support/documents.rs"]
 mod documents;
 mod render;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use zeroize::Zeroizing;
 
 use crate::cli::output::{json, print, write_stdout};
@@ -17,13 +17,14 @@ use crate::vault::Vault;
 
 /// How a configuration is handed over. It holds the peer's private key.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("handed").args(["qr", "conf", "output", "png"]).multiple(true)))]
 pub(super) struct HandoutArgs {
     /// Print the configuration as a QR code, for the WireGuard app of a phone
-    #[arg(long, group = "printed")]
+    #[arg(long, conflicts_with = "conf")]
     qr: bool,
 
     /// Print the configuration
-    #[arg(long, group = "printed")]
+    #[arg(long)]
     conf: bool,
 
     /// Write the configuration into a new file, 0600
@@ -79,15 +80,16 @@ impl HandoutArgs {
         Ok(fleet.issue(name, &LiveKeys::current(vault.index()), routes)?)
     }
 
-    /// Hands the configuration over, and says which files were written.
-    pub(super) fn hand_out(
+    /// Makes what is to be handed over, so that nothing is missing when it is; `None` where nothing is
+    /// asked for.
+    pub(super) fn prepare(
         &self,
         context: &Context,
         fleet: &Fleet,
         device: &DesiredHost,
-    ) -> Result<Vec<PathBuf>, CommandError> {
+    ) -> Result<Option<Prepared>, CommandError> {
         if !self.is_wanted() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let (_, secrets) = Fleet::unlock(&context.fleet)?;
         let text = configuration(fleet, device, &secrets)?;
@@ -97,6 +99,17 @@ impl HandoutArgs {
         } else {
             None
         };
+        Ok(Some(Prepared { text, code }))
+    }
+
+    /// Hands the configuration over, and says which files were written.
+    pub(super) fn hand_out(
+        &self,
+        context: &Context,
+        name: &HostName,
+        prepared: Option<Prepared>,
+    ) -> Result<Vec<PathBuf>, CommandError> {
+        let Some(Prepared { text, code }) = prepared else { return Ok(Vec::new()) };
         if let Some(path) = &self.output {
             write_secret(path, text.as_bytes())?;
         }
@@ -112,13 +125,18 @@ impl HandoutArgs {
         }
         for path in self.files() {
             context.say(&format!(
-                "wrote {}; it holds the private key of `{}`: remove it when it is used",
-                path.display(),
-                device.name
+                "wrote {}; it holds the private key of `{name}`: remove it when it is used",
+                path.display()
             ));
         }
         Ok(self.files().cloned().collect())
     }
+}
+
+/// A configuration on its way to a peer.
+pub(super) struct Prepared {
+    text: SecretText,
+    code: Option<Qr>,
 }
 
 /// The text of a peer's configuration.

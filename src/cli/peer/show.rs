@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::change::hand_out_and_forget;
 use super::handout::{HandoutArgs, described, told};
 use crate::cli::output::print;
 use crate::cli::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions};
@@ -21,7 +22,8 @@ use crate::report::peer::human;
   wgfleet peer show alice-phone --qr                       # in the terminal
   wgfleet peer show alice-phone --qr --split-tunnel
   wgfleet peer show alice-phone --png /run/user/1000/alice.png
-  wgfleet peer show alice-phone --conf | ssh alice@laptop 'umask 077; cat > wg0.conf'")]
+  wgfleet peer show alice-phone --conf | ssh alice@laptop 'umask 077; cat > wg0.conf'
+  wgfleet peer show alice-phone --qr --forget-key          # once, and never again")]
 pub(super) struct ShowArgs {
     /// The peer
     #[arg(value_name = "NAME", add = completions::peers())]
@@ -29,6 +31,10 @@ pub(super) struct ShowArgs {
 
     #[command(flatten)]
     handout: HandoutArgs,
+
+    /// Keep no private key after it was handed over: the file gets its public key instead
+    #[arg(long, requires = "handed")]
+    forget_key: bool,
 
     #[command(flatten)]
     pub(super) format: FormatArgs,
@@ -45,7 +51,8 @@ pub(super) fn refuse_foreign(fleet: &Fleet, name: &HostName) -> Result<(), Comma
         return Ok(());
     }
     let message = format!("only `{name}` has its private key: the file has its public key");
-    Err(CommandError::message(Exit::Vault, message))
+    Err(CommandError::message(Exit::Vault, message)
+        .hint(format!("let the vault make a new one: `wgfleet peer rotate {name} --in-vault`")))
 }
 
 impl ShowArgs {
@@ -56,9 +63,15 @@ impl ShowArgs {
         if self.handout.is_wanted() {
             refuse_foreign(&fleet, &self.name)?;
         }
+        if self.forget_key {
+            let (device, files) = hand_out_and_forget(context, fleet, &self.name, &self.handout)?;
+            let told_of = described(&device, KeyHolder::Peer);
+            return told(context, &self.name, PeerAction::Shown, told_of, files);
+        }
         let vault = context.fleet.vault()?;
         let device = self.handout.device(&fleet, &vault, &self.name)?;
-        let files = self.handout.hand_out(context, &fleet, &device)?;
+        let prepared = self.handout.prepare(context, &fleet, &device)?;
+        let files = self.handout.hand_out(context, &self.name, prepared)?;
         let told_of = described(&device, holder);
         if let Some(device) = told_of.as_ref().filter(|_| !self.handout.is_wanted())
             && context.format == Format::Human

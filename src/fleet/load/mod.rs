@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::finding::{self, Finding};
-use crate::inventory::{Inventory, LockFile, MAX_FILE_BYTES, MAX_LOCK_BYTES, Parsed, allocate};
-use crate::model::SourceMap;
+use crate::inventory::{
+    Inventory, LockFile, MAX_FILE_BYTES, MAX_LOCK_BYTES, Parsed, Reader, allocate,
+};
+use crate::model::{FileId, SourceMap};
 use crate::sys::{self, ConfinedError, FileError};
 
 use super::{Advice, Error, Kind};
@@ -115,6 +117,31 @@ impl Loaded {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         sys::write_atomic(&path, lock.to_text().as_bytes(), sys::Mode::Public)?;
         Ok(true)
+    }
+
+    /// The same inventory with another text in one of its files, as it would be read: nothing is
+    /// written, and files that the text newly includes are not opened.
+    #[must_use]
+    pub(super) fn with_text(self, changed: FileId, text: &str) -> Self {
+        let mut reader = Reader::default();
+        let inventory = self.inventory.as_ref();
+        let sources = inventory.map_or(&self.sources, |inventory| &inventory.sources);
+        for (id, file) in sources.files() {
+            let text = if id == changed { text } else { &file.text };
+            reader.add(file.path.clone(), text.to_owned());
+        }
+        let Parsed { inventory, mut findings, sources } = reader.finish();
+        let lock = match &inventory {
+            Some(inventory) => {
+                let (lock, more) = allocate(inventory, &self.lock);
+                findings.extend(more);
+                lock
+            }
+            None => self.lock.clone(),
+        };
+        finding::settle(&mut findings);
+        let lock_changed = self.lock_changed || lock != self.lock;
+        Self { inventory, findings, sources, lock, lock_changed, ..self }
     }
 
     /// Where the inventory may have its own template.

@@ -1,10 +1,11 @@
-//! Small changes to an operator's YAML that leave the rest of the text as it is.
+//! A key of a map that gets a value.
 
 use std::ops::Range;
 
 /// Sets `key` to `value` in the map that belongs to the key which ends at byte `at`; `None` where
 /// no map can be there.
-pub(super) fn set(text: &str, at: usize, key: &str, value: &str) -> Option<String> {
+#[must_use]
+pub fn set(text: &str, at: usize, key: &str, value: &str) -> Option<String> {
     let colon = at + text.get(at..)?.find(':')?;
     if !text[at..colon].chars().all(|c| c.is_whitespace() || matches!(c, '"' | '\'')) {
         return None;
@@ -22,7 +23,8 @@ pub(super) fn set(text: &str, at: usize, key: &str, value: &str) -> Option<Strin
     }
 }
 
-fn blanks(text: &str) -> usize {
+/// How many blanks a text begins with.
+pub(super) fn blanks(text: &str) -> usize {
     text.len() - text.trim_start_matches([' ', '\t']).len()
 }
 
