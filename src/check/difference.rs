@@ -195,7 +195,7 @@ impl<'a> Side<'a> {
 }
 
 /// The topology with what was heard from its endpoints in what ran before.
-fn heard<'a>(before: &Topology, after: &'a Topology) -> Cow<'a, Topology> {
+pub(super) fn heard<'a>(before: &Topology, after: &'a Topology) -> Cow<'a, Topology> {
     let peers = |topology: &Topology| {
         topology.interfaces.iter().any(|own| own.peers.iter().any(|peer| peer.heard))
     };

@@ -77,7 +77,8 @@ pub(super) fn hairpins(inventory: &Inventory, topology: &Topology) -> Vec<Findin
             let remote = topology.interface(peer.remote);
             let far = topology.node(remote.node);
             let Some(endpoint) = &peer.endpoint else { continue };
-            if !underlay.outside(node, far, peer, endpoint) || literal(peer).is_some_and(is_private)
+            if !underlay.outside(node, endpoint, (&underlay, peer.remote))
+                || literal(peer).is_some_and(is_private)
             {
                 continue;
             }

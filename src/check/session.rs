@@ -7,10 +7,12 @@ use petgraph::algo::{bridges, connected_components};
 use petgraph::graph::{EdgeIndex, UnGraph};
 use petgraph::unionfind::UnionFind;
 
+use super::carriers::Carried;
 use super::entry::entry;
 use super::underlay::{Reach, Underlay};
 use crate::inventory::Inventory;
-use crate::topology::{InterfaceId, NodeId, NodeKind, Peer, Topology};
+use crate::model::Keepalive;
+use crate::topology::{InterfaceId, Node, NodeId, NodeKind, Peer, Topology};
 
 /// Whether one end of a link can send to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +90,18 @@ impl<'t> Sessions<'t> {
 
     /// What one end of a link can have, by its entry for the other end and the other's for it.
     pub(super) fn between(&self, from: InterfaceId, peer: &Peer, back: &Peer) -> SessionStart {
-        let there = self.underlay.reach(from, peer);
-        let again = self.underlay.reach(peer.remote, back);
+        self.across((from, peer), self, (peer.remote, back))
+    }
+
+    /// The same of a link whose other end is in another state of the fleet.
+    pub(super) fn across(
+        &self,
+        (from, peer): (InterfaceId, &Peer),
+        far: &Sessions<'_>,
+        (remote, back): (InterfaceId, &Peer),
+    ) -> SessionStart {
+        let there = self.underlay.reach_in(from, peer, (&far.underlay, remote));
+        let again = far.underlay.reach_in(remote, back, (&self.underlay, from));
         // Where one end's packets are lost, it does not help that the other's arrive.
         if [there, again].contains(&Reach::Swallowed) {
             return SessionStart::Swallowed;
@@ -99,12 +111,7 @@ impl<'t> Sessions<'t> {
         }
         match (there, again) {
             (Reach::Arrives, _) => SessionStart::Ready,
-            (_, Reach::Arrives)
-                if self.holds(peer, back)
-                    || kept_by_its_owner(self.inventory, self.topology, peer) =>
-            {
-                SessionStart::Ready
-            }
+            (_, Reach::Arrives) if far.holds(remote, back) => SessionStart::Ready,
             (_, Reach::Arrives) => SessionStart::Asleep,
             (Reach::Untold, Reach::Untold) => SessionStart::Never,
             (Reach::Turns, _) | (_, Reach::Turns) => SessionStart::Hairpin,
@@ -113,24 +120,41 @@ impl<'t> Sessions<'t> {
         }
     }
 
-    /// Whether the other end keeps the session open, so that this end can always use it: behind a NAT it
-    /// has to speak before that forgets it.
-    fn holds(&self, peer: &Peer, back: &Peer) -> bool {
-        let nat = self.topology.remote(peer).nat.value;
-        back.keepalive().is_some_and(|keepalive| !nat || keepalive.get() <= NAT_FORGETS)
+    /// The tunnels that carry the encrypted packets of one side of a link, and those that carry theirs.
+    pub(super) fn carried_by(&self, side: (InterfaceId, InterfaceId)) -> Vec<InterfaceId> {
+        let all = self.underlay.carriers().all();
+        let (mut found, mut left) = (Vec::new(), vec![side]);
+        while let Some(side) = left.pop() {
+            let sides = match all.get(&side) {
+                Some(Carried::Through { sides, .. } | Carried::Circle(sides)) => sides.as_slice(),
+                Some(Carried::Itself) | None => &[],
+            };
+            for (a, b) in sides.iter().copied() {
+                if found.contains(&a) {
+                    continue;
+                }
+                found.extend([a, b]);
+                left.extend([(a, b), (b, a)]);
+            }
+        }
+        found
+    }
+
+    /// Whether an end keeps a session open, so that the other one can always use it: behind a NAT it has
+    /// to speak before that forgets it.
+    fn holds(&self, own: InterfaceId, peer: &Peer) -> bool {
+        let node = self.topology.node(self.topology.interface(own).node);
+        let keepalive = peer.keepalive();
+        let speaks = |keepalive: Keepalive| !node.nat.value || keepalive.get() <= NAT_FORGETS;
+        keepalive.is_some_and(speaks) || kept_by_its_owner(self.inventory, node)
     }
 }
 
 /// A peer that brought its own key has a configuration that nobody here sees: it is assumed to
 /// hold its session open, unless the file says that it does not.
-fn kept_by_its_owner(inventory: &Inventory, topology: &Topology, peer: &Peer) -> bool {
-    match topology.remote(peer).kind {
-        NodeKind::Host(_) => false,
-        NodeKind::Unmanaged(index) => {
-            let peer = &inventory.peers[index];
-            peer.settings.public_key.is_some() && peer.settings.keepalive.is_none()
-        }
-    }
+fn kept_by_its_owner(inventory: &Inventory, node: &Node) -> bool {
+    let peer = node.unmanaged(inventory);
+    peer.is_some_and(|peer| peer.settings.public_key.is_some() && peer.settings.keepalive.is_none())
 }
 
 /// Nodes, and an edge for each two of them that can have a session: one of their links, and how

@@ -331,6 +331,19 @@ impl<'t> Tables<'t> {
         &[]
     }
 
+    /// Every node that delivers to an address as a LAN, with the length of its longest prefix for it.
+    pub(super) fn lans(&self, addr: IpAddr) -> Vec<(NodeId, u8)> {
+        let mut lans: Vec<(NodeId, u8)> = Vec::new();
+        for entry in self.chain(addr) {
+            for node in &entry.lans {
+                if !lans.iter().any(|(known, _)| known == node) {
+                    lans.push((*node, entry.net.prefix_len()));
+                }
+            }
+        }
+        lans
+    }
+
     /// The interfaces that have a tunnel address.
     #[must_use]
     pub fn holders(&self, addr: IpAddr) -> &[InterfaceId] {

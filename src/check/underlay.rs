@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use super::carriers::Carriers;
 use super::entry::{entry, literal};
-use crate::inventory::Inventory;
-use crate::model::{Endpoint, Port, is_private};
-use crate::topology::{Because, InterfaceId, Node, NodeKind, Peer, Topology};
+use crate::inventory::{Inventory, Site};
+use crate::model::{Endpoint, is_private};
+use crate::topology::{Because, Derived, InterfaceId, Node, NodeKind, Peer, Topology};
 
 /// Whether an address is no place that a packet could be sent to.
 fn nowhere(addr: IpAddr) -> bool {
@@ -14,12 +14,25 @@ fn nowhere(addr: IpAddr) -> bool {
     addr.is_loopback() || addr.is_unspecified() || addr.is_multicast() || broadcast
 }
 
+/// A node with the inventory that it is of.
+type At<'a> = (&'a Inventory, &'a Node);
+
+fn site<'a>((inventory, node): At<'a>) -> Option<&'a Site> {
+    node.site.map(|site| &inventory.sites[site])
+}
+
+/// Whether two nodes are at one site.
+fn at_one_site(a: At<'_>, b: At<'_>) -> bool {
+    site(a).zip(site(b)).is_some_and(|(a, b)| a.name.value == b.name.value)
+}
+
 /// Whether two nodes may be on one private net: one site, one named underlay, or no word on it.
-fn together(inventory: &Inventory, a: &Node, b: &Node) -> bool {
-    let underlay =
-        |site: usize| inventory.sites[site].underlay.name.as_ref().map(|name| &name.value);
-    match (a.site, b.site) {
-        (Some(a), Some(b)) => a == b || (underlay(a).is_some() && underlay(a) == underlay(b)),
+fn together(a: At<'_>, b: At<'_>) -> bool {
+    match (site(a), site(b)) {
+        (Some(one), Some(other)) => {
+            let named = one.underlay.name.as_ref().zip(other.underlay.name.as_ref());
+            at_one_site(a, b) || named.is_some_and(|(one, other)| one.value == other.value)
+        }
         (None, None) => true,
         _ => false,
     }
@@ -65,63 +78,83 @@ impl<'t> Underlay<'t> {
 
     /// What becomes of what an interface sends to the endpoint that it has of a peer.
     pub(super) fn reach(&self, from: InterfaceId, peer: &Peer) -> Reach {
+        self.reach_in(from, peer, (self, peer.remote))
+    }
+
+    /// The same where the other end is an interface of a fleet in another state.
+    pub(super) fn reach_in(
+        &self,
+        from: InterfaceId,
+        peer: &Peer,
+        far: (&Underlay<'_>, InterfaceId),
+    ) -> Reach {
         let Some(endpoint) = &peer.endpoint else { return Reach::Untold };
-        let topology = self.topology;
-        let (node, far) = (topology.node(topology.interface(from).node), topology.remote(peer));
+        let node = self.node(from);
         let side = (from, peer.remote);
         let reach = match literal(peer) {
             Some(addr) if nowhere(addr) => Reach::Nowhere,
             _ if self.carriers.loses(side) => Reach::Swallowed,
             Some(addr) if is_private(addr) && !self.carriers.brings(side) => {
-                let near = together(self.inventory, node, far);
+                let remote = (far.0.inventory, far.0.node(far.1));
+                let near = together((self.inventory, node), remote);
                 if near { Reach::Arrives } else { Reach::Private }
             }
-            _ if node.nat.value && self.outside(node, far, peer, endpoint) => Reach::Turns,
+            _ if node.nat.value && self.outside(node, endpoint, far) => Reach::Turns,
             _ => Reach::Arrives,
         };
-        let heard = reach != Reach::Arrives || self.listens(peer, endpoint.port);
+        let heard = reach != Reach::Arrives || far.0.listens(far.1, endpoint);
         let reach = if heard { reach } else { Reach::Unheard };
         // Whoever brought its own key is told by others where we are.
-        let known = || node.is_ours(self.inventory) && !self.heard(from, peer);
+        let known = || node.is_ours(self.inventory) && !self.heard(from, peer, far);
         if reach == Reach::Arrives || known() { reach } else { Reach::Arrives }
+    }
+
+    /// The carriers of encrypted packets.
+    pub(super) fn carriers(&self) -> &Carriers<'t> {
+        &self.carriers
+    }
+
+    fn node(&self, interface: InterfaceId) -> &'t Node {
+        self.topology.node(self.topology.interface(interface).node)
     }
 
     /// Whether a peer at the same site is looked for at the outside of the NAT that it is behind.
     pub(super) fn outside(
         &self,
         node: &Node,
-        far: &Node,
-        peer: &Peer,
         endpoint: &Endpoint,
+        (far, remote): (&Underlay<'_>, InterfaceId),
     ) -> bool {
-        if node.site.is_none() || node.site != far.site || !far.nat.value {
+        let there = far.node(remote);
+        if !there.nat.value || !at_one_site((self.inventory, node), (far.inventory, there)) {
             return false;
         }
-        let remote = self.topology.interface(peer.remote);
-        let own = self.topology.membership(self.inventory, remote).map(|(_, own)| own);
+        let remote = far.topology.interface(remote);
+        let own = far.topology.membership(far.inventory, remote).map(|(_, own)| own);
         let own = own.filter(|own| own.settings.local_endpoint.is_none());
         own.and_then(|own| own.settings.endpoint.as_ref())
             .is_some_and(|outer| outer.value == *endpoint)
     }
 
-    /// Whether the host that a peer is listens on a port: behind a NAT another one may be forwarded to it,
-    /// but for the address that it has on its LAN.
-    fn listens(&self, peer: &Peer, port: Port) -> bool {
-        let far = self.topology.remote(peer);
+    /// Whether the host of an interface listens on the port of an endpoint: behind a NAT another one may be
+    /// forwarded to it, but for the address that it has on its LAN.
+    fn listens(&self, remote: InterfaceId, endpoint: &Derived<Endpoint>) -> bool {
+        let far = self.node(remote);
         if let NodeKind::Unmanaged(_) = far.kind {
             return true;
         }
-        let because = peer.endpoint.as_ref().map(|endpoint| endpoint.because);
-        let local = matches!(because, Some(Because::PeerLocalEndpoint(_)));
-        match self.topology.interface(peer.remote).listen_port.value {
-            Some(own) => own == port || (far.nat.value && !local),
+        let local = matches!(endpoint.because, Because::PeerLocalEndpoint(_));
+        match self.topology.interface(remote).listen_port.value {
+            Some(own) => own == endpoint.port || (far.nat.value && !local),
             None => false,
         }
     }
 
-    /// Whether packets came from the endpoint.
-    fn heard(&self, from: InterfaceId, peer: &Peer) -> bool {
+    /// Whether packets came from the endpoint, and the other end still listens where it did.
+    fn heard(&self, from: InterfaceId, peer: &Peer, far: (&Underlay<'_>, InterfaceId)) -> bool {
         let known = self.heard.and_then(|heard| entry(heard, from, peer.remote));
+        let port = |underlay: &Underlay<'_>, id| underlay.topology.interface(id).listen_port.value;
         known.is_some_and(|known| known.heard && known.address() == peer.address())
+            && port(self, peer.remote) == port(far.0, far.1)
     }
 }

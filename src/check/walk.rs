@@ -152,6 +152,11 @@ pub struct Walker<'t> {
 }
 
 impl<'t> Walker<'t> {
+    /// The fleet that it walks through.
+    pub(super) fn fleet(&self) -> (&'t Inventory, &'t Tables<'t>, &Sessions<'t>) {
+        (self.inventory, self.tables, &self.sessions)
+    }
+
     /// A walker over the fleet of `tables`.
     #[must_use]
     pub fn new(inventory: &'t Inventory, tables: &'t Tables<'t>, doubt: Doubt) -> Self {
@@ -281,6 +286,22 @@ impl<'t> Walker<'t> {
         open: &[Step],
         assumed: &mut bool,
     ) -> Step {
+        let step = self.choose(node, arrived, forwarded, packet, assumed);
+        match (step.act, step.interface) {
+            (Act::Send(remote), Some(id)) => Step { act: self.session(id, remote, open), ..step },
+            _ => step,
+        }
+    }
+
+    /// What a node does with a packet by its own tables, whether or not there is a session.
+    pub(super) fn choose(
+        &self,
+        node: NodeId,
+        arrived: Option<InterfaceId>,
+        forwarded: bool,
+        packet: Packet,
+        assumed: &mut bool,
+    ) -> Step {
         let to = packet.destination;
         let step = |interface, matched, act| Step { node, interface, matched, act };
         let own = self.tables.holders(to).iter().copied();
@@ -308,8 +329,8 @@ impl<'t> Walker<'t> {
             Some(Match { net, to: Out::Tunnel(id) }) if !forwards => {
                 step(Some(id), Some(net), Act::Drop(Cause::NoForwarding))
             }
-            Some(Match { net, to: Out::Tunnel(id) }) => self.send(node, id, net, to, open),
-            None => self.outside(node, arrived, forwards, packet, open, assumed),
+            Some(Match { net, to: Out::Tunnel(id) }) => self.send(node, id, net, to),
+            None => self.outside(node, arrived, forwards, packet, assumed),
         }
     }
 
@@ -320,7 +341,6 @@ impl<'t> Walker<'t> {
         arrived: Option<InterfaceId>,
         forwards: bool,
         packet: Packet,
-        open: &[Step],
         assumed: &mut bool,
     ) -> Step {
         let to = packet.destination;
@@ -350,14 +370,14 @@ impl<'t> Walker<'t> {
             if !forwards {
                 return step(Some(net), Act::Drop(Cause::NoForwarding));
             }
-            return self.send(node, id, net, to, open);
+            return self.send(node, id, net, to);
         }
         let exit = arrived.is_some() && self.tables.is_internet(to);
         step(None, Act::Drop(if exit { Cause::NoExit } else { Cause::NoRoute }))
     }
 
-    /// Into a tunnel: the longest match over its `AllowedIPs`, and the session with that peer.
-    fn send(&self, node: NodeId, id: InterfaceId, net: IpNet, to: IpAddr, open: &[Step]) -> Step {
+    /// Into a tunnel: to the peer with the longest match over its `AllowedIPs`.
+    fn send(&self, node: NodeId, id: InterfaceId, net: IpNet, to: IpAddr) -> Step {
         let step = |matched, act| Step { node, interface: Some(id), matched: Some(matched), act };
         let Some(found) = self.tables.peer(id, to) else {
             return step(net, Act::Drop(Cause::NoPeer(id)));
@@ -370,8 +390,13 @@ impl<'t> Walker<'t> {
                 return step(found.net, Act::Drop(Cause::TwoPeers(id)));
             }
         }
-        let act = match entry(self.topology, id, found.to).map(|peer| self.sessions.of(id, peer)) {
-            Some(SessionStart::Ready) => Act::Send(found.to),
+        step(found.net, Act::Send(found.to))
+    }
+
+    /// What becomes of what an interface sends to a peer: the session with it decides.
+    fn session(&self, id: InterfaceId, remote: InterfaceId, open: &[Step]) -> Act {
+        match entry(self.topology, id, remote).map(|peer| self.sessions.of(id, peer)) {
+            Some(SessionStart::Ready) => Act::Send(remote),
             // A private net may join two places, a NAT turn packets around, the other end begin it from
             // elsewhere.
             Some(
@@ -380,22 +405,21 @@ impl<'t> Walker<'t> {
                 | SessionStart::Hairpin
                 | SessionStart::Swallowed
                 | SessionStart::Unheard,
-            ) if self.doubt == Doubt::Works => Act::Send(found.to),
+            ) if self.doubt == Doubt::Works => Act::Send(remote),
             Some(SessionStart::Asleep) => {
                 // The packet that this one answers came over the link.
                 let up = open.iter().any(|step| {
-                    step.interface == Some(found.to) && step.act == Act::Send(id)
-                        || step.interface == Some(id) && step.act == Act::Send(found.to)
+                    step.interface == Some(remote) && step.act == Act::Send(id)
+                        || step.interface == Some(id) && step.act == Act::Send(remote)
                 });
-                if up { Act::Send(found.to) } else { Act::Drop(Cause::Asleep(found.to)) }
+                if up { Act::Send(remote) } else { Act::Drop(Cause::Asleep(remote)) }
             }
-            Some(SessionStart::Private) => Act::Drop(Cause::PrivateEndpoint(found.to)),
-            Some(SessionStart::Hairpin) => Act::Drop(Cause::Hairpin(found.to)),
-            Some(SessionStart::Swallowed) => Act::Drop(Cause::Swallowed(found.to)),
-            Some(SessionStart::Unheard) => Act::Drop(Cause::Unheard(found.to)),
-            Some(SessionStart::Never) | None => Act::Drop(Cause::NoSession(found.to)),
-        };
-        step(found.net, act)
+            Some(SessionStart::Private) => Act::Drop(Cause::PrivateEndpoint(remote)),
+            Some(SessionStart::Hairpin) => Act::Drop(Cause::Hairpin(remote)),
+            Some(SessionStart::Swallowed) => Act::Drop(Cause::Swallowed(remote)),
+            Some(SessionStart::Unheard) => Act::Drop(Cause::Unheard(remote)),
+            Some(SessionStart::Never) | None => Act::Drop(Cause::NoSession(remote)),
+        }
     }
 
     fn managed(&self, node: NodeId) -> bool {
@@ -443,7 +467,7 @@ impl<'t> Walker<'t> {
     }
 
     /// Whether a packet leaves the tunnels with the node's own address.
-    fn masquerades(&self, node: NodeId, packet: Packet) -> bool {
+    pub(super) fn masquerades(&self, node: NodeId, packet: Packet) -> bool {
         let here = self.topology.node(node);
         let NodeKind::Host(host) = here.kind else { return false };
         let kept = !self.inventory.hosts[host].settings.masquerade.get()

@@ -17,15 +17,15 @@ use super::{HostSpec, Spec, cases, mutate, spec, yaml};
 /// What becomes of a fleet: hosts that another takes the place of, one that goes, one that moves
 /// in the file, other links, other mutations.
 #[derive(Debug, Clone)]
-struct Edit {
+pub(crate) struct Edit {
     hosts: Vec<(u8, HostSpec)>,
     gone: Option<u8>,
-    first: bool,
+    pub(crate) first: bool,
     shapes: Option<[u8; 2]>,
     mutate: bool,
 }
 
-fn edit() -> impl Strategy<Value = (Spec, Spec, Edit)> {
+pub(crate) fn edit() -> impl Strategy<Value = (Spec, Spec, Edit)> {
     let rest = (
         proptest::collection::vec(any::<u8>(), 0..3),
         proptest::option::of(any::<u8>()),
@@ -47,7 +47,7 @@ fn parse(text: &str) -> (Inventory, Topology) {
 }
 
 /// Both states of a fleet.
-fn states(spec: &Spec, other: &Spec, edit: &Edit) -> [(Inventory, Topology); 2] {
+pub(crate) fn states(spec: &Spec, other: &Spec, edit: &Edit) -> [(Inventory, Topology); 2] {
     let mut spec = spec.clone();
     // The reference knows LANs of sites only.
     for peer in &mut spec.peers {
@@ -90,7 +90,7 @@ fn states(spec: &Spec, other: &Spec, edit: &Edit) -> [(Inventory, Topology); 2] 
 }
 
 /// Every prefix by which something tells addresses apart.
-fn boundaries((inventory, topology): &(Inventory, Topology)) -> Vec<IpNet> {
+pub(crate) fn boundaries((inventory, topology): &(Inventory, Topology)) -> Vec<IpNet> {
     let networks = inventory.networks.iter().flat_map(|network| &network.prefixes);
     let sites = inventory.sites.iter().flat_map(|site| &site.subnets);
     let own = topology.nodes.iter().flat_map(|node| &node.subnets);
@@ -105,11 +105,11 @@ fn boundaries((inventory, topology): &(Inventory, Topology)) -> Vec<IpNet> {
 }
 
 /// An end by name: the host of a tunnel address, or the site of a LAN's.
-type Key = (String, IpAddr);
+pub(crate) type Key = (String, IpAddr);
 
 /// Every end of a state: each tunnel address, and of each LAN one address for all that nothing in
 /// either state tells apart.
-fn ends(state: &(Inventory, Topology), nets: &[IpNet]) -> BTreeMap<Key, Point> {
+pub(crate) fn ends(state: &(Inventory, Topology), nets: &[IpNet]) -> BTreeMap<Key, Point> {
     let (inventory, topology) = state;
     let mut ends = BTreeMap::new();
     let mut taken = BTreeSet::new();
@@ -145,7 +145,7 @@ fn ends(state: &(Inventory, Topology), nets: &[IpNet]) -> BTreeMap<Key, Point> {
 }
 
 /// Whether no tunnel is between two ends: they are at one host, or at one site where a LAN is one.
-fn together(topology: &Topology, a: &Point, b: &Point) -> bool {
+pub(crate) fn together(topology: &Topology, a: &Point, b: &Point) -> bool {
     let with_lan = a.network.is_none() || b.network.is_none();
     let site = |point: &Point| topology.node(point.node).site.filter(|_| with_lan);
     match (site(a), site(b)) {

@@ -2,6 +2,7 @@
 
 mod agrees;
 mod difference;
+mod hybrid;
 mod laws;
 mod legal;
 mod reference;
@@ -46,7 +47,7 @@ const NETS: &[&str] = &[
 ];
 
 #[derive(Debug, Clone)]
-struct HostSpec {
+pub(crate) struct HostSpec {
     networks: u8,
     site: Option<u8>,
     /// Bits: nat, gateway, transit, exit, masquerade, endpoint, keepalive off.
@@ -57,14 +58,14 @@ struct HostSpec {
 }
 
 #[derive(Debug, Clone)]
-struct PeerSpec {
+pub(crate) struct PeerSpec {
     via: u8,
     /// Bits: full tunnel, own key, keepalive, endpoint, subnets.
     switches: u8,
 }
 
 #[derive(Debug, Clone)]
-struct Mutation {
+pub(crate) struct Mutation {
     kind: u8,
     interface: u8,
     peer: u8,
@@ -72,7 +73,7 @@ struct Mutation {
 }
 
 #[derive(Debug, Clone)]
-struct Spec {
+pub(crate) struct Spec {
     shapes: [u8; 2],
     hosts: Vec<HostSpec>,
     peers: Vec<PeerSpec>,
