@@ -6,6 +6,7 @@ use crate::model::{Endpoint, GroupName, HostName, Keepalive, SiteName, SshTarget
 
 use super::fields::{Fields, Sink};
 use super::form::{Entry, Map};
+use super::network::PskMode;
 use super::rows::{Rows, rows};
 use super::settings::{HostSettings, InterfaceSettings, Membership, Settings};
 use super::spec::Section;
@@ -57,6 +58,7 @@ rows! {
             allowed_ips: Option<Vec<IpNet>>, Own, "Replaces the derived AllowedIPs whole; the checker treats it as a suspect.";
             endpoint: Endpoint, Own, "Replaces the derived endpoint.";
             keepalive: Option<Keepalive>, Own, "Replaces the derived keepalive.";
+            psk: PskMode, Own, "Whether this pair has a preshared key, whatever its network says.";
         }
     }
 }

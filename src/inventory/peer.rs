@@ -9,6 +9,7 @@ use crate::model::{Endpoint, HostName, Keepalive, Located, Mtu, NetworkName, Pub
 
 use super::fields::{Field, Fields, Sink};
 use super::form::{Dns, Map, Read, form};
+use super::network::PskMode;
 use super::node::Kind;
 use super::rows::{Rows, rows};
 use super::spec::{Form, Section, Shape};
@@ -36,6 +37,7 @@ rows! {
             keepalive: Option<Keepalive>, Own, "Its keepalive, for the configuration that is issued.";
             dns: Vec<Dns>, Own, "DNS servers and search domains for the configuration that is issued.";
             mtu: Mtu, Own, "MTU for the configuration that is issued.";
+            psk: PskMode, Own, "Whether it has a preshared key with each `via`; default: as its network says, and none for a peer with a `public_key`, which has to be told the key.";
         }
     }
 }

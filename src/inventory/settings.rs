@@ -53,6 +53,7 @@ rows! {
             local_endpoint: Endpoint, Replaced, "Where hosts of its own site reach it: host:port.";
         }
         TUNING: {
+            on_link: bool, Replaced, "Whether the network's whole prefix is on the interface; with false it gets /32 and /128 addresses, and is reached through AllowedIPs alone. Default true.";
             listen_port: Port, Replaced, "UDP port; default: that of the endpoint.";
             mtu: Mtu, Replaced, "MTU of the tunnel interface in bytes; default: derived from the underlay.";
             table: RouteTable, Replaced, "Routing table of its routes, as wg-quick's Table; default `auto`.";

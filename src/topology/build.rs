@@ -100,7 +100,10 @@ fn add_host(
                 .as_ref()
                 .map_or_else(|| interface_name(network), Derived::written),
             at: interface.at,
-            addresses: tunnel_addresses(network, &host.name, interface.addresses(), addresses),
+            addresses: {
+                let on_link = interface.settings.on_link.declared().is_none_or(|told| told.value);
+                tunnel_addresses(network, &host.name, interface.addresses(), addresses, on_link)
+            },
             listen_port: listen_port(host, interface),
             mtu: declared_mtu(interface.settings.mtu.as_ref()),
             table: (&interface.settings.table).into(),
@@ -150,7 +153,7 @@ fn add_unmanaged(
         network: peer.network,
         name: interface_name(network),
         at: peer.name.at,
-        addresses: tunnel_addresses(network, &peer.name, peer.addresses(), addresses),
+        addresses: tunnel_addresses(network, &peer.name, peer.addresses(), addresses, true),
         listen_port: Derived::new(
             peer.settings.endpoint.as_ref().map(|endpoint| endpoint.value.port),
             endpoint.map_or(Because::Default, Because::Endpoint),
@@ -189,12 +192,14 @@ fn interface_name(network: &Network) -> Derived<InterfaceName> {
     Derived::new(value.clone(), because)
 }
 
-/// Tunnel addresses with the prefix length of the network's prefix of their family.
+/// Tunnel addresses with the prefix length of the network's prefix of their family, or with their own
+/// where that prefix is not on the link.
 fn tunnel_addresses(
     network: &Network,
     name: &Located<HostName>,
     explicit: &[Declared<IpAddr>],
     addresses: &dyn Addresses,
+    on_link: bool,
 ) -> Vec<Derived<IpNet>> {
     let mut all: Vec<Derived<IpAddr>> = explicit.iter().map(Derived::written).collect();
     for addr in addresses.of(&network.name.value, &name.value) {
@@ -205,7 +210,8 @@ fn tunnel_addresses(
     all.sort_by_key(|addr| addr.value.is_ipv6());
     all.into_iter()
         .map(|addr| {
-            let prefix = network.prefixes.iter().find(|prefix| prefix.value.contains(&addr.value));
+            let mut prefixes = network.prefixes.iter().filter(|_| on_link);
+            let prefix = prefixes.find(|prefix| prefix.value.contains(&addr.value));
             let length = prefix.map_or(if addr.value.is_ipv4() { 32 } else { 128 }, |prefix| {
                 prefix.value.prefix_len()
             });

@@ -23,6 +23,8 @@ pub(super) struct End<'a> {
     keepalive: Option<Derived<Option<Keepalive>>>,
     /// Where the public key that it brought is written.
     own_key: Option<Location>,
+    /// What an unmanaged peer says about its preshared keys.
+    psk: Option<&'a Declared<PskMode>>,
     interface: Option<&'a HostInterface>,
 }
 
@@ -50,6 +52,7 @@ impl<'a> End<'a> {
                         .and_then(|own| own.settings.keepalive.as_ref())
                         .map(Derived::written),
                     own_key: None,
+                    psk: None,
                     interface: own,
                 }
             }
@@ -69,6 +72,7 @@ impl<'a> End<'a> {
                     local_endpoint: None,
                     keepalive,
                     own_key: peer.settings.public_key.as_ref().map(|key| key.at),
+                    psk: peer.settings.psk.declared(),
                     interface: None,
                 }
             }
@@ -145,9 +149,22 @@ impl<'a> End<'a> {
         }
     }
 
-    /// Whether the two ends have a preshared key. The vault derives none for a partner that brought its
+    /// Whether the two ends have a preshared key: what either says of the other, what an unmanaged peer
+    /// says, then the network. Unless that is said, the vault derives none for a partner that brought its
     /// own public key.
     pub(super) fn psk_with(&self, other: &End<'a>, mode: &Setting<PskMode>) -> Derived<bool> {
+        let pair = [(self, other), (other, self)].into_iter();
+        let pair = pair.filter_map(|(end, far)| {
+            let own = end.interface?.override_of(far.name)?;
+            own.settings.psk.declared()
+        });
+        // Both ends have to come to the same: where they disagree, the pair has a key.
+        if let Some(own) = pair.max_by_key(|own| own.value == PskMode::Pairwise) {
+            return Derived::new(own.value == PskMode::Pairwise, Because::Override(own.at));
+        }
+        if let Some(own) = self.psk.or(other.psk) {
+            return Derived::new(own.value == PskMode::Pairwise, Because::Written(own.place()));
+        }
         let Some(declared) = mode.declared() else { return Derived::default_of(false) };
         let wanted = declared.value == PskMode::Pairwise;
         match self.own_key.or(other.own_key).filter(|_| wanted) {

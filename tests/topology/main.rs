@@ -305,3 +305,40 @@ fn both_ends_choose_the_same_of_two_ways() {
         assert_eq!(chosen.len(), 1, "{names:?}");
     }
 }
+
+/// Hand-made spokes have addresses without a prefix, and pairs of one network differ in their keys.
+#[test]
+fn a_pair_and_an_address_may_differ_from_their_network() {
+    let topology = topology(
+        "fleet: f
+networks: { n: { prefixes: [10.0.0.0/24, \"fd00::/64\"], psk: pairwise } }
+hosts:
+  a: { address: [10.0.0.1, \"fd00::1\"], peers: { b: { psk: none }, p: { keepalive: 5 } } }
+  b: { address: [10.0.0.2, \"fd00::2\"], on_link: false }
+  c: { address: [10.0.0.3, \"fd00::3\"] }
+peers:
+  p: { via: a, address: 10.0.0.4, public_key: hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo= }
+  q: { via: a, address: 10.0.0.5, psk: pairwise, public_key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg= }
+",
+    );
+    let addresses = |name: &str| -> Vec<String> {
+        let node = topology.find(&name.parse().expect("a name")).expect("it is there");
+        let id = topology.node(node).interfaces[0];
+        topology.interface(id).addresses.iter().map(|addr| addr.value.to_string()).collect()
+    };
+    assert_eq!(addresses("a"), ["10.0.0.1/24", "fd00::1/64"]);
+    assert_eq!(addresses("b"), ["10.0.0.2/32", "fd00::2/128"]);
+    let keyed = |from: &str| -> Vec<(String, bool)> {
+        let node = topology.find(&from.parse().expect("a name")).expect("it is there");
+        let id = topology.node(node).interfaces[0];
+        let peers = topology.interface(id).peers.iter();
+        peers
+            .map(|peer| (topology.remote(peer).name.to_string(), peer.settings.psk.value))
+            .collect()
+    };
+    let pairs = |all: [(&str, bool); 4]| all.map(|(name, has)| (name.to_owned(), has));
+    assert_eq!(keyed("a"), pairs([("b", false), ("c", true), ("p", false), ("q", true)]));
+    // Said at one end, it holds at both.
+    assert_eq!(keyed("b"), [("a".to_owned(), false), ("c".to_owned(), true)]);
+    assert_eq!(keyed("q"), [("a".to_owned(), true)]);
+}

@@ -146,6 +146,7 @@ impl Collector<'_> {
                 listen_port: _,
                 mtu: _,
                 table: _,
+                on_link: _,
                 fwmark: _,
                 dns: _,
                 keepalive: _,
