@@ -16,6 +16,7 @@ const PAIRWISE: &[u8] = b"pairwise psk\0";
 const FINGERPRINT: &[u8] = b"fingerprint\0";
 const PLAN: &[u8] = b"saved plan\0";
 const EPOCH: &[u8] = b"psk epoch\0";
+const PAIRS: &[u8] = b"pairs\0";
 const CHECK: &[u8] = b"check\0";
 
 fn expand<const N: usize>(secret: &[u8; 32], info: &[&[u8]]) -> Zeroizing<[u8; N]> {
@@ -62,6 +63,19 @@ pub(super) fn epoch_mac(
 ) -> Fingerprint {
     let (number, time) = (epoch.to_be_bytes(), created.as_second().to_be_bytes());
     Fingerprint::from_bytes(*expand(before.expose(), &[EPOCH, &number, &time, master.expose()]))
+}
+
+/// What only whoever has the master of an epoch can put beside a file of keys of pairs.
+pub(super) fn pairs_mac(
+    master: &PresharedKey,
+    epoch: u32,
+    number: u32,
+    created: Timestamp,
+    plain: &[u8],
+) -> Fingerprint {
+    let (epoch, number) = (epoch.to_be_bytes(), number.to_be_bytes());
+    let time = created.as_second().to_be_bytes();
+    Fingerprint::from_bytes(*expand(master.expose(), &[PAIRS, &epoch, &number, &time, plain]))
 }
 
 /// A public mark of a secret, by which the index knows its file: 16 hex digits.

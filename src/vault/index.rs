@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Fingerprint, FleetName, HostName, PublicKey};
 
 /// The newest version of the index that this program reads and writes.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
+/// The version of an index without keys of pairs.
+const WITHOUT_PAIRS: u32 = 2;
 
 /// Where a key stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -58,6 +60,17 @@ pub struct PskEpoch {
     pub mac: Option<Fingerprint>,
 }
 
+/// A file of preshared keys that came from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairsEntry {
+    /// The epoch in which they are used.
+    pub epoch: u32,
+    /// When they came, in whole seconds.
+    pub created: Timestamp,
+    /// What shows that whoever wrote the file had the master of the epoch.
+    pub mac: Fingerprint,
+}
+
 /// The secret that the keys of all fingerprints are derived from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FingerprintEntry {
@@ -75,6 +88,8 @@ pub struct Index {
     pub(super) recipients: Vec<String>,
     pub(super) fingerprint: Option<FingerprintEntry>,
     pub(super) epochs: BTreeMap<u32, PskEpoch>,
+    /// Files of preshared keys that came from elsewhere, by their numbers.
+    pub(super) pairs: BTreeMap<u32, PairsEntry>,
     pub(super) keys: BTreeMap<HostName, Vec<Generation>>,
 }
 
@@ -130,6 +145,12 @@ pub enum IndexError {
         /// The epoch.
         epoch: u32,
     },
+    /// A file of preshared keys is named twice, or for an epoch that is not there.
+    #[error("the preshared keys of pairs-{number}.age are there twice, or belong to no epoch")]
+    Pairs {
+        /// The file's number.
+        number: u32,
+    },
     /// Two entries name the same epoch.
     #[error("epoch {epoch} is there twice")]
     TwoEpochs {
@@ -153,6 +174,8 @@ struct Wire {
     #[serde(default)]
     fingerprint: Option<WireFingerprint>,
     psk: Vec<WireEpoch>,
+    #[serde(default)]
+    pairs: Vec<WirePairs>,
     keys: Vec<WireKey>,
 }
 
@@ -164,6 +187,15 @@ struct WireEpoch {
     check: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mac: Option<Fingerprint>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WirePairs {
+    number: u32,
+    epoch: u32,
+    created: String,
+    mac: Fingerprint,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -198,6 +230,7 @@ impl Index {
             recipients,
             fingerprint: None,
             epochs: BTreeMap::new(),
+            pairs: BTreeMap::new(),
             keys: BTreeMap::new(),
         }
     }
@@ -282,8 +315,11 @@ impl Index {
 
     /// The version that the file needs: the first where nothing is in it that came later.
     fn version(&self) -> u32 {
+        if !self.pairs.is_empty() {
+            return VERSION;
+        }
         let later = self.fingerprint.is_some() || self.epochs.values().any(|one| one.mac.is_some());
-        if later { VERSION } else { 1 }
+        if later { WITHOUT_PAIRS } else { 1 }
     }
 
     /// The newest epoch of PSK material: the one to derive from.
@@ -301,6 +337,12 @@ impl Index {
     #[must_use]
     pub fn epochs(&self) -> &BTreeMap<u32, PskEpoch> {
         &self.epochs
+    }
+
+    /// The files of preshared keys that came from elsewhere, by their numbers.
+    #[must_use]
+    pub fn pairs(&self) -> &BTreeMap<u32, PairsEntry> {
+        &self.pairs
     }
 
     pub(super) fn add(&mut self, name: HostName, generation: Generation) {
@@ -341,6 +383,12 @@ impl Index {
             };
             if !proved {
                 return Err(IndexError::Unproved { epoch: *epoch });
+            }
+        }
+        for WirePairs { number, epoch, created, mac } in wire.pairs {
+            let entry = PairsEntry { epoch, created: parse_time(created)?, mac };
+            if !index.epochs.contains_key(&epoch) || index.pairs.insert(number, entry).is_some() {
+                return Err(IndexError::Pairs { number });
             }
         }
         let mut owners: BTreeMap<PublicKey, HostName> = BTreeMap::new();
@@ -384,6 +432,15 @@ impl Index {
                 mac: *mac,
             })
         });
+        let pairs = self.pairs.iter().map(|(number, PairsEntry { epoch, created, mac })| {
+            let (number, epoch, created) = (*number, *epoch, created.to_string());
+            line(&WirePairs { number, epoch, created, mac: *mac })
+        });
+        let pairs = if self.pairs.is_empty() {
+            String::new()
+        } else {
+            format!("  \"pairs\": {},\n", array(pairs))
+        };
         let keys = self.keys.iter().flat_map(|(name, generations)| {
             generations.iter().map(|one| {
                 line(&WireKey {
@@ -395,7 +452,7 @@ impl Index {
             })
         });
         format!(
-            "{{\n  \"version\": {},\n  \"fleet\": {},\n  \"recipients\": {},\n{fingerprint}  \"psk\": {},\n  \"keys\": {}\n}}\n",
+            "{{\n  \"version\": {},\n  \"fleet\": {},\n  \"recipients\": {},\n{fingerprint}  \"psk\": {},\n{pairs}  \"keys\": {}\n}}\n",
             self.version(),
             line(&self.fleet),
             array(self.recipients.iter().map(line)),

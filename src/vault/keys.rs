@@ -10,14 +10,16 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::age_file::SealProblem;
+use super::index::PairsEntry;
 use super::index::whole_seconds;
+use super::pairs::{self, Keys, Pair};
 use super::recipients::{Confirmed, RecipientChange};
 use super::secret::{Confirmation, FingerprintSecret};
 use super::{
     FingerprintEntry, Generation, Identities, KeyState, Layout, PskEpoch, Unlocked, Vault,
     VaultError, age_file, derive, pending, recipients, secret,
 };
-use crate::model::{HostName, PresharedKey, PrivateKey};
+use crate::model::{HostName, PresharedKey, PrivateKey, PublicKey};
 use crate::sys::{FileError, Mode};
 
 fn random() -> Result<Zeroizing<[u8; 32]>, VaultError> {
@@ -25,6 +27,15 @@ fn random() -> Result<Zeroizing<[u8; 32]>, VaultError> {
     getrandom::fill(bytes.as_mut_slice())
         .map_err(|error| VaultError::Random { why: error.to_string() })?;
     Ok(bytes)
+}
+
+/// What a vault has taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TakenOver {
+    /// The hosts whose keys are new.
+    pub keys: Vec<HostName>,
+    /// How many preshared keys are new.
+    pub pairs: usize,
 }
 
 impl Vault {
@@ -170,18 +181,87 @@ impl Vault {
             let confirmed = vault.confirmed(identities)?;
             vault.ensure_fingerprint(&confirmed, now)?;
             let (path, sealed) = vault.seal_key(&confirmed, name, key)?;
-            if super::exists(&path)? {
-                // A file of that name without an entry, from another branch, should hold this very
-                // key of this very host; it cannot be read here, so it is written again.
-                vault.store.replace(&path, &sealed, Mode::Private)?;
-            } else {
-                vault.store.create(&pending(&path), &sealed, Mode::Private)?;
-            }
+            vault.put(&path, &sealed)?;
             let one =
                 Generation { public_key, created: whole_seconds(now), state: KeyState::Current };
             vault.index.add(name.clone(), one);
             Ok(true)
         })
+    }
+
+    /// Takes over the keys that hosts have, and the preshared keys that pairs have, in one step; what the
+    /// vault has already stays. The identities are used as in [`Self::ensure_keys`].
+    ///
+    /// # Errors
+    /// Those of [`Self::import`]; nothing was taken then.
+    pub fn take_over(
+        &mut self,
+        keys: &[(HostName, PrivateKey)],
+        shared: Vec<((PublicKey, PublicKey), PresharedKey)>,
+        identities: &Identities,
+        now: Timestamp,
+    ) -> Result<TakenOver, VaultError> {
+        self.change(|vault| {
+            let mut taken = TakenOver::default();
+            let mut new = Vec::new();
+            for (name, key) in keys {
+                let public_key = key.public();
+                match vault.index.owner(&public_key) {
+                    Some((owner, one)) if owner == name && one.state == KeyState::Current => {}
+                    Some((owner, _)) if owner != name => {
+                        let (name, owner) = (name.clone(), owner.clone());
+                        return Err(VaultError::KeyTaken { name, owner });
+                    }
+                    None if vault.index.current(name).is_none() => {
+                        new.push((name, key, public_key))
+                    }
+                    _ => return Err(VaultError::HasKey { name: name.clone() }),
+                }
+            }
+            let unlocked = vault.unlock(identities);
+            let epoch = vault.index.epoch().ok_or(VaultError::NoEpoch { epoch: 1 })?;
+            let known = unlocked.pairs()?;
+            let known = |pair: &Pair| known.get(&epoch).is_some_and(|keys| keys.contains_key(pair));
+            let shared = shared.into_iter().map(|((a, b), key)| (pairs::pair(&a, &b), key));
+            let shared: Keys = shared.filter(|(pair, _)| !known(pair)).collect();
+            if new.is_empty() && shared.is_empty() {
+                return Ok(taken);
+            }
+            let confirmed = vault.confirmed(identities)?;
+            vault.ensure_fingerprint(&confirmed, now)?;
+            for (name, key, public_key) in new {
+                let (path, sealed) = vault.seal_key(&confirmed, name, key)?;
+                vault.put(&path, &sealed)?;
+                let created = whole_seconds(now);
+                let one = Generation { public_key, created, state: KeyState::Current };
+                vault.index.add(name.clone(), one);
+                taken.keys.push(name.clone());
+            }
+            let shared: Vec<(Pair, PresharedKey)> = shared.into_iter().collect();
+            for some in shared.chunks(pairs::MOST) {
+                let last = vault.index.pairs.last_key_value().map_or(0, |(number, _)| *number);
+                let (number, created) = (last + 1, whole_seconds(now));
+                let plain = pairs::encode(number, some.iter().map(|(pair, key)| (pair, key)));
+                let mac = unlocked.pairs_mac(epoch, number, created, plain.as_bytes())?;
+                let path = Layout(&vault.folder).pairs(number);
+                let sealed = vault.seal(&confirmed, &path, plain.as_bytes())?;
+                vault.put(&path, &sealed)?;
+                vault.index.pairs.insert(number, PairsEntry { epoch, created, mac });
+            }
+            taken.pairs = shared.len();
+            Ok(taken)
+        })
+    }
+
+    /// Writes a file that the index is going to name. One of that name without an entry, from another
+    /// branch, cannot be read here, so it is written again.
+    fn put(&self, path: &Path, sealed: &[u8]) -> Result<(), VaultError> {
+        if super::exists(path)? {
+            self.store.replace(path, sealed, Mode::Private)?;
+        } else {
+            self.store.create(&pending(path), sealed, Mode::Private)?;
+        }
+        Ok(())
     }
 
     /// Encrypts every file again, to the recipients of `recipients.txt`, and so confirms those whom

@@ -41,6 +41,10 @@ impl Layout<'_> {
         self.psk().join(format!("{epoch}.age"))
     }
 
+    pub(super) fn pairs(self, number: u32) -> PathBuf {
+        self.psk().join(format!("pairs-{number}.age"))
+    }
+
     pub(super) fn fingerprint(self) -> PathBuf {
         self.0.join("fingerprint.age")
     }

@@ -5,6 +5,7 @@
 //! vault/index.json                         public keys, times, states; in clear, one entry a line
 //! vault/keys/<host>.<16 hex digits>.age    one private key; the digits begin its public key
 //! vault/psk/<epoch>.age                    the master secret of an epoch of pairwise PSKs
+//! vault/psk/pairs-<number>.age             PSKs of pairs that had one before
 //! vault/fingerprint.age                    the secret that keys the fingerprints in plans
 //! ```
 //!
@@ -22,6 +23,7 @@ pub mod identity;
 mod index;
 mod keys;
 mod layout;
+mod pairs;
 mod passphrase;
 mod recipients;
 mod secret;
@@ -35,11 +37,14 @@ mod confirmed_tests;
 mod crash_tests;
 #[cfg(test)]
 mod epoch_tests;
+#[cfg(test)]
+mod pairs_tests;
 
 pub use age_file::{PluginFault, PluginPrompts, Recipient, RecipientError};
 pub use error::VaultError;
 pub use identity::Identities;
-pub use index::{FingerprintEntry, Generation, Index, IndexError, KeyState, PskEpoch};
+pub use index::{FingerprintEntry, Generation, Index, IndexError, KeyState, PairsEntry, PskEpoch};
+pub use keys::TakenOver;
 pub use passphrase::{Passphrase, PassphraseError, Unattended};
 pub use recipients::RecipientChange;
 pub use secret::Confirmation;
@@ -335,8 +340,9 @@ impl Vault {
             generations.iter().map(move |one| layout.key(name, &one.public_key))
         });
         let epochs = self.index.epochs.keys().map(|epoch| layout.epoch(*epoch));
+        let pairs = self.index.pairs.keys().map(|number| layout.pairs(*number));
         let fingerprint = self.index.fingerprint.as_ref().map(|_| layout.fingerprint());
-        keys.chain(epochs).chain(fingerprint).collect()
+        keys.chain(epochs).chain(pairs).chain(fingerprint).collect()
     }
 
     /// Runs a change under the lock, on the index as it is on disk now, and replaces the index

@@ -10,7 +10,9 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::age_file::{self, OpenProblem};
+use super::index::PairsEntry;
 use super::layout::{Layout, pending, read};
+use super::pairs::{self, Keys};
 use super::secret::{Confirmation, Epoch, FingerprintSecret};
 use super::{Identities, Index, PskEpoch, VaultError, derive, secret};
 use crate::model::{FingerprintKey, HostName, PlanKey, PresharedKey, PrivateKey, PublicKey};
@@ -33,6 +35,8 @@ pub struct Unlocked {
     /// A thousand-host mesh asks half a million times for the same master.
     epochs: RwLock<BTreeMap<u32, Arc<Epoch>>>,
     fingerprint: RwLock<Option<Arc<FingerprintSecret>>>,
+    /// Keys of pairs, by epoch.
+    pairs: RwLock<Option<Arc<BTreeMap<u32, Keys>>>>,
 }
 
 impl fmt::Debug for Unlocked {
@@ -58,6 +62,7 @@ impl Unlocked {
             identities,
             epochs: RwLock::default(),
             fingerprint: RwLock::default(),
+            pairs: RwLock::default(),
         }
     }
 
@@ -97,7 +102,54 @@ impl Unlocked {
         other: &PublicKey,
         epoch: u32,
     ) -> Result<PresharedKey, VaultError> {
+        let kept = self.pairs()?;
+        let kept = kept.get(&epoch).and_then(|keys| keys.get(&pairs::pair(one, other)));
+        if let Some(key) = kept {
+            return Ok(PresharedKey::from_bytes(Zeroizing::new(*key.expose())));
+        }
         Ok(derive::pairwise(&self.epoch(epoch)?.master, one, other, epoch))
+    }
+
+    /// The keys of pairs that came from elsewhere, by epoch; their files are opened once.
+    pub(super) fn pairs(&self) -> Result<Arc<BTreeMap<u32, Keys>>, VaultError> {
+        let known = self.pairs.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = &*known {
+            return Ok(Arc::clone(known));
+        }
+        drop(known);
+        let mut all: BTreeMap<u32, Keys> = BTreeMap::new();
+        for (number, entry) in self.index.pairs() {
+            // An earlier file keeps what it says.
+            let keys = all.entry(entry.epoch).or_default();
+            for (pair, key) in self.open_pairs(*number, entry)? {
+                keys.entry(pair).or_insert(key);
+            }
+        }
+        let all = Arc::new(all);
+        *self.pairs.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&all));
+        Ok(all)
+    }
+
+    fn open_pairs(&self, number: u32, known: &PairsEntry) -> Result<Keys, VaultError> {
+        let path = Layout(&self.folder).pairs(number);
+        let plain = self.open(&path)?;
+        let master = &self.epoch(known.epoch)?.master;
+        let mac = derive::pairs_mac(master, known.epoch, number, known.created, &plain);
+        if mac != known.mac {
+            return Err(VaultError::Mismatch { path, what: "list of preshared keys" });
+        }
+        pairs::decode(&path, &plain, number)
+    }
+
+    /// What only whoever has the master of an epoch can say of a file of keys of pairs.
+    pub(super) fn pairs_mac(
+        &self,
+        epoch: u32,
+        number: u32,
+        created: jiff::Timestamp,
+        plain: &[u8],
+    ) -> Result<crate::model::Fingerprint, VaultError> {
+        Ok(derive::pairs_mac(&self.epoch(epoch)?.master, epoch, number, created, plain))
     }
 
     /// The key for digests of the host's files.
@@ -134,7 +186,10 @@ impl Unlocked {
             .collect::<Vec<_>>();
         let epochs = self.index.epochs().keys().filter_map(|epoch| self.epoch(*epoch).err());
         let fingerprint = self.index.fingerprint().and_then(|_| self.fingerprint_secret().err());
-        let wrong: Vec<VaultError> = keys.into_iter().chain(epochs).chain(fingerprint).collect();
+        let pairs = self.index.pairs().iter();
+        let pairs = pairs.filter_map(|(number, entry)| self.open_pairs(*number, entry).err());
+        let wrong = keys.into_iter().chain(epochs).chain(fingerprint).chain(pairs);
+        let wrong: Vec<VaultError> = wrong.collect();
         if wrong.is_empty() { self.check_recipients().err().into_iter().collect() } else { wrong }
     }
 
@@ -158,6 +213,10 @@ impl Unlocked {
             let confirmed = Some(confirmed).filter(|_| Some(*epoch) == self.index.first_epoch());
             let plain = secret::encode_psk(*epoch, &self.epoch(*epoch)?.master, confirmed);
             all.push((layout.epoch(*epoch), plain));
+        }
+        for (number, entry) in self.index.pairs() {
+            let plain = pairs::encode(*number, self.open_pairs(*number, entry)?.iter());
+            all.push((layout.pairs(*number), plain));
         }
         if self.index.fingerprint().is_some() {
             let plain =
@@ -189,7 +248,9 @@ impl Unlocked {
         let fingerprint = self.index.fingerprint().map(|_| layout.fingerprint());
         let epochs = self.index.epochs().keys().map(|epoch| layout.epoch(*epoch));
         let keys = self.keys().into_iter().map(|(name, public)| layout.key(name, &public));
-        let files: Vec<PathBuf> = fingerprint.into_iter().chain(epochs).chain(keys).collect();
+        let pairs = self.index.pairs().keys().map(|number| layout.pairs(*number));
+        let files = fingerprint.into_iter().chain(epochs).chain(pairs).chain(keys);
+        let files: Vec<PathBuf> = files.collect();
         let made = |path: PathBuf| -> Result<Option<PathBuf>, VaultError> {
             let since = secret::of_confirmed(&self.open(&path)?);
             Ok(since.then_some(path))

@@ -62,7 +62,7 @@ fn what_cannot_be_true_is_refused() {
     let good = String::from_utf8(sample().to_bytes()).unwrap();
     let message = |text: String| Index::parse(text.as_bytes()).unwrap_err().to_string();
     let cases = [
-        message(good.replace("\"version\": 1", "\"version\": 3")),
+        message(good.replace("\"version\": 1", "\"version\": 4")),
         message(good.replace("\"state\":\"next\"", "\"state\":\"current\"")),
         message(good.replace(
             "\"name\":\"b7\",\"state\":\"current\"",
@@ -75,13 +75,13 @@ fn what_cannot_be_true_is_refused() {
         message(good[..good.len() / 2].to_owned()),
     ];
     insta::assert_snapshot!(cases.join("\n"), @r#"
-it has format version 3, this wgfleet knows 2: run a newer wgfleet
+it has format version 4, this wgfleet knows 3: run a newer wgfleet
 paris-gw has two keys that are current
 b7 has keys, but none that is current
 b7 and paris-gw have the same key AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=
 "yesterday" is not a timestamp; write it like 2026-01-31T12:00:00Z
 it is not an index: a host name cannot contain '/'; use a-z, 0-9, '-' and '.' at line 11 column 19
-it is not an index: unknown field `psks`, expected one of `version`, `fleet`, `recipients`, `fingerprint`, `psk`, `keys` at line 7 column 8
+it is not an index: unknown field `psks`, expected one of `version`, `fleet`, `recipients`, `fingerprint`, `psk`, `pairs`, `keys` at line 7 column 8
 it is not an index: EOF while parsing a string at line 11 column 111
 "#);
 }
