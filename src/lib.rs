@@ -18,6 +18,7 @@ pub mod observed;
 
 pub mod topology;
 
+pub mod adopt;
 pub mod check;
 pub mod desired;
 

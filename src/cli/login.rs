@@ -22,10 +22,14 @@ pub(super) struct LoginArgs {
 }
 
 impl LoginArgs {
+    /// How long a login may take.
+    pub(super) fn patience(self) -> Duration {
+        Duration::from_secs(self.connect_timeout.max(1))
+    }
+
     /// Logins to the hosts of a fleet.
     pub(super) fn login(self, context: &Context, fleet: &Fleet) -> Result<Login, Error> {
-        let patience = Duration::from_secs(self.connect_timeout.max(1));
-        Login::ssh(&context.fleet, fleet, self.parallel, patience)
+        Login::ssh(&context.fleet, fleet, self.parallel, self.patience())
     }
 }
 

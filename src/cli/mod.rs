@@ -17,6 +17,7 @@ mod global;
 mod helper;
 mod history;
 mod identity;
+mod import;
 mod init;
 mod interrupt;
 mod lab;
@@ -81,6 +82,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Args),
+    Import(import::ImportArgs),
     Check(check::CheckArgs),
     Why(why::WhyArgs),
     Explain(explain::ExplainArgs),
@@ -118,6 +120,7 @@ impl Command {
             Self::Vault(args) => args.format(),
             Self::Lab(args) => args.format(),
             Self::Init(args) => args.format.format,
+            Self::Import(args) => args.format.format,
             Self::Render(args) => args.format.format,
             Self::Peer(args) => args.format(),
             Self::Tunnel(_)
@@ -136,6 +139,7 @@ impl Cli {
         let context = Context::new(global, given, command.format());
         match command {
             Command::Init(args) => init::run(&args, &context),
+            Command::Import(args) => args.run(&context),
             Command::Check(args) => check::run(&args, &context),
             Command::Why(args) => args.run(&context),
             Command::Explain(args) => args.run(&context),

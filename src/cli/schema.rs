@@ -73,6 +73,8 @@ enum Subject {
     /// `peer show --format json`, `peer add --format json`, `peer rotate --format json` and `peer remove
     /// --format json`
     Peer,
+    /// `import --format json`
+    Import,
     /// What each host keeps: docs/records.md
     Record,
 }
@@ -105,6 +107,7 @@ impl Subject {
             Self::Init => include_str!("../../schemas/init.schema.json"),
             Self::Render => include_str!("../../schemas/render.schema.json"),
             Self::Peer => include_str!("../../schemas/peer.schema.json"),
+            Self::Import => include_str!("../../schemas/import.schema.json"),
             Self::Record => include_str!("../../schemas/record.schema.json"),
         };
         text.to_owned()

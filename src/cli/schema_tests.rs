@@ -52,6 +52,7 @@ fn all() -> Vec<(&'static str, String)> {
         of::<document::Init<'_>>(),
         of::<document::Render<'_>>(),
         of::<document::Peer<'_>>(),
+        of::<document::Import<'_>>(),
         of::<Record>(),
     ]
 }

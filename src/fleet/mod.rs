@@ -9,6 +9,7 @@ mod context;
 mod edited;
 mod error;
 mod git;
+pub mod import;
 mod issue;
 mod ledger;
 mod live_keys;

@@ -49,8 +49,13 @@ macro_rules! host_script {
 
 /// The host's side: POSIX sh, static, from one file for each task of it. Its first words are comments
 /// that say what it reads and answers.
-pub const HOST_SCRIPT: &str =
-    host_script!("host/push.sh", "host/operations.sh", "host/snapshot.sh", "host/change.sh");
+pub const HOST_SCRIPT: &str = host_script!(
+    "host/push.sh",
+    "host/operations.sh",
+    "host/snapshot.sh",
+    "host/change.sh",
+    "host/adopt.sh"
+);
 
 /// As much of it as looking takes: a host reads what it gets at every look.
 pub const HOST_LOOKS: &str = host_script!();

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod findings;
 pub mod history;
 pub mod html;
+pub mod import;
 pub mod json;
 pub mod junit;
 

@@ -37,6 +37,7 @@ const RUNS: &[(&str, &[&str], &str)] = &[
     ("peer add", &["other", "--via", "a"], "peer"),
     ("peer rotate", &["other"], "peer"),
     ("peer remove", &["other"], "peer"),
+    ("import", &["../rendered", "--output", "../adopted"], "import"),
     ("check", &[], "findings"),
     ("check", &["--reachability"], "reachability"),
     ("why", &["a", "b"], "why"),

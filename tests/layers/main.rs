@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["finding", "wgconf"],
     &["inventory", "observed"],
     &["topology"],
-    &["check", "desired"],
+    &["adopt", "check", "desired"],
     &["plan"],
     &["event"],
     &["remote", "vault", "journal", "sys"],

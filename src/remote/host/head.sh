@@ -4,6 +4,8 @@
 #
 #   observe              stdin: fingerprint key, then "interface NAME" lines, and "text BYTES", the most that
 #                        is told of a file; stdout: see observed/parse.rs
+#   adopt                stdout: all that an import takes over, private and preshared keys included; see
+#                        adopt/told.rs
 #   part SHA BYTES       says how much of a binary has arrived
 #   helper MACHINE SHA BYTES AT
 #                        stdin: the binary, compressed, from its byte AT on

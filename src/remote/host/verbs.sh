@@ -1,5 +1,6 @@
 case $verb in
 observe) observe ;;
+adopt) adopt ;;
 helper) push_helper "$@" ;;
 part) helper_part "$@" ;;
 apply) apply "$@" ;;
