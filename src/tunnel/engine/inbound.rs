@@ -39,6 +39,9 @@ const AFTER_ERROR: Duration = Duration::from_millis(20);
 /// into it costs nothing.
 const BURST: usize = 32 << 10;
 
+/// The time in which a receiver empties its buffer.
+const LULL: Duration = Duration::from_millis(1);
+
 /// How long that pause is; the system adds about as much again.
 const PAUSE: Duration = Duration::from_micros(60);
 
@@ -74,8 +77,11 @@ pub(super) struct SharedSocket {
 #[derive(Default)]
 struct Flow {
     codel: Codel,
-    /// Bytes of joined UDP datagrams that the host was given since the last pause.
+    /// Bytes of joined UDP datagrams that the host was given since the last pause, all within a
+    /// moment.
     burst: usize,
+    /// When it was given packets last.
+    given: Option<Moment>,
 }
 
 /// A run of messages of one session that were opened.
@@ -221,7 +227,11 @@ impl Core {
         now: Moment,
     ) {
         let Arrivals { runs, messages, packets, coalescer, .. } = arrivals;
-        let Flow { codel, burst } = flow;
+        // What came a while ago has found its receiver.
+        if flow.given.replace(now).is_none_or(|last| now.since(last) > LULL) {
+            flow.burst = 0;
+        }
+        let Flow { codel, burst, .. } = flow;
         // One packet has to go, or to be marked.
         let mut is_late = codel.is_due(received.waited, now);
         let mut begin = 0;

@@ -46,18 +46,17 @@ const PER_SECOND: u32 = 20;
 /// Handshakes that may come at once.
 const BURST: u32 = 5;
 const COST: Duration = Duration::from_nanos(1_000_000_000 / PER_SECOND as u64);
-/// The most sources that are told apart; about 400 kB.
-const MOST_SOURCES: usize = 8192;
-/// How often a full table is looked through for sources that have been quiet: one more source costs
-/// little, whatever its number.
-const SWEEP_EVERY: Duration = Duration::from_millis(100);
+/// Sources of a generation; two of them are told apart, which is about 400 kB.
+const GENERATION: usize = 4096;
 
 /// Token buckets for sources whose address is proven: one for each IPv4 address and each IPv6 /64.
+///
+/// Where there are more than are told apart, those that have been quiet for longest are forgotten:
+/// whoever comes anew is answered, however many others there are.
 #[derive(Debug, Default)]
 pub struct SourceLimiter {
-    buckets: HashMap<Source, Bucket>,
-    /// When a full table was looked through last.
-    swept: Option<Moment>,
+    young: HashMap<Source, Bucket>,
+    old: HashMap<Source, Bucket>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,32 +88,28 @@ impl SourceLimiter {
     pub fn allow(&mut self, from: IpAddr, now: Moment) -> bool {
         let full = COST * BURST;
         let source = Source::from(from);
-        if self.buckets.len() >= MOST_SOURCES && !self.buckets.contains_key(&source) {
-            if self.swept.is_none_or(|swept| now.since(swept) >= SWEEP_EVERY) {
-                self.swept = Some(now);
-                self.forget(now);
-            }
-            if self.buckets.len() >= MOST_SOURCES {
-                return false;
-            }
-        }
-        let bucket = self.buckets.entry(source).or_insert(Bucket { credit: full, seen: now });
+        let known = self.young.remove(&source).or_else(|| self.old.remove(&source));
+        // Who may have been forgotten gains nothing by it.
+        let begins_with = if self.old.is_empty() { full } else { COST };
+        let mut bucket = known.unwrap_or(Bucket { credit: begins_with, seen: now });
         bucket.credit = (bucket.credit + now.since(bucket.seen)).min(full);
         bucket.seen = now;
-        match bucket.credit.checked_sub(COST) {
-            Some(rest) => {
-                bucket.credit = rest;
-                true
-            }
-            None => false,
+        let rest = bucket.credit.checked_sub(COST);
+        bucket.credit = rest.unwrap_or(bucket.credit);
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
         }
+        self.young.insert(source, bucket);
+        rest.is_some()
     }
 
     /// Forgets sources that have been quiet; all memory goes with the last of them.
     pub fn forget(&mut self, now: Moment) {
-        self.buckets.retain(|_, bucket| now.since(bucket.seen) < LOAD_LASTS);
-        if self.buckets.is_empty() {
-            self.buckets = HashMap::new();
+        for buckets in [&mut self.young, &mut self.old] {
+            buckets.retain(|_, bucket| now.since(bucket.seen) < LOAD_LASTS);
+            if buckets.is_empty() {
+                *buckets = HashMap::new();
+            }
         }
     }
 }
@@ -147,10 +142,15 @@ mod tests {
     fn its_memory_is_bounded_and_comes_back() {
         let mut limiter = SourceLimiter::default();
         let source = |number: u32| IpAddr::from(number.to_be_bytes());
+        // More than are told apart, all in one moment: each is answered, and a stranger too.
         let allowed = (0..100_000).filter(|number| limiter.allow(source(*number), at(0))).count();
-        assert_eq!((allowed, limiter.buckets.len()), (MOST_SOURCES, MOST_SOURCES));
-        assert!(limiter.allow(source(1_000_000), at(2000)));
-        assert_eq!(limiter.buckets.len(), 1);
+        assert_eq!(allowed, 100_000);
+        assert!(limiter.allow(source(1_000_000), at(0)));
+        assert!(limiter.young.len() + limiter.old.len() <= 2 * GENERATION);
+        // Those of before are known, and gain nothing by the others.
+        assert!(!limiter.allow(source(1_000_000), at(0)) && !limiter.allow(source(99_999), at(0)));
+        limiter.forget(at(2000));
+        assert_eq!(limiter.young.capacity() + limiter.old.capacity(), 0);
     }
 
     #[test]
