@@ -1,5 +1,6 @@
 //! The process of a tunnel: interface, engine, socket, signals; and how it goes to the background.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -15,7 +16,9 @@ use tokio::sync::mpsc;
 use super::confinement::{self, Reach};
 use super::link::{LinkEvent, LinkWatch};
 use super::notify::ServiceManager;
+use super::panic;
 use super::routes;
+use super::stamp::{self, Stamp};
 use super::system_log;
 use super::transport::Tun;
 use super::uapi::{self, Server, ServerError};
@@ -184,6 +187,7 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
     let null = null.map_err(system("open /dev/null"))?;
     // While it can still be reached.
     let log = system_log::open();
+    let stamp = Stamp::open(interface).map_err(system("open a file in STATE_DIRECTORY"))?;
 
     let tun = Arc::new(SystemTun::create(interface)?);
     let watch = LinkWatch::start(interface, &tun).map_err(system("watch the interface"))?;
@@ -200,9 +204,14 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
     let side = Arc::clone(&tun) as Arc<dyn Tun>;
     let engine = Userspace::start_with(side, Box::new(SystemSockets), state.mtu, workers)?;
     let engine = Arc::new(engine);
+    if let Some((_, Some(last))) = &stamp {
+        engine.go_on_after(*last);
+    }
+    let mut stamp = stamp.map(|(stamp, _)| stamp);
     let events = report_events(watch).map_err(system("watch the interface"))?;
     let watched: Weak<dyn Engine> = Arc::<Userspace>::downgrade(&engine);
     routes::watch(watched).map_err(system("watch the routes"))?;
+    panic::end_with_any_thread(format!("tunnel {interface}"));
     tracing::info!("tunnel {interface} is ready");
     if announce == Announce::Stdout {
         announce_ready(&null, log.as_ref()).map_err(system("detach from the terminal"))?;
@@ -218,7 +227,11 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
         _ = hung_up.recv(), if announce == Announce::Manager => Ok(()),
         never = answering => match never {},
         () = follow(events, interface, &*engine) => Ok(()),
+        never = keep_time(stamp.as_mut(), &*engine) => match never {},
     };
+    if let Some(stamp) = &mut stamp {
+        stamp.keep(engine.last_initiation());
+    }
     tracing::info!("tunnel {interface} ends");
     if let Some(manager) = &manager {
         manager.stopping();
@@ -227,6 +240,15 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
     drop(engine);
     remove(tun).await;
     outcome
+}
+
+/// Keeps the time of the last initiation, for ever; without a file for it, nothing ever wakes up.
+async fn keep_time(stamp: Option<&mut Stamp>, engine: &dyn Engine) -> Infallible {
+    let Some(stamp) = stamp else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(stamp::EVERY).await;
+        stamp.keep(engine.last_initiation());
+    }
 }
 
 /// Ends the interface, which goes with the last who holds its device: so that it is gone when the

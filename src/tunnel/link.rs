@@ -27,6 +27,8 @@ const IFLA_MTU: u16 = 4;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
 const IFF_UP: u32 = 1;
+/// The largest packet that fits into a UDP datagram over either family, with what is around it.
+const LARGEST_MTU: u32 = 65455;
 /// How often an interface in another namespace is looked at.
 const GLANCE: Duration = Duration::from_secs(1);
 
@@ -85,6 +87,21 @@ impl LinkWatch {
         found.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// What is larger than a message can carry comes back to what fits: with more, every full packet
+    /// would be lost.
+    fn limit(&self, state: LinkState) {
+        // An interface in another namespace cannot be reached.
+        if state.mtu > LARGEST_MTU && self.abroad.is_none() {
+            match self.set_mtu(LARGEST_MTU) {
+                Ok(()) => tracing::warn!(
+                    "an MTU of {} does not fit into messages; it is {LARGEST_MTU} now",
+                    state.mtu
+                ),
+                Err(error) => tracing::warn!("failed to lower the MTU to {LARGEST_MTU}: {error}"),
+            }
+        }
+    }
+
     /// Sets the MTU.
     ///
     /// # Errors
@@ -106,7 +123,10 @@ impl LinkWatch {
         let mut events = self.hear()?;
         for event in &mut events {
             match event {
-                LinkEvent::State(state) => self.last = *state,
+                LinkEvent::State(state) => {
+                    self.limit(*state);
+                    self.last = *state;
+                }
                 LinkEvent::Gone if look(&self.tun, PollFlags::empty(), None)? == Sight::Gone => {}
                 LinkEvent::Gone => {
                     // It goes down on its way; its MTU is taken to stay.

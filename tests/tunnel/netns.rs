@@ -15,7 +15,7 @@
 //! | the link down and up, a busy port | [`crate::deaf`] |
 //! | NAT that forgets, persistent keepalive | [`crate::netns_nat`] |
 //! | bound sockets, marks, policy routing with a fwmark | [`crate::netns_nat`] |
-//! | an ICMP error where a peer is gone | not with a TUN device: the packet is dropped and counted (`no_peer`) |
+//! | an ICMP error where a peer is gone | `a_packet_without_a_peer_is_refused_at_once` |
 //! | source addresses: not too sticky, reply to sender, another route | [`crate::netns_sources`] |
 //! | an endpoint with a link-local address | [`crate::netns_sources`] |
 //! | a peer without an endpoint, or that was removed | `what_has_no_way_is_dropped_and_counted` |
@@ -250,4 +250,53 @@ fn a_point_of_low_order_is_never_spoken_to() {
         assert!(line.ends_with("\t0\t0"), "{line}");
     }
     a.namespace.ping_once("10.9.0.2");
+}
+
+/// Who asks hears it at once, instead of waiting for an answer until the time is over.
+#[test]
+fn a_packet_without_a_peer_is_refused_at_once() {
+    require_root();
+    let folder = Folder::new();
+    let (a, b) = ours(&folder);
+    a.speaks_with(&b);
+    // One that nobody has, and one whose peer has no endpoint.
+    let other = Keys::new(&folder).public;
+    a.set(&["peer", &other, "allowed-ips", "10.9.0.78/32,fd99::78/128"]);
+    for to in ["10.9.0.77", "fd99::77", "10.9.0.78", "fd99::78"] {
+        let mut ping = a.namespace.command("ping");
+        let output = crate::output(ping.args(["-c", "1", "-W", "5", to]));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            !output.status.success() && said.to_lowercase().contains("unreachable"),
+            "{to}: {said}"
+        );
+    }
+    let target: IpAddr = "10.9.0.77".parse().expect("an address");
+    let refused = a
+        .namespace
+        .inside(move || TcpStream::connect_timeout(&(target, 9).into(), Duration::from_secs(10)));
+    let kind = refused.expect_err("nobody is there").kind();
+    assert_eq!(kind, std::io::ErrorKind::HostUnreachable);
+    let dropped = a.namespace.run(WGFLEET, ["wg", "show", &a.interface, "dropped"]);
+    assert!(dropped.contains("no_peer"), "{dropped}");
+    a.speaks_with(&b);
+}
+
+#[test]
+fn full_packets_cross_at_the_largest_mtu() {
+    require_root();
+    for outer in ["192.0.2.2", "[2001:db8::2]"] {
+        let folder = Folder::new();
+        let (a, b) = tunnel(Backend::Ours, Backend::Ours, outer, &folder);
+        for end in [&a, &b] {
+            end.namespace.run("ip", ["link", "set", "dev", &end.interface, "mtu", "65535"]);
+            let show = ["-o", "link", "show", "dev", &end.interface];
+            crate::namespace::until("the MTU is one that messages can carry", || {
+                end.namespace.run("ip", show).contains("mtu 65455")
+            });
+        }
+        for size in ["65427", "65400", "65507"] {
+            a.namespace.run("ping", ["-c", "1", "-s", size, "-W", "2", &b.inner()]);
+        }
+    }
 }

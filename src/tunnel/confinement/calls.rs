@@ -17,6 +17,8 @@ pub(super) const FREE: &[c_long] = &[
     libc::SYS_readv,
     libc::SYS_write,
     libc::SYS_writev,
+    // The time of the last initiation, into a file that is open.
+    libc::SYS_pwrite64,
     libc::SYS_recvfrom,
     libc::SYS_recvmsg,
     libc::SYS_recvmmsg,

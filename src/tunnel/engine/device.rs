@@ -8,9 +8,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
+use std::time::SystemTime;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::clock::{Calendar, now};
 use super::handshakes::Handshakes;
 use super::inbound::SharedSocket;
 use super::index_table::IndexTable;
@@ -57,6 +59,8 @@ impl Userspace {
             handshakes: Handshakes::default(),
             sockets: RwLock::default(),
             drops: DropCounters::default(),
+            calendar: Calendar::default(),
+            refusals: Mutex::default(),
             mtu: AtomicU32::new(mtu),
             mark: AtomicU32::new(0),
             up: AtomicBool::new(false),
@@ -98,6 +102,14 @@ impl Engine for Userspace {
 
     fn routes_changed(&self) {
         self.core.look_at_routes();
+    }
+
+    fn last_initiation(&self) -> Option<SystemTime> {
+        self.core.calendar.last()
+    }
+
+    fn go_on_after(&self, initiation: SystemTime) {
+        self.core.calendar.go_on_after(initiation, now());
     }
 
     fn stop(&self) {

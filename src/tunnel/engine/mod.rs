@@ -19,6 +19,7 @@ mod outbound;
 mod outer;
 mod packet;
 mod peer;
+mod refusal;
 mod send_batch;
 mod sockets;
 mod state;
@@ -33,6 +34,7 @@ pub use device::Userspace;
 pub use workers::Workers;
 
 use std::io;
+use std::time::SystemTime;
 
 use super::{DeviceChange, DeviceSnapshot};
 
@@ -95,6 +97,12 @@ pub trait Engine: Send + Sync {
 
     /// The host's routes are not what they were: messages leave from where they lead now.
     fn routes_changed(&self);
+
+    /// The time that the last initiation carried.
+    fn last_initiation(&self) -> Option<SystemTime>;
+
+    /// Has each initiation carry a later time than this, which another process has sent.
+    fn go_on_after(&self, initiation: SystemTime);
 
     /// Ends every thread and closes every socket; no session outlives it.
     fn stop(&self);

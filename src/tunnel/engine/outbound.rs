@@ -1,6 +1,6 @@
 //! From the host to a peer: which peer, through which session, and what waits for one.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,6 +10,7 @@ use super::clock::{now, random};
 use super::outer::{HANDSHAKE, outer};
 use super::packet::{addresses, carried_receiver};
 use super::peer::{Peer, PeerState};
+use super::refusal::refusal;
 use super::send_batch::SendBatch;
 use super::state::Core;
 use super::turnstile::{Alone, Turn, Turnstile};
@@ -134,7 +135,10 @@ impl Core {
             self.drops.count(Cause::Malformed);
             return None;
         };
-        let peer = self.peer_for(destination)?;
+        let Some(peer) = self.peer_for(destination) else {
+            self.refuse(split.whole());
+            return None;
+        };
         if !run.goes_to(&peer) || run.is_long() {
             run.finish(self, turn);
             let now = now();
@@ -150,7 +154,10 @@ impl Core {
                     }
                     return None;
                 }
-                SendState::Closed => return None,
+                SendState::Closed => {
+                    self.refuse(split.whole());
+                    return None;
+                }
             }
         }
         // Sealed again it would come back again, larger, for ever.
@@ -161,6 +168,16 @@ impl Core {
         run.turn_to(outer, self, turn);
         let counter = run.reserve(split.count())?;
         Some(Share { split, counter })
+    }
+
+    /// Tells the host that a packet has no way.
+    fn refuse(&self, packet: &[u8]) {
+        let allowed = self.refusals.lock().allow(now());
+        if let Some(answer) = allowed.then(|| refusal(packet)).flatten()
+            && let Err(error) = self.tun.send(&[IoSlice::new(&answer)], &Offload::DONE)
+        {
+            tracing::debug!("failed to tell the host that a packet has no way: {error}");
+        }
     }
 
     fn seal_share(&self, share: &mut Share<'_>, run: &mut SendBatch, turn: &mut impl Turn) {
@@ -298,7 +315,7 @@ impl Core {
         let made = state.protocol.initiate(
             &owner.identity,
             retry,
-            (now, SystemTime::now()),
+            (now, self.calendar.read(SystemTime::now(), now)),
             &mut || self.indices.reserve(peer),
             &mut random,
         );

@@ -14,9 +14,11 @@ use indexmap::IndexMap;
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::binding::Closing;
+use super::clock::Calendar;
 use super::handshakes::Handshakes;
 use super::index_table::IndexTable;
 use super::peer::Peer;
+use super::refusal::Refusals;
 use super::{AllowedIps, Workers};
 use crate::model::{PrivateKey, PublicKey};
 use crate::tunnel::drops::DropCounters;
@@ -36,6 +38,10 @@ pub(super) struct Core {
     pub(super) handshakes: Handshakes,
     pub(super) sockets: RwLock<Option<Bound>>,
     pub(super) drops: DropCounters,
+    /// The time that initiations carry.
+    pub(super) calendar: Calendar,
+    /// How often hosts are told that a packet has no way.
+    pub(super) refusals: Mutex<Refusals>,
     pub(super) mtu: AtomicU32,
     /// The mark of the sockets, for whoever may not wait for the settings.
     pub(super) mark: AtomicU32,

@@ -53,6 +53,12 @@ impl<'p> Split<'p> {
         Ok(Self { packet, headers: Some(headers), segment, at: headers.length, index: 0 })
     }
 
+    /// The packet as the host gave it, with its checksum filled in where it stands for itself.
+    #[must_use]
+    pub const fn whole(&self) -> &[u8] {
+        self.packet
+    }
+
     /// How many segments are still to come.
     #[must_use]
     pub fn count(&self) -> usize {
