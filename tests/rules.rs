@@ -242,6 +242,31 @@ peers:
 ",
         ("two: { network: n", "two: { network: m"),
     ),
+    (
+        // A host is no DNS server of its own that it would have to reach.
+        Code::DnsUnreachable,
+        Severity::Warning,
+        "fleet: f
+networks: { n: { prefixes: 10.1.0.0/24 } }
+hosts:
+  a: { address: 10.1.0.1, endpoint: \"192.0.2.1:51820\", dns: 10.1.0.1 }
+  b: { address: 10.1.0.2, nat: true }
+",
+        ("dns: 10.1.0.1", "dns: 10.1.0.2"),
+    ),
+    (
+        // Neither is a phone that sleeps.
+        Code::DnsUnreachable,
+        Severity::Warning,
+        "fleet: f
+networks: { n: { prefixes: 10.1.0.0/24 } }
+hosts:
+  a: { address: 10.1.0.1, endpoint: \"192.0.2.1:51820\", dns: 10.1.0.9 }
+  b: { address: 10.1.0.2, nat: true }
+peers: { phone: { via: a, address: 10.1.0.9 } }
+",
+        ("dns: 10.1.0.9", "dns: 10.1.0.2"),
+    ),
 ];
 
 #[test]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::folded::Folded;
 use super::tables::Tables;
-use super::walk::{Doubt, Packet, Start, Walker};
+use super::walk::{Cause, Doubt, Packet, Start, Walker};
 use crate::finding::{Code, Finding};
 use crate::inventory::{Inventory, UnmanagedPeer};
 use crate::model::{Family, Located, Location};
@@ -31,6 +31,7 @@ pub(super) fn servers(inventory: &Inventory, topology: &Topology) -> Vec<Finding
     }
     let tables = Tables::new(inventory, topology);
     let walker = Walker::new(inventory, &tables, Doubt::Works);
+    let certain = Walker::new(inventory, &tables, Doubt::Fails);
     let mut findings: Folded<Location> = Folded::new();
     for (id, node) in (0..).map(NodeId).zip(&topology.nodes) {
         if !node.is_ours(inventory) {
@@ -39,12 +40,18 @@ pub(super) fn servers(inventory: &Inventory, topology: &Topology) -> Vec<Finding
         for interface in node.interfaces.iter().map(|id| topology.interface(*id)) {
             for server in declared(inventory, topology, interface) {
                 let Ok(addr) = server.value.parse::<IpAddr>() else { continue };
+                // What a host inherits and is itself, it does not use.
+                if !interface.dns.contains(&server.value) {
+                    continue;
+                }
                 let own = || {
                     let mut addresses = interface.addresses.iter().map(|own| own.value.addr());
                     addresses.find(|own| Family::of_addr(own) == Family::of_addr(&addr))
                 };
                 let source = walker.source(id, addr).or_else(own);
-                let Some(lost) = lost(&tables, &walker, id, source, addr) else { continue };
+                let lost = lost(&tables, &walker, id, source, addr);
+                let lost = lost.or_else(|| asleep(&tables, &certain, id, source?, addr));
+                let Some(lost) = lost else { continue };
                 findings.add(server.at, || {
                     let title = format!("`{}` cannot ask the DNS server {addr}", node.name);
                     let mut finding =
@@ -78,6 +85,10 @@ fn lost(
     if addr.is_loopback() {
         return None;
     }
+    let topology = tables.topology();
+    if tables.holders(addr).iter().any(|own| topology.interface(*own).node == node) {
+        return Some("this is its own address in the tunnel".to_owned());
+    }
     let Some(source) = source else {
         return Some(format!("the tunnel has no {} address", Family::of_addr(&addr)));
     };
@@ -95,4 +106,19 @@ fn lost(
         let last = walk.steps.last().map(|step| &tables.topology().node(step.node).name);
         last.map_or_else(String::new, |last| format!("what is sent to it ends at `{last}`"))
     })
+}
+
+/// Whether the server is a device that sleeps until it has something to send.
+fn asleep(
+    tables: &Tables<'_>,
+    walker: &Walker<'_>,
+    node: NodeId,
+    source: IpAddr,
+    addr: IpAddr,
+) -> Option<String> {
+    let walk = walker.walk(Start::Node(node), Packet { source, destination: addr }, &[]);
+    let Err(Cause::Asleep(id)) = walk.end else { return None };
+    let topology = tables.topology();
+    let name = &topology.node(topology.interface(id).node).name;
+    Some(format!("`{name}` sleeps: nothing makes it begin its session"))
 }

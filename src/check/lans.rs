@@ -141,10 +141,8 @@ pub(super) fn unrouted(inventory: &Inventory, topology: &Topology) -> Vec<Findin
             let lan = site.subnets.first()?;
             // A host of the site may have it as a subnet of its own.
             let own = |net: &Located<IpNet>| {
-                topology
-                    .nodes
-                    .iter()
-                    .any(|node| node.subnets.iter().any(|own| own.value == net.value))
+                let mut here = topology.nodes.iter().filter(|node| node.site == Some(index));
+                here.any(|node| node.subnets.iter().any(|own| own.value == net.value))
             };
             let known = |net: &Located<IpNet>| own(net) || used(topology, index, net.value);
             if site.subnets.iter().all(known) {

@@ -144,9 +144,11 @@ impl<'t> Underlay<'t> {
             return true;
         }
         let local = matches!(endpoint.because, Because::PeerLocalEndpoint(_));
-        match self.topology.interface(remote).listen_port.value {
+        let own = &self.topology.interface(remote).listen_port;
+        match own.value {
             Some(own) => own == endpoint.port || (far.nat.value && !local),
-            None => false,
+            // Of what runs, the port may not have been seen.
+            None => own.because == Because::Seen,
         }
     }
 

@@ -15,14 +15,16 @@ struct Member<'i> {
     name: &'i HostName,
     at: Location,
     explicit: &'i [Declared<IpAddr>],
+    /// Whether it is an unmanaged peer.
+    peer: bool,
 }
 
 /// The lock that the inventory asks for, given the one that is there.
 ///
 /// Declared addresses win. A pinned address stays while its network's prefix holds it. What is
-/// missing gets the lowest free address, hosts in order of their names, so that the order of the
-/// file says nothing. Pins of hosts that no longer exist stay; a prefix without a free address
-/// takes the lowest of them.
+/// missing gets the lowest free address, hosts in the order of the file and then unmanaged peers, the same
+/// number within the prefixes of both families where it is free. Pins of hosts that no longer exist stay; a
+/// prefix without a free address takes the lowest of them.
 #[must_use]
 pub fn allocate(inventory: &Inventory, lock: &LockFile) -> (LockFile, Vec<Finding>) {
     let mut members: Vec<Vec<Member<'_>>> = inventory.networks.iter().map(|_| Vec::new()).collect();
@@ -32,6 +34,7 @@ pub fn allocate(inventory: &Inventory, lock: &LockFile) -> (LockFile, Vec<Findin
                 name: &host.name.value,
                 at: host.name.at,
                 explicit: interface.addresses(),
+                peer: false,
             });
         }
     }
@@ -40,15 +43,23 @@ pub fn allocate(inventory: &Inventory, lock: &LockFile) -> (LockFile, Vec<Findin
             name: &peer.name.value,
             at: peer.name.at,
             explicit: peer.addresses(),
+            peer: true,
         });
     }
     let mut next = lock.clone();
     let mut findings = Vec::new();
     for (network, mut members) in inventory.networks.iter().zip(members) {
-        members.sort_by(|a, b| a.name.cmp(b.name));
+        // Those of the file and of its includes stand in the order in which they were read.
+        members.sort_by_key(|member| (member.peer, member.at));
         let mut pins: BTreeMap<HostName, Vec<IpAddr>> = BTreeMap::new();
-        for prefix in &network.prefixes {
-            pin(network, prefix, &members, lock, &mut pins, &mut findings);
+        let mut pools: Vec<Pool<'_>> = network
+            .prefixes
+            .iter()
+            .map(|prefix| Pool::new(network, prefix, &members, lock, &mut pins, &mut findings))
+            .collect();
+        hand_out(&members, &mut pools, &mut pins);
+        for pool in pools {
+            pool.finish(&members, &mut pins, &mut findings);
         }
         for member in &members {
             // A declared address of a family without a prefix is kept too; the checker judges it.
@@ -67,97 +78,181 @@ pub fn allocate(inventory: &Inventory, lock: &LockFile) -> (LockFile, Vec<Findin
     (next, findings)
 }
 
-/// One family of one network.
-fn pin(
-    network: &Network,
-    prefix: &Located<IpNet>,
+/// Gives every member what it lacks.
+fn hand_out(
     members: &[Member<'_>],
-    lock: &LockFile,
+    pools: &mut [Pool<'_>],
     pins: &mut BTreeMap<HostName, Vec<IpAddr>>,
-    findings: &mut Vec<Finding>,
 ) {
-    let family = Family::of(&prefix.value);
-    let same = |addr: &IpAddr| Family::of_addr(addr) == family;
-    let name = &network.name.value;
-    let mut taken: HashSet<u128> = HashSet::new();
-    let mut declared: HashMap<u128, &Declared<IpAddr>> = HashMap::new();
-    for member in members {
-        for address in member.explicit.iter().filter(|address| same(&address.value)) {
-            taken.insert(number(address.value));
-            // Two hosts that declare one address are the checker's to report.
-            declared.entry(number(address.value)).or_insert(address);
-            pins.entry(member.name.clone()).or_default().push(address.value);
-        }
-    }
-    let present: HashSet<&HostName> = members.iter().map(|member| member.name).collect();
-    let waiting: Vec<&Member<'_>> = members
-        .iter()
-        .filter(|member| !member.explicit.iter().any(|address| same(&address.value)))
-        .collect();
-    // Pins of members first: nobody may take them.
-    let mut missing: Vec<&Member<'_>> = Vec::new();
-    for member in waiting {
-        let pinned = lock
-            .address(name, member.name)
-            .iter()
-            .copied()
-            .find(|addr| same(addr) && usable(&prefix.value, *addr));
-        let Some(pinned) = pinned else {
-            missing.push(member);
+    // Numbers below this one are taken in one family or another.
+    let mut next: u128 = 0;
+    for (index, member) in members.iter().enumerate() {
+        let lacking: Vec<usize> =
+            (0..pools.len()).filter(|pool| pools[*pool].missing.contains(&index)).collect();
+        if lacking.is_empty() {
             continue;
-        };
-        if let Some(declared) = declared.get(&number(pinned)) {
-            findings.push(
-                Finding::new(
-                    Code::DuplicateAddress,
-                    format!("{pinned} is already pinned to `{}`", member.name),
-                    declared.at,
-                )
-                .label("declared here")
-                .also(member.at, "this one has it in fleet.lock")
-                .help(format!(
-                    "declare another address here, or give `{}` one of its own with `address:`",
-                    member.name
-                )),
-            );
         }
-        taken.insert(number(pinned));
-        pins.entry(member.name.clone()).or_default().push(pinned);
-    }
-    // Then those of hosts that are gone, for the day that they come back.
-    let mut gone: Vec<(IpAddr, &HostName)> = lock
-        .pins(name)
-        .filter(|(host, _)| !present.contains(host))
-        .flat_map(|(host, addresses)| addresses.iter().map(move |addr| (*addr, host)))
-        .filter(|(addr, _)| same(addr) && usable(&prefix.value, *addr))
-        .filter(|(addr, _)| taken.insert(number(*addr)))
-        .collect();
-    gone.sort_unstable_by(|a, b| b.cmp(a));
-    let mut free = Free::new(&prefix.value);
-    let mut without: Vec<&Member<'_>> = Vec::new();
-    for member in missing {
-        let address = free.next(&taken).or_else(|| gone.pop().map(|(addr, _)| addr));
-        match address {
-            Some(address) => {
-                taken.insert(number(address));
-                pins.entry(member.name.clone()).or_default().push(address);
+        // What the member has in the other family says which number it is.
+        let known = pins.get(member.name).and_then(|has| {
+            let mut numbers =
+                pools.iter().filter_map(|pool| has.iter().find_map(|addr| pool.number_of(*addr)));
+            numbers.next()
+        });
+        let common = known.or_else(|| {
+            while !lacking.iter().all(|pool| pools[*pool].is_free(next)) {
+                next = next.checked_add(1)?;
+                if lacking.iter().any(|pool| next > pools[*pool].most()) {
+                    return None;
+                }
             }
-            None => without.push(member),
+            Some(next)
+        });
+        for pool in lacking {
+            if let Some(address) = pools[pool].take(common) {
+                pins.entry(member.name.clone()).or_default().push(address);
+            } else {
+                pools[pool].without.push(index);
+            }
         }
     }
-    for (address, host) in gone {
-        pins.entry(host.clone()).or_default().push(address);
+}
+
+/// One family of one network: what is taken of its prefix.
+struct Pool<'i> {
+    prefix: &'i Located<IpNet>,
+    taken: HashSet<u128>,
+    /// Members without an address, by their index.
+    missing: HashSet<usize>,
+    /// Pins of hosts that are gone, the lowest last.
+    gone: Vec<(IpAddr, HostName)>,
+    free: Free,
+    /// Members that got none.
+    without: Vec<usize>,
+}
+
+impl<'i> Pool<'i> {
+    /// What is declared and pinned.
+    fn new(
+        network: &'i Network,
+        prefix: &'i Located<IpNet>,
+        members: &[Member<'_>],
+        lock: &LockFile,
+        pins: &mut BTreeMap<HostName, Vec<IpAddr>>,
+        findings: &mut Vec<Finding>,
+    ) -> Self {
+        let family = Family::of(&prefix.value);
+        let same = |addr: &IpAddr| Family::of_addr(addr) == family;
+        let name = &network.name.value;
+        let mut taken: HashSet<u128> = HashSet::new();
+        let mut declared: HashMap<u128, &Declared<IpAddr>> = HashMap::new();
+        for member in members {
+            for address in member.explicit.iter().filter(|address| same(&address.value)) {
+                taken.insert(number(address.value));
+                // Two hosts that declare one address are the checker's to report.
+                declared.entry(number(address.value)).or_insert(address);
+                pins.entry(member.name.clone()).or_default().push(address.value);
+            }
+        }
+        let present: HashSet<&HostName> = members.iter().map(|member| member.name).collect();
+        // Pins of members first: nobody may take them.
+        let mut missing = HashSet::new();
+        for (index, member) in members.iter().enumerate() {
+            if member.explicit.iter().any(|address| same(&address.value)) {
+                continue;
+            }
+            let pinned = lock
+                .address(name, member.name)
+                .iter()
+                .copied()
+                .find(|addr| same(addr) && usable(&prefix.value, *addr));
+            let Some(pinned) = pinned else {
+                missing.insert(index);
+                continue;
+            };
+            if let Some(declared) = declared.get(&number(pinned)) {
+                findings.push(
+                    Finding::new(
+                        Code::DuplicateAddress,
+                        format!("{pinned} is already pinned to `{}`", member.name),
+                        declared.at,
+                    )
+                    .label("declared here")
+                    .also(member.at, "this one has it in fleet.lock")
+                    .help(format!(
+                        "declare another address here, or give `{}` one of its own with `address:`",
+                        member.name
+                    )),
+                );
+            }
+            taken.insert(number(pinned));
+            pins.entry(member.name.clone()).or_default().push(pinned);
+        }
+        // Then those of hosts that are gone, for the day that they come back.
+        let mut gone: Vec<(IpAddr, HostName)> = lock
+            .pins(name)
+            .filter(|(host, _)| !present.contains(host))
+            .flat_map(|(host, addresses)| addresses.iter().map(move |addr| (*addr, host.clone())))
+            .filter(|(addr, _)| same(addr) && usable(&prefix.value, *addr))
+            .filter(|(addr, _)| taken.insert(number(*addr)))
+            .collect();
+        gone.sort_unstable_by(|a, b| b.cmp(a));
+        let free = Free::new(&prefix.value);
+        Self { prefix, taken, missing, gone, free, without: Vec::new() }
     }
-    if let Some(first) = without.first() {
+
+    /// Which number an address has within the prefix.
+    fn number_of(&self, addr: IpAddr) -> Option<u128> {
+        let holds = self.prefix.value.contains(&addr);
+        holds.then(|| number(addr) - number(self.prefix.value.network()))
+    }
+
+    /// The largest number.
+    fn most(&self) -> u128 {
+        number(self.prefix.value.broadcast()) - number(self.prefix.value.network())
+    }
+
+    /// The address of a number, where a host can have it and nobody does.
+    fn is_free(&self, number: u128) -> bool {
+        self.at(number).is_some()
+    }
+
+    fn at(&self, of: u128) -> Option<IpAddr> {
+        let number = number(self.prefix.value.network()).checked_add(of)?;
+        let addr = address(Family::of(&self.prefix.value), number)?;
+        let free = usable(&self.prefix.value, addr) && !self.taken.contains(&number);
+        free.then_some(addr)
+    }
+
+    /// The address of a number where it is free; else the lowest that is, or one of a host that is gone.
+    fn take(&mut self, wanted: Option<u128>) -> Option<IpAddr> {
+        let addr = wanted
+            .and_then(|wanted| self.at(wanted))
+            .or_else(|| self.free.next(&self.taken))
+            .or_else(|| self.gone.pop().map(|(addr, _)| addr))?;
+        self.taken.insert(number(addr));
+        Some(addr)
+    }
+
+    /// Keeps the pins of hosts that are gone, and tells of members without an address.
+    fn finish(
+        self,
+        members: &[Member<'_>],
+        pins: &mut BTreeMap<HostName, Vec<IpAddr>>,
+        findings: &mut Vec<Finding>,
+    ) {
+        for (address, host) in self.gone {
+            pins.entry(host).or_default().push(address);
+        }
+        let Some(first) = self.without.first().map(|index| &members[*index]) else { return };
         let mut finding = Finding::new(
             Code::PrefixExhausted,
-            format!("{} has no address left for `{}`", prefix.value, first.name),
-            prefix.at,
+            format!("{} has no address left for `{}`", self.prefix.value, first.name),
+            self.prefix.at,
         )
-        .label(format!("{} members, {} without an address", members.len(), without.len()))
+        .label(format!("{} members, {} without an address", members.len(), self.without.len()))
         .also(first.at, "needs one")
         .help("make the network larger with a shorter prefix: addresses that are allocated do not change");
-        finding.count = u32::try_from(without.len()).unwrap_or(u32::MAX);
+        finding.count = u32::try_from(self.without.len()).unwrap_or(u32::MAX);
         findings.push(finding);
     }
 }
@@ -186,6 +281,13 @@ fn number(address: IpAddr) -> u128 {
     }
 }
 
+fn address(family: Family, number: u128) -> Option<IpAddr> {
+    match family {
+        Family::V4 => u32::try_from(number).ok().map(|bits| Ipv4Addr::from_bits(bits).into()),
+        Family::V6 => Some(Ipv6Addr::from_bits(number).into()),
+    }
+}
+
 /// The addresses of a prefix that a host can have, from the lowest.
 struct Free {
     family: Family,
@@ -211,12 +313,7 @@ impl Free {
                 None => self.done = true,
             }
             if !taken.contains(&current) {
-                return match self.family {
-                    Family::V4 => {
-                        u32::try_from(current).ok().map(|b| Ipv4Addr::from_bits(b).into())
-                    }
-                    Family::V6 => Some(Ipv6Addr::from_bits(current).into()),
-                };
+                return address(self.family, current);
             }
         }
         None
@@ -268,7 +365,8 @@ mod tests {
                 hosts.sort_by_key(|(name, _)| name.bytes().fold(shuffle, |h, b| {
                     (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
                 }));
-                let (shuffled, _) = allocate(&fleet("10.0.0.0/22, fd00::/64", &hosts), &lock);
+                // Whatever is pinned stays, in whichever order the file has it then.
+                let (shuffled, _) = allocate(&fleet("10.0.0.0/22, fd00::/64", &hosts), &sorted);
                 prop_assert_eq!(sorted.to_text(), shuffled.to_text());
                 prop_assert_eq!(&LockFile::parse(&sorted.to_text()).unwrap(), &sorted);
                 let mut seen = HashSet::new();
@@ -277,6 +375,9 @@ mod tests {
                     prop_assert_eq!(addresses.len(), 2);
                     prop_assert!(addresses[0].is_ipv4());
                     prop_assert!(addresses.iter().all(|address| seen.insert(*address)));
+                    // One number in both families.
+                    let low = number(addresses[0]) - number("10.0.0.0".parse().unwrap());
+                    prop_assert_eq!(low, number(addresses[1]) - number("fd00::".parse().unwrap()));
                     let before = known.entry(name.clone()).or_insert_with(|| addresses.clone());
                     prop_assert_eq!(&*before, &addresses);
                 }
@@ -313,14 +414,38 @@ mod tests {
     }
 
     #[test]
+    fn hosts_come_in_the_order_of_the_file_and_before_peers() {
+        let text = "fleet: f
+networks: { n: { prefixes: [10.0.0.0/24, \"fd00::/64\"] } }
+peers: { aa-phone: { via: gate } }
+hosts:
+  gate: {}
+  mid: { address: 10.0.0.9 }
+  attic: {}
+";
+        let parsed = parse(PathBuf::from("f.yaml"), text.to_owned());
+        let (lock, findings) = allocate(&parsed.inventory.unwrap(), &LockFile::default());
+        assert!(findings.is_empty());
+        for (name, v4, v6) in [
+            ("gate", "10.0.0.1", "fd00::1"),
+            ("mid", "10.0.0.9", "fd00::9"),
+            ("attic", "10.0.0.2", "fd00::2"),
+            ("aa-phone", "10.0.0.3", "fd00::3"),
+        ] {
+            let both: [IpAddr; 2] = [v4.parse().unwrap(), v6.parse().unwrap()];
+            assert_eq!(of(&lock, name), both, "{name}");
+        }
+    }
+
+    #[test]
     fn a_full_prefix_takes_the_pins_of_hosts_that_are_gone() {
         let hosts = |names: &[&str]| -> Vec<_> {
             names.iter().map(|name| ((*name).to_owned(), None)).collect()
         };
         let (lock, _) = allocate(&fleet("10.0.0.0/30", &hosts(&["a"])), &LockFile::default());
-        assert_eq!(of(&lock, "a"), ["10.0.0.1".parse::<IpAddr>().unwrap()]);
+        assert_eq!(of(&lock, "a"), ["10.0.0.2".parse::<IpAddr>().unwrap()]);
         let (lock, findings) = allocate(&fleet("10.0.0.0/30", &hosts(&["b"])), &lock);
-        assert_eq!(of(&lock, "b"), ["10.0.0.1".parse::<IpAddr>().unwrap()]);
+        assert_eq!(of(&lock, "b"), ["10.0.0.2".parse::<IpAddr>().unwrap()]);
         assert!(findings.is_empty() && of(&lock, "a").is_empty());
         let (_, findings) = allocate(&fleet("10.0.0.0/30", &hosts(&["b", "c"])), &lock);
         assert_eq!(findings[0].title, "10.0.0.0/30 has no address left for `c`");

@@ -30,6 +30,9 @@ const INTERNET: [[&str; 3]; 2] = [
     ["2001:db8:ffff::1", "2001:db8:fffe::1", "2001:db8:fffd::1"],
 ];
 
+/// The router of unmanaged peers.
+const ROAMING: &str = "router-roaming";
+
 /// A prefix that this file writes down.
 fn fixed(text: &str) -> Result<IpNet, SpecError> {
     text.parse().map_err(|_| SpecError::NoAddress(text.to_owned()))
@@ -147,7 +150,10 @@ impl Spec {
         lans.of_sites(inventory)?;
         let mut hosts = Vec::new();
         for (index, host) in inventory.hosts.iter().enumerate() {
-            let router = host.site.map_or(0, |site| site + 1);
+            let router = match host.site {
+                Some(site) => site + 1,
+                None => own_router(host, &mut routers, &mut addresses)?,
+            };
             let uplink = uplink(inventory, host, router, &mut routers, &mut addresses)?;
             let address = nth(&IpNet::V4(management), index as u128 + 2);
             let Some(IpAddr::V4(address)) = address else {
@@ -246,6 +252,31 @@ fn routers(inventory: &Inventory, addresses: &mut Addresses) -> Result<Vec<Route
         routers.push(Router { name, gateways, uplink: Some(uplink), forwards: Vec::new() });
     }
     Ok(routers)
+}
+
+/// The router of a host without a site: such a host is at a place of its own, behind a NAT of its own where
+/// it is behind one.
+fn own_router(
+    host: &Host,
+    routers: &mut Vec<Router>,
+    addresses: &mut Addresses,
+) -> Result<usize, SpecError> {
+    if !host.settings.nat.get() {
+        return Ok(0);
+    }
+    let name = format!("router-{}", host.name.value);
+    // The name of the one of unmanaged peers is taken.
+    let taken = name == ROAMING || routers.iter().any(|router| router.name == name);
+    let name = if taken { format!("{name}-nat") } else { name };
+    let mut own = endpoints(&host.interfaces, |i| i.settings.endpoint.as_ref());
+    addresses.fill(&mut own, false, &name)?;
+    let gateways = [Family::V4, Family::V6]
+        .iter()
+        .filter_map(|f| own.iter().find(|addr| Family::of_addr(addr) == *f).copied())
+        .collect();
+    let uplink = Cabling { router: 0, addresses: own, local: Vec::new(), mtu: 1500, nat: false };
+    routers.push(Router { name, gateways, uplink: Some(uplink), forwards: Vec::new() });
+    Ok(routers.len() - 1)
 }
 
 /// A host's cable to its router, and the port-forwards that its endpoints imply.
@@ -421,7 +452,7 @@ fn roaming(
     addresses.fill(&mut own, false, "the router of roaming peers")?;
     let roaming = routers.len();
     routers.push(Router {
-        name: "router-roaming".into(),
+        name: ROAMING.into(),
         gateways: own.clone(),
         uplink: Some(Cabling {
             router: 0,

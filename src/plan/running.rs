@@ -59,6 +59,7 @@ pub fn running<'o>(
         };
         let at = interface.at;
         interface.addresses = found.addresses.iter().copied().map(Derived::seen).collect();
+        interface.listen_port = Derived::seen(Port::new(found.listen_port));
         let network = interface.network;
         let mut shared = None;
         let peer = |(key, peer): (&PublicKey, &crate::observed::ObservedPeer)| {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::paths::Paths;
 use super::{InterfaceId, Topology};
-use crate::inventory::Network;
+use crate::inventory::{Inventory, Network};
 use crate::model::{Family, covers, host_net};
 
 /// The list for each neighbour of one interface.
@@ -22,6 +22,8 @@ pub(super) struct Derivation<'a> {
     topology: &'a Topology,
     network: &'a Network,
     paths: &'a Paths,
+    /// For each site, the LANs that its own members deliver to, and nobody elsewhere: its hosts are on them.
+    wires: BTreeMap<usize, BTreeSet<IpNet>>,
     /// What each member delivers to itself: its tunnel addresses and its subnets, sorted.
     own: BTreeMap<InterfaceId, Arc<[IpNet]>>,
     /// Prefixes that several members deliver: two gateways of one site.
@@ -34,6 +36,7 @@ pub(super) struct Derivation<'a> {
 impl<'a> Derivation<'a> {
     pub(super) fn new(
         topology: &'a Topology,
+        inventory: &'a Inventory,
         network: &'a Network,
         paths: &'a Paths,
         members: &[InterfaceId],
@@ -50,7 +53,8 @@ impl<'a> Derivation<'a> {
             classes.entry((alone, paths.neighbours(*id))).or_default().push(*id);
         }
         let classes = classes.into_values().collect();
-        Self { topology, network, paths, own, shared, classes }
+        let wires = wires(topology, inventory, members);
+        Self { topology, network, paths, wires, own, shared, classes }
     }
 
     /// The lists of every member; `exit` names the neighbour that gets everything beside.
@@ -67,8 +71,9 @@ impl<'a> Derivation<'a> {
             for id in class {
                 let everything = exit(*id);
                 let mine = &self.own[id];
-                let plain =
-                    everything.is_none() && mine.iter().all(|net| !self.shared.contains(net));
+                let plain = everything.is_none()
+                    && mine.iter().all(|net| !self.shared.contains(net))
+                    && self.wire(*id).is_none();
                 let lists = match &table {
                     // Nothing lies behind a neighbour: its list is what it delivers itself.
                     None if plain => self
@@ -126,6 +131,12 @@ impl<'a> Derivation<'a> {
         table
     }
 
+    /// The LANs that a host is on: it sends there by the wire, and through no peer.
+    fn wire(&self, id: InterfaceId) -> Option<&BTreeSet<IpNet>> {
+        let site = self.topology.node(self.topology.interface(id).node).site?;
+        self.wires.get(&site)
+    }
+
     /// Splits a table by neighbour. A list that equals one of `last` shares its memory.
     fn lists(
         &self,
@@ -146,9 +157,12 @@ impl<'a> Derivation<'a> {
             self.topology.tunnel_addresses(id).any(|addr| host_net(addr) == *net)
         };
         let mine = &self.own[&from];
+        let wire = self.wire(from);
+        let near = |net: &IpNet| wire.is_some_and(|wire| wire.contains(net));
         let others = table
             .iter()
-            .filter(|(net, next)| mine.binary_search(net).is_err() || tunnel(*next, net));
+            .filter(|(net, next)| mine.binary_search(net).is_err() || tunnel(*next, net))
+            .filter(|(net, next)| !near(net) || tunnel(*next, net));
         let mut entries = everything;
         entries.extend(others.copied());
         entries.sort_unstable();
@@ -175,6 +189,30 @@ pub(super) fn everything_of(family: Family) -> IpNet {
         Family::V4 => IpNet::V4(ipnet::Ipv4Net::default()),
         Family::V6 => IpNet::V6(ipnet::Ipv6Net::default()),
     }
+}
+
+/// The LANs of each site that its own members deliver to, and no member elsewhere.
+fn wires(
+    topology: &Topology,
+    inventory: &Inventory,
+    members: &[InterfaceId],
+) -> BTreeMap<usize, BTreeSet<IpNet>> {
+    let mut places: BTreeMap<IpNet, BTreeSet<Option<usize>>> = BTreeMap::new();
+    for node in members.iter().map(|id| topology.node(topology.interface(*id).node)) {
+        for lan in &node.subnets {
+            places.entry(lan.value.trunc()).or_default().insert(node.site);
+        }
+    }
+    let mut wires: BTreeMap<usize, BTreeSet<IpNet>> = BTreeMap::new();
+    for (net, at) in places {
+        let mut at = at.into_iter();
+        if let (Some(Some(site)), None) = (at.next(), at.next())
+            && inventory.sites[site].subnets.iter().any(|lan| covers(&lan.value.trunc(), &net))
+        {
+            wires.entry(site).or_default().insert(net);
+        }
+    }
+    wires
 }
 
 fn own_prefixes(topology: &Topology, id: InterfaceId) -> Arc<[IpNet]> {

@@ -112,14 +112,33 @@ fn add_host(
                 .fwmark
                 .as_ref()
                 .map_or_else(|| Derived::default_of(None), Derived::written),
-            dns: interface.settings.dns.as_ref().map_or_else(
-                || Derived::default_of(Vec::new()),
-                |dns| Derived::new(texts(&dns.value), Because::Written(dns.place())),
-            ),
+            dns: Derived::default_of(Vec::new()),
             peers: Vec::new(),
         });
     }
+    for (id, interface) in node.interfaces.iter().zip(&host.interfaces) {
+        if let Some(dns) = &interface.settings.dns {
+            let dns = dns_of(topology, &node.interfaces, dns);
+            topology.interfaces[id.0 as usize].dns = dns;
+        }
+    }
     topology.nodes.push(node);
+}
+
+/// The DNS servers of a host: of those that it inherits, itself is none.
+fn dns_of(
+    topology: &Topology,
+    own: &[InterfaceId],
+    dns: &Declared<Vec<Located<String>>>,
+) -> Derived<Vec<String>> {
+    let itself = |text: &String| {
+        let addr: Option<IpAddr> = text.parse().ok();
+        let mut addresses = own.iter().flat_map(|id| topology.tunnel_addresses(*id));
+        dns.level != Level::Own && addr.is_some_and(|addr| addresses.any(|own| own == addr))
+    };
+    let mut servers = texts(&dns.value);
+    servers.retain(|text| !itself(text));
+    Derived::new(servers, Because::Written(dns.place()))
 }
 
 fn add_unmanaged(
@@ -285,7 +304,7 @@ fn add_peers(
         let topology = &*topology;
         let name = |id| topology.node(topology.interface(id).node).name.as_str();
         let paths = Paths::new(links, name);
-        let derivation = Derivation::new(topology, settings, &paths, members);
+        let derivation = Derivation::new(topology, inventory, settings, &paths, members);
         let ends: Vec<End<'_>> =
             members.iter().map(|id| End::of(inventory, topology, *id)).collect();
         let end = |id: InterfaceId| {

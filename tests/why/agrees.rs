@@ -274,3 +274,36 @@ hosts:
         assert_eq!(checked.status.code(), Some(0), "{said}");
     }
 }
+
+/// The LAN that a host is on is on the wire, whoever is its gateway; DNS servers that it inherits do not hold
+/// itself.
+#[test]
+fn a_host_gets_neither_its_own_lan_nor_itself_through_a_tunnel() {
+    let text = "fleet: f
+defaults: { dns: [10.1.0.1, 10.1.0.2] }
+networks: { n: { prefixes: 10.1.0.0/24, links: { hub: hub } } }
+sites:
+  home:
+    subnets: 172.23.4.0/24
+    hosts:
+      gw: { address: 10.1.0.2, nat: true, gateway: true }
+      nas: { address: 10.1.0.3, nat: true }
+hosts:
+  hub: { address: 10.1.0.1, endpoint: \"hub.example.com:51820\" }
+  desk: { address: 10.1.0.4, nat: true }
+";
+    let folder = folder(text);
+    let said = |host: &str| {
+        let output = wgfleet(folder.path(), &["explain", host]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(said("desk").contains("172.23.4.0/24"), "{}", said("desk"));
+    let nas = said("nas");
+    assert!(!nas.contains("172.23.4.0/24") && nas.contains("10.1.0.2"), "{nas}");
+    let dns = |host: &str| said(host).lines().find(|line| line.contains("dns")).map(str::to_owned);
+    let dns = dns("hub").unwrap_or_default();
+    assert!(dns.contains("10.1.0.2") && !dns.contains("10.1.0.1"), "{dns}");
+    let checked = wgfleet(folder.path(), &["check"]);
+    let found = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(!found.contains("warning") && checked.status.code() == Some(0), "{found}");
+}
