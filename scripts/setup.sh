@@ -22,7 +22,7 @@ demo="ip=iproute2 tc=iproute2 ssh=openssh-client ssh-keygen=openssh-client sshd=
 	modprobe=kmod ps=procps unshare=util-linux nsenter=util-linux"
 tests="wireguard-go=wireguard-go age=age age-keygen=age sudo=sudo doas=opendoas
 	busybox=busybox tcsh=tcsh fish=fish zsh=zsh git=git setsid=util-linux script=bsdutils systemd=systemd systemctl=systemd dbus-daemon=dbus
-	chromium-headless-shell=chromium-headless-shell zbarimg=zbar-tools"
+	chromium-headless-shell=chromium-headless-shell zbarimg=zbar-tools named-checkzone=bind9-utils"
 kernel="qemu-system-x86_64=qemu-system-x86 virtiofsd=virtiofsd cpio=cpio depmod=kmod"
 bench="iperf3=iperf3"
 lint="shellcheck=shellcheck"

@@ -25,6 +25,7 @@ const FILES: &[(&str, Readers, &str)] = &[
     ("fleet.lock", Readers::Fleet, "The addresses that the inventory leaves out, once allocated."),
     ("vault/", Readers::Fleet, "Keys in age files, recipients.txt, and the public index.json."),
     ("templates/wg0.conf.j2", Readers::Fleet, "A template of the fleet's own."),
+    ("templates/export/TARGET.j2", Readers::Fleet, "A template of an export of the fleet's own."),
     (
         "~/.config/wgfleet/identity-FLEET.txt",
         Readers::Fleet,

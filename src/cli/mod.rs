@@ -12,6 +12,7 @@ mod environment;
 mod error;
 mod exit;
 mod explain;
+mod export;
 mod failure;
 mod global;
 mod helper;
@@ -94,6 +95,7 @@ enum Command {
     Rotate(rotate::RotateArgs),
     Render(render::RenderArgs),
     Peer(peer::PeerArgs),
+    Export(export::ExportArgs),
     Vault(vault::VaultArgs),
     Lab(lab::LabArgs),
     Tunnel(tunnel::TunnelArgs),
@@ -123,6 +125,7 @@ impl Command {
             Self::Import(args) => args.format.format,
             Self::Render(args) => args.format.format,
             Self::Peer(args) => args.format(),
+            Self::Export(args) => args.format.format,
             Self::Tunnel(_)
             | Self::Wg(_)
             | Self::Quick(_)
@@ -151,6 +154,7 @@ impl Cli {
             Command::Rotate(args) => args.run(&context),
             Command::Render(args) => args.run(&context),
             Command::Peer(args) => args.run(&context),
+            Command::Export(args) => args.run(&context),
             Command::Vault(args) => args.run(&context),
             Command::Lab(args) => lab::run(&context, args),
             Command::Tunnel(args) => tunnel::cmd_tunnel(&args),

@@ -75,6 +75,10 @@ enum Subject {
     Peer,
     /// `import --format json`
     Import,
+    /// `export --format json`
+    Export,
+    /// `export --to json`
+    FleetExport,
     /// What each host keeps: docs/records.md
     Record,
 }
@@ -108,6 +112,8 @@ impl Subject {
             Self::Render => include_str!("../../schemas/render.schema.json"),
             Self::Peer => include_str!("../../schemas/peer.schema.json"),
             Self::Import => include_str!("../../schemas/import.schema.json"),
+            Self::Export => include_str!("../../schemas/export.schema.json"),
+            Self::FleetExport => include_str!("../../schemas/fleet-export.schema.json"),
             Self::Record => include_str!("../../schemas/record.schema.json"),
         };
         text.to_owned()

@@ -53,6 +53,8 @@ fn all() -> Vec<(&'static str, String)> {
         of::<document::Render<'_>>(),
         of::<document::Peer<'_>>(),
         of::<document::Import<'_>>(),
+        of::<document::Export<'_>>(),
+        of::<crate::desired::WholeFleet>(),
         of::<Record>(),
     ]
 }

@@ -20,9 +20,9 @@ const BYTES_OF_A_FLEET: usize = 256 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Budget {
     /// minijinja's fuel: about a unit for each step, and one for 64 bytes that it makes.
-    fuel: u64,
+    pub(super) fuel: u64,
     /// Bytes of output.
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 impl Budget {
@@ -33,6 +33,11 @@ impl Budget {
             fuel: (STEPS_OF_A_FLEET / files as u64).clamp(10_000, 1_000_000),
             bytes: (BYTES_OF_A_FLEET / files).clamp(1 << 14, 1 << 20),
         }
+    }
+
+    /// For files that tell of so many hosts and peers.
+    pub(super) fn of_fleet(members: usize) -> Self {
+        Self { fuel: 1_000_000 + 2_000 * members as u64, bytes: (1 << 20) + (1 << 13) * members }
     }
 
     /// The default template takes some 30 units and 300 bytes for a peer, 3 units and 40 bytes for a

@@ -8,6 +8,7 @@ mod compare;
 mod context;
 mod edited;
 mod error;
+mod exporter;
 mod git;
 pub mod import;
 mod issue;

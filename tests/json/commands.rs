@@ -38,6 +38,7 @@ const RUNS: &[(&str, &[&str], &str)] = &[
     ("peer rotate", &["other"], "peer"),
     ("peer remove", &["other"], "peer"),
     ("import", &["../rendered", "--output", "../adopted"], "import"),
+    ("export", &["phone", "--to", "app", "--output", "../exported"], "export"),
     ("check", &[], "findings"),
     ("check", &["--reachability"], "reachability"),
     ("why", &["a", "b"], "why"),

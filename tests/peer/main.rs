@@ -4,6 +4,7 @@ mod bench;
 mod change;
 #[path = "../support/documents.rs"]
 mod documents;
+mod export;
 mod render;
 mod show;
 

@@ -102,7 +102,7 @@ fn nothing_secret_is_shown_unless_it_is_asked_for() {
     // No identity is needed: there is nothing to open.
     fs::rename(bench.outside("home"), bench.outside("elsewhere")).expect("it moves");
     let shown = bench.done(&["peer", "show", "phone"]).stdout;
-    assert!(shown.contains("10.9.0.4/24") && shown.contains("a.example.com:51820"), "{shown}");
+    assert!(shown.contains("10.9.0.3/24") && shown.contains("a.example.com:51820"), "{shown}");
     assert!(shown.contains("25 s") && shown.contains("in the vault"), "{shown}");
     let json = bench.done(&["peer", "show", "phone", "--format", "json"]).stdout;
     let value = document(json.as_bytes());

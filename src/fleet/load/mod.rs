@@ -27,6 +27,8 @@ use revision::Revision;
 pub const FLEET_FILE: &str = "fleet.yaml";
 /// Where an inventory may have its own template.
 const TEMPLATE: &str = "templates/wg0.conf.j2";
+/// Where an inventory may have its own templates of exports.
+const EXPORTS: &str = "templates/export";
 /// The most bytes that a template may have.
 const TEMPLATE_LIMIT: u64 = 1 << 20;
 /// What an inventory on stdin is called.
@@ -155,8 +157,26 @@ impl Loaded {
     /// # Errors
     /// [`ConfinedError`] where it lies elsewhere, is no regular file, or cannot be read.
     pub fn template(&self) -> Result<Option<Vec<u8>>, ConfinedError> {
+        self.template_at(&self.template_path())
+    }
+
+    /// The inventory's own template of an export, as [`Self::template`].
+    ///
+    /// # Errors
+    /// Those of [`Self::template`].
+    pub fn export_template(&self, path: &Path) -> Result<Option<Vec<u8>>, ConfinedError> {
+        self.template_at(path)
+    }
+
+    /// Where the inventory may have its own template of an export; `name` is one of `a-z`, `0-9` and `-`.
+    #[must_use]
+    pub fn export_template_path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{EXPORTS}/{name}.j2"))
+    }
+
+    fn template_at(&self, path: &Path) -> Result<Option<Vec<u8>>, ConfinedError> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        match files.read(&self.template_path(), TEMPLATE_LIMIT) {
+        match files.read(path, TEMPLATE_LIMIT) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(ConfinedError::File(FileError::Read { source, .. }))
                 if source.kind() == io::ErrorKind::NotFound =>

@@ -61,3 +61,26 @@ pub struct RenderedConf {
     #[cfg_attr(test, schemars(with = "crate::model::schema::AnyPath"))]
     pub path: PathBuf,
 }
+
+/// The files of an export that were written.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Export<'a> {
+    /// `export`.
+    pub kind: Kind<Self>,
+    /// Its version.
+    pub version: Version<Self>,
+    /// The host or unmanaged peer; null for the whole fleet.
+    pub name: Option<&'a HostName>,
+    /// What was written.
+    #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
+    pub to: &'a str,
+    /// The files.
+    #[cfg_attr(test, schemars(with = "Vec<crate::model::schema::AnyPath>"))]
+    pub files: Vec<PathBuf>,
+}
+
+impl Document for Export<'_> {
+    const KIND: &'static str = "export";
+    const VERSION: u32 = 1;
+}

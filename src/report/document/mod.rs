@@ -16,7 +16,7 @@ mod vault_status;
 
 pub use apply::{Apply, HostOutcome, OutcomeWord, Rotate, TurnOutcome};
 pub use event::EventLine;
-pub use files::{Init, Render, RenderedConf};
+pub use files::{Export, Init, Render, RenderedConf};
 pub use findings::Findings;
 pub use history::History;
 pub use import::{Import, NotRead};
