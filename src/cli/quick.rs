@@ -5,7 +5,7 @@ use std::io::Write as _;
 use clap::{Args, Subcommand};
 
 use super::{CommandError, CommandResult, Exit};
-use crate::tunnel::quick::{Quick, strip_file};
+use crate::tunnel::quick::{Aim, Quick, strip_file};
 use crate::tunnel::{Retries, UserspaceCommand};
 
 /// Start and stop WireGuard interfaces as wg-quick(8) does
@@ -62,7 +62,8 @@ pub(super) fn cmd_quick(args: &QuickArgs) -> CommandResult {
         Ok(text) => text.parse().map_err(|error| CommandError::new(Exit::Usage, &error))?,
         Err(_) => Retries::default(),
     };
-    let mut quick = Quick::open(&target.target, userspace, retries, &mut report)
+    let aim = if matches!(args.action, Action::Up(_)) { Aim::Start } else { Aim::Other };
+    let mut quick = Quick::open(&target.target, aim, userspace, retries, &mut report)
         .map_err(|error| CommandError::new(Exit::Failed, &error))?;
     let outcome = match &args.action {
         Action::Up(_) => quick.up(),

@@ -118,6 +118,14 @@ impl<'a> Line<'a> {
         &key[begin..end]
     }
 
+    /// What stands behind `=` and before the comment, like [`key`](Self::key).
+    #[must_use]
+    pub fn value(&self) -> &'a [u8] {
+        let code = &self.raw[..self.code];
+        let at = code.iter().position(|byte| *byte == b'=').map_or(code.len(), |at| at + 1);
+        code[at..].trim_ascii()
+    }
+
     /// The heading on it.
     #[must_use]
     pub const fn heading(&self) -> Option<Heading> {

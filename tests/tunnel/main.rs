@@ -12,6 +12,7 @@ mod netns_nat;
 mod netns_sources;
 mod outer_header;
 mod quick;
+mod quick_files;
 mod service;
 
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -4,7 +4,9 @@
 //! endpoint names are resolved ([`Conf::setconf`], [`Conf::addconf`]), or the smallest change of a
 //! running interface ([`sync`]).
 
+mod endpoint;
 mod parse;
+mod quick;
 mod render;
 mod strip;
 mod sync;
@@ -13,15 +15,14 @@ mod tests;
 pub mod word;
 
 pub use parse::{ConfError, ConfReason};
+pub use quick::{HookLine, QuickConf, Table};
 pub use strip::strip;
 pub use sync::sync;
 
-use std::net::{IpAddr, SocketAddr};
-
-use ipnet::IpNet;
+use std::net::SocketAddr;
 
 use super::{AllowedIpChange, DeviceChange, PeerChange, Setting};
-use crate::model::{Endpoint, Hook, Mtu, PresharedKey, PrivateKey, PublicKey, RouteTable};
+use crate::model::{Endpoint, PresharedKey, PrivateKey, PublicKey};
 
 /// Which keys a file may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Conf {
     pub interface: InterfaceConf,
     /// The `[Peer]` sections, in order.
     pub peers: Vec<PeerConf>,
+    /// What was passed over.
+    pub warnings: Vec<ConfError>,
 }
 
 /// An `[Interface]` section.
@@ -52,31 +55,6 @@ pub struct InterfaceConf {
     pub fwmark: Option<u32>,
     /// What wg-quick adds.
     pub quick: QuickConf,
-}
-
-/// What wg-quick adds to an `[Interface]` section.
-#[derive(Debug, Default)]
-pub struct QuickConf {
-    /// `Address`, with their host bits.
-    pub addresses: Vec<IpNet>,
-    /// `DNS`: servers.
-    pub dns: Vec<IpAddr>,
-    /// `DNS`: search domains.
-    pub dns_search: Vec<String>,
-    /// `MTU`
-    pub mtu: Option<Mtu>,
-    /// `Table`
-    pub table: Option<RouteTable>,
-    /// `PreUp`
-    pub pre_up: Vec<Hook>,
-    /// `PostUp`
-    pub post_up: Vec<Hook>,
-    /// `PreDown`
-    pub pre_down: Vec<Hook>,
-    /// `PostDown`
-    pub post_down: Vec<Hook>,
-    /// `SaveConfig`
-    pub save_config: bool,
 }
 
 /// A `[Peer]` section.

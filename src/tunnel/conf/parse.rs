@@ -1,12 +1,12 @@
 //! Reading a configuration file.
 
-use std::net::IpAddr;
+use ipnet::{IpNet, Ipv4Net};
 
+use super::endpoint::endpoint;
 use super::word::{allowed_ips, digits, fwmark, keepalive, preshared_key};
-use super::{Conf, Dialect, InterfaceConf, PeerConf, QuickConf};
+use super::{Conf, Dialect, HookLine, InterfaceConf, PeerConf, QuickConf, Table};
 use crate::model::{
-    AddressError, Endpoint, KeyError, Mtu, NameError, PrivateKey, PublicKey, SettingError,
-    parse_net,
+    AddressError, KeyError, NameError, PrivateKey, PublicKey, SettingError, parse_net,
 };
 use crate::wgconf::{Content, Entry, Heading, Line, Setting, lines};
 
@@ -70,6 +70,15 @@ pub enum ConfReason {
         /// The largest value.
         most: u32,
     },
+    /// A setting of wg-quick without a value, which is none.
+    #[error("{key} has no value and is passed over")]
+    Blank {
+        /// The key.
+        key: String,
+    },
+    /// No table that ip(8) could take.
+    #[error("{} is auto, off, or the number or name of a routing table", Setting::Table)]
+    Table,
     /// Neither true nor false.
     #[error("{} is true or false", Setting::SaveConfig)]
     Truth,
@@ -98,50 +107,100 @@ impl Conf {
     /// # Errors
     /// [`ConfError`], the first.
     pub fn parse(text: &[u8], dialect: Dialect) -> Result<Self, ConfError> {
+        Self::read(text, dialect, false)
+    }
+
+    /// Reads a file of wg-quick as far as it can be read: what is wrong is passed over, and among the
+    /// warnings.
+    #[must_use]
+    pub fn parse_what_can_be(text: &[u8]) -> Self {
+        Self::read(text, Dialect::Quick, true).unwrap_or_default()
+    }
+
+    fn read(text: &[u8], dialect: Dialect, passes: bool) -> Result<Self, ConfError> {
         let mut conf = Self::default();
         let mut section = None;
         // What wg-quick knows it only finds below a heading that is written as it is.
         let mut known = dialect;
         let mut open: Option<OpenPeer> = None;
         for line in lines(text) {
-            let at = |column: usize, reason| ConfError { line: line.number, column, reason };
-            if line.code > LONGEST_LINE {
-                return Err(at(1, ConfReason::Budget));
-            }
-            match line.content {
-                Content::Blank => {}
-                Content::NotText { valid } => return Err(at(valid + 1, ConfReason::Text)),
-                // As wg(8), which ignores blanks wherever they are.
-                Content::Other => match Heading::of(&squeeze(&String::from_utf8_lossy(line.key())))
-                {
-                    None => return Err(at(line.indent + 1, ConfReason::Form)),
-                    Some(heading) => {
-                        (section, known) = (Some(heading), Dialect::Wg);
-                        conf.open(heading, &line, &mut open)?;
-                    }
-                },
-                Content::Heading(heading) => {
-                    (section, known) = (Some(heading), dialect);
-                    conf.open(heading, &line, &mut open)?;
+            let before = (section, known);
+            let taken = conf.take(&line, dialect, (&mut section, &mut known), &mut open);
+            match taken {
+                Err(error) if passes => {
+                    (section, known) = before;
+                    conf.warnings.push(error);
                 }
-                Content::Entry(entry) => {
-                    let outcome = match (section, &mut open) {
-                        (Some(Heading::Interface), _) => {
-                            interface_line(&mut conf.interface, entry, known)
-                        }
-                        (Some(Heading::Peer), Some(open)) => peer_line(open, entry),
-                        _ => Err(ConfReason::NoSection),
-                    };
-                    outcome.map_err(|reason| {
-                        let of_key =
-                            matches!(reason, ConfReason::NoSection | ConfReason::Unknown { .. });
-                        at(if of_key { line.indent } else { entry.value_at } + 1, reason)
-                    })?;
-                }
+                taken => taken?,
             }
         }
-        conf.close(open)?;
+        match conf.close(open) {
+            Err(error) if passes => conf.warnings.push(error),
+            closed => closed?,
+        }
         Ok(conf)
+    }
+
+    /// Takes a line.
+    fn take(
+        &mut self,
+        line: &Line<'_>,
+        dialect: Dialect,
+        (section, known): (&mut Option<Heading>, &mut Dialect),
+        open: &mut Option<OpenPeer>,
+    ) -> Result<(), ConfError> {
+        let at = |column: usize, reason| ConfError { line: line.number, column, reason };
+        if line.code > LONGEST_LINE {
+            return Err(at(1, ConfReason::Budget));
+        }
+        match line.content {
+            Content::Blank => Ok(()),
+            Content::NotText { valid } => {
+                // A hook is for the shell to read.
+                let key = std::str::from_utf8(line.key()).ok().and_then(Setting::of);
+                let is_hook = *section == Some(Heading::Interface) && *known == Dialect::Quick;
+                match key.filter(|key| is_hook && key.is_hook()) {
+                    Some(key) => {
+                        hook(&mut self.interface.quick, key, line.value());
+                        Ok(())
+                    }
+                    None => Err(at(valid + 1, ConfReason::Text)),
+                }
+            }
+            // As wg(8), which ignores blanks wherever they are.
+            Content::Other => match Heading::of(&squeeze(&String::from_utf8_lossy(line.key()))) {
+                None => Err(at(line.indent + 1, ConfReason::Form)),
+                Some(heading) => {
+                    (*section, *known) = (Some(heading), Dialect::Wg);
+                    self.open(heading, line, open)
+                }
+            },
+            Content::Heading(heading) => {
+                (*section, *known) = (Some(heading), dialect);
+                self.open(heading, line, open)
+            }
+            Content::Entry(entry) => {
+                let is_quick = entry.setting.is_some_and(Setting::is_quick);
+                let is_blank = entry.value.is_empty() && *section == Some(Heading::Interface);
+                if is_quick && is_blank && *known == Dialect::Quick {
+                    let key = entry.key.to_owned();
+                    self.warnings.push(at(line.indent + 1, ConfReason::Blank { key }));
+                    return Ok(());
+                }
+                let outcome = match (*section, open) {
+                    (Some(Heading::Interface), _) => {
+                        interface_line(&mut self.interface, entry, *known)
+                    }
+                    (Some(Heading::Peer), Some(open)) => peer_line(open, entry),
+                    _ => Err(ConfReason::NoSection),
+                };
+                outcome.map_err(|reason| {
+                    let of_key =
+                        matches!(reason, ConfReason::NoSection | ConfReason::Unknown { .. });
+                    at(if of_key { line.indent } else { entry.value_at } + 1, reason)
+                })
+            }
+        }
     }
 
     fn open(
@@ -227,43 +286,62 @@ fn quick_line(quick: &mut QuickConf, setting: Setting, value: &str) -> Result<()
     match setting {
         Setting::Address => {
             for word in words() {
-                quick.addresses.push(parse_net(word)?);
+                quick.addresses.push(address(word)?);
             }
         }
         Setting::Dns => {
             for word in words() {
-                match word.parse::<IpAddr>() {
-                    Ok(server) => quick.dns.push(server),
-                    Err(_) => quick.dns_search.push(domain(word)?),
-                }
+                let is_v4 = word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+                let is_server = is_v4 || word.contains(':');
+                let list = if is_server { &mut quick.dns } else { &mut quick.dns_search };
+                list.push(domain(word)?);
             }
         }
         Setting::Mtu => {
-            let mtu = digits(value).ok_or(number(setting, 65535))?;
-            quick.mtu = Some(Mtu::new(mtu)?);
+            quick.mtu = Some(digits(value).ok_or(number(setting, u32::MAX))?);
         }
-        Setting::Table => quick.table = Some(value.parse()?),
-        Setting::PreUp => quick.pre_up.push(value.parse()?),
-        Setting::PostUp => quick.post_up.push(value.parse()?),
-        Setting::PreDown => quick.pre_down.push(value.parse()?),
-        Setting::PostDown => quick.post_down.push(value.parse()?),
+        Setting::Table => quick.table = Table::of(value).ok_or(ConfReason::Table)?,
         Setting::SaveConfig => {
+            let value = value.to_ascii_lowercase();
             quick.save_config = value.parse().map_err(|_| ConfReason::Truth)?;
         }
+        key if key.is_hook() => hook(quick, key, value.as_bytes()),
         other => return Err(unknown(Heading::Interface, other.as_str())),
     }
     Ok(())
 }
 
-/// A DNS search domain goes into resolv.conf, so it is a name and nothing else.
+/// Keeps a hook.
+fn hook(quick: &mut QuickConf, key: Setting, line: &[u8]) {
+    let hooks = match key {
+        Setting::PreUp => &mut quick.pre_up,
+        Setting::PostUp => &mut quick.post_up,
+        Setting::PreDown => &mut quick.pre_down,
+        _ => &mut quick.post_down,
+    };
+    hooks.push(HookLine::new(line));
+}
+
+/// An address with its prefix's length, or with its netmask as ip(8) takes it.
+fn address(word: &str) -> Result<IpNet, AddressError> {
+    parse_net(word).or_else(|error| {
+        let masked = word.split_once('/').and_then(|(address, mask)| {
+            let mask = ipnet::ipv4_mask_to_prefix(mask.parse().ok()?).ok()?;
+            Some(Ipv4Net::new(address.parse().ok()?, mask).ok()?.into())
+        });
+        masked.ok_or(error)
+    })
+}
+
+/// A DNS server or search domain goes into resolv.conf, so it is a name and nothing else.
 fn domain(word: &str) -> Result<String, ConfReason> {
-    let bad = word.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.".contains(*c)));
+    let bad = word.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.~:%+".contains(*c)));
     match bad {
         None => Ok(word.to_owned()),
         Some(found) => Err(ConfReason::Domain(NameError::Character {
             what: "a DNS server or search domain",
             found,
-            allowed: "an IP address, or a-z, 0-9, '-', '_' and '.'",
+            allowed: "an IP address, or a-z, 0-9, '-', '_', '~' and '.'",
         })),
     }
 }
@@ -282,7 +360,7 @@ fn peer_line(open: &mut OpenPeer, entry: Entry<'_>) -> Result<(), ConfReason> {
             peer.allowed_ips.extend(steps);
             peer.incremental |= incremental;
         }
-        Some(Setting::Endpoint) => peer.endpoint = Some(Endpoint::parse_with_zone(&value)?),
+        Some(Setting::Endpoint) => peer.endpoint = Some(endpoint(&value)?),
         Some(key @ Setting::PersistentKeepalive) => {
             peer.keepalive = Some(keepalive(&value).ok_or(number(key, 65535))?);
         }

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::{Conf, QuickConf};
+use super::{Conf, QuickConf, Table};
 use crate::model::PublicKey;
 use crate::tunnel::{self, AllowedIpChange};
 use crate::wgconf::{Heading, Setting, Writer};
@@ -27,8 +27,8 @@ impl QuickConf {
         if let Some(mtu) = self.mtu {
             conf.set(Setting::Mtu, mtu);
         }
-        if let Some(table) = self.table {
-            conf.set(Setting::Table, table);
+        if self.table != Table::Auto {
+            conf.set(Setting::Table, &self.table);
         }
         if self.save_config {
             conf.set(Setting::SaveConfig, true);

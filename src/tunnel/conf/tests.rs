@@ -46,7 +46,8 @@ fn a_file_of_wg_quick_is_understood() {
         (quick.dns.len(), quick.dns_search.as_slice()),
         (1, &["example.org".to_owned()][..])
     );
-    assert_eq!(quick.post_up[0].as_str(), "iptables -A FORWARD -i %i -j ACCEPT");
+    let hook = quick.post_up[0].as_text();
+    assert_eq!(hook, Some("iptables -A FORWARD -i %i -j ACCEPT"));
     let peer = &conf.peers[0];
     assert_eq!((peer.keepalive, peer.allowed_ips.len(), peer.incremental), (Some(0), 3, false));
     let net: IpNet = "10.192.124.0/24".parse().unwrap();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::tool::{find, tool};
 use super::{Quick, QuickError, firewall};
-use crate::model::RouteTable;
+use crate::tunnel::conf::Table;
 use crate::tunnel::{interfaces, runs_in_userspace};
 
 /// How long a userspace tunnel may take to end after its interface is gone.
@@ -87,7 +87,7 @@ impl Quick<'_> {
 
     /// The policy rules of a full tunnel.
     fn remove_rules(&mut self) -> Result<(), QuickError> {
-        let automatic = matches!(self.conf.interface.quick.table, None | Some(RouteTable::Auto));
+        let automatic = self.conf.interface.quick.table == Table::Auto;
         let Ok(device) = self.device() else { return Ok(()) };
         let has_default = device
             .peers

@@ -34,6 +34,15 @@ use crate::wgconf::{Heading, Writer};
 /// The largest configuration file that is read.
 const LARGEST_FILE: u64 = 256 << 20;
 
+/// What a file is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// To start its interface: all of it has to be right.
+    Start,
+    /// To stop or to save an interface that runs: what has become wrong is passed over.
+    Other,
+}
+
 /// An interface and its file.
 pub struct Quick<'r> {
     interface: InterfaceName,
@@ -56,13 +65,20 @@ impl<'r> Quick<'r> {
     /// [`QuickError::File`], [`QuickError::FileName`] and [`QuickError::Conf`].
     pub fn open(
         target: &str,
+        action: Aim,
         userspace: UserspaceCommand,
         retries: Retries,
         report: &'r mut dyn FnMut(&str),
     ) -> Result<Self, QuickError> {
         let (interface, path, text) = read(target)?;
-        let conf = Conf::parse(&text, Dialect::Quick)
-            .map_err(|source| QuickError::Conf { path: path.clone(), source })?;
+        let conf = match action {
+            Aim::Start => Conf::parse(&text, Dialect::Quick)
+                .map_err(|source| QuickError::Conf { path: path.clone(), source })?,
+            Aim::Other => Conf::parse_what_can_be(&text),
+        };
+        for warning in &conf.warnings {
+            report(&format!("Warning: {}: {warning}", path.display()));
+        }
         if is_world_accessible(&path) {
             report(&format!("Warning: `{}' is world accessible", path.display()));
         }
@@ -97,8 +113,16 @@ impl<'r> Quick<'r> {
         if quick.mtu.is_some() {
             let shown = tool(&["ip", "-o", "link", "show", "dev", &name], None)?;
             let mtu = routes::word_after(&shown, "mtu").and_then(|word| word.parse().ok());
-            let mtu = mtu.and_then(|mtu| crate::model::Mtu::new(mtu).ok());
             self.conf.interface.quick.mtu = mtu;
+        }
+        let quick = &self.conf.interface.quick;
+        let hooks = [&quick.pre_up, &quick.post_up, &quick.pre_down, &quick.post_down];
+        if hooks.into_iter().flatten().any(|hook| hook.as_text().is_none()) {
+            let path = self.path.display();
+            (self.report)(&format!(
+                "Warning: {path}: a hook is not UTF-8; the file is left as it is"
+            ));
+            return Ok(());
         }
         let mut conf = Writer::with_room(conf_room(device) + (64 << 10));
         conf.heading(Heading::Interface);

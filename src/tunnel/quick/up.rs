@@ -10,8 +10,8 @@ use super::interrupts::Interrupts;
 use super::routes::{self, is_matched};
 use super::tool::{find, require, run, tool};
 use super::{Quick, QuickError, firewall};
-use crate::model::{Family, RouteTable};
-use crate::tunnel::conf::{Conf, Dialect};
+use crate::model::Family;
+use crate::tunnel::conf::{Conf, Dialect, Table};
 use crate::tunnel::{DeviceChange, resolve};
 
 /// The first table, and mark, that a full tunnel tries.
@@ -27,7 +27,7 @@ impl Quick<'_> {
     /// [`QuickError`]; whatever was begun is undone.
     pub fn up(&mut self) -> Result<(), QuickError> {
         let name = self.interface.as_str().to_owned();
-        let change = self.prepare()?;
+        let conf = self.prepare()?;
         if fs::metadata(format!("/proc/sys/net/ipv4/conf/{name}")).is_ok()
             || tool(&["ip", "link", "show", "dev", &name], None).is_ok()
         {
@@ -35,15 +35,15 @@ impl Quick<'_> {
         }
         self.interrupts = Some(Interrupts::hold().map_err(QuickError::Interrupts)?);
         self.hooks(|quick| &quick.pre_up)?;
-        let outcome = self.begin(&change);
+        let outcome = self.begin(conf);
         // Whoever interrupts now interrupts the undoing no more.
         self.interrupts = None;
         outcome
     }
 
-    fn begin(&mut self, change: &DeviceChange) -> Result<(), QuickError> {
+    fn begin(&mut self, conf: Conf) -> Result<(), QuickError> {
         self.add_interface()?;
-        let outcome = self.configure(change).and_then(|()| self.go_on());
+        let outcome = self.configure(conf).and_then(|()| self.go_on());
         if outcome.is_err() {
             self.interrupts = None;
             // The first error is the one to report.
@@ -53,7 +53,7 @@ impl Quick<'_> {
     }
 
     /// What may fail without having touched anything.
-    fn prepare(&mut self) -> Result<DeviceChange, QuickError> {
+    fn prepare(&mut self) -> Result<Conf, QuickError> {
         require("ip", "every interface")?;
         let quick = &self.conf.interface.quick;
         if !quick.dns.is_empty() && find("resolvconf").is_none() && find("resolvectl").is_none() {
@@ -62,13 +62,18 @@ impl Quick<'_> {
         let defaults = self.conf.peers.iter().flat_map(|peer| &peer.allowed_ips).any(|step| {
             matches!(step, crate::tunnel::AllowedIpChange::Add(net) if net.prefix_len() == 0)
         });
-        let automatic = matches!(quick.table, None | Some(RouteTable::Auto));
+        let automatic = quick.table == Table::Auto;
         if defaults && automatic && find("nft").is_none() && find("iptables-restore").is_none() {
             return Err(QuickError::Missing { tool: "nft", purpose: "a default route" });
         }
         // A second reading, because the change takes the secrets out of it.
-        let conf = Conf::parse(&self.text, Dialect::Quick)
-            .map_err(|source| QuickError::Conf { path: self.path.clone(), source })?;
+        Conf::parse(&self.text, Dialect::Quick)
+            .map_err(|source| QuickError::Conf { path: self.path.clone(), source })
+    }
+
+    /// The change that a file makes. Names are resolved now: what runs before may be what makes them
+    /// known.
+    fn change(&mut self, conf: Conf) -> Result<DeviceChange, QuickError> {
         let (retries, report) = (self.retries, &mut self.report);
         conf.setconf(|endpoint| {
             resolve(endpoint, retries, |why, wait| {
@@ -92,9 +97,10 @@ impl Quick<'_> {
         Ok(())
     }
 
-    fn configure(&mut self, change: &DeviceChange) -> Result<(), QuickError> {
+    fn configure(&mut self, conf: Conf) -> Result<(), QuickError> {
         let name = self.interface.as_str().to_owned();
-        crate::tunnel::set(&self.interface, change).map_err(QuickError::Configure)?;
+        let change = self.change(conf)?;
+        crate::tunnel::set(&self.interface, &change).map_err(QuickError::Configure)?;
         let addresses = self.conf.interface.quick.addresses.clone();
         let mut lines: Vec<String> =
             addresses.iter().map(|address| format!("address add {address} dev {name}")).collect();
@@ -109,7 +115,7 @@ impl Quick<'_> {
     /// The MTU that the file says, or the one that fits the way to the peers.
     fn mtu(&mut self) -> Result<u32, QuickError> {
         if let Some(mtu) = self.conf.interface.quick.mtu {
-            return Ok(mtu.get().into());
+            return Ok(mtu);
         }
         let device = self.device()?;
         let endpoints = routes::endpoints(&device);
@@ -137,15 +143,15 @@ impl Quick<'_> {
 
     fn add_routes(&mut self) -> Result<(), QuickError> {
         let name = self.interface.as_str().to_owned();
-        let table = self.conf.interface.quick.table.unwrap_or_default();
+        let table = self.conf.interface.quick.table.clone();
         let prefixes = routes::prefixes(&self.device()?);
-        let lines: Vec<String> = match table {
-            RouteTable::Off => return Ok(()),
-            RouteTable::Number(table) => prefixes
+        let lines: Vec<String> = match &table {
+            Table::Off => return Ok(()),
+            Table::Named(table) => prefixes
                 .iter()
                 .map(|net| format!("route add {net} dev {name} table {table}"))
                 .collect(),
-            RouteTable::Auto => {
+            Table::Auto => {
                 let mut there = Vec::new();
                 for family in ["-4", "-6"] {
                     // A host without IPv6 has no routes of it.
@@ -158,7 +164,7 @@ impl Quick<'_> {
             }
         };
         self.ip_batch(&lines)?;
-        if table == RouteTable::Auto {
+        if table == Table::Auto {
             for default in prefixes.iter().filter(|net| net.prefix_len() == 0) {
                 self.add_default(default)?;
             }
@@ -241,7 +247,7 @@ impl Quick<'_> {
         if quick.dns.is_empty() {
             return Ok(());
         }
-        let servers: Vec<String> = quick.dns.iter().map(ToString::to_string).collect();
+        let servers = quick.dns.clone();
         let domains = quick.dns_search.clone();
         if find("resolvconf").is_some() {
             let mut lines: Vec<String> =
