@@ -156,7 +156,9 @@ impl<'t> Underlay<'t> {
     fn heard(&self, from: InterfaceId, peer: &Peer, far: (&Underlay<'_>, InterfaceId)) -> bool {
         let known = self.heard.and_then(|heard| entry(heard, from, peer.remote));
         let port = |underlay: &Underlay<'_>, id| underlay.topology.interface(id).listen_port.value;
+        // A port that the file leaves to the kernel stays as it is.
+        let (was, is) = (port(self, peer.remote), port(far.0, far.1));
         known.is_some_and(|known| known.heard && known.address() == peer.address())
-            && port(self, peer.remote) == port(far.0, far.1)
+            && (was.is_none() || is.is_none() || was == is)
     }
 }

@@ -7,7 +7,9 @@ use super::survey::Survey;
 use super::{Context, Error};
 use crate::check::{Assumed, State, Unread, difference};
 use crate::model::HostName;
-use crate::plan::{HostState, Plan, Remembered, orphans, running};
+use crate::plan::{
+    HostState, Plan, Remembered, RolloutSettings, changing, orphans, rollout, running,
+};
 use crate::remote::Connect;
 use crate::topology::{NodeKind, mix};
 
@@ -103,8 +105,14 @@ pub(super) fn reachability<C: Connect>(
     let unmanaged = unmanaged.filter(|node| matches!(node.kind, NodeKind::Unmanaged(_)));
     let unmanaged: BTreeSet<&HostName> = unmanaged.map(|node| &node.name).collect();
     let before = State::new(&inventory, &runs);
+    let goal = State::new(wanted.0, wanted.1);
+    plan.rollout = {
+        let settings = RolloutSettings::default();
+        let found = rollout(before, goal, &changing(&plan.hosts), &settings, None);
+        (!found.is_plain()).then_some(found)
+    };
     let mut moved = if ready.len() == survey.state.hosts.len() {
-        difference(before, State::new(wanted.0, wanted.1))
+        difference(before, goal)
     } else {
         let take = |name: &HostName| ready.contains(name) || unmanaged.contains(name);
         let (inventory, after) = mix((&inventory, &runs), wanted, take);

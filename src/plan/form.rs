@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::weight::{TooLarge, count_values};
 use super::{
     Change, Disruption, Drifted, Felt, FieldChange, HostPlan, HostState, NewInterface, NewPeer,
-    Newer, Orphan, PeerField, PeerRef, Plan, SecretState,
+    Newer, Orphan, PeerField, PeerRef, Plan, Rollout, SecretState,
 };
 use crate::check::Difference;
 use crate::model::{
@@ -222,7 +222,8 @@ fn number<T: Copy + Eq + std::hash::Hash>(
 
 impl Serialize for Form<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Plan { version: _, fleet, secrets, hosts, orphans, newer, reachability } = self.plan;
+        let Plan { version: _, fleet, secrets, hosts, orphans, newer, reachability, rollout } =
+            self.plan;
         let table = Table::of(self.plan);
         let form = PlanForm {
             kind: Kind::default(),
@@ -239,6 +240,7 @@ impl Serialize for Form<'_> {
             },
             newer,
             reachability: reachability.as_ref(),
+            rollout: rollout.as_ref(),
             mac: None,
         };
         form.serialize(serializer)
@@ -269,6 +271,9 @@ struct PlanForm<'a> {
     newer: &'a [Newer],
     /// The flows that begin and cease to work; null where nobody asked.
     reachability: Option<&'a Difference>,
+    /// Which hosts change together, and in which order; absent where each changes by itself in one wave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout: Option<&'a Rollout>,
     /// Of a saved plan, at its very end: the MAC of every byte before. `saved.rs` writes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     mac: Option<Fingerprint>,

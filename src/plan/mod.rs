@@ -42,6 +42,7 @@ mod remains;
 mod rename;
 mod renames;
 mod resolve;
+mod rollout;
 mod running;
 mod said;
 mod saved;
@@ -82,6 +83,10 @@ pub use record::{Provenance, record};
 pub use remains::{FormerTarget, Found, LiveInterface, NotAsked, Remains, Says};
 pub use rename::Rename;
 pub use resolve::resolve;
+pub use rollout::{
+    Against, Coupling, Group, LostFlow, Part, Rollout, RolloutSettings, TooLargeGroup, Wave,
+    changing, rollout, why as why_together,
+};
 pub use running::running;
 pub use saved::{MacError, SaveError, verify};
 pub use stale::{leave_out, moved, of_another};
@@ -111,6 +116,8 @@ pub struct Plan {
     pub newer: Vec<Newer>,
     /// The flows that it makes work or stop; `None` where nobody asked.
     pub reachability: Option<Difference>,
+    /// Which hosts change together, and in which order; `None`: each by itself, in one wave.
+    pub rollout: Option<Rollout>,
 }
 
 impl Document for Plan {
@@ -133,6 +140,7 @@ impl Plan {
             orphans: Vec::new(),
             newer: Vec::new(),
             reachability: None,
+            rollout: None,
         }
     }
 

@@ -11,7 +11,7 @@ use super::form::{CHANGE_PEERS, CREATE, NO_SUCH_PEER, NO_TABLE, TWICE};
 use super::weight::{self, MOST_MEMORY, TooLarge};
 use super::{
     Change, Disruption, Drifted, Felt, FieldChange, HostPlan, HostState, NewInterface, NewPeer,
-    Newer, Orphan, PeerField, PeerRef, Plan, SecretState,
+    Newer, Orphan, PeerField, PeerRef, Plan, Rollout, SecretState,
 };
 use crate::check::Difference;
 use crate::model::{Become, Fingerprint, FleetName, HostName, InterfaceName, Kind, SshTarget};
@@ -31,6 +31,8 @@ struct Read {
     orphans: Vec<Orphan>,
     newer: Vec<Newer>,
     reachability: Option<Difference>,
+    #[serde(default)]
+    rollout: Option<Rollout>,
     /// Of a saved plan. It is of the bytes of the file, which [`super::verify`] has.
     #[serde(default, rename = "mac")]
     _mac: Option<Fingerprint>,
@@ -213,6 +215,7 @@ impl<'a> Deserialize<'a> for Plan {
             orphans: read.orphans,
             newer: read.newer,
             reachability: read.reachability,
+            rollout: read.rollout,
         })
     }
 }

@@ -55,7 +55,7 @@ pub enum Clashing {
     PresharedKey,
     /// One end sends to a port where the other does not listen.
     Port,
-    /// Neither end can begin the session.
+    /// The end that has something to send cannot begin the session.
     Session,
     /// The encrypted packets go through a tunnel of hosts of which only some have changed.
     Carrier,

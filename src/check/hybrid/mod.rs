@@ -68,6 +68,9 @@ pub struct Hybrids {
 /// Finds the hosts that have to change together on the way from one state of a fleet to another.
 #[must_use]
 pub fn hybrids(before: State<'_>, after: State<'_>, changing: &Changing) -> Hybrids {
+    if !changing.roles.values().any(|role| *role == Role::Changes) {
+        return Hybrids::default();
+    }
     let wanted = heard(before.topology, after.topology);
     let bounds = |state: State<'_>| tables::boundaries(state.inventory, state.topology);
     let (of_old, of_new) = rayon::join(|| bounds(before), || bounds(after));

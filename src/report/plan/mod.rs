@@ -5,6 +5,7 @@ mod group;
 mod hosts;
 mod orphans;
 mod peer;
+mod rollout;
 mod sign;
 mod summary;
 mod words;
@@ -57,6 +58,7 @@ pub fn human(plan: &Plan, detail: Detail) -> String {
     out.push_str(&super::records::newer(plan));
     out.push_str(&summary(plan));
     out.push_str(&plan.reachability.as_ref().map(super::reach::difference).unwrap_or_default());
+    out.push_str(&plan.rollout.as_ref().map(rollout::rollout).unwrap_or_default());
     out
 }
 
