@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
+use super::derived::Owned;
 use super::files::{self, MANAGED};
 use super::forwarding;
 use super::hooks;
@@ -381,12 +382,22 @@ impl InterfaceDiff<'_> {
             || self.live.public_key != Some(self.interface.desired.public_key)
     }
 
+    /// What of its addresses and routes a file made.
+    fn owned(&self) -> Owned {
+        let path = self.path();
+        let wanted = self.target.files.get(&path).map(|file| &*file.public_text);
+        let seen = self.observed.files.get(&path).map(|file| &*file.public_text);
+        Owned::of(wanted, seen, self.live)
+    }
+
     fn addresses(&self, changes: &mut Vec<Change>) {
         let want: BTreeSet<IpNet> = self.interface.desired.addresses.iter().copied().collect();
         for address in want.difference(&self.live.addresses) {
             changes.push(Change::AddAddress { interface: self.name(), address: *address });
         }
-        for address in self.live.addresses.difference(&want) {
+        let owned = self.owned();
+        let gone = self.live.addresses.difference(&want).filter(|address| owned.address(address));
+        for address in gone {
             changes.push(Change::RemoveAddress { interface: self.name(), address: *address });
         }
     }
@@ -400,7 +411,9 @@ impl InterfaceDiff<'_> {
         if self.interface.desired.table == crate::model::RouteTable::Off {
             return; // the operator's hooks own the routes of this device
         }
-        for (table, prefix) in self.live.routes.difference(&want) {
+        let owned = self.owned();
+        let gone = self.live.routes.difference(&want);
+        for (table, prefix) in gone.filter(|(table, prefix)| owned.route(*table, prefix)) {
             let (table, prefix) = (*table, *prefix);
             changes.push(Change::RemoveRoute { interface: self.name(), table, prefix });
         }

@@ -7,6 +7,7 @@ mod change;
 mod checkout;
 mod compare;
 mod compile;
+mod derived;
 mod diff;
 mod disruption;
 mod doing;

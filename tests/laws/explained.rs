@@ -223,6 +223,10 @@ fn words(explanation: &Explanation, setting: &Setting, peer: Option<&HostName>) 
         name => name,
     };
     let key = match setting.because {
+        // Nothing is masqueraded where the file says so, at an exit too.
+        Reason::Written if own == "masquerade" && setting.value == Value::Null => {
+            return vec!["masquerade: false".to_owned()];
+        }
         // An exit forwards and masquerades, and says neither.
         Reason::Written if setting.setting.starts_with("forward") || own == "masquerade" => {
             return vec![format!("{own}: true"), "exit: true".to_owned()];
