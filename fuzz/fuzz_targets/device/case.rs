@@ -4,10 +4,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use wgfleet::model::PrivateKey;
+use wgfleet::model::{Family, PrivateKey};
 use wgfleet::tunnel::offload::{Accepts, Offload, Segmentation};
 use wgfleet::tunnel::transport::memory::{MemoryHost, Network};
-use wgfleet::tunnel::transport::{Bind as _, Bound};
+use wgfleet::tunnel::transport::{Bind as _, Udp};
 use wgfleet::tunnel::{
     AllowedIpChange, DeviceChange, Engine as _, LinkState, PeerChange, Setting, Userspace,
 };
@@ -29,7 +29,7 @@ struct Side {
 struct World {
     a: Side,
     b: Side,
-    stranger: Bound,
+    stranger: Arc<dyn Udp>,
 }
 
 fn outer(seed: u8) -> (Ipv4Addr, Ipv6Addr) {
@@ -72,7 +72,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let a = Side::new(&network, 1, 2, &["0.0.0.0/0", "::/0"]);
     let b = Side::new(&network, 2, 1, &["10.0.0.1/32", "fd00::1/128"]);
     let (v4, v6) = outer(3);
-    let stranger = network.place(v4, v6).bind(PORT, 0).expect("a free port");
+    let stranger = network.place(v4, v6).bind(Family::V4, PORT, 0).expect("a free port");
+    let (_, stranger) = stranger.expect("it has both families");
     World { a, b, stranger }
 });
 
@@ -104,7 +105,7 @@ pub(crate) fn run(steps: &[Step]) {
         match what % 4 {
             0 => {
                 let stride = usize::from(*first).max(1);
-                let socket = world.stranger.v4.as_ref().expect("it has both families");
+                let socket = &world.stranger;
                 let _ = socket.send(&bytes, stride, &to_b);
             }
             1 => world.a.host.say(&bytes),
