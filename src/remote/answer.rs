@@ -1,4 +1,4 @@
-//! What the host's script answers to `apply`, `confirm`, `revert`, `helper` and `part`:
+//! What the host's script answers to all verbs but `observe`:
 //! the one place where its words are read.
 //!
 //! The text is a stranger's: it is bounded and cleaned before anything is taken out of it.
@@ -47,6 +47,20 @@ pub enum Answer {
         /// How the rollback ended; `None` where there was none, or another one has begun it.
         rollback: Option<Rollback>,
     },
+    /// Its monotonic clock.
+    Clock {
+        /// In hundredths of a second.
+        hundredths: u64,
+    },
+    /// The change can be carried out, and keeps others out; nothing was done.
+    Prepared,
+    /// A change of a group is done and armed.
+    Flipped {
+        /// How long after the agreed moment it was begun, in milliseconds.
+        late: u64,
+    },
+    /// It is forgotten how to take the change back.
+    Released,
     /// The change is permanent.
     Confirmed,
     /// The change is permanent, but not all of what the next boot reads could be written.
@@ -96,6 +110,10 @@ impl Answer {
         match (word, rest) {
             ("done", "") => Some(Self::Done),
             ("gone", "") => Some(Self::Gone),
+            ("prepared", "") => Some(Self::Prepared),
+            ("released", "") => Some(Self::Released),
+            ("clock", moment) => Some(Self::Clock { hundredths: moment.parse().ok()? }),
+            ("flipped", late) => Some(Self::Flipped { late: late.parse().ok()? }),
             ("confirmed", "") => Some(Self::Confirmed),
             ("busy", id) if is_word(id) => Some(Self::Busy { change: clean(id) }),
             ("moved", "unknown") => Some(Self::Moved { digest: None }),
@@ -153,6 +171,10 @@ impl fmt::Display for Answer {
                 write!(f, "failed {at}{why}")?;
                 rollback.iter().try_for_each(|rollback| write!(f, "\n{rollback}"))
             }
+            Self::Clock { hundredths } => write!(f, "clock {hundredths}"),
+            Self::Prepared => f.write_str("prepared"),
+            Self::Flipped { late } => write!(f, "flipped {late}"),
+            Self::Released => f.write_str("released"),
             Self::Confirmed => f.write_str("confirmed"),
             Self::NotForNextBoot { what } => write!(f, "{NOT_FOR_NEXT_BOOT} {what}"),
             Self::RolledBack(rollback) => rollback.fmt(f),
@@ -244,6 +266,10 @@ mod tests {
             (&format!("moved {digest}"), Answer::Moved { digest: Some(digest) }),
             ("part 0", Answer::Part { bytes: 0 }),
             ("part 2097152", Answer::Part { bytes: 2 << 20 }),
+            ("clock 8640012", Answer::Clock { hundredths: 8_640_012 }),
+            ("prepared", Answer::Prepared),
+            ("flipped 10", Answer::Flipped { late: 10 }),
+            ("released", Answer::Released),
             ("reverted", Answer::RolledBack(Rollback::Verified)),
             ("unverified wg0 disk", Answer::RolledBack(unverified("wg0 disk"))),
             ("failed 0 stage: it is full", failed(FailedAt::Before, "stage: it is full", None)),
@@ -276,6 +302,10 @@ mod tests {
             "busy a b",
             "moved",
             "moved 12",
+            "clock",
+            "clock -1",
+            "flipped",
+            "prepared x",
             "failed",
             "confirmed, but",
             "reverted x",
@@ -307,10 +337,15 @@ mod tests {
             "push_helper",
             "do_ops",
             "revert",
-            "keep",
+            "say_kept",
             "too_late",
             "clean_up",
-            "apply",
+            "arm",
+            "carry_out",
+            "prepare",
+            "flip",
+            "hold",
+            "release",
         ];
         let bodies = answering.map(|name| {
             let (_, rest) = HOST_SCRIPT.split_once(&format!("\n{name}() {{")).expect(name);
@@ -344,7 +379,8 @@ mod tests {
     fn the_script_and_the_parser_have_the_same_words() {
         let mut words = BTreeSet::new();
         for sentence in sentences() {
-            let text = sentence.replace("${found:-unknown}", "unknown").replace('$', "");
+            let text = sentence.replace("${found:-unknown}", "unknown");
+            let text = text.replace("$now", "1").replace("$late", "1").replace('$', "");
             // The number and the label of an operation.
             let text = text
                 .replace("failed %s %s: ", "failed 1 op: ")
@@ -361,6 +397,10 @@ mod tests {
                 Answer::Failed { at: FailedAt::Op { .. }, .. } => "failed in an operation",
                 Answer::Failed { at: FailedAt::Interrupted, .. } => "failed between operations",
                 Answer::Failed { at: FailedAt::Whole, .. } => "failed",
+                Answer::Clock { .. } => "clock",
+                Answer::Prepared => "prepared",
+                Answer::Flipped { .. } => "flipped",
+                Answer::Released => "released",
                 Answer::Confirmed => "confirmed",
                 Answer::NotForNextBoot { .. } => "not for the next boot",
                 Answer::RolledBack(Rollback::Verified) => "reverted",
@@ -369,7 +409,7 @@ mod tests {
                 Answer::Unclear => unreachable!("see above"),
             });
         }
-        assert_eq!(words.len(), 13, "the script never says one of them: {words:?}");
+        assert_eq!(words.len(), 17, "the script never says one of them: {words:?}");
     }
 
     /// Often something that is an answer at first sight.

@@ -54,11 +54,19 @@ pub const HOST_SCRIPT: &str = host_script!(
     "host/operations.sh",
     "host/snapshot.sh",
     "host/change.sh",
+    "host/group.sh",
     "host/adopt.sh"
 );
 
 /// As much of it as looking takes: a host reads what it gets at every look.
 pub const HOST_LOOKS: &str = host_script!();
+
+/// As much of it as telling the time takes: the shorter, the better is known when it was told.
+const HOST_CLOCK: &str = concat!(
+    include_str!("host/head.sh"),
+    include_str!("host/armed.sh"),
+    include_str!("host/verbs.sh")
+);
 
 #[cfg(test)]
 mod tests {

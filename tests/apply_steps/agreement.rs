@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::machine::{Full, Machine};
+use crate::machine::{Full, Machine, hundredths};
 use crate::sandbox::{KEYS, Sandbox};
 
 /// What is there before: an interface with one peer.
@@ -104,6 +104,70 @@ fn a_host_that_is_played_says_what_a_real_one_says() {
         let later = begun.elapsed() + Duration::from_mins(1);
         assert_eq!(machine.answer(later, verb, &arguments, ""), real, "{verb}");
     }
+}
+
+#[test]
+fn also_where_a_group_changes() {
+    let sandbox = Sandbox::new("dash");
+    let mut machine = Machine::new("played");
+    first(&mut machine);
+    let begun = Instant::now();
+    let (whole, fails) = (change(&[], &[]), change(&["explode"], &[]));
+    let real_clock = || {
+        let said = sandbox.host("clock", &[], "");
+        said.trim().strip_prefix("clock ").expect("a clock").parse::<u64>().expect("a number")
+    };
+    let same = |machine: &mut Machine, verb: &str, arguments: &[&str], stdin: &str| {
+        let real = sandbox.host(verb, arguments, stdin);
+        let played = machine.answer(begun.elapsed(), verb, arguments, stdin);
+        assert_eq!(words(&played), words(&real), "{verb} {arguments:?}: {real}");
+    };
+    // Seconds from now, on the clock of each.
+    let timed = |machine: &mut Machine, verb: &str, id: &str, moments: &[i64]| {
+        let moment = |clock: u64| {
+            let later = |seconds: &i64| clock.saturating_add_signed(seconds * 100).to_string();
+            let moments = moments.iter().map(later);
+            [id.to_owned()].into_iter().chain(moments).collect::<Vec<_>>()
+        };
+        let call = |all: &[String]| all.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let (real, played) = (moment(real_clock()), moment(hundredths(begun.elapsed())));
+        let (real, played) = (call(&real), call(&played));
+        let (real, played): (Vec<&str>, Vec<&str>) =
+            (real.split(' ').collect(), played.split(' ').collect());
+        let real = sandbox.host(verb, &real, "");
+        let played = machine.answer(begun.elapsed(), verb, &played, "");
+        // How late each was is its own affair.
+        let first = |answer: &str| match answer.strip_prefix("flipped ") {
+            Some(_) => "flipped".to_owned(),
+            None => words(answer),
+        };
+        assert_eq!(first(&played), first(&real), "{verb} {id} {moments:?}: {real}");
+    };
+    same(&mut machine, "prepare", &["g1", "60"], &whole);
+    same(&mut machine, "prepare", &["g2", "60"], &whole);
+    same(&mut machine, "apply", &["g2", "60"], &whole);
+    same(&mut machine, "revert", &["g1"], "");
+    timed(&mut machine, "flip", "g1", &[0, 60]);
+    same(&mut machine, "prepare", &["g3", "60"], &whole);
+    timed(&mut machine, "flip", "g3", &[0, 60]);
+    timed(&mut machine, "flip", "g3", &[0, 60]);
+    same(&mut machine, "revert", &["g3"], "");
+    same(&mut machine, "prepare", &["g4", "60"], &fails);
+    timed(&mut machine, "flip", "g4", &[0, 60]);
+    same(&mut machine, "prepare", &["g5", "60"], &whole);
+    timed(&mut machine, "flip", "g5", &[-9, 60]);
+    same(&mut machine, "prepare", &["g6", "60"], &whole);
+    timed(&mut machine, "flip", "g6", &[0, 60]);
+    timed(&mut machine, "hold", "g6", &[60]);
+    timed(&mut machine, "hold", "g6", &[60]);
+    same(&mut machine, "apply", &["g7", "60"], &whole);
+    same(&mut machine, "revert", &["g6"], "");
+    same(&mut machine, "release", &["g6"], "");
+    same(&mut machine, "prepare", &["g8", "60"], &whole);
+    timed(&mut machine, "flip", "g8", &[0, 60]);
+    timed(&mut machine, "hold", "g8", &[60]);
+    same(&mut machine, "release", &["g8"], "");
+    same(&mut machine, "revert", &["g8"], "");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod agreement;
 mod claim;
 mod disk;
+mod group;
 mod hanging;
 #[path = "../scripted/machine.rs"]
 #[expect(dead_code, reason = "nothing goes wrong on the way to this host")]

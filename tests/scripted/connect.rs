@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use wgfleet::model::{Become, HostName, SshTarget, Untrusted};
-use wgfleet::remote::{Believe, Connect, Host, RemoteError, Reply};
+use wgfleet::remote::{Answer, Believe, Connect, Host, RemoteError, Reply};
 
+use super::machine::moment;
 use super::network::{Login, Network, Trouble};
 
 /// How long a login takes.
@@ -186,11 +187,15 @@ impl Call {
     /// Does it.
     async fn at(self, scripted: Scripted, host: String) -> String {
         let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        if let ("flip", [id, at, until]) = (self.verb.as_str(), &words[..]) {
+            return self.flip(&scripted, &host, (id, at, until)).await;
+        }
         let ["apply", id, limit] =
             [self.verb.as_str()].into_iter().chain(words.iter().copied()).collect::<Vec<_>>()[..]
         else {
             if self.late {
-                sleep(Duration::from_secs(25)).await;
+                let prepares = self.verb == "prepare";
+                sleep(Duration::from_secs(if prepares { 65 } else { 25 })).await;
             }
             let now = scripted.now();
             let mut network = scripted.network();
@@ -214,6 +219,35 @@ impl Call {
         let mut network = scripted.network();
         let machine = network.machine(&host, now);
         let answer = machine.work(now, id);
+        machine.full = None;
+        format!("{answer}\n")
+    }
+
+    /// Does what was prepared, at the moment of the host's clock.
+    async fn flip(
+        &self,
+        scripted: &Scripted,
+        host: &str,
+        (id, at, until): (&str, &str, &str),
+    ) -> String {
+        if self.late {
+            sleep(Duration::from_secs(25)).await;
+        }
+        sleep(moment(at).saturating_sub(scripted.now())).await;
+        let now = scripted.now();
+        let flipped = scripted.network().machine(host, now).flip(now, id, at, until);
+        let late = match flipped {
+            Ok(late) => late,
+            Err(refused) => return format!("{refused}\n"),
+        };
+        sleep(WORK).await;
+        let now = scripted.now();
+        let mut network = scripted.network();
+        let machine = network.machine(host, now);
+        let answer = match machine.work(now, id) {
+            Answer::Done => Answer::Flipped { late },
+            failed => failed,
+        };
         machine.full = None;
         format!("{answer}\n")
     }

@@ -34,13 +34,16 @@ pub(crate) struct Machine {
     pub(crate) name: String,
     pub(crate) state: State,
     pub(crate) shaken: Handshakes,
+    prepared: Option<Armed>,
     armed: Option<Armed>,
+    /// It has confirmed, and its group has not.
+    held: Option<Armed>,
     reverting: Option<Reverting>,
     /// For the next call.
     pub(crate) full: Option<Full>,
 }
 
-/// A change that is armed.
+/// A change that is prepared, armed or held.
 #[derive(Debug, Clone)]
 struct Armed {
     id: String,
@@ -81,6 +84,23 @@ impl Machine {
                 Ok(()) => self.work(now, id),
                 Err(refused) => refused,
             },
+            ("clock", []) => Answer::Clock { hundredths: hundredths(now) },
+            ("prepare", [id, seconds]) => match self.prepare(now, id, seconds, stdin) {
+                Ok(()) => Answer::Prepared,
+                Err(refused) => refused,
+            },
+            ("flip", [id, at, until]) => match self.flip(now, id, at, until) {
+                Ok(late) => match self.work(now, id) {
+                    Answer::Done => Answer::Flipped { late },
+                    failed => failed,
+                },
+                Err(refused) => refused,
+            },
+            ("hold", [id, until]) => self.hold(id, until),
+            ("release", [id]) => match self.held.take_if(|held| held.id == *id) {
+                Some(_) => Answer::Released,
+                None => Answer::Gone,
+            },
             ("confirm", [id]) => self.confirm(id),
             ("revert", [id]) => self.revert(id),
             _ => Answer::Unclear,
@@ -90,6 +110,8 @@ impl Machine {
 
     /// What the machine's own timers do until `now`.
     pub(crate) fn pass(&mut self, now: Duration) {
+        self.prepared.take_if(|prepared| prepared.deadline <= now);
+        self.held.take_if(|held| held.deadline <= now);
         if let Some(armed) = self.armed.take_if(|armed| armed.deadline <= now) {
             let Armed { id, deadline, before, .. } = armed;
             self.reverting = Some(Reverting { id, until: deadline + ROLLBACK, before });
@@ -114,6 +136,8 @@ impl Machine {
 
     /// A power cut: what was not confirmed is gone, and so is every session.
     pub(crate) fn cut(&mut self) {
+        self.prepared = None;
+        self.held = None;
         let before = self.armed.take().map(|armed| armed.before);
         let before = before.or(self.reverting.take().map(|one| one.before));
         if let Some(before) = before {
@@ -125,7 +149,8 @@ impl Machine {
     /// The change that keeps others out.
     fn armed_id(&self) -> Option<&str> {
         let reverting = self.reverting.as_ref().map(|one| one.id.as_str());
-        self.armed.as_ref().map(|one| one.id.as_str()).or(reverting)
+        let waiting = [&self.prepared, &self.armed, &self.held];
+        waiting.into_iter().flatten().map(|one| one.id.as_str()).next().or(reverting)
     }
 
     fn observe(&self, now: Duration) -> String {
@@ -158,6 +183,50 @@ impl Machine {
         limit: &str,
         payload: &str,
     ) -> Result<(), Answer> {
+        self.armed = Some(self.stage(now, id, limit, payload)?);
+        Ok(())
+    }
+
+    /// Stages a change of a group.
+    fn prepare(
+        &mut self,
+        now: Duration,
+        id: &str,
+        limit: &str,
+        payload: &str,
+    ) -> Result<(), Answer> {
+        self.prepared = Some(self.stage(now, id, limit, payload)?);
+        Ok(())
+    }
+
+    /// Arms what was prepared; by how many milliseconds too late.
+    ///
+    /// # Errors
+    /// What the host answers instead.
+    pub(crate) fn flip(
+        &mut self,
+        now: Duration,
+        id: &str,
+        at: &str,
+        until: &str,
+    ) -> Result<u64, Answer> {
+        self.pass(now);
+        let prepared = self.prepared.take_if(|prepared| prepared.id == id);
+        let mut prepared = prepared.ok_or(Answer::Gone)?;
+        let late = hundredths(now).saturating_sub(at.parse().unwrap_or_default()) * 10;
+        if late >= 2000 {
+            return Err(Answer::Failed {
+                at: FailedAt::Interrupted,
+                why: Untrusted::new("the moment of the group had passed".to_owned()),
+                rollback: Some(Rollback::Verified),
+            });
+        }
+        prepared.deadline = moment(until);
+        self.armed = Some(prepared);
+        Ok(late)
+    }
+
+    fn stage(&self, now: Duration, id: &str, limit: &str, payload: &str) -> Result<Armed, Answer> {
         if let Some(other) = self.armed_id() {
             return Err(Answer::Busy { change: Untrusted::new(other.to_owned()) });
         }
@@ -182,14 +251,13 @@ impl Machine {
             }
         }
         let seconds = limit.parse().map_err(|_| failed(FailedAt::Before, "timer: no number"))?;
-        self.armed = Some(Armed {
+        Ok(Armed {
             id: id.to_owned(),
             deadline: now + Duration::from_secs(seconds),
             before: self.state.clone(),
             files,
             prepared: BTreeMap::new(),
-        });
-        Ok(())
+        })
     }
 
     /// Does the operations of the change that is armed.
@@ -229,12 +297,27 @@ impl Machine {
     }
 
     fn confirm(&mut self, id: &str) -> Answer {
-        let Some(armed) = self.claim(id) else { return Answer::Gone };
-        let Armed { files, mut prepared, .. } = armed;
+        let Some(mut armed) = self.claim(id) else { return Answer::Gone };
+        self.keep(&mut armed)
+    }
+
+    fn hold(&mut self, id: &str, until: &str) -> Answer {
+        if self.held.as_ref().is_some_and(|held| held.id == id) {
+            return Answer::Confirmed;
+        }
+        let Some(mut armed) = self.claim(id) else { return Answer::Gone };
+        let answer = self.keep(&mut armed);
+        armed.deadline = moment(until);
+        self.held = Some(armed);
+        answer
+    }
+
+    fn keep(&mut self, armed: &mut Armed) -> Answer {
+        let Armed { files, prepared, .. } = armed;
         let mut bad = Vec::new();
         for op in files.get("keep").map(String::as_str).unwrap_or_default().lines() {
             let is_full = self.full == Some(Full::Keep);
-            if is_full || self.state.operate(op, &files, &mut prepared).is_err() {
+            if is_full || self.state.operate(op, files, prepared).is_err() {
                 bad.push(op.rsplit(' ').next().unwrap_or_default());
             }
         }
@@ -245,7 +328,11 @@ impl Machine {
     }
 
     fn revert(&mut self, id: &str) -> Answer {
-        let Some(armed) = self.claim(id) else { return Answer::Gone };
+        if self.prepared.take_if(|prepared| prepared.id == id).is_some() {
+            return Answer::RolledBack(Rollback::Verified);
+        }
+        let held = self.held.take_if(|held| held.id == id);
+        let Some(armed) = self.claim(id).or(held) else { return Answer::Gone };
         self.state = armed.before;
         Answer::RolledBack(Rollback::Verified)
     }
@@ -253,6 +340,16 @@ impl Machine {
 
 fn failed(at: FailedAt, why: &str) -> Answer {
     Answer::Failed { at, why: Untrusted::new(why.to_owned()), rollback: None }
+}
+
+/// What the machine's own clock says.
+pub(crate) fn hundredths(now: Duration) -> u64 {
+    u64::try_from(now.as_millis() / 10).unwrap_or(u64::MAX)
+}
+
+/// When it says so.
+pub(crate) fn moment(hundredths: &str) -> Duration {
+    Duration::from_millis(hundredths.parse::<u64>().unwrap_or_default() * 10)
 }
 
 /// Seconds since the epoch.

@@ -59,8 +59,9 @@ impl Trouble {
             (_, "awake") => self == Self::Before,
             // A login is there or not.
             (Self::Within | Self::After | Self::Late, "connect") => false,
-            (Self::Full(Full::Keep), _) => verb == "confirm",
-            (Self::Full(_), _) => verb == "apply",
+            (Self::Full(Full::Keep), _) => matches!(verb, "confirm" | "hold"),
+            (Self::Full(Full::Stage), _) => matches!(verb, "apply" | "prepare"),
+            (Self::Full(Full::Operations), _) => matches!(verb, "apply" | "flip"),
             _ => true,
         }
     }

@@ -31,3 +31,14 @@ armed_id() { # sets d; an empty file, as a full disk leaves it, names nothing
 runs() { tr '\0' ' ' <"/proc/$1/cmdline" | grep -q "host.sh  $2 "; } 2>/dev/null # PID VERB
 timer_runs() { [ -e "$run/timer.$1" ] && read -r pid <"$run/timer.$1" && runs "$pid" "expire $1"; } 2>/dev/null # ID
 
+
+moment() { # sets now: hundredths of a second of a clock that nobody sets
+	read -r now _ </proc/uptime
+	n=1${now#*.}
+	now=$((${now%.*} * 100 + n - 100))
+}
+
+part_of() { # HUNDREDTHS: seconds
+	n=$(($1 % 100 + 100))
+	say "$(($1 / 100)).${n#1}"
+}

@@ -6,25 +6,37 @@ claim() { # ID WORD: only one of all who try succeeds
 	mv "$run/armed.$1" "$run/$2.$1.$(myself)"
 } 2>/dev/null
 
+claim_held() { # ID WORD: the same of one that has confirmed, and whose group has not
+	mv "$run/held.$1" "$run/$2.$1.$(myself)"
+} 2>/dev/null
+
 # What was confirmed is done for the next boot too, and is on the disk; can be done again, where a kill
 # came between.
 keep() { # ID
 	stage=$run/$1 bad=
 	rm -f "$stage/room"
+	keep_ops "$1"
+	finish "$1"
+	say_kept
+}
+
+keep_ops() { # ID: sets bad
 	[ ! -d "$stage" ] || [ -e "$stage/host.sh" ] || printf '%s\n' "$self" >"$stage/host.sh"
 	[ ! -e "$stage/keep" ] || while read -r line; do
 		# shellcheck disable=SC2086 # the words hold no blanks and no patterns
 		within 20 "$1" op $line || bad="$bad ${line##* }"
 	done <"$stage/keep"
 	[ ! -d "$stage" ] || within 60 "$1" sync_names || bad="$bad (the disk does not say that it has it)"
-	finish "$1"
+}
+
+say_kept() {
 	if [ -z "$bad" ]; then say confirmed; else printf 'confirmed, but not for the next boot:%s\n' "$bad"; fi
 }
 
 finish() { # ID: who claimed it, or never armed it
 	rm -rf "${run:?}/$1" "$run/timer.$1" "$run/armed.$1"
 	! { armed_id && [ "$d" = "$1" ]; } || rm -f $armed
-	rm -f "$run/reverting.$1" "$run/reverting.$1".* "$run/confirmed.$1" "$run/confirmed.$1".*
+	rm -f "$run/held.$1" "$run/reverting.$1" "$run/reverting.$1".* "$run/confirmed.$1" "$run/confirmed.$1".*
 }
 
 disarm() { # ID: nothing was done yet
@@ -64,6 +76,12 @@ clean_up() { # what a kill or a crash left behind; fails where this apply ends w
 		mv "$f" "$run/reverting.$id.$(myself)" 2>/dev/null || { say "busy $id"; return 1; }
 		too_late "$id" ""
 		return 1
+	done
+	for f in "$run"/held.*; do # its group was never released, so it keeps what it confirmed
+		[ -e "$f" ] || continue
+		id=${f#"$run/held."}
+		if timer_runs "$id" || ! claim_held "$id" confirmed; then say "busy $id"; return 1; fi
+		finish "$id"
 	done
 	for f in "$run"/confirmed.*; do
 		[ -e "$f" ] || continue
@@ -139,8 +157,14 @@ compare() { # whether the host is still what the plan saw
 }
 
 apply() { # ID SECONDS
+	arm "$1" "$2" || return 0
+	carry_out "$1"
+}
+
+# What is armed has done nothing yet; what it was sent is whole, and the host is what the plan saw.
+arm() { # ID SECONDS [0]: of a group, the flip moves the end of the timer
 	mkdir -p $run && chmod 700 $run
-	clean_up || return 0
+	clean_up || return 1
 	stage=$run/$1
 	if ! { rm -rf "$stage" && mkdir "$stage" && myself >"$stage/apply"; } 2>/dev/null; then
 		rm -rf "$stage"
@@ -177,8 +201,12 @@ apply() { # ID SECONDS
 		say "failed 0 stage: cannot write $run$(full)"
 		return 1
 	fi
+	if [ $# = 3 ]; then
+		moment
+		set_until "$1" $((now + $2 * 100))
+	fi
 	# The timer before the lock: what is armed has one.
-	if ! start_timer "$1" "$2"; then
+	if ! start_timer "$1" "${3:-$2}"; then
 		stop_timer "$1"; finish "$1"
 		say "failed 0 timer: it does not start$(full)"
 		return 1
@@ -186,7 +214,7 @@ apply() { # ID SECONDS
 	if ! ln "$run/armed.$1" $armed 2>/dev/null; then
 		stop_timer "$1"; finish "$1"
 		if armed_id; then say "busy $d"; else say "failed 0 timer: the deadline passed before anything was done"; fi
-		return 0
+		return 1
 	fi
 	tidy "$1"
 	if [ -e "$stage/expect" ]; then
@@ -195,7 +223,7 @@ apply() { # ID SECONDS
 			read -r found 2>/dev/null <"$stage/digest" || :
 			disarm "$1"
 			say "moved ${found:-unknown}"
-			return 0
+			return 1
 		}
 	fi
 	within "$2" "$1" snapshot || {
@@ -204,21 +232,31 @@ apply() { # ID SECONDS
 		say "failed 0 snapshot: the present state cannot be saved$reason"
 		return 1
 	}
-	# In a session of its own: neither a lost login nor a killed shell stops it half-way, and the timer
-	# can end it together with all that it runs.
-	setsid sh "$stage/host.sh" "" work "$1" </dev/null 2>/dev/null
+}
+
+# In a session of its own: neither a lost login nor a killed shell stops it half-way, and the timer
+# can end it together with all that it runs.
+carry_out() { # ID [AT]: does the operations, at some moment of the host's clock
+	setsid sh "$stage/host.sh" "" work "$@" </dev/null 2>/dev/null
 	case $? in
-	0) say "done"; return 0 ;;
+	0)
+		late=
+		read -r late 2>/dev/null <"$stage/late" || :
+		if [ -z "$late" ]; then say "done"; else say "flipped $late"; fi
+		return 0
+		;;
 	1) ;;
+	3) say "failed - the moment of the group had passed" ;;
 	*) say "failed - the operations were interrupted$(full)" ;;
 	esac
 	! claim "$1" reverting || { stop_timer "$1"; revert "$1"; }
 	return 0
 }
 
-work() { # ID
+work() { # ID [AT]
 	stage=$run/$1
 	say $$ >"$stage/worker" || exit 2
+	[ $# = 1 ] || wait_for "$2" || exit 3
 	do_ops "$1"
 }
 
@@ -227,6 +265,13 @@ expire() { # ID SECONDS
 	# Memory that runs out must not take it.
 	say -900 >/proc/$$/oom_score_adj
 	sleep "$2"
-	if claim "$1" reverting; then revert "$1" >"$run/reverted.$1"; else rm -f "$run/timer.$1"; fi
+	# Of a group, the flip and the confirmation move the moment.
+	while read -r at <"$run/$1/until" && moment && [ "$now" -lt "$at" ]; do
+		n=$((at - now))
+		if [ $n -lt 100 ]; then sleep "$(part_of $n)"; else sleep 1; fi
+	done
+	if claim "$1" reverting; then revert "$1" >"$run/reverted.$1"
+	elif claim_held "$1" confirmed; then finish "$1"
+	else rm -f "$run/timer.$1"; fi
 } 2>/dev/null
 

@@ -14,13 +14,19 @@
 #                        arms the timer, then does the ops
 #   confirm ID           makes permanent what `apply` did: only now, with "keep", does the next boot change
 #   revert ID            rolls it back now
+#   clock                the host's monotonic clock, in hundredths of a second
+#   prepare ID SECONDS   stdin: as of `apply`; tries all that can be tried, and keeps other changes out; what is
+#                        not flipped within SECONDS is forgotten
+#   flip ID AT UNTIL     does what was prepared at the moment AT, and takes it back at UNTIL
+#   hold ID UNTIL        as `confirm`, but `revert` can take it back until UNTIL or `release`
+#   release ID           forgets how to take it back
 #   expire ID SECONDS    the timer's own verb
-#   work ID              does the operations of an armed change, in a session of its own
+#   work ID [AT]         does the operations of an armed change, in a session of its own
 #   step ID FUNCTION …   a part of a change or its rollback that may hang, in a session of its own
 #
 # In /run/wgfleet: ID/ has what was sent and, in old/, what was there before; timer.ID the pid of its
 # timer; armed.ID is there while the change is armed, and whoever renames that decides between
-# confirming and rolling back; `armed`, the same file, keeps other changes out until all is over. What
+# confirming and rolling back; held.ID instead, once it has confirmed and its group has not; `armed`, the same file, keeps other changes out until all is over. What
 # a kill leaves behind is finished by the next `apply`.
 set -u
 self=$1 verb=$2
@@ -30,7 +36,7 @@ LC_ALL=C
 WG_ENDPOINT_RESOLUTION_RETRIES=2
 export PATH LC_ALL WG_ENDPOINT_RESOLUTION_RETRIES
 umask 077
-protocol=1 # of what is said here: operations, observations, answers
+protocol=2 # of what is said here: operations, observations, answers
 run=/run/wgfleet
 lib=/usr/local/lib/wgfleet
 helper=$lib/wgfleet

@@ -50,14 +50,18 @@ keep_file() { # STAGED MODE PATH: what was prepared
 	if [ -e "$tmp" ]; then mv -f "$tmp" "$3"; else install_file "$@"; fi
 }
 
-try_file() { # STAGED IF: whether wg-quick understands it, and whether the programs of its hooks are there
-	mkdir -p "$stage/try" && cp "$1" "$stage/try/$2.conf" && quick strip "$stage/try/$2.conf" >"$stage/try/set" || return 1
+try_set() { # FILE: whether wg understands it
 	# wg reads all of it, names of endpoints too, before it finds that there is no such interface. What
 	# it says of a line may hold a key.
-	! have_wg || ! wg setconf "try-$$" "$stage/try/set" 2>&1 | awk '
+	! have_wg || ! wg setconf "try-$$" "$1" 2>&1 | awk '
 		/^(Name or service|Temporary failure|No address)/ { name = $0 }
 		/^Configuration parsing error/ { print name == "" ? "wg does not understand it" : name; bad = 1 }
-		END { exit !bad }' || return 1
+		END { exit !bad }'
+}
+
+try_file() { # STAGED IF: whether wg-quick understands it, and whether the programs of its hooks are there
+	mkdir -p "$stage/try" && cp "$1" "$stage/try/$2.conf" && quick strip "$stage/try/$2.conf" >"$stage/try/set" || return 1
+	try_set "$stage/try/set" || return 1
 	awk -v i="$2" '
 		tolower($0) ~ /^[ \t]*(pre|post)(up|down)[ \t]*=/ {
 			sub(/^[^=]*=[ \t]*/, ""); split($0, words, /[ \t;&|<>()]/); gsub(/%i/, i, words[1])
@@ -218,6 +222,8 @@ step() { # ID FUNCTION WORDS…
 	case $verb in
 	compare) compare ;;
 	snapshot) snapshot ;;
+	snapshot_keep) snapshot_keep ;;
+	rehearse) rehearse ;;
 	op) op "$@" ;;
 	hold_unit) hold_unit "$1" ;;
 	unit_off) unit_off "$@" ;;

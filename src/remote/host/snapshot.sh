@@ -41,6 +41,13 @@ snapshot() {
 		# wg-quick sets it for a full tunnel, and never back.
 		old=$(cat "/proc/sys/$valid_mark") && say "$valid_mark $old" >>"$stage/old/sysctls"
 	fi
+	snapshot_of "$stage/ops" || return 1
+	# What failed above for want of room fails here again.
+	make_room $(($(size_of "$stage/old") * 2 + 32)) || return 3
+	rm "$stage/saving"
+} 2>/dev/null
+
+snapshot_of() { # LIST of operations
 	while read -r verb a b c _; do
 		case $verb in
 		touch)
@@ -52,7 +59,7 @@ snapshot() {
 			fi
 			;;
 		file) old_file "$c" || return 1 ;;
-		keep) old_file "$c" || return 1 ;; # prepared before
+		keep) old_file "$c" || return 1 ;;
 		prepare) old_folder "$c"; say "$c" >>"$stage/old/prepared" ;;
 		remove) old_file "$a" || return 1 ;;
 		protect) old_file "$b" || return 1 ;;
@@ -64,10 +71,19 @@ snapshot() {
 			grep -q "^$a " "$stage/old/units" || say "$a $(unit_state "$a")" >>"$stage/old/units"
 			;;
 		esac
-	done <"$stage/ops"
-	# What failed above for want of room fails here again.
-	make_room $(($(size_of "$stage/old") * 2 + 32)) || return 3
-	rm "$stage/saving"
+	done <"$1"
+}
+
+# What `keep` is about to change, beside what the operations have changed: not what they had done already.
+snapshot_keep() {
+	files=0
+	[ ! -e "$stage/old/files" ] || files=$(wc -l <"$stage/old/files")
+	while read -r verb a b c rest; do
+		case $verb in keep) path=$c ;; remove) path=$a ;; protect) path=$b ;; *) path='' ;; esac
+		[ -z "$path" ] || ! grep -q "^[0-9-]* $path\$" "$stage/old/files" || continue
+		say "$verb $a $b $c $rest"
+	done <"$stage/keep" >"$stage/keeping"
+	snapshot_of "$stage/keeping"
 } 2>/dev/null
 
 there() { [ -e "$1" ] || [ -L "$1" ]; }
@@ -321,6 +337,8 @@ revert() { # ID, already claimed: takes everything back and says whether that wa
 	stop_work
 	# Without a whole snapshot nothing was done.
 	if [ ! -d "$stage/old" ] || [ -e "$stage/saving" ]; then finish "$1"; say reverted; return; fi
+	# What was not begun is left alone.
+	if [ -e "$stage/host.sh" ] && [ ! -e "$stage/begun" ]; then finish "$1"; say reverted; return; fi
 	# A version before this one kept neither of them.
 	[ -e "$stage/host.sh" ] || { printf '%s\n' "$self" >"$stage/host.sh"; cp "$stage/ops" "$stage/begun"; }
 	[ ! -e "$stage/old/nft" ] || mv "$stage/old/nft" "$stage/old/nft.wgfleet"
