@@ -1,17 +1,18 @@
 //! Changing one host: push, stage, arm, do, and confirm over a new connection.
 
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use super::before::differences;
 use super::context::Context;
 use super::job::{Job, Logins};
 use super::push::push;
-use super::verdict::{self, Patience, ROLLBACK_LIMIT};
+use super::verdict::{self, Keeping, Patience, ROLLBACK_LIMIT};
 use crate::desired::Secrets;
 use crate::event::{FailedAt, HostPart, LISTED, Outcome, Reason, Step};
 use crate::model::Untrusted;
 use crate::plan::Payload;
-use crate::remote::{Answer, Connect, Host, Rollback, describe};
+use crate::remote::{Answer, Connect, Host, Reply, Rollback, describe};
 
 /// Changes one host: pushes, does and confirms.
 pub(super) async fn apply_host<C: Connect, S: Secrets>(
@@ -25,16 +26,44 @@ pub(super) async fn apply_host<C: Connect, S: Secrets>(
     }
     context.working(job, Step::Confirming);
     let deadline = Instant::now() + context.deadline;
-    verdict::keep(logins, job, None, Patience::until(deadline)).await.outcome()
+    verdict::keep(logins, job, &mut None, Patience::until(deadline), &Keeping::Forever)
+        .await
+        .outcome()
 }
 
 /// Pushes what is to be pushed, stages and does the change; it is armed afterwards.
-pub(super) async fn perform<C: Connect, S: Secrets>(
+async fn perform<C: Connect, S: Secrets>(
     context: &Context<'_, S>,
     logins: &Logins<'_, C>,
     job: &Job<'_>,
     host: C::Host,
 ) -> Result<(), Outcome> {
+    let (host, payload) = ready(context, logins, job, host).await?;
+    context.working(job, Step::Applying);
+    let seconds = context.deadline.as_secs().to_string();
+    let words = [job.id.as_str(), &seconds];
+    let reply = host.run("apply", &words, payload.as_bytes(), context.deadline).await;
+    host.close().await;
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(error) => return Err(roll_back(context, logins, job, Reason::from(&error)).await),
+    };
+    if reply.answer() == Answer::Done {
+        return Ok(());
+    }
+    Err(match refused(logins, job, &reply).await {
+        Ok(outcome) => outcome,
+        Err(reason) => roll_back(context, logins, job, reason).await,
+    })
+}
+
+/// Pushes what is to be pushed; gives a connection that is awake, and the bytes of the change.
+pub(super) async fn ready<C: Connect, S: Secrets>(
+    context: &Context<'_, S>,
+    logins: &Logins<'_, C>,
+    job: &Job<'_>,
+    host: C::Host,
+) -> Result<(C::Host, Zeroizing<String>), Outcome> {
     let host = awake(logins, job, host).await?;
     push(context, job, &host).await?;
     let compiled =
@@ -46,18 +75,16 @@ pub(super) async fn perform<C: Connect, S: Secrets>(
         payload.expecting(job.request.stdin(), digest);
     }
     payload.recording(&job.record.fleet, job.record.to_text());
-    let payload = payload.encode();
-    context.working(job, Step::Applying);
-    let seconds = context.deadline.as_secs().to_string();
-    let words = [job.id.as_str(), &seconds];
-    let reply = host.run("apply", &words, payload.as_bytes(), context.deadline).await;
-    host.close().await;
-    let reply = match reply {
-        Ok(reply) => reply,
-        Err(error) => return Err(roll_back(context, logins, job, Reason::from(&error)).await),
-    };
-    Err(match reply.answer() {
-        Answer::Done => return Ok(()),
+    Ok((host, payload.encode()))
+}
+
+/// What a host that did not do its change made of it; the error says why that is not known.
+pub(super) async fn refused<C: Connect>(
+    logins: &Logins<'_, C>,
+    job: &Job<'_>,
+    reply: &Reply,
+) -> Result<Outcome, Reason> {
+    Ok(match reply.answer() {
         Answer::Failed { at, why: said, rollback: Some(Rollback::Verified) } => {
             Outcome::RolledBack(Reason::Failed { at, said })
         }
@@ -72,7 +99,7 @@ pub(super) async fn perform<C: Connect, S: Secrets>(
         Answer::Moved { .. } => {
             Outcome::Moved(Reason::Moved { what: what_moved(logins, job).await })
         }
-        _ => roll_back(context, logins, job, Reason::HostSaid { said: reply.said() }).await,
+        _ => return Err(Reason::HostSaid { said: reply.said() }),
     })
 }
 

@@ -2,16 +2,23 @@
 //! connection; what is not confirmed is rolled back by the host itself.
 
 mod before;
+mod clock;
 mod context;
 mod fleet;
+mod flip;
 mod health;
 mod host;
 mod job;
+mod member;
+mod prepare;
 mod push;
 mod rotate;
+mod settle;
+mod transaction;
 mod verdict;
+mod verify;
 
-pub use fleet::apply_all;
+pub use fleet::apply_groups;
 pub use job::Job;
-pub use rotate::{GRACE, Rotation, rotate};
-pub use verdict::ROLLBACK_LIMIT;
+pub use rotate::{Rotation, rotate};
+pub use verdict::{GRACE, ROLLBACK_LIMIT};

@@ -17,7 +17,7 @@ use crate::plan::{Change, HelperSource, diff_host};
 use crate::remote::{Answer, Connect, Host, RemoteError, Rollback};
 
 /// How long one call to a host may take.
-const CALL_LIMIT: Duration = Duration::from_secs(20);
+pub(super) const CALL_LIMIT: Duration = Duration::from_secs(20);
 
 /// Time between two attempts.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -29,6 +29,20 @@ const MARGIN: Duration = Duration::from_secs(3);
 /// How long a host may take to roll back once its deadline has passed: a hook that hangs on the way
 /// down is ended after some twenty seconds.
 pub const ROLLBACK_LIMIT: Duration = Duration::from_secs(35);
+
+/// How long after its deadline a host that has confirmed can still take its change back, because another
+/// one has not.
+pub const GRACE: Duration = Duration::from_mins(1);
+
+/// Whether a host forgets how to take a change back once it has confirmed it.
+#[derive(Debug, Clone)]
+pub(super) enum Keeping {
+    /// It does.
+    Forever,
+    /// Not before this moment of its own clock, or until it is told so: the other hosts of its group have
+    /// to confirm, too.
+    Until(String),
+}
 
 /// How long a host is asked to confirm, and how long it is observed after that.
 #[derive(Debug, Clone, Copy)]
@@ -44,11 +58,6 @@ impl Patience {
     pub(super) fn until(deadline: Instant) -> Self {
         Self { ask: deadline - MARGIN, observe: deadline + ROLLBACK_LIMIT }
     }
-
-    /// The same, but gives up observing `grace` after the deadline.
-    pub(super) fn with_grace(deadline: Instant, grace: Duration) -> Self {
-        Self { observe: deadline + grace, ..Self::until(deadline) }
-    }
 }
 
 /// What became of an armed change.
@@ -60,22 +69,35 @@ pub(super) enum Verdict {
     Back(Outcome),
     /// The host was told to keep it, and nobody knows whether it heard that.
     Open(Outcome),
+    /// The host was not asked, because another one of its group is not to keep it.
+    Unasked,
 }
 
 impl Verdict {
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::Kept(outcome) | Self::Back(outcome) | Self::Open(outcome) => outcome,
+            Self::Unasked => Outcome::Unknown(Reason::NoTimeLeft),
+        }
+    }
+
+    /// Why the host does not keep it, where it does not.
+    pub(super) const fn back(&self) -> Option<&Reason> {
+        match self {
+            Self::Back(outcome) => outcome.reason(),
+            Self::Kept(_) | Self::Open(_) | Self::Unasked => None,
         }
     }
 }
 
-/// Has a host confirm its change, if it is healthy; through `connection` while that lasts.
+/// Has a host confirm its change, if it is healthy; through `connection` while that lasts. Afterwards
+/// there is still one where the change can be taken back.
 pub(super) async fn keep<C: Connect>(
     logins: &Logins<'_, C>,
     job: &Job<'_>,
-    mut connection: Option<C::Host>,
+    connection: &mut Option<C::Host>,
     patience: Patience,
+    keeping: &Keeping,
 ) -> Verdict {
     let mut told = false;
     loop {
@@ -86,8 +108,11 @@ pub(super) async fn keep<C: Connect>(
         let answer = match host {
             Ok(host) => {
                 let in_time = Instant::now() < patience.ask;
-                let answer = ask_to_keep(job, &host, in_time, &mut told).await;
-                host.close().await;
+                let answer = ask_to_keep(job, &host, (in_time, keeping), &mut told).await;
+                match (&answer, keeping) {
+                    (Ok(Some(Verdict::Kept(_))), Keeping::Until(_)) => *connection = Some(host),
+                    _ => host.close().await,
+                }
                 answer
             }
             Err(error) => Err(error),
@@ -113,7 +138,7 @@ pub(super) async fn keep<C: Connect>(
 async fn ask_to_keep(
     job: &Job<'_>,
     host: &impl Host,
-    in_time: bool,
+    (in_time, keeping): (bool, &Keeping),
     told: &mut bool,
 ) -> Result<Option<Verdict>, RemoteError> {
     let seen = host.observe(&job.request).await?;
@@ -128,7 +153,10 @@ async fn ask_to_keep(
         return Ok(None);
     }
     *told = true;
-    let reply = host.run("confirm", &[&job.id], &[], CALL_LIMIT).await?;
+    let reply = match keeping {
+        Keeping::Forever => host.run("confirm", &[&job.id], &[], CALL_LIMIT).await?,
+        Keeping::Until(moment) => host.run("hold", &[&job.id, moment], &[], CALL_LIMIT).await?,
+    };
     Ok(match reply.answer() {
         Answer::Confirmed => Some(Verdict::Kept(Outcome::Applied)),
         Answer::NotForNextBoot { what } => {

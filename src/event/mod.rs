@@ -55,6 +55,19 @@ pub enum Event {
         /// What is being done.
         step: Step,
     },
+    /// A host of a group has done its change, and is armed.
+    Flipped {
+        /// The host.
+        host: HostName,
+        /// The id of the change on the host.
+        transaction: String,
+        /// How long after the moment of the group it began, in milliseconds of its own clock.
+        #[serde(rename = "late_ms")]
+        late: u64,
+        /// How well its clock was known, in milliseconds.
+        #[serde(rename = "bound_ms")]
+        bound: u64,
+    },
     /// A host was read.
     Read {
         /// The host.
@@ -127,6 +140,7 @@ mod tests {
         let events = [
             Event::Begin { stage: Stage::Observe, hosts: 2 },
             Event::Working { host: host.clone(), transaction: None, step: Step::Connecting },
+            Event::Flipped { host: host.clone(), transaction: "c1".to_owned(), late: 10, bound: 4 },
             Event::Read { host: host.clone() },
             Event::Unread { host: host.clone(), reason: unread },
             Event::Ended { ending: Ending::not_begun(host.clone(), Outcome::Unchanged) },

@@ -79,33 +79,24 @@ pub enum Reason {
         #[cfg_attr(test, schemars(with = "worded::Worded<Unanswered>"))]
         reason: Unanswered,
     },
-    /// Of a rotation: the host whose key was to change did not change, so its neighbours were not begun.
-    HostUnchanged,
-    /// Of a rotation: a neighbour did not take the new key.
-    NeighbourFailed,
-    /// Of a rotation: the new key does not work on a host.
-    Unproven {
-        /// The host, or one of its neighbours.
+    /// Another host of its group, which changes together or not at all, did not change.
+    Group {
+        /// The host.
         host: HostName,
         /// Why.
         #[serde(with = "worded")]
         #[cfg_attr(test, schemars(with = "worded::Worded<Reason>"))]
         reason: Box<Reason>,
     },
-    /// Of a rotation: no handshake with the new key.
+    /// No handshake with the new key of a peer.
     NoHandshake {
         /// Where.
         host: HostName,
         /// In which time.
         within_seconds: u64,
     },
-    /// Of a rotation: the host rolled back to its old key.
-    KeyNotKept {
-        /// The host.
-        host: HostName,
-    },
-    /// Of a rotation: the neighbours left too little of the deadline.
-    NeighboursTooSlow,
+    /// Too little of the deadline was left to confirm all hosts of the group.
+    NoTimeLeft,
     /// Applied, but what the next boot reads could not be written.
     NotForNextBoot {
         /// What of it.
@@ -188,16 +179,15 @@ impl fmt::Display for Reason {
                 f,
                 "a new connection could not be made or did not hold after the change: {reason}"
             ),
-            Self::HostUnchanged => f.write_str("not begun: the host itself did not change"),
-            Self::NeighbourFailed => f.write_str("a neighbour did not take the new key"),
-            Self::Unproven { host, reason } => write!(f, "{host}: {reason}"),
+            Self::Group { host, reason } => {
+                write!(f, "{host}, which changes together with it, did not: {reason}")
+            }
             Self::NoHandshake { host, within_seconds } => {
                 write!(f, "{host} had no handshake with the new key within {within_seconds} s")
             }
-            Self::KeyNotKept { host } => write!(f, "{host} did not keep its new key"),
-            Self::NeighboursTooSlow => {
-                f.write_str("the neighbours took too long; give them more with --deadline")
-            }
+            Self::NoTimeLeft => f.write_str(
+                "too little of the deadline was left to confirm it; give it more with --deadline",
+            ),
             Self::NotForNextBoot { what } => what.fmt(f),
             Self::RollbackFailed { at, said, rollback } => {
                 write!(f, "failed {at}{said}; the rollback failed too: {rollback}")

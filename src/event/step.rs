@@ -18,6 +18,8 @@ pub enum Step {
         /// What is left to send.
         kib: u64,
     },
+    /// All that can be tried is tried; nothing changes.
+    Preparing,
     /// The change is staged, armed and done.
     Applying,
     /// It is observed again, and told to keep the change.
@@ -34,6 +36,7 @@ impl fmt::Display for Step {
             Self::Connecting => "connecting",
             Self::AskingForBinary => "asking what it has of the binary",
             Self::PushingBinary { kib } => return write!(f, "pushing {kib} KiB of wgfleet"),
+            Self::Preparing => "preparing",
             Self::Applying => "applying",
             Self::Confirming => "confirming",
             Self::RollingBack => "rolling back",

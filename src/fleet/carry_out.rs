@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::read::Fleet;
 use super::survey::{BINARY_LIMIT, Survey};
 use super::{Context, Error, Kind};
-use crate::apply::{Job, apply_all};
+use crate::apply::{Job, apply_groups};
 use crate::event::{Ending, Event, Outcome, Reason};
 use crate::journal::RunKind;
 use crate::model::HostName;
@@ -22,8 +22,23 @@ use crate::remote::{Connect, Host};
 pub async fn carry_out<C: Connect>(
     context: &Context,
     fleet: &Fleet,
-    mut survey: Survey<C>,
+    survey: Survey<C>,
     plan: &Plan,
+    deadline: Duration,
+    parallel: usize,
+) -> Result<Vec<Ending>, Error> {
+    carry_out_groups(context, fleet, survey, (plan, &[]), deadline, parallel).await
+}
+
+/// The same where the hosts of each group change together or not at all. A host of no group changes alone.
+///
+/// # Errors
+/// As [`carry_out`].
+pub async fn carry_out_groups<C: Connect>(
+    context: &Context,
+    fleet: &Fleet,
+    mut survey: Survey<C>,
+    (plan, groups): (&Plan, &[BTreeSet<HostName>]),
     deadline: Duration,
     parallel: usize,
 ) -> Result<Vec<Ending>, Error> {
@@ -69,12 +84,30 @@ pub async fn carry_out<C: Connect>(
         run.not_begun(&outcomes);
         run.intend(jobs.iter().map(|(job, _)| job.plan.host.clone()).collect())?;
         let (connector, secrets, events) = (&*survey.connector, &survey.secrets, run.events());
-        outcomes.extend(apply_all(connector, jobs, secrets, deadline, parallel, events).await);
+        let groups = grouped(jobs, groups);
+        outcomes.extend(apply_groups(connector, groups, secrets, deadline, parallel, events).await);
         run.end();
     }
     let place = |name: &HostName| plan.hosts.iter().position(|host| host.host == *name);
     outcomes.sort_by_key(|ending| place(&ending.host));
     Ok(outcomes)
+}
+
+/// The jobs of each group together, the others alone.
+fn grouped<'a, H>(
+    jobs: Vec<(Job<'a>, H)>,
+    groups: &[BTreeSet<HostName>],
+) -> Vec<Vec<(Job<'a>, H)>> {
+    let mut all: Vec<Vec<_>> = groups.iter().map(|_| Vec::new()).collect();
+    for (job, host) in jobs {
+        let group = groups.iter().position(|group| group.contains(&job.plan.host));
+        match group.and_then(|group| all.get_mut(group)) {
+            Some(group) => group.push((job, host)),
+            None => all.push(vec![(job, host)]),
+        }
+    }
+    all.retain(|group| !group.is_empty());
+    all
 }
 
 /// One host's share of a plan; `None` where the survey did not bring what it needs.

@@ -102,7 +102,7 @@ impl Sink for Journal {
     /// goes on: its hosts are under way, and their records say the same.
     fn told(&self, told: Told) {
         let keep = match &told.event {
-            Event::Ended { .. } => true,
+            Event::Flipped { .. } | Event::Ended { .. } => true,
             Event::Working { transaction, .. } => transaction.is_some(),
             _ => false,
         };

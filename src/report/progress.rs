@@ -97,7 +97,7 @@ impl Sink for Progress {
 fn plain(stage: &mut Option<(Stage, usize, usize)>, event: &Event) {
     match event {
         Event::Begin { stage: which, hosts } => *stage = Some((*which, 0, *hosts)),
-        Event::Working { .. } => {}
+        Event::Working { .. } | Event::Flipped { .. } => {}
         Event::Read { .. } | Event::Unread { .. } | Event::Ended { .. } => {
             if let Some(failure) = failure(event) {
                 say(&failure);
@@ -163,6 +163,7 @@ fn bars(
                 let _ = multi.println(failure);
             }
         }
+        Event::Flipped { .. } => {}
         // A line of its own also where there are no bars, which println would draw it with.
         Event::Notice { notice } => multi.suspend(|| say(&super::notice::line(&notice))),
         Event::End { .. } => {

@@ -5,6 +5,7 @@
 //! The hosts are played (tests/scripted), and time passes as soon as nothing else is to be done.
 
 mod apply;
+mod group;
 mod journal;
 mod removed;
 mod rotation;

@@ -278,11 +278,11 @@ fn two_calls_fail() {
 fn after_a_confirmation(name: &str, other: &str) {
     let trial = Trial::new();
     let calls = &trial.calls(&[])[name];
-    let at = calls.iter().position(|verb| verb == "confirm").expect("it confirms");
+    let at = calls.iter().position(|verb| verb == "hold").expect("it confirms");
     let mut cases = 0;
     for first in singles(name, &calls[..=at], at) {
         let calls = &trial.calls(std::slice::from_ref(&first))[other];
-        let confirmed = calls.iter().position(|verb| verb == "confirm").expect("it confirms");
+        let confirmed = calls.iter().position(|verb| verb == "hold").expect("it confirms");
         let end = calls.len().min(confirmed + 6);
         for second in singles(other, &calls[..end], confirmed + 1) {
             trial.case(&[first.clone(), second]);

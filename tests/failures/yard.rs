@@ -10,7 +10,9 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use wgfleet::apply::ROLLBACK_LIMIT;
 use wgfleet::event::{Ending, Outcome, Told};
-use wgfleet::fleet::{Context, Error, Fleet, Keyring, Login, Overrides, Scope, Survey, carry_out};
+use wgfleet::fleet::{
+    Context, Error, Fleet, Keyring, Login, Overrides, Scope, Survey, carry_out_groups,
+};
 use wgfleet::model::{FleetName, HostName};
 use wgfleet::observed::Record;
 use wgfleet::plan::Plan;
@@ -157,6 +159,26 @@ impl Yard {
         file: File,
         login: &Login<Scripted>,
     ) -> Result<(Plan, Vec<Ending>), Error> {
+        self.change(fleet, file, login, false).await
+    }
+
+    /// The same, all of them together or none.
+    pub(crate) async fn apply_together(
+        &self,
+        fleet: &Fleet,
+        file: File,
+        login: &Login<Scripted>,
+    ) -> Result<(Plan, Vec<Ending>), Error> {
+        self.change(fleet, file, login, true).await
+    }
+
+    async fn change(
+        &self,
+        fleet: &Fleet,
+        file: File,
+        login: &Login<Scripted>,
+        together: bool,
+    ) -> Result<(Plan, Vec<Ending>), Error> {
         let scope = Scope {
             login,
             limit: &[],
@@ -167,7 +189,9 @@ impl Yard {
         let context = self.context(file);
         let survey = Survey::take(&context, scope, fleet, None).await?;
         let plan = survey.plan()?;
-        let outcomes = carry_out(&context, fleet, survey, &plan, DEADLINE, login.parallel).await?;
+        let groups: &[_] = if together { &[HOSTS.map(host).into()] } else { &[] };
+        let run = carry_out_groups(&context, fleet, survey, (&plan, groups), DEADLINE, 32);
+        let outcomes = run.await?;
         Ok((plan, outcomes))
     }
 }

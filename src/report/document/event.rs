@@ -31,6 +31,10 @@ pub struct EventLine<'a> {
     /// The id of the change on the host; null where it is only read, or nothing was begun.
     #[cfg_attr(test, schemars(with = "Option<crate::model::schema::Word>"))]
     transaction: Option<&'a str>,
+    /// Of `flipped`: how long after the moment of its group the host began, in milliseconds.
+    late_ms: Option<u64>,
+    /// Of `flipped`: how well the host's clock was known, in milliseconds.
+    bound_ms: Option<u64>,
     /// Of `ended`: how.
     outcome: Option<OutcomeWord>,
     /// Of `unread` and `ended`: why; null where it ended as it was to.
@@ -53,6 +57,8 @@ enum EventWord {
     Begin,
     /// A host is being worked on.
     Working,
+    /// A host of a group has done its change, and is armed.
+    Flipped,
     /// A host was read.
     Read,
     /// A host could not be read.
@@ -77,6 +83,8 @@ impl<'a> From<&'a Told> for EventLine<'a> {
             host: None,
             step: None,
             transaction: None,
+            late_ms: None,
+            bound_ms: None,
             outcome: None,
             reason: None,
             text: None,
@@ -90,6 +98,14 @@ impl<'a> From<&'a Told> for EventLine<'a> {
                 host: Some(host),
                 transaction: transaction.as_deref(),
                 step: Some(*step),
+                ..line
+            },
+            Event::Flipped { host, transaction, late, bound } => Self {
+                event: EventWord::Flipped,
+                host: Some(host),
+                transaction: Some(transaction),
+                late_ms: Some(*late),
+                bound_ms: Some(*bound),
                 ..line
             },
             Event::Read { host } => Self { event: EventWord::Read, host: Some(host), ..line },

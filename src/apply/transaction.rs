@@ -1,0 +1,172 @@
+//! A group of hosts whose changes only make sense together, as one transaction: all of them change, at
+//! the same moment, or none does.
+//!
+//! Everything that can fail without a change is tried on every host first. Then each flips at a moment of
+//! its own clock. Once all are seen to work all confirm, and only when the last one has done so does the
+//! first one forget how to take its change back.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::clock::HostClock;
+use super::context::Context;
+use super::flip::{Flip, flip};
+use super::job::{Job, Logins};
+use super::member::Member;
+use super::prepare::{cancel, prepare};
+use super::settle::{in_group, release, roll_back, settle};
+use super::verdict::{GRACE, Verdict};
+use super::verify::{Rekeyed, changing, verify};
+use crate::desired::Secrets;
+use crate::event::{Ending, Event, Outcome, Reason, Step};
+use crate::model::HostName;
+use crate::remote::Connect;
+
+/// Confirming begins only where every timer has this left, or a third of a short deadline.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// From the decision to flip until hosts do: the words have to get there, and a shell has to start.
+const LEAD: Duration = Duration::from_millis(500);
+
+/// How long after the hosts whose own keys change their neighbours flip. Packets wait for a host that does
+/// not know a key yet; what is sent with a key that is not known any more is lost.
+const BEHIND: Duration = Duration::from_millis(100);
+
+/// What is the same for all hosts of a group.
+pub(super) struct Transaction<'a, C, S> {
+    pub(super) context: &'a Context<'a, S>,
+    pub(super) logins: &'a Logins<'a, C>,
+    /// The keys that change.
+    pub(super) keys: &'a Rekeyed,
+}
+
+impl<C: Connect, S: Secrets> Transaction<'_, C, S> {
+    /// Changes all hosts of a group, or none; gives the outcome of each.
+    pub(super) async fn run(&self, hosts: Vec<(Job<'_>, C::Host)>) -> Vec<Ending> {
+        match self.prepared(hosts).await {
+            Ok(members) => {
+                let at = Instant::now() + lead(members.iter().map(|member| member.clock));
+                self.flipped(members, at).await
+            }
+            Err(endings) => endings,
+        }
+    }
+
+    /// All of them prepared, or none.
+    async fn prepared<'a>(
+        &self,
+        hosts: Vec<(Job<'a>, C::Host)>,
+    ) -> Result<Vec<Member<'a, C::Host>>, Vec<Ending>> {
+        let tried = hosts.into_iter().map(|(job, host)| async {
+            let since = self.context.events.now();
+            let prepared = prepare(self.context, self.logins, &job, host).await;
+            (job, since, prepared)
+        });
+        let tried = join_all(tried).await;
+        let failed = tried.iter().find_map(|(job, _, prepared)| {
+            let reason = prepared.as_ref().err()?.reason()?;
+            Some((job.plan.host.clone(), reason.clone()))
+        });
+        let Some(blame) = failed else {
+            let member = |(job, since, prepared): (_, _, Result<_, _>)| {
+                let (host, clock) = prepared.ok()?;
+                Some(Member { job, since, connection: Some(host), clock })
+            };
+            return Ok(tried.into_iter().filter_map(member).collect());
+        };
+        let blame = &blame;
+        let cancelled = tried.into_iter().map(|(job, since, prepared)| async move {
+            let outcome = match prepared {
+                Err(outcome) => outcome,
+                Ok((host, _)) => {
+                    // Nothing has changed there, whether it hears this or not.
+                    cancel(&job, host).await;
+                    Outcome::Failed(in_group(blame))
+                }
+            };
+            job.ending(since, self.context.events.now(), outcome)
+        });
+        Err(join_all(cancelled).await)
+    }
+
+    async fn flipped(&self, members: Vec<Member<'_, C::Host>>, at: Instant) -> Vec<Ending> {
+        let until = at + self.context.deadline;
+        let flips = members.into_iter().map(|mut member| async {
+            self.context.working(&member.job, Step::Applying);
+            let follows = !self.keys.is_empty() && changing(&member.job).is_empty();
+            let at = if follows { at + BEHIND + member.clock.bound } else { at };
+            let flip = flip(self.logins, &mut member, at, until).await;
+            (member, flip)
+        });
+        let flips = join_all(flips).await;
+        for (member, flip) in &flips {
+            if let Flip::Done { late } = flip {
+                self.context.events.tell(Event::Flipped {
+                    host: member.job.plan.host.clone(),
+                    transaction: member.job.id.clone(),
+                    late: *late,
+                    bound: u64::try_from(member.clock.bound.as_millis()).unwrap_or(u64::MAX),
+                });
+            }
+        }
+        let failed = flips.iter().find_map(|(member, flip)| {
+            Some((member.job.plan.host.clone(), flip.reason()?.clone()))
+        });
+        let mut members: Vec<(Member<'_, C::Host>, Option<Outcome>)> =
+            flips.into_iter().map(|(member, flip)| (member, flip.ended())).collect();
+        let proof = match failed {
+            Some(blame) => Err(blame),
+            None => self.verified(&mut members, until).await,
+        };
+        if let Err(blame) = proof {
+            return self.ended(roll_back(self.context, self.logins, members, &blame, until).await);
+        }
+        let members = members.into_iter().map(|(member, _)| member).collect();
+        let settled = settle(self.context, self.logins, members, self.keys, until).await;
+        let decided = settled.iter().find_map(|(member, verdict)| {
+            let back = verdict.back()?.clone();
+            Some((member.job.plan.host.clone(), back))
+        });
+        if let Some(blame) = decided {
+            let ended = |(member, verdict): (_, Verdict)| {
+                let is_back = verdict.back().is_some();
+                (member, is_back.then(|| verdict.outcome()))
+            };
+            let members = settled.into_iter().map(ended).collect();
+            return self
+                .ended(roll_back(self.context, self.logins, members, &blame, until + GRACE).await);
+        }
+        let released = settled.into_iter().map(|(mut member, verdict)| async {
+            release(self.logins, &mut member).await;
+            (member, verdict.outcome())
+        });
+        self.ended(join_all(released).await)
+    }
+
+    /// Every member works, and there is time to confirm.
+    async fn verified(
+        &self,
+        members: &mut [(Member<'_, C::Host>, Option<Outcome>)],
+        until: Instant,
+    ) -> Result<(), (HostName, Reason)> {
+        let last = until - MARGIN.min(self.context.deadline / 3);
+        let seen = members.iter_mut().map(|(member, _)| async {
+            let proof = verify(self.context, self.logins, member, self.keys, last).await;
+            proof.map_err(|reason| (member.job.plan.host.clone(), reason))
+        });
+        join_all(seen).await.into_iter().collect()
+    }
+
+    fn ended(&self, members: Vec<(Member<'_, C::Host>, Outcome)>) -> Vec<Ending> {
+        let now = self.context.events.now();
+        let ending =
+            |(member, outcome): (Member<'_, _>, _)| member.job.ending(member.since, now, outcome);
+        members.into_iter().map(ending).collect()
+    }
+}
+
+fn lead(clocks: impl Iterator<Item = HostClock>) -> Duration {
+    LEAD + clocks.map(|clock| clock.bound).max().unwrap_or_default() * 4
+}

@@ -1,0 +1,130 @@
+//! Whether a host of a group works after its change: seen through a new connection.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::health::healthy;
+use super::job::{Job, Logins};
+use super::member::Member;
+use crate::event::{Reason, Step};
+use crate::model::{InterfaceName, PublicKey};
+use crate::observed::ObservedHost;
+use crate::remote::{Connect, Host};
+
+/// How long a new handshake may take: two attempts, five seconds apart, and some.
+const PROOF_LIMIT: Duration = Duration::from_secs(20);
+
+/// Between two observations.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Seconds after which a session counts as one that nobody used.
+const LIVE: u64 = 180;
+
+/// The keys that change, and what each becomes.
+#[derive(Debug, Default)]
+pub(super) struct Rekeyed(BTreeMap<PublicKey, PublicKey>);
+
+impl Rekeyed {
+    /// The keys that change with the jobs of a group.
+    pub(super) fn of<'a, 'b: 'a>(jobs: impl Iterator<Item = &'a Job<'b>>) -> Self {
+        Self(jobs.flat_map(changing).collect())
+    }
+
+    /// One more, of a host that has changed already.
+    pub(super) fn and(mut self, old: Option<PublicKey>, new: PublicKey) -> Self {
+        self.0.extend(old.map(|old| (old, new)));
+        self
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The keys of its own that a job changes.
+pub(super) fn changing(job: &Job<'_>) -> Vec<(PublicKey, PublicKey)> {
+    let interfaces = job.target.interfaces.iter().map(|interface| interface.desired);
+    let keys = interfaces.filter_map(|wanted| {
+        let old = job.observed.interfaces.get(&wanted.name)?.public_key?;
+        (old != wanted.public_key).then_some((old, wanted.public_key))
+    });
+    keys.collect()
+}
+
+/// Waits until a new connection shows the host healthy, and each session that was alive has shaken hands
+/// with the new key of its peer.
+pub(super) async fn verify<C: Connect, S>(
+    context: &Context<'_, S>,
+    logins: &Logins<'_, C>,
+    member: &mut Member<'_, C::Host>,
+    keys: &Rekeyed,
+    last: Instant,
+) -> Result<(), Reason> {
+    let job = &member.job;
+    let awaited = awaited(job, keys);
+    context
+        .working(job, if awaited.is_empty() { Step::Confirming } else { Step::AwaitingHandshake });
+    if let Some(old) = member.connection.take() {
+        old.close().await;
+    }
+    let host = loop {
+        match logins.connect(job).await {
+            Ok(host) => break host,
+            Err(error) if Instant::now() + PAUSE >= last => {
+                return Err(Reason::NoNewConnection { reason: (&error).into() });
+            }
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    };
+    let begun = Instant::now();
+    let proof = loop {
+        let seen = match host.observe(&job.request).await {
+            Ok(seen) => seen,
+            Err(error) => break Err(Reason::from(&error)),
+        };
+        if seen.armed.as_deref() != Some(job.id.as_str()) {
+            break Err(Reason::DeadlinePassed);
+        }
+        if let Err(reason) = healthy(job, &seen) {
+            break Err(reason);
+        }
+        if Instant::now() >= last {
+            break Err(Reason::NoTimeLeft);
+        }
+        let shaken = |(name, key): &(InterfaceName, PublicKey)| {
+            let peer = seen.interfaces.get(name).and_then(|live| live.peers.get(key));
+            peer.is_some_and(|peer| peer.latest_handshake > 0)
+        };
+        if awaited.iter().all(shaken) {
+            break Ok(());
+        }
+        if begun.elapsed() >= PROOF_LIMIT {
+            let host = job.plan.host.clone();
+            break Err(Reason::NoHandshake { host, within_seconds: PROOF_LIMIT.as_secs() });
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
+    member.connection = Some(host);
+    proof
+}
+
+/// The sessions that were alive, and whose peers get other keys.
+fn awaited(job: &Job<'_>, keys: &Rekeyed) -> BTreeSet<(InterfaceName, PublicKey)> {
+    let before = job.observed;
+    let wanted = job.target.interfaces.iter().map(|interface| interface.desired);
+    let all = wanted.flat_map(|wanted| {
+        let live = before.interfaces.get(&wanted.name).into_iter().flat_map(|live| &live.peers);
+        live.filter(|(_, peer)| alive(before, peer.latest_handshake))
+            .filter_map(|(old, _)| keys.0.get(old))
+            .filter(|new| wanted.peers.contains_key(new))
+            .map(|new| (wanted.name.clone(), *new))
+    });
+    all.collect()
+}
+
+fn alive(host: &ObservedHost, handshake: u64) -> bool {
+    handshake > 0 && host.now.saturating_sub(handshake) < LIVE
+}
