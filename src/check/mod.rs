@@ -22,6 +22,7 @@ mod fix;
 mod flow;
 mod flows;
 mod folded;
+mod hooks;
 mod hybrid;
 mod joint;
 mod keepalives;
@@ -113,6 +114,8 @@ pub const RULES: &[Rule] = &[
     Rule { name: "points-of-failure", check: points::single },
     Rule { name: "zones", check: zones::transit },
     Rule { name: "mtus", check: mtus::sizes },
+    Rule { name: "fixed-masquerades", check: |inventory, _| hooks::masquerades(inventory) },
+    Rule { name: "hooks-left-behind", check: |inventory, _| hooks::left_behind(inventory) },
 ];
 
 /// Runs every rule; findings in the order of the file.

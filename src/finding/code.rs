@@ -149,6 +149,10 @@ codes! {
     MtuNested = 702, Warning;
     /// IPv6 on an interface whose MTU is below 1280 bytes.
     MtuBelowIpv6 = 703, Error;
+    /// A hook that masquerades on an interface of a fixed name.
+    FixedMasquerade = 801, Warning;
+    /// A hook that adds something which no other one takes away.
+    HookLeftBehind = 802, Warning;
 }
 
 impl fmt::Display for Code {

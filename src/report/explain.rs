@@ -20,6 +20,7 @@ pages! {
     501 503 504
     601 602 603
     701 702 703
+    801 802
 }
 
 /// The page of a code in Markdown: the behaviour behind it, an example, and what to do.
