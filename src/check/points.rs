@@ -69,8 +69,9 @@ fn hosts(topology: &Topology, graph: &Graph) -> Option<Finding> {
         finding = finding.also(topology.node(*id).at, "also a single point of failure");
     }
     Some(finding.help(
-        "nothing is wrong; where that matters, give the network a second hub (`links: { hub: [a, \
-         b] }`) or a link around it",
+        "nothing is wrong; where that matters, link the hosts around it as well: a second hub (`links: { \
+         hub: [a, b] }`) does not take over by itself, for each two hosts have one way, through the \
+         first hub that leads there",
     ))
 }
 
