@@ -187,7 +187,10 @@ async fn attend(interface: &InterfaceName, announce: Announce) -> Result<(), Tun
     let null = null.map_err(system("open /dev/null"))?;
     // While it can still be reached.
     let log = system_log::open();
-    let stamp = Stamp::open(interface).map_err(system("open a file in STATE_DIRECTORY"))?;
+    let stamp = Stamp::open(interface).unwrap_or_else(|error| {
+        tracing::warn!("the time of initiations is not kept in STATE_DIRECTORY: {error}");
+        None
+    });
 
     let tun = Arc::new(SystemTun::create(interface)?);
     let watch = LinkWatch::start(interface, &tun).map_err(system("watch the interface"))?;

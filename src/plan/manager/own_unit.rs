@@ -45,8 +45,11 @@ impl Manager for OwnUnit {
     }
 
     fn text(&self, wanted: &Wanted<'_>) -> String {
-        let confined = wanted.backend == LiveBackend::Embedded && is_plain(wanted.conf);
+        let is_embedded = wanted.backend == LiveBackend::Embedded;
+        let confined = is_embedded && is_plain(wanted.conf);
         let confined = if confined { CONFINED } else { "" };
+        // Where the tunnel keeps the time of its last initiation: a clock that is set back does not end it.
+        let state = if is_embedded { "StateDirectory=wgfleet\n" } else { "" };
         let tunnel = systemd::environment(wanted.backend, false);
         let after_start = systemd::after_start(wanted.rules.map(|file| &**file));
         let name = wanted.interface;
@@ -54,7 +57,7 @@ impl Manager for OwnUnit {
             "# Managed by wgfleet.\n[Unit]\nDescription=WireGuard interface {name} by wgfleet\n\
              After=network-online.target nss-lookup.target\n\
              Wants=network-online.target nss-lookup.target\n\n[Service]\nType=oneshot\n\
-             RemainAfterExit=yes\n{tunnel}ExecStart=/bin/sh -c 'ip link show dev \"$1\" \
+             RemainAfterExit=yes\n{state}{tunnel}ExecStart=/bin/sh -c 'ip link show dev \"$1\" \
              >/dev/null 2>&1 || exec {HELPER} quick up \"$1\"' wgfleet {name}\n{after_start}\
              ExecStop={HELPER} quick down {name}\n{confined}\n[Install]\nWantedBy=multi-user.target\n"
         )
@@ -110,6 +113,7 @@ mod tests {
         };
         let plain = "MTU = 1420\n";
         assert!(text(plain, LiveBackend::Embedded).contains("NoNewPrivileges=yes\n"));
+        assert!(text("PostUp = x\n", LiveBackend::Embedded).contains("StateDirectory=wgfleet\n"));
         assert!(!text(plain, LiveBackend::Userspace).contains("NoNewPrivileges"));
         assert!(!text("PostUp = x\n", LiveBackend::Embedded).contains("NoNewPrivileges"));
     }
