@@ -39,11 +39,13 @@ pub(super) fn unshared(inventory: &Inventory, topology: &Topology) -> Vec<Findin
         let wanted = network.psk.declared().filter(|psk| psk.value == PskMode::Pairwise);
         let (Some(psk), Some(key)) = (wanted, &peer.settings.public_key) else { continue };
         let id = topology.find(&peer.name.value);
-        let alone = id.is_none_or(|id| {
-            let node = topology.node(id).interfaces.iter();
-            node.into_iter().all(|own| topology.interface(*own).peers.is_empty())
+        // Whoever is told a key has one, and whoever is said to have none is meant to.
+        let said = peer.settings.psk.declared().is_some();
+        let shares = id.is_none_or(|id| {
+            let mut node = topology.node(id).interfaces.iter();
+            node.all(|own| topology.interface(*own).peers.iter().all(|one| one.settings.psk.value))
         });
-        if alone {
+        if said || shares {
             continue;
         }
         findings.add(key.at, || {
