@@ -373,7 +373,7 @@ impl InterfaceDiff<'_> {
         else {
             return false;
         };
-        if want.is_content_of(seen) {
+        if want.is_content_of(seen) || self.target.alike.contains(&path) {
             return false;
         }
         // Nothing that can be seen differs, so a secret does; or the pairs or their epoch changed.

@@ -2,6 +2,7 @@
 //!
 //! [`diff_host`] is pure: the same inputs give the same plan, byte for byte. No secret is in a plan.
 
+mod alike;
 mod binding;
 mod change;
 mod checkout;

@@ -1,6 +1,6 @@
 //! Decides what one host is to have: backend, files, units, rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::firewall::Firewall;
 use super::manager::Wanted;
@@ -9,7 +9,7 @@ use super::obstacle::Obstacle;
 use super::rename::Renames;
 use super::renames;
 use super::target::{RenderedHost, SecretState, Target, TargetFile, TargetInterface};
-use super::{forwarding, manager, paths};
+use super::{alike, forwarding, manager, paths};
 use crate::desired::{DesiredHost, file_digest};
 use crate::model::{Backend, HostPath, Tool, Untrusted};
 use crate::observed::{Facts, LiveBackend, ObservedHost, PathKind, UnitState};
@@ -28,6 +28,7 @@ pub fn resolve<'a>(
         manager: manager::of(facts),
         helper: false,
         files: BTreeMap::new(),
+        alike: BTreeSet::new(),
         units: BTreeMap::new(),
         firewall: None,
         names: Names::of(&rendered.fleet),
@@ -111,6 +112,14 @@ impl Target<'_> {
 
 fn files(target: &mut Target<'_>, rendered: &RenderedHost, observed: &ObservedHost) {
     for (name, file) in &rendered.files {
+        let path = paths::conf(name);
+        if rendered.secrets == SecretState::Compared
+            && let Some(seen) = observed.files.get(&path)
+            && seen.fingerprint != file.fingerprint
+            && alike::has_secrets_of(&rendered.key, &file.content, seen)
+        {
+            target.alike.insert(path);
+        }
         target.files.insert(
             paths::conf(name),
             TargetFile {

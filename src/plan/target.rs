@@ -1,6 +1,6 @@
 //! What one host is to have once its facts are known: backend, files, units, rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,8 @@ pub struct Target<'a> {
     pub helper: bool,
     /// Files by path.
     pub files: BTreeMap<HostPath, TargetFile>,
+    /// Files of interfaces that were seen with the wanted secrets, whatever else differs.
+    pub(super) alike: BTreeSet<HostPath>,
     /// Units by name.
     pub units: BTreeMap<UnitName, UnitState>,
     /// What configures its interfaces.
