@@ -3,9 +3,32 @@
 use ipnet::IpNet;
 
 use crate::model::{
-    Endpoint, FwMark, InterfaceName, Keepalive, Mtu, Port, PresharedKey, PrivateKey, PublicKey,
-    RouteTable, SshTarget,
+    Endpoint, FwMark, HostName, InterfaceName, Keepalive, Mtu, Port, PresharedKey, PrivateKey,
+    PublicKey, RouteTable, SshTarget,
 };
+
+/// Who is in an inventory already.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct There {
+    /// Hosts.
+    pub hosts: Vec<HostName>,
+    /// Unmanaged peers.
+    pub peers: Vec<HostName>,
+}
+
+impl There {
+    /// Whether nobody is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty() && self.peers.is_empty()
+    }
+
+    /// Whether somebody is, as whatever.
+    #[must_use]
+    pub fn has(&self, name: &HostName) -> bool {
+        self.hosts.contains(name) || self.peers.contains(name)
+    }
+}
 
 /// One machine.
 #[derive(Debug, Default)]
@@ -161,7 +184,11 @@ impl KnownInterface {
         let is_live = other.is_live;
         for peer in other.peers {
             match self.peers.iter_mut().find(|own| own.public_key == peer.public_key) {
-                None => self.peers.push(peer),
+                None => {
+                    let lasts = self.is_live || !is_live;
+                    let endpoint = peer.endpoint.filter(|_| lasts);
+                    self.peers.push(KnownPeer { endpoint, ..peer });
+                }
                 Some(own) => {
                     own.names.extend(peer.names);
                     own.psk_is_hidden |= peer.psk_is_hidden;

@@ -25,7 +25,7 @@ mod told;
 mod yaml;
 
 pub use input::{Read, read};
-pub use known::{KnownHooks, KnownHost, KnownInterface, KnownPeer, joined};
+pub use known::{KnownHooks, KnownHost, KnownInterface, KnownPeer, There, joined};
 pub use remark::{Remark, Topic};
 pub use told::told;
 
@@ -41,7 +41,7 @@ use meaning::Meaning;
 pub struct Adoption {
     draft: Draft,
     /// Whoever the inventory had before.
-    present: Vec<HostName>,
+    there: There,
     /// Managed hosts, in the order in which they were found.
     pub hosts: Vec<HostName>,
     /// Unmanaged peers.
@@ -83,7 +83,7 @@ pub fn host_name(text: &str) -> HostName {
     label.parse().unwrap_or_else(|_| unreachable!("a label is a host name"))
 }
 
-/// Draws an inventory. `present`: whoever is in one already, which is not written again.
+/// Draws an inventory. `there`: whoever is in one already, and is not written again.
 ///
 /// # Errors
 /// [`AdoptError`].
@@ -91,7 +91,7 @@ pub fn adopt(
     fleet: &FleetName,
     mut hosts: Vec<KnownHost>,
     mut remarks: Vec<Remark>,
-    present: &[HostName],
+    there: &There,
 ) -> Result<Adoption, AdoptError> {
     let (names, networks, draft) = {
         let fabric = Fabric::new(&hosts, &mut remarks);
@@ -100,11 +100,11 @@ pub fn adopt(
         }
         let lans = Lans::of(&fabric);
         let sketch::Sketch { mut draft, names } =
-            sketch::sketch(fleet, &hosts, &fabric, &lans, present, &mut remarks);
+            sketch::sketch(fleet, &hosts, &fabric, &lans, there, &mut remarks);
         shape::shape(&mut draft, &fabric, &lans, &names).map_err(AdoptError::Unwritable)?;
         let meaning = Meaning::of(&draft).map_err(AdoptError::Unwritable)?;
         settle::settle(&mut draft, &meaning, &fabric, &names);
-        if present.is_empty() {
+        if there.is_empty() {
             draft.hoist();
         }
         let meaning = Meaning::of(&draft).map_err(AdoptError::Unwritable)?;
@@ -156,10 +156,16 @@ pub fn adopt(
     }
     remarks.sort_by(|a, b| (a.topic, &a.host).cmp(&(b.topic, &b.host)));
     remarks.dedup();
-    let is_new = |name: &HostName| !present.contains(name);
-    remarks.retain(|remark| remark.host.as_ref().is_none_or(is_new));
+    for host in draft.hosts.iter().filter(|host| there.peers.contains(&host.name)) {
+        let name = &host.name;
+        let text = format!("`{name}` was an unmanaged peer so far, and is a host now");
+        let hint =
+            format!("take `{name}` out of `peers:` of fleet.yaml before you include what is new");
+        remarks.push(Remark::new(Topic::Name, text).of(name).write(hint));
+    }
+    remarks.retain(|remark| remark.host.as_ref().is_none_or(|name| !there.hosts.contains(name)));
     Ok(Adoption {
-        present: present.to_vec(),
+        there: there.clone(),
         hosts: draft.hosts.iter().map(|host| host.name.clone()).collect(),
         peers: draft.peers.iter().map(|peer| peer.name.clone()).collect(),
         networks,
@@ -174,16 +180,17 @@ impl Adoption {
     /// Whether there is anybody whom the inventory did not have.
     #[must_use]
     pub fn has_new(&self) -> bool {
-        self.hosts.iter().chain(&self.peers).any(|name| !self.present.contains(name))
+        self.hosts.iter().any(|name| !self.there.hosts.contains(name))
+            || self.peers.iter().any(|name| !self.there.has(name))
     }
 
     /// The text of fleet.yaml; where there was one, of a file with what is new, for it to include.
     #[must_use]
     pub fn text(&self) -> String {
-        if self.present.is_empty() {
+        if self.there.is_empty() {
             text::text(&self.draft)
         } else {
-            text::addition(&self.draft, &self.present)
+            text::addition(&self.draft, &self.there)
         }
     }
 }

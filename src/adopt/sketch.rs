@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::draft::{Draft, DraftHost, DraftMember, DraftNetwork, DraftPeer, DraftSite, Tuning};
 use super::fabric::Fabric;
-use super::known::KnownHost;
+use super::known::{KnownHost, There};
 use super::lans::Lans;
 use super::naming::{Names, label, tells};
 use super::remark::{Remark, Topic};
@@ -32,7 +32,7 @@ pub(super) fn sketch(
     hosts: &[KnownHost],
     fabric: &Fabric<'_>,
     lans: &Lans,
-    present: &[HostName],
+    there: &There,
     remarks: &mut Vec<Remark>,
 ) -> Sketch {
     let mut names = Names::new();
@@ -87,7 +87,7 @@ pub(super) fn sketch(
         });
         host.nat = unseen && keeps;
     }
-    if present.is_empty() {
+    if there.is_empty() {
         sites(&mut draft, &mut names);
     }
     Sketch { draft, names: of_ends }

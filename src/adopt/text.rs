@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::draft::{
     Draft, DraftHost, DraftLink, DraftMember, DraftNetwork, DraftOverride, DraftPeer, Tuning,
 };
+use super::known::There;
 use super::yaml::{self, Map, Value};
 use crate::model::{HostName, Keepalive};
 
@@ -26,15 +27,15 @@ const HEAD_OF_ADDITION: &str = "\
 ";
 
 /// The text of a file with the hosts and peers that an inventory does not have yet.
-pub(super) fn addition(draft: &Draft, present: &[HostName]) -> String {
+pub(super) fn addition(draft: &Draft, there: &There) -> String {
     let mut text = HEAD_OF_ADDITION.to_owned();
-    let is_new = |name: &HostName| !present.contains(name);
-    let new: Vec<&DraftHost> = draft.hosts.iter().filter(|host| is_new(&host.name)).collect();
+    let new: Vec<&DraftHost> =
+        draft.hosts.iter().filter(|host| !there.hosts.contains(&host.name)).collect();
     let known = |network: usize| {
         let hosts =
             draft.hosts.iter().filter(|host| host.members.iter().any(|one| one.network == network));
         let peers = draft.peers.iter().filter(|peer| peer.network == network);
-        hosts.map(|host| &host.name).chain(peers.map(|peer| &peer.name)).any(|name| !is_new(name))
+        hosts.map(|host| &host.name).chain(peers.map(|peer| &peer.name)).any(|name| there.has(name))
     };
     let networks = (0..draft.networks.len()).filter(|network| !known(*network));
     let networks = networks.map(|index| {
@@ -42,7 +43,7 @@ pub(super) fn addition(draft: &Draft, present: &[HostName]) -> String {
         (one.name.to_string(), network(one, true))
     });
     let hosts = new.iter().map(|one| (one.name.to_string(), host(draft, one)));
-    let peers = draft.peers.iter().filter(|peer| is_new(&peer.name));
+    let peers = draft.peers.iter().filter(|peer| !there.has(&peer.name));
     let peers = peers.map(|one| (one.name.to_string(), peer(draft, one)));
     let sections: [(&str, Map); 3] =
         [("networks", networks.collect()), ("hosts", hosts.collect()), ("peers", peers.collect())];

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wgfleet::adopt::{Adoption, adopt, joined, read};
+use wgfleet::adopt::{Adoption, KnownHost, There, adopt, joined, read};
 use wgfleet::check;
 use wgfleet::desired::{PublicKeys as _, Secrets as _};
 use wgfleet::finding::Severity;
@@ -66,7 +66,8 @@ fn import(layout: &str) -> Adoption {
         hosts.push(read.host);
         remarks.extend(read.remarks);
     }
-    adopt(&layout.parse().expect("a name"), joined(hosts), remarks, &[]).expect("an inventory")
+    adopt(&layout.parse().expect("a name"), joined(hosts), remarks, &There::default())
+        .expect("an inventory")
 }
 
 /// What an import shows of a layout: the inventory, the report, and what `check` says.
@@ -120,4 +121,29 @@ layouts! {
     a_full_tunnel: "full-tunnel",
     a_hub_that_is_only_live: "live-hub",
     two_interfaces_with_keys_of_their_own: "two-interfaces",
+}
+
+/// A second import writes only what is new, in the networks that are there.
+#[test]
+fn what_is_added_is_only_what_is_new() {
+    let hosts = |layout: &str, names: &[&str]| -> Vec<KnownHost> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/adopt/layouts").join(layout);
+        let read = |name: &&str| {
+            let path = root.join(format!("{name}.conf"));
+            let text = with_keys(&fs::read_to_string(&path).expect("a file"));
+            read(&path, &root, &text).expect("a form that is known").host
+        };
+        names.iter().map(read).collect()
+    };
+    let name = "spokes".parse().expect("a name");
+    let first = adopt(&name, hosts("spokes", &["hub", "build"]), Vec::new(), &There::default());
+    let first = first.expect("an inventory");
+    assert_eq!(first.peers.iter().map(ToString::to_string).collect::<Vec<_>>().len(), 2);
+    let there = There { hosts: first.hosts.clone(), peers: first.peers.clone() };
+    let all = || hosts("spokes", &["hub", "build", "store", "home"]);
+    let again = adopt(&name, hosts("spokes", &["hub", "build"]), Vec::new(), &there);
+    assert!(!again.expect("an inventory").has_new());
+    let more = adopt(&name, all(), Vec::new(), &there).expect("an inventory");
+    assert!(more.has_new());
+    insta::assert_snapshot!(more.text());
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use wgfleet::adopt::{Adoption, KnownHost, adopt, joined, read};
+use wgfleet::adopt::{Adoption, KnownHost, There, adopt, joined, read};
 use wgfleet::desired::{self, DesiredState, PublicKeys};
 use wgfleet::inventory::{LockFile, allocate, parse};
 use wgfleet::model::{HostName, InterfaceName, NetworkName, PublicKey};
@@ -89,7 +89,7 @@ fn import(files: &BTreeMap<(HostName, InterfaceName), String>, comments: bool) -
     });
     let hosts: Vec<KnownHost> = joined(hosts.collect());
     let fleet = "laws".parse().expect("a name");
-    adopt(&fleet, hosts, Vec::new(), &[]).expect("it can be imported")
+    adopt(&fleet, hosts, Vec::new(), &There::default()).expect("it can be imported")
 }
 
 proptest! {

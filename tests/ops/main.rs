@@ -22,6 +22,7 @@ mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
 mod systemd;
+mod takeover;
 mod users;
 mod watch;
 

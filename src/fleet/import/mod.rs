@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::load::{FLEET_FILE, load};
 use super::{Context, Error, Kind};
-use crate::adopt::{Adoption, KnownHost, adopt, joined};
+use crate::adopt::{Adoption, KnownHost, There, adopt, joined};
 use crate::inventory::Inventory;
 use crate::model::{FleetName, HostName, NetworkName, PublicKey};
 use crate::sys::{self, Mode};
@@ -69,10 +69,12 @@ impl Present {
     }
 
     /// The hosts and unmanaged peers that the inventory has.
-    fn machines(&self) -> Vec<HostName> {
-        let Some(inventory) = &self.inventory else { return Vec::new() };
-        let hosts = inventory.hosts.iter().map(|host| &host.name.value);
-        hosts.chain(inventory.peers.iter().map(|peer| &peer.name.value)).cloned().collect()
+    fn there(&self) -> There {
+        let Some(inventory) = &self.inventory else { return There::default() };
+        There {
+            hosts: inventory.hosts.iter().map(|host| host.name.value.clone()).collect(),
+            peers: inventory.peers.iter().map(|peer| peer.name.value.clone()).collect(),
+        }
     }
 
     /// Calls what is known by the names that it has already.
@@ -126,7 +128,7 @@ fn keys(index: &Index) -> BTreeMap<PublicKey, HostName> {
 pub fn draw(fleet: &FleetName, present: &Present, gathered: Gathered) -> Result<Adoption, Error> {
     let mut hosts = joined(gathered.hosts);
     present.name(&mut hosts);
-    adopt(fleet, hosts, gathered.remarks, &present.machines()).map_err(|error| {
+    adopt(fleet, hosts, gathered.remarks, &present.there()).map_err(|error| {
         Error::new(Kind::Findings, error).hint(
             "name files of wg-quick(8), or what `wg showconf` or `wg show all dump` print as root",
         )
