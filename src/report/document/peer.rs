@@ -22,7 +22,7 @@ pub struct Peer<'a> {
     pub name: &'a HostName,
     /// What was done.
     pub action: PeerAction,
-    /// What it is to have; null where it was removed or is disabled.
+    /// What it is to have; null where it was removed.
     pub device: Option<Device>,
     /// The files of this fleet that were changed, and those that were written for the peer.
     #[cfg_attr(test, schemars(with = "Vec<crate::model::schema::AnyPath>"))]
@@ -45,10 +45,6 @@ pub enum PeerAction {
     Added,
     /// It has another key.
     Rotated,
-    /// It takes no part any more, and stays in the file.
-    Disabled,
-    /// It takes part again.
-    Enabled,
     /// It left the file.
     Removed,
 }
