@@ -1,6 +1,6 @@
 //! Reading alone, and whole-process figures of `check` and `render`: a mesh of 1,000 gateways with a
 //! LAN each, and 10,000 spokes on two hubs. `WGFLEET` names another binary than the one just built,
-//! `ROUNDS` how often each command runs.
+//! `ROUNDS` how often each command runs; `-- rollout` measures the planning of rollouts alone.
 
 #![expect(clippy::print_stdout, reason = "the figures are what a benchmark prints")]
 
@@ -127,6 +127,58 @@ fn read(rounds: usize) {
     );
 }
 
+/// The rollout of a change to every host of a mesh, beside one proof of it, in this process.
+fn rollouts(rounds: usize) {
+    let parse = |text: String| {
+        let parsed = wgfleet::inventory::parse(std::path::PathBuf::from("fleet.yaml"), text);
+        let inventory = parsed.inventory.expect("the file is valid");
+        let none = |_: &_, _: &_| -> Vec<std::net::IpAddr> { Vec::new() };
+        let topology = wgfleet::topology::build(&inventory, &none);
+        (inventory, topology)
+    };
+    let hosts = 1_000;
+    let addressed = |first: usize| {
+        let mut text = mesh(hosts);
+        for host in 0..hosts {
+            let plain = format!("gw-{host}: {{ ");
+            let (high, low) = ((host + first) / 250, 1 + (host + first) % 250);
+            text = text.replacen(&plain, &format!("{plain}address: 10.64.{high}.{low}, "), 1);
+        }
+        text
+    };
+    let (before, after) = (parse(addressed(0)), parse(addressed(0).replace("51820", "51821")));
+    let mut changing = wgfleet::check::Changing::default();
+    for host in &before.0.hosts {
+        changing.roles.insert(host.name.value.clone(), wgfleet::check::Role::Changes);
+    }
+    let state = |fleet: &'static (_, _)| wgfleet::check::State::new(&fleet.0, &fleet.1);
+    let (before, after) = (&*Box::leak(Box::new(before)), &*Box::leak(Box::new(after)));
+    for (name, after) in [("nothing but hooks", before), ("every port", after)] {
+        let (mut proofs, mut plans) = (Vec::new(), Vec::new());
+        let mut largest = 0;
+        for _ in 0..rounds {
+            let begin = Instant::now();
+            let reach = wgfleet::check::reachability(&before.0, &before.1);
+            proofs.push(begin.elapsed().as_secs_f64());
+            assert!(reach.flows > 0);
+            let begin = Instant::now();
+            let settings = wgfleet::plan::RolloutSettings::default();
+            let rollout =
+                wgfleet::plan::rollout(state(before), state(after), &changing, &settings, None);
+            plans.push(begin.elapsed().as_secs_f64());
+            largest = rollout.groups().map(|group| group.hosts.len()).max().unwrap_or_default();
+        }
+        proofs.sort_by(f64::total_cmp);
+        plans.sort_by(f64::total_cmp);
+        let (proof, plan) = (proofs[rounds / 2], plans[rounds / 2]);
+        println!(
+            "{:<36} {plan:>8.3} s wall, {:.1} times one proof ({proof:.3} s); largest group {largest}",
+            format!("rollout of 1,000, {name}"),
+            plan / proof
+        );
+    }
+}
+
 /// Gateways of which no two are alike: each leads to one more address than the one before.
 fn unlike(hosts: usize) -> String {
     let mut text = mesh(hosts);
@@ -176,7 +228,11 @@ fn main() {
     let built = env!("CARGO_BIN_EXE_wgfleet");
     let binary = std::env::var_os("WGFLEET").map_or_else(|| built.into(), std::path::PathBuf::from);
     let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
+    if std::env::args().any(|argument| argument == "rollout") {
+        return rollouts(rounds);
+    }
     read(rounds);
+    rollouts(rounds);
     grow(&binary, rounds);
     for (name, text) in [("mesh of 1,000", mesh(1_000)), ("10,000 spokes, 2 hubs", hubs(10_000))] {
         let folder = tempfile::tempdir().expect("a temporary folder");

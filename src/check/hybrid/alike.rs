@@ -4,7 +4,7 @@
 //! end has changed first, it changes nothing in between: so one flow stands for all between two
 //! classes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rayon::prelude::*;
 
@@ -13,14 +13,14 @@ use super::world::{Host, SIDES, Side, TunnelIndex, World};
 use crate::check::ends::End;
 use crate::check::joint::{Both, Joint};
 
-/// How the link of two tunnels fares, both ways, for each pair of sides.
-type Fares = [(Link, Link); 2];
+/// How what one end of a link sends to the other fares while only the other, or only itself, has changed.
+type Fares = [Link; 2];
 
 /// How the links of a host fare with the hosts of one kind: all alike, or one by one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Links {
     All(TunnelIndexOfKind, Option<Fares>),
-    Each(Vec<(TunnelIndex, Option<Fares>)>),
+    Each(usize, Vec<(TunnelIndex, Option<Fares>)>),
 }
 
 /// The network of a tunnel within its host, and the kind of the other ends.
@@ -48,7 +48,21 @@ pub(super) fn classes<'a>(world: &World<'a>, ends: Vec<Both<'a>>) -> Vec<Joint<'
     let kinds = kinds(world, &ends);
     let links: Vec<Vec<Links>> =
         (0..world.hosts.len()).into_par_iter().map(|host| links(world, &kinds, host)).collect();
-    let marks = number(kinds.iter().copied().zip(links).collect());
+    // Where somebody does not treat all hosts of a kind alike, none of them is like another.
+    let apart: HashSet<usize> = links
+        .iter()
+        .flatten()
+        .filter_map(|links| match links {
+            Links::Each(kind, _) => Some(*kind),
+            Links::All(..) => None,
+        })
+        .collect();
+    let hosts = kinds.iter().zip(links).enumerate();
+    let marks = number(
+        hosts
+            .map(|(host, (kind, links))| (*kind, links, apart.contains(kind).then_some(host)))
+            .collect(),
+    );
     let mut joint: BTreeMap<_, Joint<'a>> = BTreeMap::new();
     for (index, end) in ends.into_iter().enumerate() {
         let hosts = hosts_of(world, &end);
@@ -116,7 +130,7 @@ fn links(world: &World<'_>, kinds: &[usize], host: Host) -> Vec<Links> {
             all.push(if !carried && links.iter().all(|(_, fares)| *fares == first) {
                 Links::All((nth, kind), first)
             } else {
-                Links::Each(links)
+                Links::Each(kind, links)
             });
         }
     }
@@ -138,9 +152,7 @@ fn fares(world: &World<'_>, own: TunnelIndex, other: TunnelIndex) -> Option<Fare
             && world.tunnels[other].is_plain()
             && same(world, own, other)
             && same(world, other, own);
-    let of = |near: Side, far: Side| {
-        (world.link((own, near), (other, far)), world.link((other, far), (own, near)))
-    };
+    let of = |near: Side, far: Side| world.link((own, near), (other, far));
     (!plain).then(|| [of(Side::Old, Side::New), of(Side::New, Side::Old)])
 }
 
