@@ -15,7 +15,7 @@ use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, runt
 use crate::event::{Ending, Outcome};
 use crate::fleet::{Fleet, FleetLock, Survey, carry_out};
 use crate::model::count;
-use crate::plan::{Plan, leave_out, moved};
+use crate::plan::{Plan, RolloutSettings, leave_out, moved};
 use crate::report;
 use crate::report::document::{Apply, HostOutcome, OutcomeWord};
 
@@ -96,6 +96,12 @@ impl ApplyArgs {
         let reviewed = self.yes && self.plan.is_some();
         if context.format == Format::Human && !reviewed {
             super::plan::show(context, &plan, self.detail)?;
+        }
+        if let Err(large) =
+            plan.rollout.iter().try_for_each(|all| all.within(RolloutSettings::MAX_GROUP))
+        {
+            survey.close().await;
+            return Err(CommandError::new(Exit::Findings, &*large).hint("nothing was touched"));
         }
         let changing = plan.hosts.iter().filter(|host| host.can_apply()).count();
         // A host that is blocked stops nobody else: it is left out, and the exit code says so.

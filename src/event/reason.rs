@@ -88,6 +88,11 @@ pub enum Reason {
         #[cfg_attr(test, schemars(with = "worded::Worded<Reason>"))]
         reason: Box<Reason>,
     },
+    /// Not begun: a host of an earlier wave failed.
+    EarlierWave {
+        /// The host.
+        host: HostName,
+    },
     /// No handshake with the new key of a peer.
     NoHandshake {
         /// Where.
@@ -181,6 +186,9 @@ impl fmt::Display for Reason {
             ),
             Self::Group { host, reason } => {
                 write!(f, "{host}, which changes together with it, did not: {reason}")
+            }
+            Self::EarlierWave { host } => {
+                write!(f, "not begun: `{host}` failed in an earlier wave")
             }
             Self::NoHandshake { host, within_seconds } => {
                 write!(f, "{host} had no handshake with the new key within {within_seconds} s")

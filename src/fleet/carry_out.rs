@@ -11,8 +11,9 @@ use crate::apply::{Job, apply_groups};
 use crate::event::{Ending, Event, Outcome, Reason};
 use crate::journal::RunKind;
 use crate::model::HostName;
-use crate::plan::{Change, HostPlan, HostState, Plan, record, resolve};
+use crate::plan::{Change, Group, HostPlan, HostState, Plan, Rollout, record, resolve};
 use crate::remote::{Connect, Host};
+use crate::sys::Events;
 
 /// Carries out a plan that was just made; gives the outcome of every host of it.
 ///
@@ -22,23 +23,8 @@ use crate::remote::{Connect, Host};
 pub async fn carry_out<C: Connect>(
     context: &Context,
     fleet: &Fleet,
-    survey: Survey<C>,
-    plan: &Plan,
-    deadline: Duration,
-    parallel: usize,
-) -> Result<Vec<Ending>, Error> {
-    carry_out_groups(context, fleet, survey, (plan, &[]), deadline, parallel).await
-}
-
-/// The same where the hosts of each group change together or not at all. A host of no group changes alone.
-///
-/// # Errors
-/// As [`carry_out`].
-pub async fn carry_out_groups<C: Connect>(
-    context: &Context,
-    fleet: &Fleet,
     mut survey: Survey<C>,
-    (plan, groups): (&Plan, &[BTreeSet<HostName>]),
+    plan: &Plan,
     deadline: Duration,
     parallel: usize,
 ) -> Result<Vec<Ending>, Error> {
@@ -84,8 +70,15 @@ pub async fn carry_out_groups<C: Connect>(
         run.not_begun(&outcomes);
         run.intend(jobs.iter().map(|(job, _)| job.plan.host.clone()).collect())?;
         let (connector, secrets, events) = (&*survey.connector, &survey.secrets, run.events());
-        let groups = grouped(jobs, groups);
-        outcomes.extend(apply_groups(connector, groups, secrets, deadline, parallel, events).await);
+        let mut stopped = None;
+        for groups in waves(jobs, plan.rollout.as_ref()) {
+            let ended = match &stopped {
+                None => apply_groups(connector, groups, secrets, deadline, parallel, events).await,
+                Some(failed) => leave(groups, failed, events).await,
+            };
+            stopped = stopped.or_else(|| ended.iter().find(|one| is_failure(one)).cloned());
+            outcomes.extend(ended);
+        }
         run.end();
     }
     let place = |name: &HostName| plan.hosts.iter().position(|host| host.host == *name);
@@ -93,21 +86,64 @@ pub async fn carry_out_groups<C: Connect>(
     Ok(outcomes)
 }
 
-/// The jobs of each group together, the others alone.
-fn grouped<'a, H>(
-    jobs: Vec<(Job<'a>, H)>,
-    groups: &[BTreeSet<HostName>],
-) -> Vec<Vec<(Job<'a>, H)>> {
-    let mut all: Vec<Vec<_>> = groups.iter().map(|_| Vec::new()).collect();
-    for (job, host) in jobs {
-        let group = groups.iter().position(|group| group.contains(&job.plan.host));
-        match group.and_then(|group| all.get_mut(group)) {
-            Some(group) => group.push((job, host)),
-            None => all.push(vec![(job, host)]),
+/// A job, and the connection to its host.
+type Share<'a, H> = (Job<'a>, H);
+
+/// The jobs wave by wave, and in each those of a group together. A host that the rollout does not name
+/// changes alone, with the last ones.
+fn waves<'a, H>(jobs: Vec<Share<'a, H>>, rollout: Option<&Rollout>) -> Vec<Vec<Vec<Share<'a, H>>>> {
+    let waves = rollout.map_or(&[][..], |rollout| &rollout.waves);
+    let mut place = BTreeMap::new();
+    for (wave, groups) in waves.iter().enumerate() {
+        for (group, Group { hosts, .. }) in groups.groups.iter().enumerate() {
+            place.extend(hosts.iter().map(|host| (host, (wave, group))));
         }
     }
-    all.retain(|group| !group.is_empty());
-    all
+    let last = (waves.len().saturating_sub(1), usize::MAX);
+    let mut all: BTreeMap<usize, BTreeMap<usize, Vec<_>>> = BTreeMap::new();
+    for share in jobs {
+        let (wave, group) = place.get(&share.0.plan.host).copied().unwrap_or(last);
+        all.entry(wave).or_default().entry(group).or_default().push(share);
+    }
+    let alone = |(group, shares): (usize, Vec<Share<'a, H>>)| -> Vec<Vec<Share<'a, H>>> {
+        if group == usize::MAX {
+            shares.into_iter().map(|share| vec![share]).collect()
+        } else {
+            vec![shares]
+        }
+    };
+    all.into_values().map(|groups| groups.into_iter().flat_map(alone).collect()).collect()
+}
+
+/// Whether a wave that ended so is the last: what failed on one host may fail on the others.
+const fn is_failure(ending: &Ending) -> bool {
+    match ending.outcome {
+        Outcome::Failed(_) | Outcome::RolledBack(_) | Outcome::Unknown(_) | Outcome::Moved(_) => {
+            true
+        }
+        Outcome::Unchanged
+        | Outcome::Applied
+        | Outcome::NotForNextBoot(_)
+        | Outcome::Skipped(_) => false,
+    }
+}
+
+/// Does not begin a wave, because a host of an earlier one failed.
+async fn leave<H: Host>(
+    groups: Vec<Vec<Share<'_, H>>>,
+    failed: &Ending,
+    events: &Events,
+) -> Vec<Ending> {
+    let (mut endings, mut closing) = (Vec::new(), Vec::new());
+    for (job, host) in groups.into_iter().flatten() {
+        let reason = Reason::EarlierWave { host: failed.host.clone() };
+        let ending = Ending::not_begun(job.plan.host.clone(), Outcome::Skipped(reason));
+        events.tell(Event::Ended { ending: ending.clone() });
+        endings.push(ending);
+        closing.push(host.close());
+    }
+    futures_util::future::join_all(closing).await;
+    endings
 }
 
 /// One host's share of a plan; `None` where the survey did not bring what it needs.

@@ -33,7 +33,7 @@ mod unknown;
 mod watchdog;
 
 pub use asked::{Asked, Meant, UnknownHost};
-pub use carry_out::{carry_out, carry_out_groups};
+pub use carry_out::carry_out;
 pub use compare::compare;
 pub use context::{Context, Keyring, Overrun};
 pub use edited::Edited;

@@ -10,12 +10,10 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use wgfleet::apply::ROLLBACK_LIMIT;
 use wgfleet::event::{Ending, Outcome, Told};
-use wgfleet::fleet::{
-    Context, Error, Fleet, Keyring, Login, Overrides, Scope, Survey, carry_out_groups,
-};
+use wgfleet::fleet::{Context, Error, Fleet, Keyring, Login, Overrides, Scope, Survey, carry_out};
 use wgfleet::model::{FleetName, HostName};
 use wgfleet::observed::Record;
-use wgfleet::plan::Plan;
+use wgfleet::plan::{Group, Plan, Rollout, Wave};
 use wgfleet::sys::{Events, SystemClock};
 use wgfleet::vault::{Identities, PluginPrompts, Unattended, Vault, identity};
 
@@ -188,10 +186,11 @@ impl Yard {
         };
         let context = self.context(file);
         let survey = Survey::take(&context, scope, fleet, None).await?;
-        let plan = survey.plan()?;
-        let groups: &[_] = if together { &[HOSTS.map(host).into()] } else { &[] };
-        let run = carry_out_groups(&context, fleet, survey, (&plan, groups), DEADLINE, 32);
-        let outcomes = run.await?;
+        let mut plan = survey.plan()?;
+        let group = Group { hosts: HOSTS.map(host).into(), couplings: Vec::new() };
+        let waves = vec![Wave { groups: vec![group] }];
+        plan.rollout = together.then(|| Rollout { waves, ..Rollout::default() });
+        let outcomes = carry_out(&context, fleet, survey, &plan, DEADLINE, login.parallel).await?;
         Ok((plan, outcomes))
     }
 }

@@ -22,6 +22,7 @@ mod reach;
 mod record;
 mod saved;
 mod stream;
+mod together;
 mod upgrade;
 mod yard;
 

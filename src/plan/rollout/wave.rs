@@ -144,7 +144,7 @@ impl fmt::Display for TooLargeGroup {
                 split(largest.because)
             )?;
         }
-        write!(f, ", or write `rollout: {{ max_group: {hosts} }}`")
+        Ok(())
     }
 }
 

@@ -7,10 +7,6 @@ use super::sign::{BAD, BOLD};
 use crate::model::HostName;
 use crate::plan::{Against, Coupling, Group, LostFlow, Rollout, why_together};
 
-/// What `apply` does.
-const NOT_FOLLOWED: &str = "`wgfleet apply` does not follow waves and groups yet: it changes all of these \
-                            hosts at the same time.";
-
 /// How many hosts of a list are named.
 const NAMED: usize = 6;
 
@@ -63,7 +59,6 @@ pub(super) fn rollout(rollout: &Rollout) -> String {
     for lost in &rollout.lost {
         write_lost(&mut out, lost);
     }
-    let _ = writeln!(out, "  {NOT_FOLLOWED}");
     out
 }
 
@@ -155,8 +150,7 @@ mod tests {
             "Rollout: 2 waves; every flow that works before and after works in between (proved).\n  \
              wave 1: s2, s3, s4, s5, s6, s7 and 2 more (8 in all)\n  wave 2: s1, hub\n  \
              change together or not at all: s1, hub\n    `s1` and `hub`: one would send to a port \
-             where the other does not listen (from `s1` to `hub`)\n  `wgfleet apply` does not follow \
-             waves and groups yet: it changes all of these hosts at the same time.\n"
+             where the other does not listen (from `s1` to `hub`)\n"
         );
         all.lost.push(LostFlow {
             until: name("down"),
