@@ -256,6 +256,10 @@ impl<'a> Marks<'a> {
                 let sum = &mut known[holder.0 as usize];
                 *sum = sum.wrapping_add(mix([1, index as u64, u64::from(to.0), 0]));
             }
+            for holder in &entry.contested {
+                let sum = &mut known[holder.0 as usize];
+                *sum = sum.wrapping_add(mix([12, index as u64, 0, 0]));
+            }
         }
         let sessions = Sessions::heard(inventory, topology, self.tables.running());
         let linked: Vec<u128> = topology
@@ -314,7 +318,8 @@ impl<'a> Marks<'a> {
             let connected =
                 connected.fold(0_u128, |sum, net| sum.wrapping_add(mix([2, net as u64, 0, 0])));
             let plain = self.plain(interface.node, alone);
-            fold(&[sum, connected, plain, mix([3, interface.network as u64, table, through])])
+            let down = mix([10, u64::from(self.tables.is_down(id)), 0, 0]);
+            fold(&[sum, connected, plain, down, mix([3, interface.network as u64, table, through])])
         };
         let itself = SessionStart::ALL.map(|start| (With::Itself, start));
         let variants = std::iter::once((With::Nothing, SessionStart::Never))
@@ -410,7 +415,11 @@ impl<'a> Marks<'a> {
 
 /// Who sends a prefix to whom, its owner left open.
 fn knowers(topology: &Topology, entry: &Entry, owner: Option<NodeId>) -> u128 {
-    entry.peers.iter().fold(0, |sum, (holder, to)| {
+    let contested = entry
+        .contested
+        .iter()
+        .fold(0_u128, |sum, holder| sum.wrapping_add(mix([13, u64::from(holder.0), 0, 0])));
+    entry.peers.iter().fold(contested, |sum, (holder, to)| {
         let network = topology.interface(*holder).network as u64;
         let own = Some(topology.interface(*to).node) == owner;
         let to = if own { SELF } else { u64::from(to.0) };
