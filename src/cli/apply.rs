@@ -23,7 +23,9 @@ use crate::report::document::{Apply, HostOutcome, OutcomeWord};
 ///
 /// Each host stages its change, arms a timer, makes the change, and keeps it only once a new
 /// connection has confirmed it; otherwise it rolls back by itself. Sessions that do not change stay
-/// up. A host that is blocked or down is left out (exit 7); the others change.
+/// up. Hosts that need each other change at the same moment, all of them or none; more than ten hosts
+/// change in waves, and after a failure no further wave begins. A host that is blocked or down is left
+/// out (exit 7); the others change.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   wgfleet apply
@@ -57,6 +59,10 @@ pub(super) struct ApplyArgs {
     /// Seconds after which a host rolls back an unconfirmed change
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=3600))]
     deadline: u64,
+
+    /// How many hosts may have to change together, all at once or none
+    #[arg(long, default_value_t = RolloutSettings::MAX_GROUP, value_name = "N")]
+    max_group: usize,
 
     #[command(flatten)]
     pub(super) format: FormatArgs,
@@ -97,11 +103,14 @@ impl ApplyArgs {
         if context.format == Format::Human && !reviewed {
             super::plan::show(context, &plan, self.detail)?;
         }
-        if let Err(large) =
-            plan.rollout.iter().try_for_each(|all| all.within(RolloutSettings::MAX_GROUP))
-        {
+        if let Err(large) = plan.rollout.iter().try_for_each(|all| all.within(self.max_group)) {
             survey.close().await;
-            return Err(CommandError::new(Exit::Findings, &*large).hint("nothing was touched"));
+            if context.format == Format::Json {
+                show_json(&plan, &[])?;
+            }
+            let hosts = large.group.hosts.len();
+            return Err(CommandError::new(Exit::Findings, &*large)
+                .hint(format!("or let them: --max-group {hosts}; nothing was touched")));
         }
         let changing = plan.hosts.iter().filter(|host| host.can_apply()).count();
         // A host that is blocked stops nobody else: it is left out, and the exit code says so.
