@@ -84,6 +84,7 @@ pub(super) struct Tuning {
     pub(super) table: Option<RouteTable>,
     pub(super) fwmark: Option<FwMark>,
     pub(super) dns: Option<Vec<String>>,
+    #[expect(clippy::option_option, reason = "not said, off, or some seconds")]
     pub(super) keepalive: Option<Option<Keepalive>>,
 }
 
@@ -92,6 +93,7 @@ pub(super) struct Tuning {
 pub(super) struct DraftOverride {
     pub(super) allowed_ips: Option<Vec<IpNet>>,
     pub(super) endpoint: Option<Endpoint>,
+    #[expect(clippy::option_option, reason = "not said, off, or some seconds")]
     pub(super) keepalive: Option<Option<Keepalive>>,
     pub(super) psk: Option<bool>,
 }

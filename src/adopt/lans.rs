@@ -42,7 +42,7 @@ impl Lans {
             }
         }
         lans.prefixes =
-            (0..fabric.networks).map(|network| lans.prefixes_of(fabric, network)).collect();
+            (0..fabric.networks).map(|network| Self::prefixes_of(fabric, network)).collect();
         for end in 0..count {
             if lans.addresses[end].is_empty() {
                 lans.infer_address(fabric, end);
@@ -56,7 +56,7 @@ impl Lans {
 
     /// The prefixes of a network, from the addresses of its members; where these are single addresses,
     /// from what their peers lead to.
-    fn prefixes_of(&self, fabric: &Fabric<'_>, network: usize) -> Vec<IpNet> {
+    fn prefixes_of(fabric: &Fabric<'_>, network: usize) -> Vec<IpNet> {
         let members: Vec<usize> = fabric.members(network).collect();
         let mut prefixes = Vec::new();
         for family in [Family::V4, Family::V6] {
@@ -82,12 +82,12 @@ impl Lans {
             for net in of_links {
                 *votes.entry(net).or_default() += 1;
             }
-            let voted =
+            let elected =
                 votes.iter().max_by_key(|(net, count)| (holds(net), **count)).map(|(net, _)| *net);
             let led = named.iter().filter(|net| !single(net) && net.prefix_len() > 7 && holds(net));
             let led = led.max_by_key(|net| net.prefix_len()).copied();
             let around = smallest(&addresses, family);
-            prefixes.push(match voted {
+            prefixes.push(match elected {
                 Some(net) if holds(&net) => net,
                 Some(_) => around,
                 None => led.unwrap_or(around),

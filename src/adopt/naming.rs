@@ -60,7 +60,7 @@ pub(super) fn label(text: &str) -> Option<String> {
         let fits = c.is_ascii_alphanumeric() || c == '.';
         match (fits, name.chars().last()) {
             (true, last) if c != '.' || last.is_some_and(|last| !matches!(last, '.' | '-')) => {
-                name.push(c)
+                name.push(c);
             }
             (false, Some(last)) if !matches!(last, '-' | '.') => name.push('-'),
             _ => {}

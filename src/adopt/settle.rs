@@ -209,7 +209,7 @@ pub(super) fn remaining(
                     remarks.push(Remark::new(Topic::OneSided, text).of(name).write(hint));
                 }
                 Some(known) => {
-                    of_peer(name, &names[other], known, peer, pair.known.is_live, draft, remarks)
+                    of_peer(name, &names[other], known, peer, pair.known.is_live, draft, remarks);
                 }
             }
         }

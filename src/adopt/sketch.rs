@@ -137,35 +137,32 @@ fn name_ends(
     }
     remarks.extend(reached_by_name(&by_name));
     for (end, one) in fabric.ends.iter().enumerate() {
-        all.push(match one.of.and_then(|(index, _)| of_hosts.get(&index)) {
-            Some(name) => name.clone(),
-            None => {
-                let left_out = fabric.left_out.get(&one.key).and_then(|(host, interface)| {
-                    Some(format!("{}-{interface}", of_hosts.get(host)?))
-                });
-                let told = comments(end);
-                let nameless = left_out.is_none() && told.is_empty();
-                let wanted = left_out.into_iter().chain(told);
-                let found = fabric.told_of(end).find_map(|(_, peer)| peer.endpoint.as_ref());
-                let found = found.and_then(|endpoint| {
-                    Some(endpoint.to_string().rsplit_once(':')?.0.replace('.', "-"))
-                });
-                let told_by = address(end).or(found);
-                let else_ =
-                    told_by.map_or_else(|| "peer".to_owned(), |word| format!("peer-{word}"));
-                let name = host_name(&names.give(wanted, &else_));
-                if nameless {
-                    let text =
-                        format!("no comment says who the peer {} is; it is `{name}` here", one.key);
-                    remarks.push(
-                        Remark::new(Topic::Name, text)
-                            .of(&name)
-                            .write(format!("rename `{name}` in fleet.yaml")),
-                    );
-                }
-                name
-            }
-        });
+        if let Some(name) = one.of.and_then(|(index, _)| of_hosts.get(&index)) {
+            all.push(name.clone());
+            continue;
+        }
+        let left_out = fabric
+            .left_out
+            .get(&one.key)
+            .and_then(|(host, interface)| Some(format!("{}-{interface}", of_hosts.get(host)?)));
+        let told = comments(end);
+        let nameless = left_out.is_none() && told.is_empty();
+        let wanted = left_out.into_iter().chain(told);
+        let found = fabric.told_of(end).find_map(|(_, peer)| peer.endpoint.as_ref());
+        let found = found
+            .and_then(|endpoint| Some(endpoint.to_string().rsplit_once(':')?.0.replace('.', "-")));
+        let told_by = address(end).or(found);
+        let else_ = told_by.map_or_else(|| "peer".to_owned(), |word| format!("peer-{word}"));
+        let name = host_name(&names.give(wanted, &else_));
+        if nameless {
+            let text = format!("no comment says who the peer {} is; it is `{name}` here", one.key);
+            remarks.push(
+                Remark::new(Topic::Name, text)
+                    .of(&name)
+                    .write(format!("rename `{name}` in fleet.yaml")),
+            );
+        }
+        all.push(name);
     }
     all
 }
@@ -287,7 +284,7 @@ fn guess(
     let waits = linked.iter().any(|other| {
         fabric.told(end, *other).is_some_and(|peer| {
             let fixed = !fabric.interface(end).is_some_and(|one| one.is_live);
-            peer.endpoint.as_ref().filter(|_| fixed).is_none()
+            !fixed || peer.endpoint.is_none()
         })
     });
     let (host, _) = fabric.ends[end].of?;
@@ -438,10 +435,10 @@ fn sites(draft: &mut Draft, names: &mut Names) {
             let name = draft.hosts[index].name.as_str();
             OF_GATEWAYS.iter().find_map(|end| name.strip_suffix(end))
         };
-        let named = gateways.iter().find_map(|index| place(*index));
+        let site = gateways.iter().find_map(|index| place(*index));
         let first = draft.hosts[gateways[0]].name.as_str();
-        let wanted = match named {
-            Some(named) => named.to_owned(),
+        let wanted = match site {
+            Some(site) => site.to_owned(),
             None if gateways.len() > 1 => format!("{first}-site"),
             None => continue,
         };

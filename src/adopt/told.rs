@@ -36,7 +36,8 @@ pub fn told(target: &SshTarget, text: &str) -> Option<Read> {
     let mut read = Read::default();
     let host = &mut read.host;
     let named = parts.hostname.split('.').next().unwrap_or_default();
-    host.name = if tells(named) { named } else { target.host() }.to_owned();
+    let name = if tells(named) { named } else { target.host() };
+    name.clone_into(&mut host.name);
     host.ssh = Some(target.clone());
     host.forwards = parts.forwards;
     let dump = parts.dump.as_deref().unwrap_or_default();

@@ -82,7 +82,7 @@ impl Flow<'_, '_> {
         let mut works: Option<Trip> = None;
         let mut stray: Option<Box<Broken>> = None;
         for start in self.from.starts(self.tables) {
-            match self.from_start(start, sources, targets) {
+            match self.entering(start, sources, targets) {
                 Some(Ok(trip)) => drop(works.get_or_insert(trip)),
                 Some(Err(broken)) => {
                     if stray.is_none() && takes_in(&broken.out) {
@@ -112,7 +112,7 @@ impl Flow<'_, '_> {
     }
 
     /// The same from where packets enter the fleet; `None` where none does there.
-    fn from_start(
+    fn entering(
         &self,
         start: Start,
         sources: &[IpAddr],

@@ -17,7 +17,7 @@ fn nowhere(addr: IpAddr) -> bool {
 /// A node with the inventory that it is of.
 type At<'a> = (&'a Inventory, &'a Node);
 
-fn site<'a>((inventory, node): At<'a>) -> Option<&'a Site> {
+fn site((inventory, node): At<'_>) -> Option<&Site> {
     node.site.map(|site| &inventory.sites[site])
 }
 

@@ -165,8 +165,8 @@ impl ExportArgs {
         let key = |name: &HostName| vault.as_ref().and_then(|vault| vault.index().current(name));
         let whole = WholeFleet::new(fleet.inventory(), &fleet.topology, &key);
         let files = if self.to == JSON {
-            let content = zeroize::Zeroizing::new(json(&whole)?).into();
-            vec![ExportedFile { name: format!("{}.json", whole.fleet), content }]
+            let text = zeroize::Zeroizing::new(json(&whole)?).into();
+            vec![ExportedFile { name: format!("{}.json", whole.fleet), content: text }]
         } else {
             let exporter = fleet.exporter(&self.to)?.ok_or_else(|| self.unknown())?;
             let files = exporter.fleet::<std::convert::Infallible>(&whole);

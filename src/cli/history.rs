@@ -10,7 +10,7 @@ use crate::report::document::History;
 /// Show who changed the fleet from this machine, when, from which commit, and how it ended.
 ///
 /// `apply` and `rotate` write down what they are about to do before they touch a host, in a file for
-/// each run below XDG_STATE_HOME (or ~/.local/state)/wgfleet/journal. The newest 500 are kept. What
+/// each run below `$XDG_STATE_HOME/wgfleet/journal` (`~/.local/state` where that is not set). The newest 500 are kept. What
 /// other machines changed stands in the records of the hosts, which `plan` reads.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

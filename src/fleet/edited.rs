@@ -37,7 +37,8 @@ impl Edited {
         if self.before == self.text.as_bytes() {
             return Ok(());
         }
-        let closed = fs::metadata(&path).is_ok_and(|file| file.permissions().mode() & 0o077 == 0);
+        let closed =
+            fs::metadata(&path).is_ok_and(|file| file.permissions().mode().trailing_zeros() >= 6);
         let mode = if closed { Mode::Private } else { Mode::Public };
         write_atomic(&path, self.text.as_bytes(), mode)
             .map_err(|error| Error::new(Kind::Failed, error))

@@ -72,7 +72,6 @@ fn read(path: &Path) -> Option<Past> {
 impl Past {
     fn take(&mut self, entry: Entry) {
         match entry {
-            Entry::Begin(_) => {}
             Entry::Intent { hosts, .. } => {
                 self.open.extend(hosts.into_iter().map(|host| (host, None)));
             }
@@ -85,7 +84,7 @@ impl Past {
                 self.open.remove(&ending.host);
                 self.endings.push(ending);
             }
-            Entry::Told { .. } => {}
+            Entry::Begin(_) | Entry::Told { .. } => {}
             Entry::End { at } => self.state = PastState::Ended(at),
         }
     }

@@ -57,7 +57,7 @@ fn what_a_run_was_about_to_do_is_read_back_however_it_ended() {
         endings: vec![b7, b8],
         open: [(host("b9"), Some(Step::Applying))].into(),
     };
-    assert_eq!(runs, [expected.clone()]);
+    assert_eq!(runs, std::slice::from_ref(&expected));
     // Its process is gone, and the machine stopped in the middle of a line.
     drop(journal);
     let path = write::journals(&folder).unwrap().remove(0);

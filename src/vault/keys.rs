@@ -213,7 +213,7 @@ impl Vault {
                         return Err(VaultError::KeyTaken { name, owner });
                     }
                     None if vault.index.current(name).is_none() => {
-                        new.push((name, key, public_key))
+                        new.push((name, key, public_key));
                     }
                     _ => return Err(VaultError::HasKey { name: name.clone() }),
                 }

@@ -33,7 +33,7 @@ trait Lines {
 impl Lines for str {
     fn settings(&self) -> String {
         let lines = self.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-        lines.map(|line| format!("{line}\n")).collect()
+        lines.flat_map(|line| [line, "\n"]).collect()
     }
 
     #[track_caller]

@@ -179,12 +179,8 @@ impl Reference<'_> {
                         return (Ok(Place::OwnLan(node)), node);
                     }
                     if arrived && here.exit.value && self.internet(to) {
-                        let end = if passes {
-                            Ok(Place::Internet(node))
-                        } else {
-                            Err(Cause::NoForwarding)
-                        };
-                        return (end, node);
+                        let end = passes.then_some(Place::Internet(node));
+                        return (end.ok_or(Cause::NoForwarding), node);
                     }
                     let elsewhere = here.interfaces.iter().copied().find(|id| {
                         let table = self.topology.interface(*id).table.value;

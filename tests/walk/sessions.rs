@@ -176,8 +176,8 @@ impl Reference<'_> {
         let mut out = self.tunnel(here, addr, Some(own))?;
         if out == own {
             let name = |node: NodeId| {
-                let site = self.topology.node(node).site?;
-                let name = self.inventory.sites[site].underlay.name.as_ref();
+                let index = self.topology.node(node).site?;
+                let name = self.inventory.sites[index].underlay.name.as_ref();
                 name.map(|name| name.value.clone())
             };
             return Some(name(here).is_some() && name(here) == name(far));
@@ -213,14 +213,12 @@ impl Reference<'_> {
             if !there.forwards.of(Family::of_addr(&addr)) {
                 return Some(false);
             }
-            match self.tunnel(node, addr, None) {
-                Some(id) => out = id,
-                None => {
-                    let lan = matches!(self.way(node, addr, None), Some((_, None)));
-                    let beside = there.site.is_some() && there.site == self.topology.node(far).site;
-                    return Some(lan || beside || (there.exit.value && self.internet(addr)));
-                }
-            }
+            let Some(id) = self.tunnel(node, addr, None) else {
+                let lan = matches!(self.way(node, addr, None), Some((_, None)));
+                let beside = there.site.is_some() && there.site == self.topology.node(far).site;
+                return Some(lan || beside || (there.exit.value && self.internet(addr)));
+            };
+            out = id;
         }
     }
 

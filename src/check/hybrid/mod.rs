@@ -107,11 +107,15 @@ pub fn hybrids(before: State<'_>, after: State<'_>, changing: &Changing) -> Hybr
         match verdict {
             Verdict::Kept(found) => {
                 hybrids.flows += between.flows;
-                found.iter().for_each(|found| clashes.add(&world, between, found));
+                for found in found {
+                    clashes.add(&world, between, found);
+                }
             }
-            Verdict::Waits(found) => found.iter().for_each(|found| {
-                waiting.add(&world, between, found);
-            }),
+            Verdict::Waits(found) => {
+                if let Some(found) = found {
+                    waiting.add(&world, between, found);
+                }
+            }
             Verdict::Other => {}
         }
     }

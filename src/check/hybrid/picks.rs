@@ -64,13 +64,11 @@ impl Picks {
         host: Host,
         of: impl Fn(Side) -> T,
     ) -> Lazy<T> {
-        match self.sides(world, host) {
-            [one] => Ok(of(*one)),
-            _ => {
-                let (old, new) = (of(Side::Old), of(Side::New));
-                if old == new { Ok(new) } else { Err(Undecided(host)) }
-            }
+        if let [one] = self.sides(world, host) {
+            return Ok(of(*one));
         }
+        let (old, new) = (of(Side::Old), of(Side::New));
+        if old == new { Ok(new) } else { Err(Undecided(host)) }
     }
 
     /// What is the same on all sides that two hosts may be on.

@@ -150,8 +150,8 @@ impl<'a> World<'a> {
     /// The site of a host in one state.
     pub(super) fn site(&self, side: Side, host: Host) -> Option<&'a str> {
         let (inventory, topology) = self.state(side);
-        let site = topology.node(self.hosts[host].ids[side as usize]?).site?;
-        Some(inventory.sites[site].name.value.as_str())
+        let index = topology.node(self.hosts[host].ids[side as usize]?).site?;
+        Some(inventory.sites[index].name.value.as_str())
     }
 }
 

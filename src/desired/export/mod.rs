@@ -156,9 +156,9 @@ impl Exporter {
                 if files.iter().any(|file| file.name == name) {
                     return Err(ExportError::FileName { name: self.name.clone(), file: name });
                 }
-                let content = filled(&text, host, own, secrets)
+                let filled = filled(&text, host, own, secrets)
                     .map_err(|source| ExportError::Secret { host: host.name.clone(), source })?;
-                files.push(ExportedFile { name, content });
+                files.push(ExportedFile { name, content: filled });
             }
         }
         Ok(files)

@@ -167,15 +167,12 @@ fn interfaces(
 ) -> Vec<ExportedInterface> {
     let exported = |id: &InterfaceId| {
         let own = topology.interface(*id);
-        let (endpoint, declared) = match node.unmanaged(inventory) {
-            Some(peer) => {
-                let settings = &peer.settings;
-                (settings.endpoint.as_ref(), settings.public_key.as_ref().map(|key| key.value))
-            }
-            None => {
-                let member = topology.membership(inventory, own);
-                (member.and_then(|(_, member)| member.settings.endpoint.as_ref()), None)
-            }
+        let (endpoint, declared) = if let Some(peer) = node.unmanaged(inventory) {
+            let settings = &peer.settings;
+            (settings.endpoint.as_ref(), settings.public_key.as_ref().map(|key| key.value))
+        } else {
+            let member = topology.membership(inventory, own);
+            (member.and_then(|(_, member)| member.settings.endpoint.as_ref()), None)
         };
         ExportedInterface {
             interface: own.name.value.clone(),

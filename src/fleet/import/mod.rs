@@ -80,8 +80,8 @@ impl Present {
     /// Calls what is known by the names that it has already.
     fn name(&self, hosts: &mut [KnownHost]) {
         for host in hosts {
-            let keys = host.interfaces.iter().filter_map(crate::adopt::KnownInterface::key);
-            if let Some(name) = keys.filter_map(|key| self.names.get(&key)).next() {
+            let mut keys = host.interfaces.iter().filter_map(crate::adopt::KnownInterface::key);
+            if let Some(name) = keys.find_map(|key| self.names.get(&key)) {
                 host.name = name.to_string();
                 for interface in &mut host.interfaces {
                     let network = self.network(
@@ -89,7 +89,7 @@ impl Present {
                         interface.addresses.iter().flatten().map(ipnet::IpNet::addr),
                     );
                     interface.network =
-                        network.map(|name| name.to_string()).or(interface.network.take());
+                        network.map(ToString::to_string).or(interface.network.take());
                 }
             }
             for peer in host.interfaces.iter_mut().flat_map(|one| &mut one.peers) {

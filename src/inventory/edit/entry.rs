@@ -122,7 +122,6 @@ fn flow_end(text: &str, from: usize) -> Option<usize> {
         match (quote, byte) {
             (Some(q), _) if q == byte => quote = None,
             (Some(b'"'), b'\\') => at += 1,
-            (Some(_), _) => {}
             // A quote within a word is a letter like others.
             (None, b'"' | b'\'') if !bytes[at - 1].is_ascii_alphanumeric() => quote = Some(byte),
             (None, b'#') if bytes[at - 1].is_ascii_whitespace() => {

@@ -112,16 +112,19 @@ fn written(peers: &[(String, u8)], indent: usize, comments: bool) -> String {
     let mut text = "fleet: f # the fleet\npeers:\n".to_owned();
     for (name, style) in peers {
         if comments {
-            text.push_str(&format!("{pad}# about {name}\n"));
+            text.extend([pad.as_str(), "# about ", name.as_str(), "\n"]);
         }
-        text.push_str(&match style {
+        let entry = match style {
             0 => format!("{pad}{name}: {{ via: hub }}\n"),
             1 => format!("{pad}{name}:\n{pad}  via: hub\n"),
             2 => format!("{pad}{name}: {{ via: [hub, 'b, c'], mtu: 1300 }} # end\n"),
             3 => format!("{pad}\"{name}\":\n{pad}    via:\n{pad}    - hub\n{pad}    - b\n"),
             4 => format!("{pad}{name}: {{\n{pad}    via: hub,\n{pad}    mtu: 1300 }}\n\n"),
-            _ => format!("{pad}{name}:\n\n{pad}  # within\n{pad}  via: hub # x\n{pad}  dns: |-\n{pad}    10.0.0.1\n"),
-        });
+            _ => format!(
+                "{pad}{name}:\n\n{pad}  # within\n{pad}  via: hub # x\n{pad}  dns: |-\n{pad}    10.0.0.1\n"
+            ),
+        };
+        text.push_str(&entry);
     }
     text.push_str("# the end\nexpect: []\n");
     text

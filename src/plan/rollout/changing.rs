@@ -17,10 +17,10 @@ pub fn changing(hosts: &[HostPlan]) -> Changing {
         for change in &host.changes {
             let Some(interface) = change.interface() else { continue };
             match change {
-                Change::Device { fields, .. } => {
-                    if fields.iter().any(|change| change.field == DeviceField::PublicKey) {
-                        all.contact(&host.host, interface).key = true;
-                    }
+                Change::Device { fields, .. }
+                    if fields.iter().any(|change| change.field == DeviceField::PublicKey) =>
+                {
+                    all.contact(&host.host, interface).key = true;
                 }
                 Change::ChangePeer { peer, fields, .. } => {
                     let psk = fields.iter().any(|change| change.field == PeerField::PresharedKey);

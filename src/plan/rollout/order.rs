@@ -137,6 +137,15 @@ impl<'a> Order<'a> {
     }
 }
 
+/// The first host of the group that a host is in.
+fn root(parent: &mut [usize], mut at: usize) -> usize {
+    while parent[at] != at {
+        parent[at] = parent[parent[at]];
+        at = parent[at];
+    }
+    at
+}
+
 /// Groups of hosts that couplings join, each in order of `hosts`, in order of their first host.
 pub(super) fn joined<'h>(
     hosts: &'h [HostName],
@@ -144,13 +153,6 @@ pub(super) fn joined<'h>(
 ) -> Vec<Vec<&'h HostName>> {
     let index: HashMap<&HostName, usize> = hosts.iter().zip(0..).collect();
     let mut parent: Vec<usize> = (0..hosts.len()).collect();
-    fn root(parent: &mut [usize], mut at: usize) -> usize {
-        while parent[at] != at {
-            parent[at] = parent[parent[at]];
-            at = parent[at];
-        }
-        at
-    }
     for coupling in couplings {
         let mut known = coupling.iter().filter_map(|host| index.get(host).copied());
         let Some(first) = known.next() else { continue };

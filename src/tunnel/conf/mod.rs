@@ -5,6 +5,7 @@
 //! running interface ([`sync`]).
 
 mod endpoint;
+mod error;
 mod parse;
 mod quick;
 mod render;
@@ -14,7 +15,7 @@ mod sync;
 mod tests;
 pub mod word;
 
-pub use parse::{ConfError, ConfReason};
+pub use error::{ConfError, ConfReason};
 pub use quick::{HookLine, QuickConf, Table};
 pub use strip::strip;
 pub use sync::sync;

@@ -25,8 +25,8 @@ impl Calendar {
     /// The time of an initiation that is sent now.
     pub(super) fn read(&self, wall: SystemTime, now: Moment) -> SystemTime {
         let mut last = self.0.lock();
-        let least = last.map(|(time, at)| time + now.since(at));
-        let time = least.map_or(wall, |least| least.max(wall));
+        let passed = last.map(|(time, at)| time + now.since(at));
+        let time = passed.map_or(wall, |passed| passed.max(wall));
         *last = Some((time, now));
         time
     }
