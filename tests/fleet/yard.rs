@@ -85,12 +85,12 @@ pub(crate) struct Session {
 impl Yard {
     /// Raises the lab of an inventory, and makes the vault.
     pub(crate) fn up(text: &str) -> Self {
-        Self(Home::up("test", text, &[]))
+        Self(Home::up(text, &[]))
     }
 
     /// The same in a lab that has more than the inventory says: `world`.
     pub(crate) fn within(world: &str, text: &str, options: &[&str]) -> Self {
-        Self(Home::within(world, "test", text, options))
+        Self(Home::within(world, text, options))
     }
 
     /// An inventory of `examples/`, as it is, with its lock file.
@@ -100,7 +100,7 @@ impl Yard {
         for file in ["fleet.yaml", "fleet.lock"] {
             fs::copy(from.join(file), folder.path().join(file)).unwrap();
         }
-        Self(Home::of("test", folder, "fleet.yaml", &[]))
+        Self(Home::of(folder, "fleet.yaml", &[]))
     }
 
     /// Replaces the inventory; hosts that are new get keys.

@@ -41,7 +41,7 @@ fn the_script_knows_every_operation_and_no_other() {
 
 #[test]
 fn the_script_saves_what_an_operation_names() {
-    assert_eq!(branches(body("snapshot"), 2), labels(|saved| saved == Saved::Itself));
+    assert_eq!(branches(body("snapshot_of"), 2), labels(|saved| saved == Saved::Itself));
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Deref for Fleet {
 impl Fleet {
     /// Raises the lab of an inventory and makes all keys; `options` go to `wgfleet lab up`.
     pub(crate) fn up(inventory: &str, options: &[&str]) -> Self {
-        Self(Home::up("ops", inventory, options))
+        Self(Home::up(inventory, options))
     }
 
     /// The folder of the inventory.

@@ -55,26 +55,25 @@ impl Ran {
 }
 
 impl Home {
-    /// Raises the lab of an inventory and makes all keys; `options` go to `wgfleet lab up`, and the
-    /// vault is that of `fleet`.
-    pub(crate) fn up(fleet: &str, inventory: &str, options: &[&str]) -> Self {
+    /// Raises the lab of an inventory and makes all keys; `options` go to `wgfleet lab up`.
+    pub(crate) fn up(inventory: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("fleet.yaml"), inventory).unwrap();
-        Self::of(fleet, folder, "fleet.yaml", options)
+        Self::of(folder, "fleet.yaml", options)
     }
 
     /// The same in a lab that has more than the inventory says: `world`.
-    pub(crate) fn within(world: &str, fleet: &str, inventory: &str, options: &[&str]) -> Self {
+    pub(crate) fn within(world: &str, inventory: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("world.yaml"), world).unwrap();
         fs::write(folder.path().join("fleet.yaml"), inventory).unwrap();
-        Self::of(fleet, folder, "world.yaml", options)
+        Self::of(folder, "world.yaml", options)
     }
 
     /// The same of a folder that has an inventory; the lab is that of `file`.
-    pub(crate) fn of(fleet: &str, folder: TempDir, file: &str, options: &[&str]) -> Self {
+    pub(crate) fn of(folder: TempDir, file: &str, options: &[&str]) -> Self {
         let home = Self { lab: Twin::up(&folder.path().join(file), options), folder };
-        home.run(&["vault", "init", "--fleet", fleet]).ends(0, &["vault", "init"]);
+        home.run(&["vault", "init"]).ends(0, &["vault", "init"]);
         home.run(&["vault", "keygen"]).ends(0, &["vault", "keygen"]);
         home
     }

@@ -219,7 +219,7 @@ pub(super) fn described(device: &DesiredHost, holder: KeyHolder) -> Option<Devic
         interface: own.name.clone(),
         public_key: own.public_key,
         private_key: holder,
-        addresses: own.addresses.to_vec(),
+        addresses: own.addresses.clone(),
         dns: own.dns.clone(),
         mtu: own.mtu,
         via,

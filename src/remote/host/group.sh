@@ -41,7 +41,7 @@ rehearse() {
 		try) try_file "$stage/$a" "$b" ;;
 		setconf | addconf) try_set "$stage/$b" ;;
 		nft) nft -c -f "$stage/$a" ;;
-		sysctl) [ -e "/proc/sys/$a" ] || { printf 'there is no %s\n' "/proc/sys/$a"; false; } ;;
+		sysctl) try_sysctl "$a" ;;
 		batch | drop) have ip ;;
 		*) : ;;
 		esac >"$stage/tried" 2>&1 || {
@@ -51,6 +51,12 @@ rehearse() {
 	done <<-END
 		$(cat "$stage/ops" "$stage/keep" 2>/dev/null)
 	END
+}
+
+try_sysctl() { # NAME
+	[ -e "/proc/sys/$1" ] && return
+	say "there is no /proc/sys/$1"
+	return 1
 }
 
 try_write() { # PATH [STAGED]

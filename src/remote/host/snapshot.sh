@@ -77,7 +77,7 @@ snapshot_of() { # LIST of operations
 # What `keep` is about to change, beside what the operations have changed: not what they had done already.
 snapshot_keep() {
 	files=0
-	[ ! -e "$stage/old/files" ] || files=$(wc -l <"$stage/old/files")
+	[ ! -e "$stage/old/files" ] || files=$(sed -n '$=' "$stage/old/files")
 	while read -r verb a b c rest; do
 		case $verb in keep) path=$c ;; remove) path=$a ;; protect) path=$b ;; *) path='' ;; esac
 		[ -z "$path" ] || ! grep -q "^[0-9-]* $path\$" "$stage/old/files" || continue
