@@ -75,7 +75,7 @@ fn fleet_with_plan(folder: &Path) {
                  a: { address: 10.9.0.1, ssh: 'ssh://127.0.0.1:1', endpoint: '192.0.2.1:51820' }\n";
     fs::write(folder.join("fleet.yaml"), fleet).expect("it can be written");
     for (arguments, code) in [
-        (&["vault", "init", "--fleet", "keys"][..], 0),
+        (&["vault", "init", "--fleet", "acme"][..], 0),
         (&["vault", "keygen"], 0),
         (&["plan", "--connect-timeout", "5", "--out", "fleet.plan"], 4),
         (&["show", "fleet.plan"], 0),
@@ -154,7 +154,7 @@ fn a_plan_that_was_changed_since_it_was_saved_is_refused() {
     let path = at("fleet.plan");
     let path = path.to_str().expect("text");
     begins(&["show", path], "no identity. Whoever can write to the file");
-    let identity = at(".config/wgfleet/identity-keys.txt");
+    let identity = at(".config/wgfleet/identity-acme.txt");
     let identity = ["--identity", identity.to_str().expect("text")];
     begins(&["show", identity[0], identity[1], path], "the vault ./vault cannot be read");
     let shown = wgfleet(elsewhere.path(), &["show", "--format", "json", path]);

@@ -124,7 +124,8 @@ impl Fleet {
     }
 
     /// What a host's tunnels, routes, rules, files, packet filter, sysctls, units and processes are:
-    /// for comparing. (The kernel makes a new `stable_secret` for every interface.)
+    /// for comparing. (The kernel makes a new `stable_secret` for every interface, and when an embedded
+    /// tunnel sent its last initiation outlives it on purpose.)
     pub(crate) fn state(&self, host: &str) -> String {
         let script = "exec 2>/dev/null
             for i in $(wg show interfaces); do echo \"$i\"
@@ -135,9 +136,9 @@ impl Fleet {
             ip route show table all | grep -v 'proto kernel' | sort
             ip -6 route show table all | grep -v 'proto kernel\\|fe80\\|multicast' | sort
             ip rule; ip -6 rule
-            find /etc/wireguard /etc/systemd/system /etc/sysctl.d /var/lib/wgfleet -printf '%m %U:%G %y %p %l\\n' | sort
+            find /etc/wireguard /etc/systemd/system /etc/sysctl.d /var/lib/wgfleet ! -path /var/lib/wgfleet ! -name '*.initiation' -printf '%m %U:%G %y %p %l\\n' | sort
             find /run/wireguard -mindepth 1 -printf '%m %y %p\\n' | sort
-            sha256sum /var/lib/wgfleet/* /etc/resolv.conf /etc/iproute2/*
+            sha256sum /var/lib/wgfleet/*.json /etc/resolv.conf /etc/iproute2/*
             find /etc/wireguard /etc/systemd/system /etc/sysctl.d -type f -exec sha256sum {} + | sort
             nft list ruleset | grep -v fe80:
             grep -r --exclude=stable_secret . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf /proc/sys/net/ipv6/conf | sort

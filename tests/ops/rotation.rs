@@ -221,10 +221,17 @@ fn an_interrupt_ends_a_rotation_with_130() {
     }
     // Afterwards the next run finishes; it waits for what is armed.
     let before = keys(&fleet);
+    // Nobody hears of the new key, so the run waits for a handshake when it is interrupted.
+    fleet.sh(
+        "c",
+        "nft add table inet deaf; nft add chain inet deaf in '{ type filter hook input priority 0; }'; \
+         nft add rule inet deaf in meta l4proto udp drop",
+    );
     interrupted_by(&fleet, ctrl_c, |fleet| {
         let changed = format!("[ \"$(wg show wg0 public-key)\" != '{}' ]", before["c"]);
         assert!(fleet.watch("c", &changed).wait().unwrap().success());
     });
+    fleet.sh("c", "nft delete table inet deaf");
     fleet.done(&["rotate", "--yes", "c"]);
     assert_ne!(keys(&fleet)["c"], before["c"]);
     fleet.in_order();

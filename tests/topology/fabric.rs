@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use wgfleet::inventory::{Inventory, Site};
 use wgfleet::topology::{InterfaceId, Topology};
 
 pub(crate) fn holds(net: &IpNet, addr: IpAddr) -> bool {
@@ -14,13 +15,22 @@ pub(crate) fn holds(net: &IpNet, addr: IpAddr) -> bool {
 pub(crate) struct Fabric<'a> {
     pub(crate) topology: &'a Topology,
     pub(crate) members: Vec<InterfaceId>,
+    /// The LANs of each site.
+    lans: Vec<Vec<IpNet>>,
 }
 
 impl<'a> Fabric<'a> {
-    pub(crate) fn new(topology: &'a Topology, network: usize) -> Self {
+    pub(crate) fn new(inventory: &Inventory, topology: &'a Topology, network: usize) -> Self {
         let ids = (0..).map(InterfaceId).take(topology.interfaces.len());
         let members = ids.filter(|id| topology.interface(*id).network == network).collect();
-        Self { topology, members }
+        let of = |site: &Site| site.subnets.iter().map(|net| net.value.trunc()).collect();
+        Self { topology, members, lans: inventory.sites.iter().map(of).collect() }
+    }
+
+    /// Whether a member sits on a LAN of its site that an address is in: it sends there by itself.
+    pub(crate) fn is_beside(&self, id: InterfaceId, addr: IpAddr) -> bool {
+        let site = self.topology.node(self.topology.interface(id).node).site;
+        site.is_some_and(|site| self.lans[site].iter().any(|net| holds(net, addr)))
     }
 
     pub(crate) fn name(&self, id: InterfaceId) -> &str {

@@ -44,9 +44,10 @@ proptest! {
     #[test]
     fn every_wanted_packet_arrives_and_so_does_its_answer(spec in spec()) {
         let order: Vec<usize> = (0..spec.hosts.len()).collect();
-        let topology = topology(&spec.yaml(&order));
+        let inventory = inventory(&spec.yaml(&order));
+        let topology = topology::build(&inventory, &no_addresses);
         for network in 0..spec.networks.len() {
-            let fabric = Fabric::new(&topology, network);
+            let fabric = Fabric::new(&inventory, &topology, network);
             let (links, transit) = spec.graph(network);
             for from in &fabric.members {
                 let peers: BTreeSet<(String, String)> = topology.interface(*from).peers.iter()
@@ -61,6 +62,10 @@ proptest! {
                             if source.is_ipv4() != target.is_ipv4()
                                 || fabric.owner(source) != Some(*from)
                                 || fabric.owner(target) != Some(to)
+                                || fabric.members.iter().any(|id| {
+                                    *id != *from && fabric.is_beside(*id, source)
+                                        || *id != to && fabric.is_beside(*id, target)
+                                })
                             {
                                 continue;
                             }
@@ -85,7 +90,7 @@ proptest! {
         let inventory = inventory(&spec.yaml(&order));
         let topology = topology::build(&inventory, &no_addresses);
         for network in 0..spec.networks.len() {
-            let fabric = Fabric::new(&topology, network);
+            let fabric = Fabric::new(&inventory, &topology, network);
             let mut targets: BTreeSet<IpAddr> = fabric.members.iter().flat_map(|id| fabric.probes(*id)).collect();
             targets.extend(["10.1.0.200", "10.1.0.70", "10.2.0.200", "fd10::99", "203.0.113.9"].map(|a| a.parse::<IpAddr>().unwrap()));
             let mut disputed = None;
@@ -94,7 +99,9 @@ proptest! {
                 let packets: Vec<_> = sources.flat_map(|s| targets.iter().map(move |t| (s, t))).collect();
                 for (source, target) in packets {
                     let (mut at, mut steps) = (*from, 0);
-                    while !fabric.own(at).iter().any(|net| holds(net, *target)) {
+                    while !fabric.own(at).iter().any(|net| holds(net, *target))
+                        && !fabric.is_beside(at, *target)
+                    {
                         let Some(next) = fabric.lookup(at, *target) else { break };
                         if fabric.disputed(at, *target) {
                             disputed = Some((at, *target));
@@ -128,9 +135,10 @@ proptest! {
     fn lists_hold_nothing_that_contradicts(spec in spec()) {
         let order: Vec<usize> = (0..spec.hosts.len()).collect();
         let text = spec.yaml(&order);
-        let topology = topology(&text);
+        let inventory = inventory(&text);
+        let topology = topology::build(&inventory, &no_addresses);
         for network in 0..spec.networks.len() {
-            let fabric = Fabric::new(&topology, network);
+            let fabric = Fabric::new(&inventory, &topology, network);
             for id in &fabric.members {
                 let own = fabric.own(*id);
                 let mut seen: BTreeMap<IpNet, InterfaceId> = BTreeMap::new();
@@ -162,10 +170,11 @@ proptest! {
     fn everything_else_goes_to_the_exit(spec in spec()) {
         let order: Vec<usize> = (0..spec.hosts.len()).collect();
         let text = spec.yaml(&order);
-        let topology = topology(&text);
+        let inventory = inventory(&text);
+        let topology = topology::build(&inventory, &no_addresses);
         for host in 0..spec.hosts.len() {
             let Some((network, exit)) = spec.exit_of(host) else { continue };
-            let fabric = Fabric::new(&topology, network);
+            let fabric = Fabric::new(&inventory, &topology, network);
             let (from, exit) = (fabric.find(&format!("h{host}")), fabric.find(&format!("h{exit}")));
             let outside: IpAddr = "203.0.113.9".parse().unwrap();
             prop_assert_eq!(fabric.lookup(from, outside), Some(exit));
@@ -292,8 +301,9 @@ fn both_ends_choose_the_same_of_two_ways() {
                 hosts.reverse();
             }
             let text = two_ways(names, &hosts);
-            let topology = topology(&text);
-            let fabric = Fabric::new(&topology, 0);
+            let inventory = inventory(&text);
+            let topology = topology::build(&inventory, &no_addresses);
+            let fabric = Fabric::new(&inventory, &topology, 0);
             let (from, to) = (fabric.find("from"), fabric.find("to"));
             let [source, target] = ["10.0.0.1", "10.0.0.2"].map(|a| a.parse().unwrap());
             let there = fabric.follow(from, source, target).expect("a path");
