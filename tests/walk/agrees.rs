@@ -33,7 +33,12 @@ fn concerns(topology: &Topology, finding: &Finding, step: &Step, addr: IpAddr) -
         let mut nets = words.filter_map(|word| word.parse::<ipnet::IpNet>().ok());
         let lists = topology.interface(id).peers.iter().flat_map(|peer| peer.allowed_ips.iter());
         let longest = lists.filter(|net| net.contains(&addr)).max_by_key(|net| net.prefix_len());
-        names.first() == Some(&name(id)) && nets.any(|net| longest == Some(&net))
+        // Another interface of the host may have the error.
+        let twice = |net: &ipnet::IpNet| {
+            let peers = topology.interface(id).peers.iter();
+            peers.filter(|peer| peer.allowed_ips.contains(net)).count() > 1
+        };
+        names.first() == Some(&name(id)) && nets.any(|net| longest == Some(&net) && twice(&net))
     };
     match finding.code {
         Code::EndpointInTunnel | Code::PrivateEndpoint | Code::NoInitiator => {
