@@ -81,8 +81,10 @@ impl Run {
 }
 
 fn untouched(error: FileError) -> Error {
-    Error::new(Kind::Failed, error)
-        .hint("a run is written down before it changes anything; nothing was touched by this step")
+    Error::new(Kind::Failed, error).hint(
+        "what is done is written down first, so nothing was touched; make room there, or set \
+               XDG_STATE_HOME to a folder that can be written to",
+    )
 }
 
 /// A name for a run.

@@ -54,8 +54,12 @@ impl Journal {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             forget(folder)?;
             let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
-            file.lock()?;
-            Ok(file)
+            match file.lock() {
+                // Nobody else has the file yet. Some file systems have no locks: a run that goes on is
+                // told as interrupted there.
+                Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+                _ => Ok(file),
+            }
         };
         let failed = |source| FileError::Write { path: path.clone(), source };
         let file = begun().map_err(failed)?;
