@@ -12,13 +12,16 @@ use super::transaction::Transaction;
 use super::verify::Rekeyed;
 use crate::desired::Secrets;
 use crate::event::{Ending, Event, Stage};
+use crate::journal::Intent;
 use crate::remote::Connect;
 use crate::sys::Events;
 
 /// Changes the hosts of all groups, at most `parallel` at a time but for larger groups. The hosts of a
-/// group change at the same moment, and all of them or none; a host alone is a group, too.
+/// group change at the same moment, and all of them or none; a host alone is a group, too. That they are
+/// about to be changed is on disk: nobody has an [`Intent`] before.
 pub async fn apply_groups<C: Connect, S: Secrets>(
     connector: &C,
+    _: &Intent,
     groups: Vec<Vec<(Job<'_>, C::Host)>>,
     secrets: &S,
     deadline: Duration,

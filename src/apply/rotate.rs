@@ -12,6 +12,7 @@ use super::transaction::Transaction;
 use super::verify::Rekeyed;
 use crate::desired::Secrets;
 use crate::event::{Ending, Event, Stage};
+use crate::journal::Intent;
 use crate::model::PublicKey;
 use crate::remote::Connect;
 use crate::sys::Events;
@@ -33,6 +34,7 @@ pub struct Rotation<'a, H> {
 /// new connections are begun at a time.
 pub async fn rotate<C: Connect, S: Secrets>(
     connector: &C,
+    _: &Intent,
     rotation: Rotation<'_, C::Host>,
     secrets: &S,
     deadline: Duration,

@@ -68,12 +68,16 @@ pub async fn carry_out<C: Connect>(
     futures_util::future::join_all(hosts.into_values().map(Host::close)).await;
     if let Some(run) = run {
         run.not_begun(&outcomes);
-        run.intend(jobs.iter().map(|(job, _)| job.plan.host.clone()).collect())?;
+        let hosts = jobs.iter().map(|(job, _)| job.plan.host.clone()).collect();
+        let intent = &run.intend(hosts)?;
         let (connector, secrets, events) = (&*survey.connector, &survey.secrets, run.events());
         let mut stopped = None;
         for groups in waves(jobs, plan.rollout.as_ref()) {
             let ended = match &stopped {
-                None => apply_groups(connector, groups, secrets, deadline, parallel, events).await,
+                None => {
+                    apply_groups(connector, intent, groups, secrets, deadline, parallel, events)
+                        .await
+                }
                 Some(failed) => leave(groups, failed, events).await,
             };
             stopped = stopped.or_else(|| ended.iter().find(|one| is_failure(one)).cloned());

@@ -147,12 +147,13 @@ impl<C: Connect> Turns<'_, C> {
             }
         }
         let neighbours = rotation.neighbours.iter().map(|(job, _)| job.plan.host.clone());
-        run.intend(std::iter::once(name.clone()).chain(neighbours).collect())?;
+        let intent = &run.intend(std::iter::once(name.clone()).chain(neighbours).collect())?;
         // What ends the program from now on does not end it before anything was touched.
         self.fleet.has_changed.store(true, Ordering::Relaxed);
         let (deadline, parallel) = (self.terms.deadline, self.terms.login.parallel);
         let (connector, secrets, events) = (&*survey.connector, &survey.secrets, run.events());
-        outcomes.extend(rotate(connector, rotation, secrets, deadline, parallel, events).await);
+        outcomes
+            .extend(rotate(connector, intent, rotation, secrets, deadline, parallel, events).await);
         Ok(outcomes)
     }
 }

@@ -25,13 +25,11 @@ impl Part {
 }
 
 /// How an operator wants a rollout to go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RolloutSettings {
     /// Sizes of the first waves, the canary before all; what is left is the last one. `None`: one wave up
     /// to [`Self::ONE_WAVE`] hosts, otherwise one host, 10 %, and the rest.
     pub waves: Option<Vec<Part>>,
-    /// How many hosts may have to change together.
-    pub max_group: usize,
     /// Whom to change first: the hosts of each step, in order.
     pub order: Vec<BTreeSet<HostName>>,
 }
@@ -51,11 +49,5 @@ impl RolloutSettings {
             None => &standard,
         };
         parts.iter().map(|part| part.of(all)).collect()
-    }
-}
-
-impl Default for RolloutSettings {
-    fn default() -> Self {
-        Self { waves: None, max_group: Self::MAX_GROUP, order: Vec::new() }
     }
 }

@@ -251,7 +251,6 @@ fn the_operator_says_who_is_first_and_how_many() {
     let settings = RolloutSettings {
         waves: Some(vec![Part::Hosts(2), Part::Percent(50)]),
         order: vec![BTreeSet::from([name("s9"), name("s30")])],
-        ..RolloutSettings::default()
     };
     let rollout = rollout(state, state, &all(&fleet), &settings, None);
     let waves = waves(&rollout);
