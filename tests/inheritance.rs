@@ -187,6 +187,7 @@ fn value(shape: &Shape) -> String {
         Shape::NamesOr(_) => "n".to_owned(),
         Shape::Prefix
         | Shape::Ssh
+        | Shape::Until
         | Shape::PublicKey
         | Shape::Path
         | Shape::Selector

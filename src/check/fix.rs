@@ -59,7 +59,7 @@ pub(super) fn find(
     proposals(inventory, topology, addresses, (broken, &sources)).into_iter().take(TRIED).find_map(
         |proposal| {
             let texts = apply(inventory, &proposal)?;
-            let mut reader = Reader::default();
+            let mut reader = Reader::at(inventory.now);
             for ((_, file), text) in inventory.sources.files().zip(&texts) {
                 reader.add(file.path.clone(), text.clone());
             }

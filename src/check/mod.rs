@@ -36,6 +36,7 @@ mod overrides;
 mod pairs;
 mod points;
 mod ports;
+mod presence;
 mod proof;
 mod reach;
 mod roaming;
@@ -114,6 +115,7 @@ pub const RULES: &[Rule] = &[
     Rule { name: "points-of-failure", check: points::single },
     Rule { name: "zones", check: zones::transit },
     Rule { name: "mtus", check: mtus::sizes },
+    Rule { name: "left-out", check: |inventory, _| presence::absent(inventory) },
     Rule { name: "fixed-masquerades", check: |inventory, _| hooks::masquerades(inventory) },
     Rule { name: "hooks-left-behind", check: |inventory, _| hooks::left_behind(inventory) },
 ];

@@ -58,6 +58,7 @@ pub(super) fn unknown(host: &UnknownHost) -> (String, Option<String>) {
     let hint = match &host.meant {
         Meant::Nothing => None,
         Meant::Host(close) => Some(format!("did you mean `{close}`?")),
+        Meant::LeftOut(why) => Some(format!("the inventory leaves `{name}` out: {why}")),
         Meant::Peer => Some(match host.asked {
             Asked::Rotate => format!(
                 "`{name}` is an unmanaged peer: `wgfleet peer rotate {name}` gives it another key"
@@ -102,6 +103,7 @@ mod tests {
             (Asked::Replace, Meant::Hosts { of: "site", hosts: hosts() }),
             (Asked::Rotate, Meant::Hosts { of: "group", hosts: hosts() }),
             (Asked::Rotate, Meant::Peer),
+            (Asked::Peer, Meant::LeftOut("disabled".to_owned())),
             (Asked::Key, Meant::Peer),
             (Asked::Limit, Meant::Hosts { of: "site", hosts: Vec::new() }),
         ]
@@ -121,6 +123,8 @@ mod tests {
           `b7` is a group; name its hosts: a b
         the inventory has no managed host `b7`
           `b7` is an unmanaged peer: `wgfleet peer rotate b7` gives it another key
+        the inventory has no unmanaged peer `b7`
+          the inventory leaves `b7` out: disabled
         the inventory has no host and no peer `b7`
           `b7` has its key in the inventory; without `public_key:` there, the vault keeps one
         --limit names `b7`, and the inventory has no such host

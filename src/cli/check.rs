@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{CommandError, CommandResult, Context, Exit, Format};
 use crate::finding::{self, Finding, Severity};
-use crate::fleet::{Fleet, Reading};
-use crate::model::SourceMap;
+use crate::fleet::{self, Fleet, Reading};
+use crate::model::{SourceMap, beginning};
 use crate::{check, report};
 
 /// Check the inventory: its form, its addresses, its sessions. Touches no host, needs no key.
@@ -18,6 +19,7 @@ use crate::{check, report};
   wgfleet check
   wgfleet check --file inventories/demo.yaml
   wgfleet check --explain WG0301
+  wgfleet check --at 2027-02-01                   # once access that has an `until` before is over
   wgfleet check --reachability                    # who reaches whom, site by site
   wgfleet check --format json | jq -r '.findings[].code'
   wgfleet check --format sarif > wgfleet.sarif
@@ -26,6 +28,10 @@ pub(super) struct CheckArgs {
     /// Print what a code means, why, and what to do; read no inventory
     #[arg(long, value_name = "CODE")]
     explain: Option<String>,
+    /// Check the fleet as it will be at that time: whose `until` is over, is left out. A day, or a moment
+    /// with its zone
+    #[arg(long, value_name = "DATE", value_parser = moment)]
+    at: Option<Timestamp>,
     /// Show who reaches whom instead: site by site, network by network
     #[arg(long)]
     reachability: bool,
@@ -62,12 +68,18 @@ impl CheckArgs {
     }
 }
 
+/// The moment that a day begins with, or that a text says.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    beginning(text).map_err(|error| error.to_string())
+}
+
 pub(super) fn run(args: &CheckArgs, context: &Context) -> CommandResult {
     let format = args.format;
     if let Some(code) = &args.explain {
         return explain(code);
     }
-    let reading = Fleet::read(&context.fleet)?;
+    let fleet = fleet::Context { now: args.at, ..context.fleet.clone() };
+    let reading = Fleet::read(&fleet)?;
     let findings = &reading.findings;
     if let (true, Some(fleet)) = (args.reachability, &reading.fleet) {
         let reach = check::reachability(fleet.inventory(), &fleet.topology);

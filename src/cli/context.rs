@@ -43,6 +43,7 @@ impl Context {
             file,
             lock,
             include_from,
+            now: None,
             locked,
             ssh_config,
             state: fleet::state_folder(),

@@ -5,6 +5,7 @@ use clap::Args;
 use super::login::{LimitArgs, LoginArgs};
 use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, runtime};
 use crate::fleet::Sessions;
+use crate::plan::LeftOut;
 use crate::report;
 use crate::report::document::StatusDocument;
 use crate::report::status::Status;
@@ -36,7 +37,13 @@ impl StatusArgs {
         let login = self.login.login(context, &fleet)?;
         let reading = Sessions::read(&context.fleet, &fleet, &self.limit.limit, &login);
         let sessions = runtime()?.block_on(reading)?;
-        let mut status = Status { unreadable: sessions.unread, ..Status::default() };
+        let absent = fleet.inventory().absent.iter();
+        let left_out = absent.map(|one| (one.name().value.clone(), LeftOut::from(&one.why)));
+        let mut status = Status {
+            unreadable: sessions.unread,
+            left_out: left_out.collect(),
+            ..Status::default()
+        };
         for (name, seen) in &sessions.seen {
             status.add(&sessions.state, &sessions.names, name, seen);
         }

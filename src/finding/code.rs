@@ -143,6 +143,10 @@ codes! {
     SinglePoint = 602, Info;
     /// Two networks that meet on one host although nothing asks for it.
     UnwantedTransit = 603, Warning;
+    /// A host or a peer whose time ends soon.
+    EndsSoon = 604, Warning;
+    /// A host or a peer that is written and left out: it is disabled, or its time is over.
+    LeftOut = 605, Info;
     /// An MTU whose packets do not fit the underlay.
     MtuTooLarge = 701, Warning;
     /// An MTU whose packets do not fit the tunnel that carries them.

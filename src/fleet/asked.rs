@@ -37,6 +37,8 @@ pub enum Meant {
     Nothing,
     /// The host with the closest name.
     Host(HostName),
+    /// A host or a peer that is written and left out, with the reason.
+    LeftOut(String),
     /// An unmanaged peer, which has no host's part in the fleet.
     Peer,
     /// A managed host, where a peer was asked for.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::load::{Origin, load};
 use super::{Error, Kind};
 use crate::event::{Event, Notice};
@@ -35,6 +37,8 @@ pub struct Context {
     pub lock: Option<PathBuf>,
     /// Further folders that includes may come from.
     pub include_from: Vec<PathBuf>,
+    /// The moment that the fleet is looked at for, where it is not now.
+    pub now: Option<Timestamp>,
     /// The lock file is not written.
     pub locked: bool,
     /// The configuration file of ssh(1), where it is not the user's own.
@@ -65,6 +69,7 @@ impl<'a> From<&'a Context> for Origin<'a> {
             file: &context.file,
             lock: context.lock.as_deref(),
             include_from: &context.include_from,
+            now: context.now,
         }
     }
 }

@@ -44,7 +44,9 @@ impl Removed {
         let pinned = fleet.loaded.lock.members().map(|(_, host)| host);
         let names = removed_hosts(inventory, pinned, index.names());
         let asked = names.iter().filter(|name| limit.is_empty() || limit.contains(name));
+        let peers = inventory.absent.iter().filter(|absent| !absent.is_host());
         Self {
+            peers: peers.map(|absent| absent.name().value.clone()).collect(),
             asked: asked.map(|name| (*name).clone()).collect(),
             names: names.into_iter().cloned().collect(),
             interfaces: interfaces(inventory),

@@ -8,6 +8,7 @@ use super::load::load;
 use super::{Context, Fleet};
 use crate::inventory::Inventory;
 use crate::model::{HostName, closest};
+use crate::plan::LeftOut;
 
 /// Refuses names that are hosts of none of the inventories; where two are compared, peers whose files
 /// the vault makes count as well.
@@ -76,6 +77,9 @@ fn meant(inventory: &Inventory, name: &HostName, asked: Asked) -> Meant {
         let hosts = inventory.hosts.iter().filter(|host| chosen(host));
         hosts.map(|host| host.name.value.clone()).collect()
     };
+    if let Some(absent) = inventory.absent(name) {
+        return Meant::LeftOut(LeftOut::from(&absent.why).to_string());
+    }
     if inventory.peers.iter().any(|peer| peer.name.value == *name) {
         return Meant::Peer;
     }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::finding::{Code, Finding};
 use crate::model::{Family, HostName, Located, Location};
 
-use super::{Declared, Inventory, LockFile, Network};
+use super::{Declared, Inventory, LockFile, Network, Who};
 
 /// A host or unmanaged peer of one network.
 struct Member<'i> {
@@ -28,7 +28,12 @@ struct Member<'i> {
 #[must_use]
 pub fn allocate(inventory: &Inventory, lock: &LockFile) -> (LockFile, Vec<Finding>) {
     let mut members: Vec<Vec<Member<'_>>> = inventory.networks.iter().map(|_| Vec::new()).collect();
-    for host in &inventory.hosts {
+    // Who does not count keeps its addresses for the day that it does.
+    let away = inventory.absent.iter().filter_map(|one| match &one.who {
+        Who::Host(host) => Some(&**host),
+        Who::Peer(_) => None,
+    });
+    for host in inventory.hosts.iter().chain(away) {
         for interface in &host.interfaces {
             members[interface.network].push(Member {
                 name: &host.name.value,
@@ -38,7 +43,11 @@ pub fn allocate(inventory: &Inventory, lock: &LockFile) -> (LockFile, Vec<Findin
             });
         }
     }
-    for peer in &inventory.peers {
+    let away = inventory.absent.iter().filter_map(|one| match &one.who {
+        Who::Peer(peer) => Some(&**peer),
+        Who::Host(_) => None,
+    });
+    for peer in inventory.peers.iter().chain(away) {
         members[peer.network].push(Member {
             name: &peer.name.value,
             at: peer.name.at,

@@ -148,7 +148,7 @@ impl Resolver<'_> {
     }
 
     pub(super) fn peer(&mut self, name: Located<HostName>, map: PeerMap) -> Option<UnmanagedPeer> {
-        let PeerMap { links, mut settings } = map;
+        let PeerMap { links, presence, mut settings } = map;
         let network = match (&links.network, &self.networks[..]) {
             (Some(network), _) => {
                 let text = Located::new(network.value.as_str(), network.at);
@@ -185,7 +185,7 @@ impl Resolver<'_> {
         }
         settings.address =
             settings.address.map(|addresses| value::one_of_each_family(addresses, self.sink));
-        Some(UnmanagedPeer { name, network, via, settings })
+        Some(UnmanagedPeer { name, network, via, presence, settings })
     }
 
     pub(super) fn rule(&mut self, draft: &DraftRule) -> Option<Expect> {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use crate::model::{
     Backend, Become, Endpoint, FleetName, FwMark, GroupName, Hook, HostName, InterfaceName,
-    Keepalive, Located, Mtu, NetworkName, Port, PublicKey, RouteTable, SiteName, SshTarget,
+    Keepalive, Located, Mtu, NetworkName, Port, PublicKey, RouteTable, SiteName, SshTarget, Until,
 };
 
 use super::declared::{Declared, Setting};
@@ -122,6 +122,7 @@ texts! {
     Endpoint => Shape::Endpoint,
     SshTarget => Shape::Ssh,
     PublicKey => Shape::PublicKey,
+    Until => Shape::Until,
 }
 
 /// A type whose form in the file is told here.

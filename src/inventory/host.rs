@@ -7,6 +7,7 @@ use crate::model::{Endpoint, GroupName, HostName, Keepalive, SiteName, SshTarget
 use super::fields::{Fields, Sink};
 use super::form::{Entry, Map};
 use super::network::PskMode;
+use super::presence::Presence;
 use super::rows::{Rows, rows};
 use super::settings::{HostSettings, InterfaceSettings, Membership, Settings};
 use super::spec::Section;
@@ -28,6 +29,7 @@ rows! {
 #[derive(Debug, Clone)]
 pub(super) struct HostMap {
     pub(super) keys: HostKeys,
+    pub(super) presence: Presence,
     pub(super) settings: Settings,
 }
 
@@ -38,6 +40,7 @@ impl Map for HostMap {
         many: "hosts",
         keys: &[
             HostKeys::KEYS,
+            Presence::PRESENCE,
             HostSettings::ROLE,
             Membership::MEMBERSHIP,
             InterfaceSettings::OWN,
@@ -47,7 +50,11 @@ impl Map for HostMap {
     };
 
     fn read(fields: &Fields<'_>, sink: &mut Sink) -> Self {
-        Self { keys: HostKeys::of(fields, sink), settings: Settings::of(fields, sink) }
+        Self {
+            keys: HostKeys::of(fields, sink),
+            presence: Presence::of(fields, sink),
+            settings: Settings::of(fields, sink),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`Inventory`] is what the file says once defaults and groups are resolved; nothing is derived
 //! yet (see [`crate::topology`]).
 
+mod absent;
 mod allocate;
 mod bind;
 mod declared;
@@ -22,6 +23,7 @@ mod names;
 mod network;
 mod node;
 mod peer;
+mod presence;
 mod reader;
 mod resolve;
 mod rows;
@@ -39,6 +41,7 @@ pub use host::OverrideSettings;
 pub use lock::{LockError, LockFile, MAX_LOCK_BYTES, Twice};
 pub use network::PskMode;
 pub use peer::PeerSettings;
+pub use presence::Presence;
 pub use reader::{Parsed, Reader, parse};
 pub use select::Index;
 pub use settings::{HostSettings, InterfaceSettings};
@@ -48,10 +51,11 @@ pub use yaml::MAX_FILE_BYTES;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use crate::model::{
     FleetName, HostName, InterfaceName, Located, Location, Mtu, NetworkName, SiteName, SourceMap,
-    SshTarget,
+    SshTarget, Until,
 };
 
 use keys::KeySpec;
@@ -72,6 +76,10 @@ pub struct Inventory {
     pub peers: Vec<UnmanagedPeer>,
     /// What must and must not flow.
     pub expects: Vec<Expect>,
+    /// What is written and does not count: disabled, or its time is over.
+    pub absent: Vec<Absent>,
+    /// The moment that it was read for, which says whose time is over; `None`: nobody's.
+    pub now: Option<Timestamp>,
     /// The files that all of this was read from.
     pub sources: SourceMap,
 }
@@ -165,6 +173,8 @@ pub struct Host {
     pub groups: Vec<crate::model::GroupName>,
     /// How ssh(1) reaches it; the place of its name where nothing is declared.
     pub ssh: Located<SshTarget>,
+    /// Whether it counts, and until when.
+    pub presence: Presence,
     /// What it says about itself, or inherits.
     pub settings: HostSettings,
     /// Prefixes behind it beside its site's subnets, masked.
@@ -241,6 +251,8 @@ pub struct UnmanagedPeer {
     pub network: usize,
     /// The hosts that it is linked to.
     pub via: Vec<Located<HostName>>,
+    /// Whether it counts, and until when.
+    pub presence: Presence,
     /// What it says of itself; at most one address of each family, missing ones are allocated.
     pub settings: PeerSettings,
 }
@@ -257,6 +269,33 @@ impl UnmanagedPeer {
     pub fn addresses(&self) -> &[Declared<IpAddr>] {
         self.settings.address.as_deref().unwrap_or_default()
     }
+}
+
+/// Something that is written and does not count.
+#[derive(Debug, Clone)]
+pub struct Absent {
+    /// What it is.
+    pub who: Who,
+    /// Why it does not count.
+    pub why: Absence,
+}
+
+/// What does not count.
+#[derive(Debug, Clone)]
+pub enum Who {
+    /// A host.
+    Host(Box<Host>),
+    /// An unmanaged peer.
+    Peer(Box<UnmanagedPeer>),
+}
+
+/// Why something does not count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absence {
+    /// `enabled: false` is written here.
+    Disabled(Location),
+    /// Its time is over.
+    Over(Declared<Until>),
 }
 
 /// One rule of `expect`.

@@ -11,6 +11,7 @@ use super::fields::{Field, Fields, Sink};
 use super::form::{Dns, Map, Read, form};
 use super::network::PskMode;
 use super::node::Kind;
+use super::presence::Presence;
 use super::rows::{Rows, rows};
 use super::spec::{Form, Section, Shape};
 use super::value;
@@ -46,6 +47,7 @@ rows! {
 #[derive(Debug, Clone)]
 pub(super) struct PeerMap {
     pub(super) links: PeerLinks,
+    pub(super) presence: Presence,
     pub(super) settings: PeerSettings,
 }
 
@@ -54,11 +56,15 @@ impl Map for PeerMap {
         what: "an unmanaged peer",
         id: "peer",
         many: "peers",
-        keys: &[PeerLinks::LINKS, PeerSettings::SETTINGS],
+        keys: &[PeerLinks::LINKS, Presence::PRESENCE, PeerSettings::SETTINGS],
     };
 
     fn read(fields: &Fields<'_>, sink: &mut Sink) -> Self {
-        Self { links: PeerLinks::of(fields, sink), settings: PeerSettings::of(fields, sink) }
+        Self {
+            links: PeerLinks::of(fields, sink),
+            presence: Presence::of(fields, sink),
+            settings: PeerSettings::of(fields, sink),
+        }
     }
 }
 

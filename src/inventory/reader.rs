@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+
 use crate::finding::{self, Code, Finding};
 use crate::model::{FileId, Located, Location, SourceMap, secrets_in};
 
@@ -29,9 +31,16 @@ pub struct Reader {
     documents: Vec<(FileId, Option<Node>)>,
     sink: Sink,
     budget: yaml::Budget,
+    now: Option<Timestamp>,
 }
 
 impl Reader {
+    /// One for an inventory as it counts at a moment; without one, nobody's time is over.
+    #[must_use]
+    pub fn at(now: Option<Timestamp>) -> Self {
+        Self { now, ..Self::default() }
+    }
+
     /// Takes a file, the root first, and returns the patterns of its `include:`.
     pub fn add(&mut self, path: PathBuf, text: String) -> Vec<Located<String>> {
         let file = self.sources.add(path, text);
@@ -73,7 +82,7 @@ impl Reader {
     /// Decodes and ties everything together.
     #[must_use]
     pub fn finish(self) -> Parsed {
-        let Self { mut sources, documents, mut sink, budget: _ } = self;
+        let Self { mut sources, documents, mut sink, budget: _, now } = self;
         let mut draft = Draft::default();
         let mut whole = sink.findings.iter().all(|finding| finding.code != Code::Include);
         for (index, (file, root)) in documents.iter().enumerate() {
@@ -100,7 +109,7 @@ impl Reader {
         finding::settle(&mut findings);
         let inventory = inventory
             .filter(|_| !finding::any_error(&findings))
-            .map(|inventory| Inventory { sources: sources.clone(), ..inventory });
+            .map(|inventory| Inventory { sources: sources.clone(), ..inventory.at(now) });
         Parsed { inventory, findings, sources }
     }
 }

@@ -94,6 +94,8 @@ pub(super) fn resolve(draft: Draft, sources: &SourceMap, sink: &mut Sink) -> Opt
         hosts: fleet.hosts,
         peers,
         expects,
+        absent: Vec::new(),
+        now: None,
         sources: sources.clone(),
     })
 }
@@ -163,7 +165,7 @@ impl Resolver<'_> {
     }
 
     fn host(&mut self, draft: DraftHost, under: Option<usize>) -> Host {
-        let HostMap { keys, settings: own } = draft.map;
+        let HostMap { keys, presence, settings: own } = draft.map;
         let site = match (&keys.site, under) {
             (Some(name), None) => self.names.find(
                 name.value.as_str(),
@@ -234,6 +236,7 @@ impl Resolver<'_> {
             ssh,
             site,
             groups,
+            presence,
             settings: settings.host,
             subnets: keys.subnets,
             interfaces,

@@ -82,6 +82,10 @@ fn of(shape: &Shape) -> Value {
             text_like("^[A-Za-z0-9+/]{43}=$", "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=")
         }
         Shape::Hook => json!({ "type": "string", "minLength": 1, "maxLength": 4096 }),
+        Shape::Until => text_like(
+            "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9:.]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?$",
+            "2027-01-31",
+        ),
         Shape::Dns => text_like("^[A-Za-z0-9:._-]+$", "10.0.0.53"),
         Shape::Path | Shape::Selector => json!({ "type": "string", "minLength": 1 }),
         Shape::Bool => json!({ "type": "boolean" }),

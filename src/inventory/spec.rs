@@ -63,6 +63,8 @@ pub enum Shape {
     PublicKey,
     /// One command line.
     Hook,
+    /// A day, or a moment.
+    Until,
     /// A DNS server or a search domain.
     Dns,
     /// The path of a file or a glob pattern.

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::inventory::{
-    HostSettings, InterfaceSettings, LinkShape, Network, PeerSettings, Setting, Site, Underlay,
-    UnmanagedPeer,
+    HostSettings, InterfaceSettings, LinkShape, Network, PeerSettings, Presence, Setting, Site,
+    Underlay, UnmanagedPeer,
 };
 use crate::model::{Located, Location, Mtu, SourceMap, SshTarget};
 
@@ -36,6 +36,7 @@ fn host(name: &str, site: usize, endpoint: Option<&str>) -> Host {
         site: Some(site),
         groups: Vec::new(),
         ssh: at(format!("{name}.example.com").parse::<SshTarget>().unwrap()),
+        presence: Presence::default(),
         settings: HostSettings {
             nat: on(endpoint.is_none()),
             gateway: on(true),
@@ -78,6 +79,8 @@ fn three_sites() -> Inventory {
         ],
         peers: Vec::new(),
         expects: Vec::new(),
+        absent: Vec::new(),
+        now: None,
         sources: SourceMap::default(),
     }
 }
@@ -87,6 +90,7 @@ fn phone(endpoint: Option<&str>) -> UnmanagedPeer {
         name: at("phone".parse().unwrap()),
         network: 0,
         via: vec![at("paris-gw".parse().unwrap())],
+        presence: Presence::default(),
         settings: PeerSettings {
             endpoint: endpoint.map(|text| at(text.parse().unwrap()).into()),
             full_tunnel: on(true),

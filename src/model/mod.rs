@@ -21,6 +21,7 @@ mod source;
 mod ssh_target;
 mod suggest;
 mod tool;
+mod until;
 mod untrusted;
 pub(crate) mod worded;
 
@@ -44,4 +45,5 @@ pub use source::{FileId, Located, Location, SourceFile, SourceMap};
 pub use ssh_target::SshTarget;
 pub use suggest::{closest, did_you_mean};
 pub use tool::{Need, Tool, UnknownTool};
+pub use until::{Until, UntilError, beginning};
 pub use untrusted::{Untrusted, is_deceptive, turns_direction, unplain};

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 
 use super::seen::{Seen, is_of};
 use crate::inventory::{
-    Declared, Host, HostInterface, HostSettings, InterfaceSettings, Inventory, Network, Setting,
+    Declared, Host, HostInterface, HostSettings, InterfaceSettings, Inventory, Network, Presence,
+    Setting,
 };
 use crate::model::{Family, HostName, InterfaceName, Located, Mtu, NetworkName, RouteTable};
 use crate::observed::ObservedInterface;
@@ -197,6 +198,7 @@ fn former_host(name: &HostName, at: crate::model::Location) -> Host {
         site: None,
         groups: Vec::new(),
         ssh: Located::new(ssh, at),
+        presence: Presence::default(),
         settings: HostSettings::default(),
         subnets: Vec::new(),
         interfaces: Vec::new(),

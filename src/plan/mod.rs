@@ -78,7 +78,7 @@ pub use manager::{files_of, units_of};
 pub use names::Names;
 pub use new::{NewInterface, NewPeer};
 pub use obstacle::{Obstacle, Owner};
-pub use orphan::{Orphan, OrphanKind, Remembered, orphans, removed_hosts};
+pub use orphan::{LeftOut, Orphan, OrphanKind, Remembered, orphans, removed_hosts};
 pub use ownership::clash;
 pub use peer::PeerRef;
 pub use record::{Provenance, record};

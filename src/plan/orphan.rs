@@ -1,6 +1,7 @@
 //! What wgfleet set up somewhere and the inventory no longer has.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ use super::host::{HostPlan, HostState};
 use super::remains::{Found, Remains, running};
 use super::{Change, paths};
 use crate::desired::DesiredState;
-use crate::inventory::Inventory;
+use crate::inventory::{Absence, Inventory};
 use crate::model::{HostName, InterfaceName, NetworkName, PublicKey};
 use crate::observed::{ObservedHost, Record, Unanswered};
 
@@ -25,6 +26,9 @@ pub struct Orphan {
     pub name: String,
     /// The host that it is on, where it is not a host itself.
     pub host: Option<HostName>,
+    /// Of a host or a peer that is still written: why the inventory leaves it out.
+    #[serde(default)]
+    pub left_out: Option<LeftOut>,
     /// The interfaces that run there still; `None` where that could not be read.
     pub runs: Option<Vec<InterfaceName>>,
     /// Of a host: what is known of its machine.
@@ -43,7 +47,8 @@ impl Orphan {
     #[must_use]
     pub fn new(kind: OrphanKind, name: String, runs: Option<Vec<InterfaceName>>) -> Self {
         let (peer_of, stays_peer_of) = (Vec::new(), Vec::new());
-        Self { kind, name, host: None, runs, remains: None, peer_of, stays_peer_of }
+        let left_out = None;
+        Self { kind, name, host: None, left_out, runs, remains: None, peer_of, stays_peer_of }
     }
 
     /// The same without ssh's words about a machine that could not be read, which differ from one time
@@ -54,6 +59,39 @@ impl Orphan {
             *reason = Unanswered::NotTold;
         }
         self
+    }
+}
+
+/// Why the inventory leaves out a host or a peer that it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", tag = "why", deny_unknown_fields)]
+pub enum LeftOut {
+    /// It says `enabled: false`.
+    Disabled,
+    /// Its time is over.
+    Over {
+        /// Its last day or moment, as it is written.
+        #[cfg_attr(test, schemars(with = "crate::model::schema::Word"))]
+        until: String,
+    },
+}
+
+impl From<&Absence> for LeftOut {
+    fn from(why: &Absence) -> Self {
+        match why {
+            Absence::Disabled(_) => Self::Disabled,
+            Absence::Over(until) => Self::Over { until: until.value.to_string() },
+        }
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disabled => f.write_str("disabled"),
+            Self::Over { until } => write!(f, "its time was over with {until}"),
+        }
     }
 }
 
@@ -142,7 +180,8 @@ fn hosts(
         let stays_peer_of = stays.collect();
         let peer_of = peers.into_iter().map(|(host, _)| host).collect();
         let orphan = Orphan::new(OrphanKind::Host, name.to_string(), runs);
-        Orphan { remains, peer_of, stays_peer_of, ..orphan }
+        let left_out = inventory.absent(name).map(|absent| LeftOut::from(&absent.why));
+        Orphan { left_out, remains, peer_of, stays_peer_of, ..orphan }
     };
     gone.into_iter().map(orphan).collect()
 }

@@ -11,6 +11,7 @@ use crate::model::{HostName, InterfaceName, PublicKey, Untrusted};
 use crate::observed::{
     DropCounts, LiveBackend, ObservedHost, ObservedInterface, ObservedPeer, Unanswered,
 };
+use crate::plan::LeftOut;
 
 /// How a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -85,6 +86,8 @@ pub struct Status {
     pub dropped: Vec<Dropped>,
     /// Hosts that could not be read, with the reasons.
     pub unreadable: BTreeMap<HostName, Unanswered>,
+    /// Hosts and peers that the inventory leaves out, with the reasons.
+    pub left_out: BTreeMap<HostName, LeftOut>,
 }
 
 impl Status {
@@ -218,6 +221,9 @@ pub fn human(status: &Status) -> String {
         line(&cells, Some(style(session.state)));
     }
     losses(status, &mut out);
+    for (name, why) in &status.left_out {
+        let _ = writeln!(out, "{name} is left out: {}", Untrusted::new(why.to_string()));
+    }
     for (host, reason) in &status.unreadable {
         let bad = style(SessionState::Missing);
         let reason = Untrusted::new(reason.to_string());
@@ -343,6 +349,11 @@ mod tests {
         let quiet = SessionStatus { dropped: DropCounts::new(), ..session.clone() };
         let dropped = Dropped { host, interface, dropped: DropCounts::from([(NoPeer, 3)]) };
         let status = Status {
+            left_out: [(
+                "tablet".parse().unwrap(),
+                LeftOut::Over { until: "2027-01-31".to_owned() },
+            )]
+            .into(),
             sessions: vec![quiet, session],
             dropped: vec![dropped],
             unreadable: BTreeMap::new(),

@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 
 use wgfleet::finding::{self, Finding};
-use wgfleet::inventory::{self, LockFile, allocate};
-use wgfleet::model::{HostName, NetworkName, PublicKey, SourceMap};
+use wgfleet::inventory::{LockFile, Reader, allocate};
+use wgfleet::model::{HostName, NetworkName, PublicKey, SourceMap, beginning};
 use wgfleet::report::findings;
 use wgfleet::{check, topology};
 
-/// All findings, sorted. A comment `# vault: HOST KEY` stands for a public key that the vault holds.
+/// All findings, sorted. A comment `# vault: HOST KEY` stands for a public key that the vault holds, and
+/// `# now: DATE` for the day on which the file is read.
 pub(crate) fn found(text: &str) -> (Vec<Finding>, SourceMap) {
-    let parsed = inventory::parse(PathBuf::from("fleet.yaml"), text.to_owned());
+    let now = text.lines().find_map(|line| line.strip_prefix("# now: "));
+    let mut reader = Reader::at(now.map(|day| beginning(day).expect("a day")));
+    reader.add(PathBuf::from("fleet.yaml"), text.to_owned());
+    let parsed = reader.finish();
     let mut found = parsed.findings;
     if let Some(inventory) = &parsed.inventory {
         let (lock, more) = allocate(inventory, &LockFile::default());

@@ -136,6 +136,7 @@ impl Yard {
             lock: None,
             include_from: Vec::new(),
             // Runs leave the lock file alone.
+            now: None,
             locked: true,
             ssh_config: None,
             state: Some(self.path().join("state")),

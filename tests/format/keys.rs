@@ -23,6 +23,7 @@ fn shown(shape: &Shape) -> String {
         Shape::Prefix => "prefix".to_owned(),
         Shape::Endpoint => "host:port".to_owned(),
         Shape::Ssh => "ssh target".to_owned(),
+        Shape::Until => "day, or moment with its zone".to_owned(),
         Shape::PublicKey => "base64".to_owned(),
         Shape::Hook => "command".to_owned(),
         Shape::Dns => "address or domain".to_owned(),
@@ -99,6 +100,9 @@ fn values(shape: &Shape) -> Vec<String> {
         Shape::Prefix => one("10.0.0.0/24"),
         Shape::Endpoint => one("'vpn.example.com:51820'"),
         Shape::Ssh => one("root@a.example.com"),
+        Shape::Until => {
+            ["2027-01-31", "2027-01-31+01:00", "2027-01-31T18:00Z"].map(str::to_owned).into()
+        }
         Shape::PublicKey => one("hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="),
         Shape::Hook => one("touch /run/x"),
         Shape::Dns => one("10.0.0.53"),
@@ -139,6 +143,7 @@ fn refused(shape: &Shape) -> Vec<&'static str> {
         | Shape::Prefix
         | Shape::Endpoint
         | Shape::Ssh
+        | Shape::Until
         | Shape::PublicKey
         | Shape::Hook
         | Shape::Dns

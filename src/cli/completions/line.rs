@@ -61,7 +61,7 @@ impl Named {
 
     pub(super) fn read(&self) -> Option<Inventory> {
         let Self { file, include_from } = self;
-        load(Origin { file, lock: None, include_from }).ok()?.inventory
+        load(Origin { file, lock: None, include_from, now: None }).ok()?.inventory
     }
 }
 

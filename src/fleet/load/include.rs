@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::files::{Files, Kind};
 use crate::finding::{Code, Finding};
 use crate::inventory::{MAX_FILE_BYTES, Reader};
@@ -44,9 +46,9 @@ pub(super) struct Loader {
 }
 
 impl Loader {
-    pub(super) fn new(files: Box<dyn Files>) -> Self {
+    pub(super) fn new(files: Box<dyn Files>, now: Timestamp) -> Self {
         Self {
-            reader: Reader::default(),
+            reader: Reader::at(Some(now)),
             files,
             seen: BTreeSet::new(),
             bytes: 0,

@@ -11,12 +11,14 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
+
 use crate::finding::{self, Finding};
 use crate::inventory::{
     Inventory, LockFile, MAX_FILE_BYTES, MAX_LOCK_BYTES, Parsed, Reader, allocate,
 };
 use crate::model::{FileId, SourceMap};
-use crate::sys::{self, ConfinedError, FileError};
+use crate::sys::{self, Clock as _, ConfinedError, FileError, SystemClock};
 
 use super::{Advice, Error, Kind};
 use files::{Disk, Files};
@@ -43,6 +45,8 @@ pub struct Origin<'a> {
     pub lock: Option<&'a Path>,
     /// Further folders that includes may come from.
     pub include_from: &'a [PathBuf],
+    /// The moment that it is read for, where it is not now: it says whose time is over.
+    pub now: Option<Timestamp>,
 }
 
 impl<'a> From<&'a PathBuf> for Origin<'a> {
@@ -53,11 +57,15 @@ impl<'a> From<&'a PathBuf> for Origin<'a> {
 
 impl<'a> From<&'a Path> for Origin<'a> {
     fn from(file: &'a Path) -> Self {
-        Self { file, lock: None, include_from: &[] }
+        Self { file, lock: None, include_from: &[], now: None }
     }
 }
 
 impl Origin<'_> {
+    fn now(&self) -> Timestamp {
+        self.now.unwrap_or_else(|| SystemClock.now())
+    }
+
     fn is_stdin(&self) -> bool {
         self.file == Path::new(STDIN)
     }
@@ -125,8 +133,8 @@ impl Loaded {
     /// written, and files that the text newly includes are not opened.
     #[must_use]
     pub(super) fn with_text(self, changed: FileId, text: &str) -> Self {
-        let mut reader = Reader::default();
         let inventory = self.inventory.as_ref();
+        let mut reader = Reader::at(inventory.and_then(|inventory| inventory.now));
         let sources = inventory.map_or(&self.sources, |inventory| &inventory.sources);
         for (id, file) in sources.files() {
             let text = if id == changed { text } else { &file.text };
@@ -215,7 +223,8 @@ pub fn load<'a>(origin: impl Into<Origin<'a>>) -> Result<Loaded, Error> {
         None => (Some(beside.clone()), disk.read(&beside, MAX_LOCK_BYTES)),
     };
     let path = if origin.is_stdin() { PathBuf::from("stdin") } else { path };
-    let read = Read { path, folder, bytes, lock_shown: lock_path.clone().unwrap_or(beside), lock };
+    let lock_shown = lock_path.clone().unwrap_or(beside);
+    let read = Read { path, folder, bytes, lock_shown, lock, now: origin.now() };
     let loaded = read.finish(Box::new(disk))?;
     Ok(Loaded { lock_path, ..loaded })
 }
@@ -251,7 +260,8 @@ pub fn load_at<'a>(origin: impl Into<Origin<'a>>, revision: &str) -> Result<Opti
     };
     let lock = files.read(&lock_path, MAX_LOCK_BYTES);
     let lock_shown = files.shown(&lock_path);
-    Read { path, folder, bytes, lock_shown, lock }.finish(Box::new(files)).map(Some)
+    let now = origin.now();
+    Read { path, folder, bytes, lock_shown, lock, now }.finish(Box::new(files)).map(Some)
 }
 
 /// All of stdin, whatever it is.
@@ -293,13 +303,14 @@ struct Read {
     /// What reports call the lock file.
     lock_shown: PathBuf,
     lock: Result<Vec<u8>, ConfinedError>,
+    now: Timestamp,
 }
 
 impl Read {
     /// Reads what the inventory includes, and ties everything together.
     fn finish(self, files: Box<dyn Files>) -> Result<Loaded, Error> {
-        let Self { path, folder, bytes, lock_shown, lock } = self;
-        let mut loader = Loader::new(files);
+        let Self { path, folder, bytes, lock_shown, lock, now } = self;
+        let mut loader = Loader::new(files, now);
         loader.file(&path, bytes, &mut Vec::new());
         let (reader, files) = loader.into_parts();
         let Parsed { inventory, mut findings, mut sources } = reader.finish();

@@ -195,6 +195,6 @@ fn a_fleet_file_that_git_tracks_as_a_link_does_not_lead_out() {
     let error = load(&root).unwrap_err().to_string();
     assert!(error.contains("outside the fleet's folder"), "{error}");
     let allowed = [top.path().to_owned()];
-    let origin = Origin { file: &root, lock: None, include_from: &allowed };
+    let origin = Origin { file: &root, lock: None, include_from: &allowed, now: None };
     assert!(load(origin).is_ok());
 }

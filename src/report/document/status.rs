@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::model::{Document, HostName, Kind, Version, worded};
 use crate::observed::Unanswered;
+use crate::plan::LeftOut;
 use crate::report::status::{Dropped, SessionStatus, Status};
 
 /// The sessions of a fleet.
@@ -20,6 +21,18 @@ pub struct StatusDocument<'a> {
     dropped: &'a [Dropped],
     /// Hosts that could not be read.
     unreadable: Vec<Unreadable<'a>>,
+    /// Hosts and peers that the inventory has and leaves out.
+    left_out: Vec<Absent<'a>>,
+}
+
+/// A host or a peer that the inventory leaves out.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "LeftOutOfFleet"))]
+struct Absent<'a> {
+    /// Its name.
+    name: &'a HostName,
+    /// Why.
+    reason: &'a LeftOut,
 }
 
 impl Document for StatusDocument<'_> {
@@ -45,7 +58,9 @@ impl<'a> StatusDocument<'a> {
     pub fn new(status: &'a Status) -> Self {
         let unreadable = status.unreadable.iter();
         let unreadable = unreadable.map(|(host, reason)| Unreadable { host, reason });
+        let left_out = status.left_out.iter().map(|(name, reason)| Absent { name, reason });
         Self {
+            left_out: left_out.collect(),
             kind: Kind::default(),
             version: Version::default(),
             sessions: &status.sessions,

@@ -19,33 +19,55 @@ pub(super) fn orphans(plan: &Plan, whole: bool) -> String {
     if plan.orphans.is_empty() {
         return out;
     }
-    // Writing to a String cannot fail.
-    let _ = writeln!(out, "{BOLD}No longer in the inventory:{BOLD:#}");
-    for orphan in &plan.orphans {
-        let Orphan { kind, name, host, runs, remains, .. } = orphan;
-        let kind = match kind {
-            OrphanKind::Host => "host",
-            OrphanKind::Network => "network",
-            OrphanKind::Interface => "interface",
-        };
-        let at = host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
-        let what = match (runs, remains) {
-            (None, Some(remains)) => unknown(name, remains),
-            (None, None) => "what runs there could not be read".to_owned(),
-            (Some(runs), _) if runs.is_empty() => "nothing of it runs".to_owned(),
-            (Some(runs), _) => {
-                let names: Vec<&str> = runs.iter().map(InterfaceName::as_str).collect();
-                let verb = if names.len() == 1 { "runs" } else { "run" };
-                format!("{} still {verb}", names.join(", "))
-            }
-        };
-        let _ = writeln!(out, "  {kind} {}{at}: {what}", Untrusted::new(name.as_str()));
-        for line in details(&plan.fleet, orphan, whole) {
-            let _ = writeln!(out, "    {DIM}{line}{DIM:#}");
+    let (left_out, gone): (Vec<&Orphan>, Vec<&Orphan>) =
+        plan.orphans.iter().partition(|orphan| orphan.left_out.is_some());
+    for (head, some) in
+        [("Left out by the inventory", left_out), ("No longer in the inventory", gone)]
+    {
+        if !some.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "{BOLD}{head}:{BOLD:#}");
         }
+        some.into_iter().for_each(|orphan| write(&mut out, plan, orphan, whole));
     }
     out.push('\n');
     out
+}
+
+/// One of them.
+fn write(out: &mut String, plan: &Plan, orphan: &Orphan, whole: bool) {
+    let Orphan { kind, name, host, left_out, runs, remains, .. } = orphan;
+    let kind = match kind {
+        OrphanKind::Host if left_out.is_some() && is_peer(orphan) => "peer",
+        OrphanKind::Host => "host",
+        OrphanKind::Network => "network",
+        OrphanKind::Interface => "interface",
+    };
+    let at = host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
+    let why = left_out.as_ref().map(|why| format!(", {}", Untrusted::new(why.to_string())));
+    let why = why.unwrap_or_default();
+    let what = match (runs, remains) {
+        (None, Some(_)) if left_out.is_some() && is_peer(orphan) => {
+            "nobody can log in to it; its own configuration stays there".to_owned()
+        }
+        (None, Some(remains)) => unknown(name, remains),
+        (None, None) => "what runs there could not be read".to_owned(),
+        (Some(runs), _) if runs.is_empty() => "nothing of it runs".to_owned(),
+        (Some(runs), _) => {
+            let names: Vec<&str> = runs.iter().map(InterfaceName::as_str).collect();
+            let verb = if names.len() == 1 { "runs" } else { "run" };
+            format!("{} still {verb}", names.join(", "))
+        }
+    };
+    let _ = writeln!(out, "  {kind} {}{at}{why}: {what}", Untrusted::new(name.as_str()));
+    for line in details(&plan.fleet, orphan, whole) {
+        let _ = writeln!(out, "    {DIM}{line}{DIM:#}");
+    }
+}
+
+fn is_peer(orphan: &Orphan) -> bool {
+    let remains = orphan.remains.as_ref().map(|remains| &remains.found);
+    matches!(remains, Some(Found::NotAsked { why: NotAsked::Peer }))
 }
 
 /// Why nobody knows what still runs.
@@ -53,10 +75,9 @@ fn unknown(name: &str, remains: &Remains) -> String {
     let target = remains.login.as_ref().map(target).unwrap_or_default();
     match &remains.found {
         Found::NotAsked { why } => match why {
-            NotAsked::OutsideLimit => format!(
-                "what runs there was not read; `--limit {}` reads it",
-                Untrusted::new(name)
-            ),
+            NotAsked::OutsideLimit => {
+                format!("what runs there was not read; `--limit {}` reads it", Untrusted::new(name))
+            }
             NotAsked::NoTarget => "what runs there could not be read: neither a commit that hosts \
                                    recorded nor an earlier login from here says where it is"
                 .to_owned(),
@@ -82,9 +103,11 @@ fn unknown(name: &str, remains: &Remains) -> String {
                 Says::OtherFleet => {
                     format!("has no record of this fleet, and is {}", whose(host, fleet))
                 }
-                Says::Copy => "is a copy of it: its machine-id and its ssh host keys are not those \
+                Says::Copy => {
+                    "is a copy of it: its machine-id and its ssh host keys are not those \
                                of the record there"
-                    .to_owned(),
+                        .to_owned()
+                }
                 Says::Unclear => "has a record of this fleet that cannot be read".to_owned(),
                 Says::Nothing => {
                     "has no record of wgfleet: it was installed anew, or cleaned up".to_owned()

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::HostName;
-use crate::plan::{FormerTarget, Found, LiveInterface, NotAsked, Remains, Says};
+use crate::plan::{FormerTarget, Found, LeftOut, LiveInterface, NotAsked, Remains, Says};
 
 fn orphan(name: &str, login: Option<(&str, Option<&str>)>, found: Found) -> Orphan {
     let login = login.map(|(ssh, commit)| FormerTarget {
@@ -59,6 +59,30 @@ fn what_still_runs_is_told_with_what_ends_it() {
         to end it by hand, as root there: `systemctl disable --now wg-quick@wg0.service; ip link del wg0 2>/dev/null; nft delete table inet wgfleet-f; sysctl net.ipv4.ip_forward=0; rm -f /etc/wireguard/wg0.conf /etc/wireguard/wg1.conf /etc/wireguard/wg2.conf /etc/wireguard/wg3.conf /etc/wireguard/wg4.conf /etc/wireguard/wg5.conf /var/lib/wgfleet/f.json`
         a has it as a peer; after this plan still a
       network red: wg0, wg1 still run
+
+    No changes.
+    ");
+}
+
+#[test]
+fn who_is_left_out_is_told_with_the_reason() {
+    let mut plan = plan(Vec::new());
+    let left_out = |orphan: Orphan, why| Orphan { left_out: Some(why), ..orphan };
+    let over = LeftOut::Over { until: "2027-01-31".to_owned() };
+    plan.orphans = vec![
+        left_out(
+            orphan("h1", None, Found::NotAsked { why: NotAsked::NoTarget }),
+            LeftOut::Disabled,
+        ),
+        left_out(orphan("phone", None, Found::NotAsked { why: NotAsked::Peer }), over),
+        Orphan::new(OrphanKind::Network, "red".to_owned(), Some(Vec::new())),
+    ];
+    insta::assert_snapshot!(text(&plan, Detail::Grouped), @r"
+    Left out by the inventory:
+      host h1, disabled: what runs there could not be read: neither a commit that hosts recorded nor an earlier login from here says where it is
+      peer phone, its time was over with 2027-01-31: nobody can log in to it; its own configuration stays there
+    No longer in the inventory:
+      network red: nothing of it runs
 
     No changes.
     ");
