@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::{CommandError, CommandResult, Exit};
 use crate::model::InterfaceName;
-use crate::tunnel::{Announce, TunnelError, run, start_in_background};
+use crate::tunnel::{Announce, TunnelError, ended, run, start_in_background};
 
 /// Run a userspace WireGuard interface on this machine
 ///
@@ -39,6 +39,10 @@ pub(super) struct TunnelArgs {
     /// Say "ready" on stdout, then let go of the terminal
     #[arg(long, hide = true, conflicts_with = "foreground")]
     announce: bool,
+
+    /// What its service runs when the tunnel has ended
+    #[arg(long, hide = true, conflicts_with = "announce")]
+    ended: bool,
 }
 
 /// How much a tunnel logs.
@@ -69,8 +73,13 @@ impl From<LogLevel> for tracing_subscriber::filter::LevelFilter {
 }
 
 pub(super) fn cmd_tunnel(args: &TunnelArgs) -> CommandResult {
+    if args.ended {
+        ended(&args.interface);
+        return Ok(Exit::Done);
+    }
     if !args.foreground && !args.announce {
-        start_in_background(&background_arguments(args)).map_err(|error| explain(&error))?;
+        let started = start_in_background(&args.interface, &background_options(args));
+        started.map_err(|error| explain(&error))?;
         return Ok(Exit::Done);
     }
     let logged = tracing_subscriber::fmt()
@@ -89,18 +98,16 @@ pub(super) fn cmd_tunnel(args: &TunnelArgs) -> CommandResult {
     Ok(Exit::Done)
 }
 
-/// The arguments of the background process.
-fn background_arguments(args: &TunnelArgs) -> Vec<OsString> {
+/// The options of the background process.
+fn background_options(args: &TunnelArgs) -> Vec<OsString> {
     let level = args.log_level.to_possible_value();
     let level = level.map(|value| value.get_name().to_owned()).unwrap_or_default();
-    let mut arguments: Vec<OsString> =
-        vec!["tunnel".into(), "--announce".into(), "--log-level".into(), level.into()];
+    let mut options: Vec<OsString> = vec!["--log-level".into(), level.into()];
     if let Some(path) = &args.log_file {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        arguments.extend(["--log-file".into(), path.into()]);
+        options.extend(["--log-file".into(), path.into()]);
     }
-    arguments.extend(["--".into(), args.interface.as_str().into()]);
-    arguments
+    options
 }
 
 fn explain(error: &TunnelError) -> CommandError {

@@ -1,6 +1,7 @@
 //! The process of a tunnel: interface, engine, socket, signals; and how it goes to the background.
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 use super::confinement::{self, Reach};
 use super::link::{LinkEvent, LinkWatch};
 use super::notify::ServiceManager;
+use super::own_service;
 use super::panic;
 use super::routes;
 use super::stamp::{self, Stamp};
@@ -68,7 +70,7 @@ pub enum UserspaceCommand {
     #[default]
     Own,
     /// The program that `WG_QUICK_USERSPACE_IMPLEMENTATION` names.
-    Program(std::ffi::OsString),
+    Program(OsString),
 }
 
 impl UserspaceCommand {
@@ -88,9 +90,7 @@ impl UserspaceCommand {
     /// [`TunnelError`].
     pub fn start(&self, interface: &InterfaceName) -> Result<(), TunnelError> {
         match self {
-            Self::Own => start_in_background(
-                &["tunnel", "--announce", "--", interface.as_str()].map(Into::into),
-            ),
+            Self::Own => start_in_background(interface, &["--log-level".into(), "warn".into()]),
             Self::Program(program) => {
                 let output = Command::new(program)
                     .arg(interface.as_str())
@@ -110,19 +110,30 @@ impl UserspaceCommand {
     }
 }
 
-/// Starts the tunnel in the background: returns once its interface exists and its socket answers.
+/// Starts the tunnel in the background: returns once its interface exists and its socket answers. Where
+/// systemd runs the machine, it is a service of its own.
 ///
-/// `arguments` are those with which the running binary becomes the tunnel; it then calls
-/// [`run`] with [`Announce::Stdout`].
+/// `options` are further ones of `wgfleet tunnel`; the background process calls [`run`] with
+/// [`Announce::Stdout`].
 ///
 /// # Errors
 /// [`TunnelError::Background`] with what the background process said.
-pub fn start_in_background(arguments: &[std::ffi::OsString]) -> Result<(), TunnelError> {
+pub fn start_in_background(
+    interface: &InterfaceName,
+    options: &[OsString],
+) -> Result<(), TunnelError> {
     let binary = std::env::current_exe().map_err(system("find the running binary"))?;
     crate::sys::forget_inherited_descriptors().map_err(system("list the open descriptors"))?;
+    let name = [OsString::from("--"), interface.as_str().into()];
+    let with = |first: &[&str]| -> Vec<OsString> {
+        first.iter().map(Into::into).chain(options.iter().chain(&name).cloned()).collect()
+    };
+    if own_service::start(interface, &binary, &with(&["tunnel"])) {
+        return Ok(());
+    }
     let mut child = Command::new(binary)
         .arg0("wgfleet")
-        .args(arguments)
+        .args(with(&["tunnel", "--announce"]))
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -80,6 +80,29 @@ fn the_interface_is_back_by_itself_after_a_power_cut() {
 }
 
 #[test]
+fn a_tunnel_that_died_is_back_with_all_that_it_had() {
+    let fleet = up();
+    runs(&fleet);
+    for host in ["tools", "bare"] {
+        let tunnel = || fleet.sh(host, "cut -d ' ' -f 1 /run/wireguard/wg0.wgfleet");
+        let first = tunnel();
+        let group = fleet.sh(host, &format!("cat /proc/{first}/cgroup"));
+        assert!(group.ends_with("/wgfleet-userspace@wg0.service"), "{host}: {group}");
+        fleet.sh(host, &format!("kill -ABRT {first}"));
+        let again = "p=$(cut -d ' ' -f 1 /run/wireguard/wg0.wgfleet 2>/dev/null) && [ \"$p\" != ";
+        fleet.until(host, BOOT, &format!("{again}{first} ] && [ -d /proc/$p ]"));
+        // In a service of its own once more.
+        let group = fleet.sh(host, &format!("cat /proc/{}/cgroup", tunnel()));
+        assert!(group.ends_with("/wgfleet-userspace@wg0.service"), "{host}: {group}");
+    }
+    runs(&fleet);
+    fleet.in_order();
+    // One that is told to end does not come back.
+    fleet.sh("bare", "systemctl stop wgfleet-wg0");
+    assert_eq!(fleet.sh("bare", "ls /run/wireguard"), "");
+}
+
+#[test]
 fn an_interface_that_went_away_or_is_not_wanted_is_put_right_with_its_unit() {
     let fleet = up();
     fleet.sh("go", "ip link del wg0");

@@ -49,7 +49,8 @@ impl Manager for OwnUnit {
         let confined = is_embedded && is_plain(wanted.conf);
         let confined = if confined { CONFINED } else { "" };
         // Where the tunnel keeps the time of its last initiation: a clock that is set back does not end it.
-        let state = if is_embedded { "StateDirectory=wgfleet\n" } else { "" };
+        let state =
+            if is_embedded { "StateDirectory=wgfleet\nStateDirectoryMode=0700\n" } else { "" };
         let tunnel = systemd::environment(wanted.backend, false);
         let after_start = systemd::after_start(wanted.rules.map(|file| &**file));
         let name = wanted.interface;

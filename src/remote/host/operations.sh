@@ -15,14 +15,8 @@ backend_env() { # BACKEND: what wg-quick is to start where the kernel has no Wir
 	export WG_QUICK_USERSPACE_IMPLEMENTATION
 }
 
-start_tunnel() { # IF: in a unit of its own it outlives the login, and has nothing of its environment
-	if systemd_runs && have systemd-run &&
-		systemd-run -q --collect --service-type=forking -p LimitCORE=0 --unit="wgfleet-userspace@$1" \
-			"$helper" tunnel "$1" 2>/dev/null </dev/null; then
-		return 0
-	fi
-	# Not begun at all, or begun and failed: only the first is tried again.
-	link "$1" || "$helper" tunnel "$1" </dev/null
+start_tunnel() { # IF: under systemd it makes itself a service of its own
+	"$helper" tunnel "$1" </dev/null
 }
 
 make_dir() { # PATH: only what holds keys is closed
