@@ -86,7 +86,8 @@ impl ApplyArgs {
         if let Some(saved) = &saved {
             saved.refuse_changed(&context.fleet, &fleet.inventory().fleet.value)?;
         }
-        let overrides = self.records.overrides();
+        let mut overrides = self.records.overrides();
+        overrides.left_out = saved.as_ref().map(SavedPlan::left_out).unwrap_or_default();
         let login = self.login.login(context, fleet)?;
         let scope = scope(&login, &self.limit, &self.binaries, &overrides);
         let survey = Survey::take(&context.fleet, scope, fleet, None).await?;

@@ -78,7 +78,11 @@ pub(super) struct RecordArgs {
 
 impl RecordArgs {
     pub(super) fn overrides(&self) -> Overrides {
-        Overrides { replace: self.replace.clone(), allow_older: self.allow_older }
+        Overrides {
+            replace: self.replace.clone(),
+            allow_older: self.allow_older,
+            left_out: Vec::new(),
+        }
     }
 }
 

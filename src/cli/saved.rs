@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{CommandError, Context, Exit};
 use crate::fleet::{self, Fleet};
-use crate::model::{FleetName, PlanKey, Untrusted};
+use crate::model::{FleetName, HostName, PlanKey, Untrusted};
 use crate::plan::{FormError, MacError, Plan, SecretState, of_another, verify};
 
 /// The most bytes of a saved plan; that of a mesh of 1,000 hosts has some six million.
@@ -55,6 +55,12 @@ impl SavedPlan {
                 Err(unusable(&path, exit, &error))
             }
         }
+    }
+
+    /// The hosts that it does not change, because they could not be read or were blocked.
+    pub(super) fn left_out(&self) -> Vec<HostName> {
+        let unreadable = self.plan.unreadable().map(|(name, _)| name);
+        unreadable.chain(self.plan.blocked().map(|(name, _)| name)).cloned().collect()
     }
 
     /// What it says.

@@ -1,18 +1,19 @@
 //! What each host is to have, with secrets only as references.
 
 mod build;
+mod epochs;
 mod export;
 mod render;
 mod template;
 
 pub use build::{PublicKeys, build, issue};
+pub use epochs::{EPOCH_LINE, PskEpochs};
 pub use export::{
     ExportError, ExportedFile, ExportedHost, ExportedInterface, ExportedNetwork, ExportedPeer,
     Exporter, KeyOf, Membership, Scope, TARGETS, Target, WholeFleet, target,
 };
 pub use render::{
-    DEFAULT_TEMPLATE, EPOCH_LINE, RenderError, Renderer, Secrets, file_digest, key_mark,
-    secret_digest,
+    DEFAULT_TEMPLATE, RenderError, Renderer, Secrets, file_digest, key_mark, secret_digest,
 };
 pub use template::TemplateError;
 

@@ -4,12 +4,12 @@
 //! is zeroed. So the same text without secrets exists for people and diffs.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use super::epochs::epoch_lines;
 use super::template::{Budget, Failure, Template, TemplateError};
 use super::{DesiredHost, DesiredInterface, HookLines, RenderedFile};
 use crate::model::{
@@ -199,7 +199,7 @@ impl Renderer {
         secrets: &S,
     ) -> Result<RenderedFile, RenderError<S::Error>> {
         let marked = self.marked(host, interface)?;
-        let marked = settled(marked, epoch_of(interface));
+        let marked = settled(marked, interface);
         let unfit = |c: &char| is_deceptive(*c) && !matches!(*c, '\n' | '\t' | MARK);
         if let Some(found) = marked.chars().find(unfit) {
             return Err(RenderError::Control { host: host.name.clone(), found });
@@ -303,24 +303,13 @@ impl Renderer {
     }
 }
 
-/// The epoch of an interface's preshared keys, where it has any.
-fn epoch_of(interface: &DesiredInterface) -> Option<u32> {
-    interface.peers.values().filter_map(|peer| peer.psk_epoch).max()
-}
-
-/// What a host's last line says about preshared keys before their epoch. It does not depend on the
-/// template: by it a plan knows whether a file that it cannot read whole has the wanted ones.
-pub const EPOCH_LINE: &str = "# preshared keys: epoch ";
-
-/// Unix line ends, one at the end, and the line about preshared keys.
-fn settled(text: String, epoch: Option<u32>) -> String {
+/// Unix line ends, one at the end, and the lines about preshared keys.
+fn settled(text: String, interface: &DesiredInterface) -> String {
     let mut text = if text.contains('\r') { text.replace("\r\n", "\n") } else { text };
     if !text.ends_with('\n') {
         text.push('\n');
     }
-    if let Some(epoch) = epoch {
-        let _ = writeln!(text, "{EPOCH_LINE}{epoch}");
-    }
+    text.push_str(&epoch_lines(interface));
     text
 }
 

@@ -12,6 +12,7 @@ mod exporter;
 mod git;
 pub mod import;
 mod issue;
+mod kept;
 mod ledger;
 mod live_keys;
 pub mod load;

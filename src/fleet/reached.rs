@@ -8,7 +8,7 @@ use super::{Context, Error};
 use crate::check::{Assumed, State, Unread, difference};
 use crate::model::HostName;
 use crate::plan::{
-    HostState, Plan, Remembered, RolloutSettings, changing, orphans, rollout, running,
+    HostState, Plan, Remembered, RolloutSettings, changing, orphans, rollout, running, with_kept,
 };
 use crate::remote::Connect;
 use crate::topology::{NodeKind, mix};
@@ -79,7 +79,9 @@ pub(super) fn reachability<C: Connect>(
     plan: &mut Plan,
     recorded: Option<&Recorded>,
 ) {
-    let wanted = (fleet.inventory(), &fleet.topology);
+    let file = (fleet.inventory(), &fleet.topology);
+    let kept = (!plan.kept.is_empty()).then(|| with_kept(file, &survey.state.hosts, &plan.kept));
+    let wanted = (file.0, kept.as_ref().unwrap_or(file.1));
     let old: BTreeSet<&HostName> = recorded
         .iter()
         .flat_map(|recorded| &recorded.fleet.topology.nodes)

@@ -15,6 +15,8 @@ pub struct Overrides {
     pub replace: Vec<HostName>,
     /// Hosts that were changed from newer files get what the older ones say.
     pub allow_older: bool,
+    /// Hosts that a saved plan does not change: their links stay as that plan has them.
+    pub left_out: Vec<HostName>,
 }
 
 impl Overrides {

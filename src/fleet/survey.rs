@@ -23,8 +23,8 @@ use crate::journal::RunKind;
 use crate::model::{FingerprintKey, HostName, PlanKey, PublicKey};
 use crate::observed::{ObservedHost, Unanswered};
 use crate::plan::{
-    HelperSource, HostPlan, HostState, Newer, Obstacle, Plan, Provenance, Remains, RenderedHost,
-    clash, diff_host, record, resolve,
+    HelperSource, HostPlan, HostState, KeptLink, Newer, Obstacle, Plan, Provenance, Remains,
+    RenderedHost, clash, diff_host, record, resolve,
 };
 use crate::remote::{Believe, Connect, Host as _, ObserveRequest, Ssh, observe_all};
 use crate::sys::{Events, read_elf};
@@ -74,6 +74,8 @@ pub struct Survey<C: Connect = Ssh> {
     pub(super) remains: BTreeMap<HostName, Remains>,
     pub(super) helpers: HelperSource,
     pub(super) binaries: BTreeMap<String, PathBuf>,
+    /// Links that keep their old values.
+    pub(super) kept: Vec<KeptLink>,
     pub(super) connector: Arc<C>,
     pub(super) events: Events,
 }
@@ -201,12 +203,14 @@ impl<C: Connect> Survey<C> {
             remains: removed.remains(),
             helpers: HelperSource::default(),
             binaries: BTreeMap::new(),
+            kept: Vec::new(),
             connector,
             events,
         };
         if survey.needs_helper() {
             survey.find_helpers(scope.binaries);
         }
+        survey.keep_links(fleet, &scope.overrides.left_out, vault)?;
         Ok(survey)
     }
 
@@ -252,7 +256,7 @@ impl<C: Connect> Survey<C> {
     }
 
     /// The plan of one host.
-    fn host_plan(&self, host: &DesiredHost) -> Result<HostPlan, Error> {
+    pub(super) fn host_plan(&self, host: &DesiredHost) -> Result<HostPlan, Error> {
         let name = &host.name;
         let pair = self.seen.get(name).zip(self.rendered.get(name));
         let Some(((seen, _), rendered)) = pair else {
@@ -290,7 +294,7 @@ impl<C: Connect> Survey<C> {
         let hosts = hosts?;
         let plan = Plan::new(self.state.fleet.clone(), hosts);
         let secrets = self.secrets.state();
-        Ok(Plan { secrets, newer: self.newer.clone(), ..plan })
+        Ok(Plan { secrets, newer: self.newer.clone(), kept: self.kept.clone(), ..plan })
     }
 
     /// The key of the MAC of a saved plan; `None` where it compares no secrets.

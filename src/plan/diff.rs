@@ -17,7 +17,7 @@ use super::{
     Change, DeviceField, Felt, FieldChange, HelperSource, HostPlan, HostState, NewInterface,
     NewPeer, PeerField, PeerRef, Target, TargetInterface,
 };
-use crate::desired::{DesiredPeer, EPOCH_LINE};
+use crate::desired::{DesiredPeer, PskEpochs};
 use crate::model::{
     Endpoint, EndpointHost, Family, HostName, HostPath, InterfaceName, PublicKey, RouteTable,
     Untrusted,
@@ -334,7 +334,7 @@ impl InterfaceDiff<'_> {
             .filter_map(|key| Some((self.names.get(key)?, *key)))
             .collect();
         let file = self.file_peers();
-        let secrets_differ = self.file_secrets_differ();
+        let secrets = self.file_secrets();
         for (key, peer) in want {
             match self.live.peers.get(key) {
                 None => changes.push(Change::AddPeer {
@@ -343,7 +343,8 @@ impl InterfaceDiff<'_> {
                     replaces: gone.get(&peer.name).copied(),
                 }),
                 Some(live) => {
-                    let fields = changed_fields(peer, live, file.get(key), secrets_differ);
+                    let differ = secrets.differ(peer);
+                    let fields = changed_fields(peer, live, file.get(key), differ);
                     if !fields.is_empty() {
                         let interface = self.name();
                         let peer = PeerRef { name: Some(peer.name.clone()), key: *key };
@@ -364,22 +365,25 @@ impl InterfaceDiff<'_> {
         file.map(|file| file_peers(&file.public_text)).unwrap_or_default()
     }
 
-    /// Whether the preshared keys of the boot-time file are others than the wanted ones, as far as
-    /// that can be known from what is not secret.
-    fn file_secrets_differ(&self) -> bool {
+    /// Which preshared keys of the boot-time file are others than the wanted ones, as far as that can be
+    /// known from what is not secret.
+    fn file_secrets(&self) -> FileSecrets<'_> {
         let path = self.path();
         let (Some(want), Some(seen)) =
             (self.target.files.get(&path), self.observed.files.get(&path))
         else {
-            return false;
+            return FileSecrets::Same;
         };
         if want.is_content_of(seen) || self.target.alike.contains(&path) {
-            return false;
+            return FileSecrets::Same;
         }
-        // Nothing that can be seen differs, so a secret does; or the pairs or their epoch changed.
-        want.public_text == seen.public_text
-            || epoch_line(&want.public_text) != epoch_line(&seen.public_text)
+        // Nothing that can be seen differs, so a secret does.
+        if want.public_text == seen.public_text
             || self.live.public_key != Some(self.interface.desired.public_key)
+        {
+            return FileSecrets::Differ;
+        }
+        FileSecrets::Of(PskEpochs::of(&seen.public_text))
     }
 
     /// What of its addresses and routes a file made.
@@ -466,8 +470,24 @@ fn changed_fields(
     fields
 }
 
-fn epoch_line(text: &str) -> Option<&str> {
-    text.lines().find(|line| line.starts_with(EPOCH_LINE))
+/// Whether the preshared keys of a boot-time file are the wanted ones.
+enum FileSecrets<'a> {
+    /// They are.
+    Same,
+    /// They may all be others.
+    Differ,
+    /// Those of these epochs are.
+    Of(PskEpochs<'a>),
+}
+
+impl FileSecrets<'_> {
+    fn differ(&self, peer: &DesiredPeer) -> bool {
+        match self {
+            Self::Same => false,
+            Self::Differ => true,
+            Self::Of(epochs) => epochs.with(&peer.name) != peer.psk_epoch,
+        }
+    }
 }
 
 /// A peer of the boot-time file.

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::weight::{TooLarge, count_values};
 use super::{
-    Change, Disruption, Drifted, Felt, FieldChange, HostPlan, HostState, NewInterface, NewPeer,
-    Newer, Orphan, PeerField, PeerRef, Plan, Rollout, SecretState,
+    Change, Disruption, Drifted, Felt, FieldChange, HostPlan, HostState, KeptLink, NewInterface,
+    NewPeer, Newer, Orphan, PeerField, PeerRef, Plan, Rollout, SecretState,
 };
 use crate::check::Difference;
 use crate::model::{
@@ -222,7 +222,7 @@ fn number<T: Copy + Eq + std::hash::Hash>(
 
 impl Serialize for Form<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Plan { version: _, fleet, secrets, hosts, orphans, newer, reachability, rollout } =
+        let Plan { version: _, fleet, secrets, hosts, orphans, newer, reachability, rollout, kept } =
             self.plan;
         let table = Table::of(self.plan);
         let form = PlanForm {
@@ -241,6 +241,7 @@ impl Serialize for Form<'_> {
             newer,
             reachability: reachability.as_ref(),
             rollout: rollout.as_ref(),
+            kept,
             mac: None,
         };
         form.serialize(serializer)
@@ -274,6 +275,10 @@ struct PlanForm<'a> {
     /// Which hosts change together, and in which order; absent where each changes by itself in one wave.
     #[serde(skip_serializing_if = "Option::is_none")]
     rollout: Option<&'a Rollout>,
+    /// Links that keep their old values, because one of their ends cannot change now; absent where there
+    /// are none.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    kept: &'a [KeptLink],
     /// Of a saved plan, at its very end: the MAC of every byte before. `saved.rs` writes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     mac: Option<Fingerprint>,

@@ -152,10 +152,10 @@ fn what_is_no_plan_is_said_and_never_quoted() {
             said("{}"),
             said(r#"{"version": 1, "fleet": "f", "hosts": []}"#),
             said(r#"{"version": "AGE-SECRET-KEY-1"}"#),
-            said(r#"{"kind": "plan", "version": 4, "fleet": "AGE SECRET KEY"}"#),
-            said(r#"{"kind": "plan", "version": 4}"#),
-            said(r#"{"kind": "plan", "version": 4, "fleet": "f", "secrets": "AGE-SECRET-KEY-1"}"#),
-            said(r#"{"kind": "plan", "version": 4, "AGE-SECRET-KEY-1": 3, "fleet": "f", "hosts": [{"#),
+            said(r#"{"kind": "plan", "version": 5, "fleet": "AGE SECRET KEY"}"#),
+            said(r#"{"kind": "plan", "version": 5}"#),
+            said(r#"{"kind": "plan", "version": 5, "fleet": "f", "secrets": "AGE-SECRET-KEY-1"}"#),
+            said(r#"{"kind": "plan", "version": 5, "AGE-SECRET-KEY-1": 3, "fleet": "f", "hosts": [{"#),
         ]
         .join("\n"),
         @r#"
@@ -164,7 +164,7 @@ fn what_is_no_plan_is_said_and_never_quoted() {
     it is not JSON (line 1, column 2)
     it is not a JSON object (line 1, column 1)
     it is JSON, but no plan: missing field `version` (line 1, column 2)
-    it is a plan of version 1, and this wgfleet reads version 4
+    it is a plan of version 1, and this wgfleet reads version 5
     it is JSON, but no plan: a value that no plan has there (line 1, column 30)
     it is JSON, but no plan: a value that no plan has there (line 1, column 57)
     it is JSON, but no plan: missing field `fleet` (line 1, column 30)

@@ -26,6 +26,7 @@ mod helper;
 mod hooks;
 mod host;
 mod identity;
+mod kept;
 mod lans;
 mod left;
 mod lines;
@@ -74,6 +75,7 @@ pub use forwarding::HEARS_AS_A_ROUTER;
 pub use helper::{HELPER, HELPER_FOLDER, HelperSource};
 pub use host::{HostPlan, HostState};
 pub use identity::{same_machines, stranger};
+pub use kept::{Keeps, KeptLink, Standing, Standstill, hold, with_kept};
 pub use manager::{files_of, units_of};
 pub use names::Names;
 pub use new::{NewInterface, NewPeer};
@@ -120,6 +122,8 @@ pub struct Plan {
     pub reachability: Option<Difference>,
     /// Which hosts change together, and in which order; `None`: each by itself, in one wave.
     pub rollout: Option<Rollout>,
+    /// Links that keep their old values, because one of their ends cannot change now.
+    pub kept: Vec<KeptLink>,
 }
 
 impl Document for Plan {
@@ -129,7 +133,7 @@ impl Document for Plan {
 
 impl Plan {
     /// Version of the JSON form that this wgfleet writes, and the only one that it carries out.
-    pub const VERSION: u32 = 4;
+    pub const VERSION: u32 = 5;
 
     /// A plan of these hosts, with nothing said of orphans and flows.
     #[must_use]
@@ -143,6 +147,7 @@ impl Plan {
             newer: Vec::new(),
             reachability: None,
             rollout: None,
+            kept: Vec::new(),
         }
     }
 

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::form::{CHANGE_PEERS, CREATE, NO_SUCH_PEER, NO_TABLE, TWICE};
 use super::weight::{self, MOST_MEMORY, TooLarge};
 use super::{
-    Change, Disruption, Drifted, Felt, FieldChange, HostPlan, HostState, NewInterface, NewPeer,
-    Newer, Orphan, PeerField, PeerRef, Plan, Rollout, SecretState,
+    Change, Disruption, Drifted, Felt, FieldChange, HostPlan, HostState, KeptLink, NewInterface,
+    NewPeer, Newer, Orphan, PeerField, PeerRef, Plan, Rollout, SecretState,
 };
 use crate::check::Difference;
 use crate::model::{Become, Fingerprint, FleetName, HostName, InterfaceName, Kind, SshTarget};
@@ -33,6 +33,8 @@ struct Read {
     reachability: Option<Difference>,
     #[serde(default)]
     rollout: Option<Rollout>,
+    #[serde(default)]
+    kept: Vec<KeptLink>,
     /// Of a saved plan. It is of the bytes of the file, which [`super::verify`] has.
     #[serde(default, rename = "mac")]
     _mac: Option<Fingerprint>,
@@ -216,6 +218,7 @@ impl<'a> Deserialize<'a> for Plan {
             newer: read.newer,
             reachability: read.reachability,
             rollout: read.rollout,
+            kept: read.kept,
         })
     }
 }

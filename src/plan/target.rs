@@ -6,13 +6,15 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::firewall::Firewall;
+use super::helper::HelperSource;
 use super::manager::Manager;
 use super::names::Names;
 use super::obstacle::Obstacle;
+use super::ownership::clash;
 use super::rename::Renames;
 use crate::desired::{DesiredHost, DesiredInterface, RenderedFile, secret_digest};
 use crate::model::{Fingerprint, FingerprintKey, FleetName, HostPath, InterfaceName, UnitName};
-use crate::observed::{LiveBackend, ObservedFile, UnitState};
+use crate::observed::{LiveBackend, ObservedFile, ObservedHost, UnitState};
 
 /// The rendered files of one host and the key of its fingerprints.
 pub struct RenderedHost {
@@ -99,6 +101,25 @@ impl TargetFile {
 }
 
 impl Target<'_> {
+    /// Whether its changes may turn out to be blocked; [`super::diff_host`] says whether they are.
+    #[must_use]
+    pub fn may_be_blocked(
+        &self,
+        fleet: &FleetName,
+        observed: &ObservedHost,
+        helpers: &HelperSource,
+    ) -> bool {
+        let facts = &observed.facts;
+        let by_kernel = |own: &TargetInterface<'_>| {
+            own.quick && own.backend != LiveBackend::Kernel && facts.kernel_wireguard
+        };
+        self.blocked.is_some()
+            || observed.armed.is_some()
+            || (self.helper && !helpers.builds.contains_key(&facts.machine))
+            || self.interfaces.iter().any(by_kernel)
+            || clash(fleet, self.desired, observed).is_some()
+    }
+
     /// Keyed digest of all that the host is to have, whatever it has now.
     #[must_use]
     pub fn fingerprint(&self, key: &FingerprintKey) -> Fingerprint {

@@ -7,7 +7,8 @@ use wgfleet::fleet::Fleet;
 
 use crate::scripted::network::{Fault, Network};
 use crate::yard::{
-    File, HOSTS, Yard, applied, bounded, had, login, pairs, play, recorded, settle, singles,
+    File, HOSTS, Yard, applied, bounded, had, is_down, is_new, kept, login, pairs, play, recorded,
+    settle, singles,
 };
 
 /// How long a run may take: the survey, a change with all that is waited for, and some.
@@ -18,6 +19,7 @@ struct Trial {
     fleet: Fleet,
     old: Network,
     new: Network,
+    kept: Network,
 }
 
 impl Trial {
@@ -25,8 +27,9 @@ impl Trial {
         let yard = Yard::new();
         let old = applied(&yard, Network::of(&HOSTS), File::Old);
         let new = applied(&yard, old.clone(), File::New);
+        let kept = kept(&yard, &old);
         let fleet = yard.fleet(File::New);
-        Self { yard, fleet, old, new }
+        Self { yard, fleet, old, new, kept }
     }
 
     /// The verbs of the calls to each host while some calls fail.
@@ -53,7 +56,8 @@ impl Trial {
                 let is_begun = !matches!(outcome, Outcome::Skipped(_));
                 let has_times = one.begun.is_some() && one.begun <= one.ended;
                 assert_eq!(has_times, is_begun, "{what}: {one:?}");
-                self.judge(name.as_str(), outcome, &login.connector.network(), faults);
+                let a_is_down = is_down(&outcomes);
+                self.judge(name.as_str(), outcome, &login.connector.network(), faults, a_is_down);
             }
             let again = self.yard.apply(&self.fleet, File::New, &login);
             let (_, outcomes) = bounded(LIMIT, &what, again).await.expect("it is carried out");
@@ -69,11 +73,19 @@ impl Trial {
     }
 
     /// Compares what is said of a host with what it has.
-    fn judge(&self, name: &str, outcome: &Outcome, network: &Network, faults: &[Fault]) {
+    fn judge(
+        &self,
+        name: &str,
+        outcome: &Outcome,
+        network: &Network,
+        faults: &[Fault],
+        a_is_down: bool,
+    ) {
         let (old, is, new) =
             (&self.old.machines[name], &network.machines[name], &self.new.machines[name]);
         let what = format!("{faults:?}: {name}: {outcome:?}");
-        let (is_old, is_new) = (had(is) == had(old), had(is) == had(new));
+        let is_old = had(is) == had(old);
+        let is_new = is_new(name, is, &self.new, &self.kept, a_is_down);
         let records = recorded(is) != recorded(old);
         match outcome {
             Outcome::Applied => assert!(is_new && records, "{what}"),

@@ -8,7 +8,8 @@ use wgfleet::fleet::Fleet;
 
 use crate::scripted::network::{Fault, Network, Trouble};
 use crate::yard::{
-    File, HOSTS, Yard, applied, bounded, had, login, pairs, play, recorded, settle, singles,
+    File, HOSTS, Yard, applied, bounded, had, is_down, is_new, kept, login, pairs, play, recorded,
+    settle, singles,
 };
 
 /// How long a run may take: the survey, a change with all that is waited for, and some.
@@ -19,6 +20,7 @@ struct Trial {
     fleet: Fleet,
     old: Network,
     new: Network,
+    kept: Network,
 }
 
 impl Trial {
@@ -26,8 +28,9 @@ impl Trial {
         let yard = Yard::new();
         let old = applied(&yard, Network::of(&HOSTS), File::Old);
         let new = applied(&yard, old.clone(), File::New);
+        let kept = kept(&yard, &old);
         let fleet = yard.fleet(File::New);
-        Self { yard, fleet, old, new }
+        Self { yard, fleet, old, new, kept }
     }
 
     /// The verbs of the calls to each host while some calls fail, and how each host ended.
@@ -72,8 +75,8 @@ impl Trial {
                 (&self.old.machines[name], &network.machines[name], &self.new.machines[name]);
             let what = format!("{faults:?}: {name}: {outcome:?}");
             let records = recorded(is) != recorded(old);
-            let (is_old, is_new) =
-                (had(is) == had(old) && !records, had(is) == had(new) && records);
+            let is_old = had(is) == had(old) && !records;
+            let is_new = records && is_new(name, is, &self.new, &self.kept, is_down(endings));
             match outcome {
                 Outcome::Applied => assert!(is_new, "{what}"),
                 Outcome::NotForNextBoot(_) => {

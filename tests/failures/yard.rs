@@ -275,6 +275,40 @@ pub(crate) fn applied(yard: &Yard, start: Network, file: File) -> Network {
     })
 }
 
+/// The machines after the new file was applied while `a` could not be read: it goes on with what it has, and
+/// so do the links of the others with it.
+pub(crate) fn kept(yard: &Yard, start: &Network) -> Network {
+    let fleet = yard.fleet(File::New);
+    let down = Fault { host: "a".to_owned(), at: 0, trouble: Trouble::Before };
+    play(async {
+        let login = login(start.failing(&[down]));
+        let run = yard.apply(&fleet, File::New, &login);
+        let (plan, _) = run.await.expect("it is applied");
+        assert_eq!(plan.kept.len(), 2, "{:?}", plan.kept);
+        settle(&login).await;
+        login.connector.network().clone()
+    })
+}
+
+/// Whether a host has what is wanted: all of it, or where `a` could not be read all but what their link
+/// keeps.
+pub(crate) fn is_new(
+    name: &str,
+    is: &Machine,
+    new: &Network,
+    kept: &Network,
+    a_is_down: bool,
+) -> bool {
+    let others = if a_is_down && name != "a" { kept } else { new };
+    had(is) == had(&others.machines[name])
+}
+
+/// Whether `a` was left out, because it could not be read.
+pub(crate) fn is_down(endings: &[Ending]) -> bool {
+    let skipped = |one: &Ending| matches!(one.outcome, Outcome::Skipped(_));
+    endings.iter().any(|one| one.host.as_str() == "a" && skipped(one))
+}
+
 /// All ways in which the calls from `first` on can fail, one at a time.
 pub(crate) fn singles(host: &str, calls: &[String], first: usize) -> Vec<Fault> {
     let faults = calls.iter().enumerate().skip(first).flat_map(|(at, verb)| {

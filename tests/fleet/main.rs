@@ -14,6 +14,7 @@ mod gateway;
 mod guide;
 mod identity;
 mod in_place;
+mod kept;
 mod leaving;
 mod lock;
 mod mixed;

@@ -3,6 +3,7 @@
 mod agrees;
 mod difference;
 mod hybrid;
+mod kept;
 mod laws;
 mod legal;
 mod reference;

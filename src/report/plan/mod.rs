@@ -3,6 +3,7 @@
 mod felt;
 mod group;
 mod hosts;
+mod kept;
 mod orphans;
 mod peer;
 mod rollout;
@@ -59,6 +60,7 @@ pub fn human(plan: &Plan, detail: Detail) -> String {
     out.push_str(&summary(plan));
     out.push_str(&plan.reachability.as_ref().map(super::reach::difference).unwrap_or_default());
     out.push_str(&plan.rollout.as_ref().map(rollout::rollout).unwrap_or_default());
+    out.push_str(&kept::kept(&plan.kept));
     out
 }
 
