@@ -78,7 +78,9 @@ pub(super) fn code(topology: &Topology, cause: Cause) -> Option<Code> {
             NodeKind::Host(_) => Code::NoKeepalive,
             NodeKind::Unmanaged(_) => return None,
         },
-        Cause::RouteElsewhere(_) | Cause::NoStart | Cause::OnLink => return None,
+        Cause::RouteElsewhere(_) | Cause::NoStart | Cause::OnLink | Cause::Failed(_) => {
+            return None;
+        }
     })
 }
 

@@ -9,14 +9,15 @@ use std::net::IpAddr;
 
 use rayon::prelude::*;
 
+use super::failure::Failure;
 use super::flow::{Broken, Flow};
 use super::flows::{Member, expand};
 use super::session::Graph;
 use super::tables::Tables;
 use super::trace;
-use super::walk::{Cause, Doubt, Packet, Walker};
+use super::walk::{Cause, Doubt, Packet, Start, Walker};
 use crate::finding::{Code, Finding, Severity};
-use crate::inventory::{Expect, Index, Inventory, Selector};
+use crate::inventory::{Expect, Index, Inventory, LossOf, Selector};
 use crate::model::Family;
 use crate::topology::{NodeId, Topology};
 
@@ -91,6 +92,99 @@ impl Prover<'_> {
         }
         let doubt = if rule.allow { Doubt::Fails } else { Doubt::Works };
         let walker = Walker::new(self.inventory, self.tables, doubt);
+        if let Some(loss) = &rule.without {
+            return self.survives(rule, &loss.value, (&walker, from, to));
+        }
+        self.among(rule, &walker, &from, &to)
+    }
+
+    /// A flow that must exist while something has failed: with each failure, it does among what is left.
+    fn survives(
+        &self,
+        rule: &Expect,
+        loss: &LossOf,
+        (walker, from, to): (&Walker<'_>, Vec<Member>, Vec<Member>),
+    ) -> Option<Finding> {
+        let failures = self.failures(loss);
+        if failures.is_empty() {
+            let title = match loss {
+                LossOf::Link(a, b) => format!("`{a}` and `{b}` are not linked"),
+                other => format!("{} is not in the fleet", lost(other)),
+            };
+            let at = rule.without.as_ref().map_or(rule.at, |loss| loss.at);
+            return Some(
+                Finding::new(Code::ExpectFails, title, at)
+                    .label("so the rule takes nothing away")
+                    .help("name two hosts that are linked, a host, or a site for its uplink"),
+            );
+        }
+        for failure in failures {
+            let walker = walker.without(failure);
+            let left = |members: &[Member]| -> Vec<Member> {
+                let there = |member: &&Member| self.is_left(failure, member);
+                members.iter().filter(there).copied().collect()
+            };
+            let (near, far) = (left(&from), left(&to));
+            for (end, members) in [(&rule.from, &near), (&rule.to, &far)] {
+                if members.is_empty() {
+                    let title = format!("{} is what fails", name(&end.value));
+                    return Some(
+                        Finding::new(Code::ExpectFails, title, end.at)
+                            .label("nothing is left of this end")
+                            .help("name ends that are there without what fails"),
+                    );
+                }
+            }
+            if let Some(finding) = self.among(rule, &walker, &near, &far) {
+                return Some(finding);
+            }
+        }
+        None
+    }
+
+    /// What a rule takes away; several links where two hosts have several.
+    fn failures(&self, loss: &LossOf) -> Vec<Failure> {
+        match loss {
+            LossOf::Host(host) => self.topology.find(host).map(Failure::Node).into_iter().collect(),
+            LossOf::Uplink(site) => {
+                self.index.site(site).map(Failure::Uplink).into_iter().collect()
+            }
+            LossOf::Link(a, b) => {
+                let ends = self.topology.find(a).zip(self.topology.find(b));
+                let links = ends.into_iter().flat_map(|(a, b)| {
+                    let own = self.topology.node(a).interfaces.iter();
+                    own.flat_map(move |id| {
+                        let peers = self.topology.interface(*id).peers.iter();
+                        peers
+                            .filter(move |peer| self.topology.interface(peer.remote).node == b)
+                            .map(move |peer| Failure::Link(*id, peer.remote))
+                    })
+                });
+                links.collect()
+            }
+        }
+    }
+
+    /// Whether an end is there without what fails.
+    fn is_left(&self, failure: Failure, member: &Member) -> bool {
+        match (failure, member) {
+            (Failure::Node(lost), Member::Lan { .. }) => {
+                let starts = member.starts(self.tables);
+                starts.is_empty()
+                    || starts.iter().any(|(Start::Node(at) | Start::Through(at))| *at != lost)
+            }
+            (Failure::Node(lost), member) => member.node() != Some(lost),
+            _ => true,
+        }
+    }
+
+    fn among(
+        &self,
+        rule: &Expect,
+        walker: &Walker<'_>,
+        from: &[Member],
+        to: &[Member],
+    ) -> Option<Finding> {
         let (topology, tables) = (self.topology, self.tables);
         let tally = from
             .par_iter()
@@ -99,7 +193,7 @@ impl Prover<'_> {
                 for to in to.iter().filter(|to| !from.together(to, topology)) {
                     tally.pairs += 1;
                     for family in FAMILIES {
-                        let flow = Flow { topology, tables, walker: &walker, from, to, family };
+                        let flow = Flow { topology, tables, walker, from, to, family };
                         let Some(result) = flow.keeps(rule.allow) else { continue };
                         tally.flows += 1;
                         if let Err(broken) = result {
@@ -127,8 +221,16 @@ impl Prover<'_> {
             (Some(Cause::NoReturnPath), _) => format!("no reply comes back from {to} to {from}"),
             (Some(_), Some(_)) => format!("the reply from {to} to {from} is lost"),
         };
+        let title = match &rule.without {
+            Some(loss) => format!("{title} without {}", lost(&loss.value)),
+            None => title,
+        };
         let mut finding = Finding::new(Code::ExpectFails, title, rule.at)
-            .label(if rule.allow { "must flow" } else { "must not flow" })
+            .label(match (&rule.without, rule.allow) {
+                (Some(_), _) => "must survive",
+                (None, true) => "must flow",
+                (None, false) => "must not flow",
+            })
             .witness(source, destination);
         finding.trace = trace::hops(self.topology, broken);
         finding.count = count;
@@ -138,14 +240,24 @@ impl Prover<'_> {
             let at = self.topology.node(step.node).at;
             finding = finding.also(at, trace::why(self.topology, step.node, cause));
         }
-        match self.help(broken) {
+        match self.help(rule, broken) {
             Some(help) => finding.help(help),
             None => finding,
         }
     }
 
-    fn help(&self, broken: &Broken) -> Option<String> {
+    fn help(&self, rule: &Expect, broken: &Broken) -> Option<String> {
         let cause = broken.cause?;
+        if let Cause::Failed(_) = cause {
+            let instead = match rule.without.as_ref().map(|loss| &loss.value) {
+                Some(LossOf::Host(_)) => {
+                    "link the two directly: a second hub does not take over by itself, for each two \
+                     hosts have one way"
+                }
+                _ => "no host takes another way by itself, for each prefix belongs to one peer",
+            };
+            return Some(format!("{instead}. `wgfleet check --failures` shows what else is lost"));
+        }
         if let Member::Lan { addr, .. } = broken.from
             && cause == Cause::NoStart
         {
@@ -213,6 +325,15 @@ fn strangers(rule: &Expect) -> Finding {
     Finding::new(Code::ExpectFails, format!("{from} and {to} share no address family"), rule.at)
         .label("must flow")
         .help("give both IPv4 or both IPv6 addresses")
+}
+
+/// What fails, as the file has it.
+fn lost(loss: &LossOf) -> String {
+    match loss {
+        LossOf::Host(name) => format!("`{name}`"),
+        LossOf::Uplink(name) => format!("the uplink of site `{name}`"),
+        LossOf::Link(a, b) => format!("the link between `{a}` and `{b}`"),
+    }
 }
 
 /// A selector as the file has it.

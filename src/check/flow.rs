@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use super::flows::Member;
 use super::tables::Tables;
-use super::walk::{Cause, Packet, Place, Start, Walk, Walker};
+use super::walk::{Act, Cause, Packet, Place, Start, Walk, Walker};
 use crate::model::Family;
-use crate::topology::{NodeKind, Topology};
+use crate::topology::{InterfaceId, NodeId, NodeKind, Topology};
 
 /// A flow that does not keep its rule.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ impl Flow<'_, '_> {
         let mut furthest: Option<Box<Broken>> = None;
         let mut works: Option<Trip> = None;
         let mut stray: Option<Box<Broken>> = None;
-        for start in self.from.starts(self.tables) {
+        for start in self.starts() {
             match self.entering(start, sources, targets) {
                 Some(Ok(trip)) => drop(works.get_or_insert(trip)),
                 Some(Err(broken)) => {
@@ -104,11 +104,67 @@ impl Flow<'_, '_> {
         }
         Err(furthest.unwrap_or_else(|| {
             let packet = Packet { source: sources[0], destination: targets[0] };
-            let none = self.from.starts(self.tables).is_empty();
+            let none = self.starts().is_empty();
             let cause = if none { Cause::NoStart } else { Cause::OnLink };
             let out = Walk { packet, steps: Vec::new(), end: Err(cause), assumed: false };
             self.broken(out, None, Some(cause))
         }))
+    }
+
+    /// Where its packets enter the fleet: at what is there.
+    fn starts(&self) -> Vec<Start> {
+        let mut starts = self.from.starts(self.tables);
+        starts.retain(|(Start::Node(node) | Start::Through(node))| self.walker.is_there(*node));
+        starts
+    }
+
+    /// The sessions that its packets and their replies cross, whichever gateway a LAN chooses, those that carry
+    /// the encrypted packets of these, and the nodes by which they leave for the Internet.
+    pub(super) fn crossed(&self) -> (Vec<(InterfaceId, InterfaceId)>, Vec<NodeId>) {
+        let (mut links, mut exits) = (Vec::new(), Vec::new());
+        let Some((sources, targets)) = self.addresses() else { return (links, exits) };
+        let mut take = |walk: &Walk| {
+            for step in &walk.steps {
+                match (step.interface, step.act) {
+                    (Some(from), Act::Send(to)) => links.push((from.min(to), from.max(to))),
+                    (_, Act::Deliver(Place::Internet(node))) => exits.push(node),
+                    _ => {}
+                }
+            }
+        };
+        for start in self.starts() {
+            for destination in targets.iter().filter(|to| self.sends(start, **to)) {
+                let packet = self.packet(&sources, *destination);
+                let out = self.walker.walk(start, packet, &[]);
+                take(&out);
+                let Ok(place) = out.end else { continue };
+                let reply = Packet { source: packet.destination, destination: packet.source };
+                for start in self.walker.replies(place, packet) {
+                    take(&self.walker.walk(start, reply, &out.steps));
+                }
+            }
+        }
+        let (.., sessions) = self.walker.fleet();
+        let carried = |(a, b): (InterfaceId, InterfaceId)| {
+            let carriers = [(a, b), (b, a)].map(|side| sessions.carriers_of(side));
+            carriers.into_iter().flatten().map(|(a, b)| (a.min(b), a.max(b))).collect::<Vec<_>>()
+        };
+        let carriers: Vec<_> = links.iter().flat_map(|link| carried(*link)).collect();
+        links.extend(carriers);
+        links.sort_unstable();
+        links.dedup();
+        exits.sort_unstable();
+        exits.dedup();
+        (links, exits)
+    }
+
+    /// The packet to an address: the kernel chooses the source of what a node sends.
+    fn packet(&self, sources: &[IpAddr], destination: IpAddr) -> Packet {
+        let source = match self.from {
+            Member::Node(node) => self.walker.source(*node, destination),
+            _ => None,
+        };
+        Packet { source: source.unwrap_or(sources[0]), destination }
     }
 
     /// The same from where packets enter the fleet; `None` where none does there.
@@ -120,13 +176,7 @@ impl Flow<'_, '_> {
     ) -> Option<Result<Trip, Box<Broken>>> {
         let mut furthest: Option<Box<Broken>> = None;
         for destination in targets.iter().filter(|to| self.sends(start, **to)) {
-            // The kernel chooses the source of what a node sends.
-            let source = match self.from {
-                Member::Node(node) => self.walker.source(*node, *destination),
-                _ => None,
-            };
-            let source = source.unwrap_or(sources[0]);
-            let packet = Packet { source, destination: *destination };
+            let packet = self.packet(sources, *destination);
             let broken = match self.round(self.walker.walk(start, packet, &[])) {
                 Ok(trip) => return Some(Ok(trip)),
                 Err(broken) => broken,

@@ -5,6 +5,7 @@
 //! from it ([`Finding::count`]).
 
 mod addresses;
+mod advice;
 mod allowed;
 mod broken;
 mod carriers;
@@ -17,6 +18,8 @@ mod ends;
 mod entry;
 mod exits;
 mod expect;
+mod failure;
+mod failures;
 mod first;
 mod fix;
 mod flow;
@@ -56,6 +59,8 @@ mod why;
 
 pub use difference::{Assumed, Difference, Moved, State, Unread, difference};
 pub use entry::entry;
+pub use failure::Failure;
+pub use failures::{Failing, Failures, LostFlows, Role as LostRole, Without, failures, lost_with};
 pub use fix::Fix;
 pub use hybrid::{Changing, Clash, Clashing, Contact, Hybrids, Role, hybrids};
 pub use pairs::{Pair, Point, pairs, proves};

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use super::advice::{Spare, spare};
+use super::failure::Failure;
 use super::session::{Graph, Sessions};
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
@@ -22,8 +24,8 @@ pub(super) fn single(inventory: &Inventory, topology: &Topology) -> Vec<Finding>
     }
     let graph = Graph::new(inventory, topology);
     let mut findings = Vec::new();
-    findings.extend(hosts(topology, &graph));
-    findings.extend(links(topology, &graph));
+    findings.extend(hosts(inventory, topology, &graph));
+    findings.extend(links(inventory, topology, &graph));
     findings
 }
 
@@ -54,7 +56,7 @@ fn two_know_all(inventory: &Inventory, topology: &Topology, count: usize) -> boo
     candidates.take(TRIED).filter(knows_all).take(2).count() == 2
 }
 
-fn hosts(topology: &Topology, graph: &Graph) -> Option<Finding> {
+fn hosts(inventory: &Inventory, topology: &Topology, graph: &Graph) -> Option<Finding> {
     let points = graph.hubs_of_hosts(topology);
     let (first, rest) = points.split_first()?;
     let name = |id: &NodeId| topology.node(*id).name.as_str();
@@ -68,14 +70,26 @@ fn hosts(topology: &Topology, graph: &Graph) -> Option<Finding> {
     for id in rest.iter().take(NAMED - 1) {
         finding = finding.also(topology.node(*id).at, "also a single point of failure");
     }
-    Some(finding.help(
-        "nothing is wrong; where that matters, link the hosts around it as well: a second hub (`links: { \
-         hub: [a, b] }`) does not take over by itself, for each two hosts have one way, through the \
-         first hub that leads there",
-    ))
+    let spare = spare(inventory, topology, Failure::Node(*first));
+    Some(finding.help(help(spare, topology.node(*first).name.as_str())))
 }
 
-fn links(topology: &Topology, graph: &Graph) -> Option<Finding> {
+/// What keeps two hosts together, where that is proved; what a second hub does not do, in any case.
+fn help(spare: Option<Spare>, without: &str) -> String {
+    const ELSE: &str = "a second hub does not take over by itself, for each two hosts have one way, \
+                        through the first hub that leads there; `wgfleet check --failures` shows what \
+                        would be lost";
+    match spare {
+        Some(Spare { a, b, network }) => format!(
+            "nothing is wrong; where that matters, link the hosts that need one another directly: with \
+             `[{a}, {b}]` among the `links` of network `{network}` those two would reach one another \
+             without `{without}`; {ELSE}"
+        ),
+        None => format!("nothing is wrong; {ELSE}"),
+    }
+}
+
+fn links(inventory: &Inventory, topology: &Topology, graph: &Graph) -> Option<Finding> {
     let bridges = graph.bridges_between_hosts(topology);
     let ((a, b), rest) = bridges.split_first()?;
     let name = |id| topology.node(topology.interface(id).node).name.as_str();
@@ -95,5 +109,6 @@ fn links(topology: &Topology, graph: &Graph) -> Option<Finding> {
             finding = finding.also(peer.at(), format!("`{}` and `{}`", name(*a), name(*b)));
         }
     }
-    Some(finding.help("nothing is wrong; where that matters, link the two parts a second time"))
+    let spare = spare(inventory, topology, Failure::Link(*a, *b));
+    Some(finding.help(help(spare, "that link").replace("`that link`", "that link")))
 }

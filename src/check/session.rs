@@ -7,7 +7,7 @@ use petgraph::algo::{bridges, connected_components};
 use petgraph::graph::{EdgeIndex, UnGraph};
 use petgraph::unionfind::UnionFind;
 
-use super::carriers::Carried;
+use super::carriers::{Carried, Side};
 use super::entry::entry;
 use super::underlay::{Reach, Underlay};
 use crate::inventory::Inventory;
@@ -121,7 +121,12 @@ impl<'t> Sessions<'t> {
     }
 
     /// The tunnels that carry the encrypted packets of one side of a link, and those that carry theirs.
-    pub(super) fn carried_by(&self, side: (InterfaceId, InterfaceId)) -> Vec<InterfaceId> {
+    pub(super) fn carried_by(&self, side: Side) -> Vec<InterfaceId> {
+        self.carriers_of(side).into_iter().flat_map(|(a, b)| [a, b]).collect()
+    }
+
+    /// The same as the sides of their links.
+    pub(super) fn carriers_of(&self, side: Side) -> Vec<Side> {
         let all = self.underlay.carriers().all();
         let (mut found, mut left) = (Vec::new(), vec![side]);
         while let Some(side) = left.pop() {
@@ -130,11 +135,10 @@ impl<'t> Sessions<'t> {
                 Some(Carried::Itself) | None => &[],
             };
             for (a, b) in sides.iter().copied() {
-                if found.contains(&a) {
-                    continue;
+                if !found.contains(&(a, b)) {
+                    found.push((a, b));
+                    left.extend([(a, b), (b, a)]);
                 }
-                found.extend([a, b]);
-                left.extend([(a, b), (b, a)]);
             }
         }
         found

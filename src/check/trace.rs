@@ -104,6 +104,7 @@ pub(super) const fn loss(cause: Cause) -> Loss {
         Cause::OnLink => Loss::OnLink,
         Cause::Elsewhere => Loss::Misdelivered,
         Cause::NoStart => Loss::NoSender,
+        Cause::Failed(_) => Loss::Failed,
     }
 }
 
@@ -193,6 +194,10 @@ pub(super) fn why(topology: &Topology, node: NodeId, cause: Cause) -> String {
         }
         Cause::Elsewhere => "delivers it, but not where it was to go".to_owned(),
         Cause::NoStart => "no node sends it into a tunnel".to_owned(),
+        Cause::Failed(Some(id)) => {
+            format!("has no session with `{}` while that has failed", peer(topology, id))
+        }
+        Cause::Failed(None) => "has no way to the Internet while its uplink has failed".to_owned(),
     }
 }
 
@@ -254,6 +259,6 @@ pub(super) fn instead(topology: &Topology, cause: Cause) -> Option<String> {
         Cause::OnLink => {
             "nest no LAN in another one's prefix, unless that one is routed itself".to_owned()
         }
-        Cause::Loop | Cause::Elsewhere | Cause::NoStart => return None,
+        Cause::Loop | Cause::Elsewhere | Cause::NoStart | Cause::Failed(_) => return None,
     })
 }

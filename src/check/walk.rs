@@ -6,10 +6,12 @@
 //! path filters and rules that hooks add are not seen.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::entry::entry;
+use super::failure::Failure;
 use super::session::{SessionStart, Sessions};
 use super::tables::{Match, Out, Tables};
 use crate::inventory::Inventory;
@@ -93,6 +95,9 @@ pub enum Cause {
     Elsewhere,
     /// No node has the source.
     NoStart,
+    /// What it would have to pass has failed, as was asked: the session with the interface, or the node's own
+    /// way to the Internet.
+    Failed(Option<InterfaceId>),
 }
 
 /// One decision on the way.
@@ -147,22 +152,35 @@ pub struct Walker<'t> {
     inventory: &'t Inventory,
     topology: &'t Topology,
     tables: &'t Tables<'t>,
-    sessions: Sessions<'t>,
+    sessions: Arc<Sessions<'t>>,
     doubt: Doubt,
+    failure: Option<Failure>,
 }
 
 impl<'t> Walker<'t> {
     /// The fleet that it walks through.
     pub(super) fn fleet(&self) -> (&'t Inventory, &'t Tables<'t>, &Sessions<'t>) {
-        (self.inventory, self.tables, &self.sessions)
+        (self.inventory, self.tables, &*self.sessions)
     }
 
     /// A walker over the fleet of `tables`.
     #[must_use]
     pub fn new(inventory: &'t Inventory, tables: &'t Tables<'t>, doubt: Doubt) -> Self {
         let topology = tables.topology();
-        let sessions = Sessions::heard(inventory, topology, tables.running());
-        Self { inventory, topology, tables, sessions, doubt }
+        let sessions = Arc::new(Sessions::heard(inventory, topology, tables.running()));
+        Self { inventory, topology, tables, sessions, doubt, failure: None }
+    }
+
+    /// A walker over the same fleet, where one thing has failed.
+    #[must_use]
+    pub fn without(&self, failure: Failure) -> Self {
+        let sessions = Arc::clone(&self.sessions);
+        Self { sessions, failure: Some(failure), ..*self }
+    }
+
+    /// Whether a node is there.
+    pub(super) fn is_there(&self, node: NodeId) -> bool {
+        self.failure.is_none_or(|failure| failure.spares(node))
     }
 
     /// The address that a node's kernel gives to what it sends to `destination`: one of the
@@ -354,7 +372,10 @@ impl<'t> Walker<'t> {
             return step(lan, Act::Deliver(Place::OwnLan(node)));
         }
         if arrived.is_some() && here.exit.value && self.tables.is_internet(to) {
-            let act = if forwards {
+            let cut = |failure: Failure| !failure.leaves_internet(self.topology, node);
+            let act = if self.failure.is_some_and(cut) {
+                Act::Drop(Cause::Failed(None))
+            } else if forwards {
                 Act::Deliver(Place::Internet(node))
             } else {
                 Act::Drop(Cause::NoForwarding)
@@ -395,6 +416,9 @@ impl<'t> Walker<'t> {
 
     /// What becomes of what an interface sends to a peer: the session with it decides.
     fn session(&self, id: InterfaceId, remote: InterfaceId, open: &[Step]) -> Act {
+        if self.failure.is_some_and(|failure| self.is_cut(failure, id, remote)) {
+            return Act::Drop(Cause::Failed(Some(remote)));
+        }
         match entry(self.topology, id, remote).map(|peer| self.sessions.of(id, peer)) {
             Some(SessionStart::Ready) => Act::Send(remote),
             // A private net may join two places, a NAT turn packets around, the other end begin it from
@@ -422,6 +446,16 @@ impl<'t> Walker<'t> {
         }
     }
 
+    /// Whether a failure takes a session, or one of those that carry its encrypted packets.
+    fn is_cut(&self, failure: Failure, id: InterfaceId, remote: InterfaceId) -> bool {
+        let cuts = |a, b| failure.cuts(self.inventory, self.topology, a, b);
+        let carried = |a, b| {
+            let carriers = self.sessions.carriers_of((a, b));
+            carriers.into_iter().any(|(a, b)| cuts(a, b))
+        };
+        cuts(id, remote) || carried(id, remote) || carried(remote, id)
+    }
+
     fn managed(&self, node: NodeId) -> bool {
         matches!(self.topology.node(node).kind, NodeKind::Host(_))
     }
@@ -442,6 +476,7 @@ impl<'t> Walker<'t> {
                 let masked = self.masquerades(node, packet);
                 // Of public addresses the Internet knows the way itself.
                 let public = masked || self.tables.is_public(packet.source);
+                let public = public && self.is_there(node);
                 public.then_some(Start::Through(node)).into_iter().collect()
             }
             Place::Lan(node) if self.masquerades(node, packet) => vec![Start::Through(node)],
@@ -452,6 +487,7 @@ impl<'t> Walker<'t> {
                 };
                 let gateways = self.tables.gateways(packet.destination).iter().copied();
                 let sent = |node: &NodeId| !self.on_link(*node, packet.destination, packet.source);
+                let gateways = gateways.filter(|node| self.is_there(*node));
                 gateways.filter(beside).filter(sent).map(Start::Through).collect()
             }
         }

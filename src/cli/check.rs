@@ -21,6 +21,7 @@ use crate::{check, report};
   wgfleet check --explain WG0301
   wgfleet check --at 2027-02-01                   # once access that has an `until` before is over
   wgfleet check --reachability                    # who reaches whom, site by site
+  wgfleet check --failures                        # what is lost with each hub, gateway, link and uplink
   wgfleet check --format json | jq -r '.findings[].code'
   wgfleet check --format sarif > wgfleet.sarif
   wgfleet check --html report.html                # the same as --format html, beside the findings")]
@@ -35,6 +36,9 @@ pub(super) struct CheckArgs {
     /// Show who reaches whom instead: site by site, network by network
     #[arg(long)]
     reachability: bool,
+    /// Show what is lost with each hub, gateway, link and uplink instead, one at a time
+    #[arg(long, conflicts_with = "reachability")]
+    failures: bool,
     /// Also write a page with the topology drawn and every finding; it needs nothing from outside
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -97,6 +101,22 @@ pub(super) fn run(args: &CheckArgs, context: &Context) -> CommandResult {
             }
         };
         super::write_stdout(text.as_bytes())?;
+    } else if let (true, Some(fleet)) = (args.failures, &reading.fleet) {
+        let failures = check::failures(fleet.inventory(), &fleet.topology);
+        let text = match format {
+            CheckFormat::Json => pretty(&failures),
+            CheckFormat::Human => report::failures::human(&failures),
+            // The page tells them host by host.
+            CheckFormat::Html => page(&reading),
+            CheckFormat::Sarif | CheckFormat::Junit => {
+                return Err(CommandError::message(
+                    Exit::Usage,
+                    "--failures cannot be written as sarif or junit",
+                )
+                .hint("use --format human, json or html"));
+            }
+        };
+        super::write_stdout(text.as_bytes())?;
     } else if let Some(loaded) = reading.loaded() {
         let text = match format {
             CheckFormat::Json => {
@@ -129,12 +149,17 @@ fn page(reading: &Reading) -> String {
     let Some(loaded) = reading.loaded() else { return String::new() };
     let proved = reading.fleet.as_ref().map(|fleet| {
         let (inventory, topology) = (fleet.inventory(), &fleet.topology);
-        (inventory, topology, check::reachability(inventory, topology))
+        let (reach, failures) = rayon::join(
+            || check::reachability(inventory, topology),
+            || check::failures(inventory, topology),
+        );
+        (inventory, topology, reach, failures)
     });
-    let shown = proved.as_ref().map(|(inventory, topology, reach)| report::html::Shown {
+    let shown = proved.as_ref().map(|(inventory, topology, reach, failures)| report::html::Shown {
         inventory,
         topology,
         reach,
+        failures,
     });
     report::html::page(shown, &reading.findings, &loaded.sources)
 }

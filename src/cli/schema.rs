@@ -30,6 +30,8 @@ enum Subject {
     Findings,
     /// `check --reachability --format json`
     Reachability,
+    /// `check --failures --format json`
+    Failures,
     /// `why --format json`
     Why,
     /// `explain --format json`
@@ -90,6 +92,7 @@ impl Subject {
             Self::Fleet => return schema::text(),
             Self::Findings => include_str!("../../schemas/findings.schema.json"),
             Self::Reachability => include_str!("../../schemas/reachability.schema.json"),
+            Self::Failures => include_str!("../../schemas/failures.schema.json"),
             Self::Why => include_str!("../../schemas/why.schema.json"),
             Self::Explain => include_str!("../../schemas/explain.schema.json"),
             Self::Plan => include_str!("../../schemas/plan.schema.json"),

@@ -31,6 +31,7 @@ fn all() -> Vec<(&'static str, String)> {
         ("fleet", schema::text()),
         of::<document::Findings<'_>>(),
         of::<check::Reachability>(),
+        of::<check::Failures>(),
         of::<check::Why>(),
         of::<Explanation>(),
         of::<Plan>(),

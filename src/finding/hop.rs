@@ -100,6 +100,8 @@ pub enum Loss {
     NoAddress,
     /// No host delivers to the LAN.
     NoLan,
+    /// What it would have to pass is taken to have failed.
+    Failed,
 }
 
 /// One end of a flow.

@@ -9,7 +9,7 @@ use super::names::Meaning;
 use super::peer::PeerMap;
 use super::resolve::Resolver;
 use super::value;
-use super::{Expect, Host, LinkShape, Selector, UnmanagedPeer};
+use super::{Expect, Host, LinkShape, LossOf, Selector, UnmanagedPeer};
 
 impl Resolver<'_> {
     fn is_member(&self, host: usize, network: usize) -> bool {
@@ -190,7 +190,45 @@ impl Resolver<'_> {
 
     pub(super) fn rule(&mut self, draft: &DraftRule) -> Option<Expect> {
         let (from, to) = (self.flow_end(&draft.from), self.flow_end(&draft.to));
-        Some(Expect { allow: draft.allow, from: from?, to: to?, at: draft.at })
+        let without = match &draft.without {
+            Some(names) => Some(self.loss_of(names, draft.at)?),
+            None => None,
+        };
+        Some(Expect { allow: draft.allow, from: from?, to: to?, without, at: draft.at })
+    }
+
+    /// What a `survive` rule takes away.
+    fn loss_of(&mut self, words: &[Word], rule: Location) -> Option<Located<LossOf>> {
+        const HELP: &str = "write `loss_of: NAME` for a host, a peer or the uplink of a site, or \
+                            `loss_of: [a, b]` for the link between two hosts";
+        let at = words.first().map_or(rule, |word| word.at);
+        let mut ends: Vec<HostName> = Vec::new();
+        for word in words {
+            let what = "host, peer or site";
+            match self.names.find(&word.value, word.at, what, Some, self.sink)? {
+                Meaning::Host(_) | Meaning::Peer(_) => ends.push(word.value.parse().ok()?),
+                Meaning::Site(site) if words.len() == 1 => {
+                    let name = self.sites[site].name.value.clone();
+                    return Some(Located::new(LossOf::Uplink(name), at));
+                }
+                other @ (Meaning::Site(_) | Meaning::Group(_)) => {
+                    let title = format!("`{}` is {}", word.value, other.what());
+                    self.sink.push(Finding::new(Code::WrongType, title, word.at).help(HELP));
+                    return None;
+                }
+            }
+        }
+        match <[HostName; 1]>::try_from(ends) {
+            Ok([host]) => Some(Located::new(LossOf::Host(host), at)),
+            Err(ends) => match <[HostName; 2]>::try_from(ends) {
+                Ok([a, b]) if a != b => Some(Located::new(LossOf::Link(a, b), at)),
+                _ => {
+                    let title = "a rule takes away one thing: a host, a site or a link";
+                    self.sink.push(Finding::new(Code::WrongType, title, at).help(HELP));
+                    None
+                }
+            },
+        }
     }
 
     fn flow_end(&mut self, word: &Word) -> Option<Located<Selector>> {

@@ -16,6 +16,7 @@ rows! {
             hub: Option<Vec<AnyName>>, Own, "Every other member is linked to these hosts, sites or groups.";
             spokes: Option<Vec<AnyName>>, Own, "The members that are linked to the hubs; default: all others.";
             mesh_hubs: bool, Own, "Whether the hubs are linked to one another; default true.";
+            failover: bool, Own, "Whether other hubs take over from one that fails; only `false`, hosts cannot do that yet.";
             mesh: Option<Vec<AnyName>>, Own, "Every pair of these hosts, sites or groups is linked.";
         }
     }
@@ -119,7 +120,22 @@ fn pair(item: &Field<'_>, ends: &[Node], drafts: &mut Vec<Draft>, sink: &mut Sin
 fn map(item: &Field<'_>, at: Location, drafts: &mut Vec<Draft>, sink: &mut Sink) {
     let before = sink.findings.len();
     let Some(keys) = LinkKeys::open(&Field { at, ..*item }, sink) else { return };
-    let LinkKeys { hub: hubs, spokes, mesh_hubs, mesh: members } = keys;
+    let LinkKeys { hub: hubs, spokes, mesh_hubs, failover, mesh: members } = keys;
+    if let Some(failover) = failover.declared().filter(|failover| failover.value) {
+        sink.push(
+            Finding::new(
+                Code::Conflict,
+                "hosts cannot fail over from one hub to another yet",
+                failover.at,
+            )
+            .label("each two hosts have one way, through the first hub that leads there")
+            .help(
+                "remove `failover`, and link the hosts that must reach one another without the hub \
+                 directly (`links: [{hub: h1}, [a, b]]`); `wgfleet check --failures` shows what the \
+                 loss of each hub takes",
+            ),
+        );
+    }
     let mesh_hubs = mesh_hubs.declared().map(|declared| declared.value);
     if hubs.is_none() && (spokes.is_some() || mesh_hubs.is_some()) {
         sink.push(

@@ -307,6 +307,19 @@ pub struct Expect {
     pub from: Located<Selector>,
     /// Where it ends.
     pub to: Located<Selector>,
+    /// What has failed meanwhile, of a flow that must survive that.
+    pub without: Option<Located<LossOf>>,
     /// Where the rule is written.
     pub at: Location,
+}
+
+/// What a `survive` rule takes away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LossOf {
+    /// A host or an unmanaged peer.
+    Host(HostName),
+    /// The uplink of a site.
+    Uplink(SiteName),
+    /// The links between two hosts or peers.
+    Link(HostName, HostName),
 }

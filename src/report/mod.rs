@@ -5,6 +5,7 @@
 pub mod compare;
 pub mod document;
 pub mod explain;
+pub mod failures;
 pub mod findings;
 pub mod history;
 pub mod html;

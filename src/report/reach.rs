@@ -59,7 +59,7 @@ pub fn human(reach: &Reachability) -> String {
     out
 }
 
-fn plural(flows: u64) -> String {
+pub(super) fn plural(flows: u64) -> String {
     if flows == 1 { "1 flow".to_owned() } else { format!("{flows} flows") }
 }
 

@@ -186,6 +186,7 @@ fn file(id: &str, map: &str) -> String {
         "underlay" => return within("underlay", "site"),
         "link" => return within("links", "network"),
         "flow" => return within("allow", "rule"),
+        "survival" => return within("survive", "rule"),
         "membership" => return file("host", &format!("{{ networks: {{ n: {map} }} }}")),
         "override" => return file("host", &format!("{{ peers: {{ b: {map} }} }}")),
         other => panic!("where does {other} stand?"),

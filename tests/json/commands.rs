@@ -41,6 +41,7 @@ const RUNS: &[(&str, &[&str], &str)] = &[
     ("export", &["phone", "--to", "app", "--output", "../exported"], "export"),
     ("check", &[], "findings"),
     ("check", &["--reachability"], "reachability"),
+    ("check", &["--failures"], "failures"),
     ("why", &["a", "b"], "why"),
     ("why", &["b", "203.0.113.9"], "why"),
     ("explain", &["a"], "explain"),

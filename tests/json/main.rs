@@ -73,6 +73,8 @@ fn what_is_said_of_an_inventory_is_what_the_schemas_say() {
             unread += 1;
             continue;
         }
+        let failures = document(&run(&["check", "--failures", "--format", "json"]).stdout);
+        assert_eq!(failures["kind"], "failures", "{path}");
         let Some((from, to)) = ends(&reach) else { continue };
         for (from, to) in [(from, to), (to, from), (from, "internet"), (from, "203.0.113.9")] {
             let output = run(&["why", "--format", "json", from, to]);

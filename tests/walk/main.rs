@@ -2,6 +2,7 @@
 
 mod agrees;
 mod difference;
+mod failures;
 mod hybrid;
 mod kept;
 mod laws;
@@ -347,7 +348,7 @@ fn rules(inventory: &Inventory) -> Vec<Expect> {
         for to in &ends {
             for allow in [true, false] {
                 let (from, to) = (Located::new(from.clone(), at), Located::new(to.clone(), at));
-                rules.push(Expect { allow, from, to, at });
+                rules.push(Expect { allow, from, to, without: None, at });
             }
         }
     }
@@ -408,6 +409,13 @@ proptest! {
 
 pub(crate) fn cases(otherwise: u32) -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+/// The same random fleets in every run.
+fn specs(count: usize) -> Vec<Spec> {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let one = |_| spec().new_tree(&mut runner).expect("a fleet").current();
+    (0..count).map(one).collect()
 }
 
 /// The fleets above are worth something: packets arrive in each way and are lost for each cause.

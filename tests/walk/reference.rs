@@ -390,10 +390,14 @@ impl Reference<'_> {
         let starts = match place {
             Place::Lan(_) => {
                 let here = self.topology.node(at);
-                let NodeKind::Host(host) = here.kind else { return false };
-                let masked = here.masquerade.iter().any(|net| net.contains(&source))
-                    && (self.inventory.hosts[host].settings.masquerade.get()
-                        || !here.subnets.iter().any(|net| net.value.contains(&target)));
+                let kept = match here.kind {
+                    NodeKind::Host(host) => {
+                        !self.inventory.hosts[host].settings.masquerade.get()
+                            && here.subnets.iter().any(|net| net.value.contains(&target))
+                    }
+                    NodeKind::Unmanaged(_) => true,
+                };
+                let masked = !kept && here.masquerade.iter().any(|net| net.contains(&source));
                 if masked {
                     vec![Start::Through(at)]
                 } else {

@@ -3,6 +3,7 @@
 mod agrees;
 #[path = "../support/documents.rs"]
 mod documents;
+mod failures;
 
 use std::fs;
 use std::path::Path;

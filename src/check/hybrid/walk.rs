@@ -63,9 +63,11 @@ fn clashing(cause: Cause) -> Clashing {
         | Cause::NoPeer(_)
         | Cause::TwoPeers(_)
         | Cause::Down(_) => Clashing::Route,
-        Cause::NoSession(_) | Cause::PrivateEndpoint(_) | Cause::Hairpin(_) | Cause::Asleep(_) => {
-            Clashing::Session
-        }
+        Cause::NoSession(_)
+        | Cause::PrivateEndpoint(_)
+        | Cause::Hairpin(_)
+        | Cause::Asleep(_)
+        | Cause::Failed(_) => Clashing::Session,
         Cause::Swallowed(_) => Clashing::Carrier,
         Cause::Unheard(_) => Clashing::Port,
         Cause::SourceRefused(_) => Clashing::AllowedIps,

@@ -5,6 +5,7 @@
 
 mod drawing;
 mod layout;
+mod losses;
 mod matrix;
 mod text;
 mod trace;
@@ -14,7 +15,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{explain, findings};
-use crate::check::Reachability;
+use crate::check::{Failures, Reachability};
 use crate::finding::{Finding, Severity};
 use crate::inventory::Inventory;
 use crate::model::{Location, SourceMap};
@@ -42,6 +43,8 @@ pub struct Shown<'a> {
     pub topology: &'a Topology,
     /// What was proved of it.
     pub reach: &'a Reachability,
+    /// What is lost with each thing that fails.
+    pub failures: &'a Failures,
 }
 
 /// The page. Without a fleet (the file itself is wrong) it has the findings alone.
@@ -63,11 +66,18 @@ pub fn page(fleet: Option<Shown<'_>>, found: &[Finding], sources: &SourceMap) ->
     let list: Vec<Value> =
         shown.iter().zip(&hosts).map(|(finding, hosts)| one(finding, hosts, sources)).collect();
     let list = text::shown(Value::Array(list));
-    let mut data = json!({ "findings": list, "pages": pages, "hosts": {}, "faults": [] });
+    let mut data = json!({
+        "findings": list,
+        "pages": pages,
+        "hosts": {},
+        "faults": [],
+        "losses": [],
+        "lost_with": {},
+    });
     let mut drawn = String::from("<p class=\"empty\">The file makes no fleet yet.</p>");
     let (mut legend, mut reached) = (String::new(), String::new());
     let mut title = "wgfleet check".to_owned();
-    if let Some(Shown { inventory, topology, reach }) = fleet {
+    if let Some(Shown { inventory, topology, reach, failures }) = fleet {
         let layout = Layout::new(inventory, topology);
         drawn = drawing::svg(inventory, topology, &layout, &Marks::new(shown, &hosts));
         if layout.left_out > 0 {
@@ -81,6 +91,9 @@ pub fn page(fleet: Option<Shown<'_>>, found: &[Finding], sources: &SourceMap) ->
             anchors.iter().map(|(id, at)| (id.0.to_string(), host(inventory, topology, *id, *at)));
         data["hosts"] = text::shown(Value::Object(described.collect()));
         data["faults"] = text::shown(Value::Array(matrix::faults(reach)));
+        let (losses, lost_with) = losses::losses(failures);
+        data["losses"] = text::shown(losses);
+        data["lost_with"] = lost_with;
         reached = matrix::tables(reach);
         legend = networks(inventory);
         title = format!("{} · wgfleet check", inventory.fleet.value);

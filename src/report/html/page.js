@@ -20,6 +20,7 @@ function clear() {
   detail.replaceChildren();
   detail.hidden = false;
   each(".chosen", (host) => host.classList.remove("chosen"));
+  each(".hit", (host) => host.classList.remove("hit"));
   each(".lit", (link) => link.classList.remove("lit"));
   each("[aria-current]", (button) => button.removeAttribute("aria-current"));
   if (links) links.classList.remove("dimmed");
@@ -137,6 +138,7 @@ function showHost(id) {
     }
     if (own.more) add(detail, "div", `and ${own.more} more peers`, "place");
   }
+  showLoss(host.name);
   const about = data.findings
     .map((finding, index) => [finding, index])
     .filter(([finding]) => finding.hosts.includes(Number(id)));
@@ -147,6 +149,29 @@ function showHost(id) {
   }
   choose([id], (a, b) => a || b);
   detail.scrollTop = 0;
+}
+
+// What would be lost with a host, which is computed before: nothing is asked from here.
+function showLoss(name) {
+  const loss = data.losses[data.lost_with[name]];
+  if (!loss) return;
+  const part = add(detail, "div", null, "loss");
+  add(part, "h3", `If ${name} fails`);
+  const ends = `${loss.ends} that begin or end there are gone.`;
+  add(part, "div", loss.any
+    ? `${loss.lost} between others would be lost, ${loss.survive} survive; ${ends}`
+    : `No flow between others is lost; ${ends}`);
+  if (!loss.flows.length) return;
+  const list = add(part, "ul");
+  for (const flow of loss.flows) {
+    add(list, "li", `${flow.from} to ${flow.to} (${flow.flows}): ${flow.why}`);
+  }
+  if (loss.more) add(list, "li", `and ${loss.more} kinds of flows more`);
+  const hit = new Set(loss.flows.flatMap((flow) => flow.ends).filter(Boolean));
+  each(".host", (host) => {
+    const other = data.hosts[host.dataset.host];
+    host.classList.toggle("hit", Boolean(other) && hit.has(other.name));
+  });
 }
 
 // What is chosen is in the address, so that it can be bookmarked and stepped back to.
