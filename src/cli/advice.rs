@@ -48,6 +48,10 @@ pub(super) fn unknown(host: &UnknownHost) -> (String, Option<String>) {
         Asked::LimitOfTwo => {
             ("--limit ", format!("--limit names `{name}`, and neither inventory has such a host"))
         }
+        Asked::Exclude => (
+            "--exclude ",
+            format!("--exclude names `{name}`, and nothing in the inventory is called so"),
+        ),
         Asked::Replace => {
             ("--replace ", format!("--replace names `{name}`, and the inventory has no such host"))
         }
@@ -66,7 +70,7 @@ pub(super) fn unknown(host: &UnknownHost) -> (String, Option<String>) {
             Asked::Key => format!(
                 "`{name}` has its key in the inventory; without `public_key:` there, the vault keeps one"
             ),
-            Asked::Limit | Asked::LimitOfTwo | Asked::Replace | Asked::Peer => {
+            Asked::Limit | Asked::LimitOfTwo | Asked::Exclude | Asked::Replace | Asked::Peer => {
                 format!("`{name}` is an unmanaged peer: nobody logs in there")
             }
         }),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::guard::{GuardArgs, UnreachableArgs};
 use super::interrupt::unless_interrupted;
 use super::login::{BinariesArgs, LimitArgs, LoginArgs, RecordArgs, scope};
 use super::plan::DetailArgs;
@@ -25,13 +26,14 @@ use crate::report::document::{Apply, HostOutcome, OutcomeWord};
 /// connection has confirmed it; otherwise it rolls back by itself. Sessions that do not change stay
 /// up. Hosts that need each other change at the same moment, all of them or none; more than ten hosts
 /// change in waves, and after a failure no further wave begins. A host that is blocked or down is left
-/// out (exit 7); the others change.
+/// out (exit 7, unless --allow-unreachable lets it be down); the others change.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   wgfleet apply
   wgfleet apply --yes                # in CI
   wgfleet apply --yes fleet.plan     # that plan, or nothing (exit 6)
-  wgfleet apply --limit paris-gw")]
+  wgfleet apply --limit paris-gw
+  wgfleet apply --yes --forbid removal,restart --allow-unreachable=2")]
 pub(super) struct ApplyArgs {
     #[command(flatten)]
     limit: LimitArgs,
@@ -47,6 +49,12 @@ pub(super) struct ApplyArgs {
 
     #[command(flatten)]
     records: RecordArgs,
+
+    #[command(flatten)]
+    guard: GuardArgs,
+
+    #[command(flatten)]
+    unreachable: UnreachableArgs,
 
     /// A plan saved by `wgfleet plan --out`: refused where anything has moved since
     #[arg(value_name = "PLAN")]
@@ -89,7 +97,8 @@ impl ApplyArgs {
         let mut overrides = self.records.overrides();
         overrides.left_out = saved.as_ref().map(SavedPlan::left_out).unwrap_or_default();
         let login = self.login.login(context, fleet)?;
-        let scope = scope(&login, &self.limit, &self.binaries, &overrides);
+        let limit = self.limit.hosts(fleet.inventory())?;
+        let scope = scope(&login, &limit, &self.binaries, &overrides);
         let survey = Survey::take(&context.fleet, scope, fleet, None).await?;
         let mut plan = survey.whole_plan(&context.fleet, fleet)?;
         if let Some(saved) = &saved {
@@ -103,6 +112,13 @@ impl ApplyArgs {
         let reviewed = self.yes && self.plan.is_some();
         if context.format == Format::Human && !reviewed {
             super::plan::show(context, &plan, self.detail)?;
+        }
+        if let Err(hit) = self.guard.refuse(&plan) {
+            survey.close().await;
+            if context.format == Format::Json {
+                show_json(&plan, &[])?;
+            }
+            return Err(hit.hint("nothing was touched"));
         }
         if let Err(large) = plan.rollout.iter().try_for_each(|all| all.within(self.max_group)) {
             survey.close().await;
@@ -158,7 +174,7 @@ impl ApplyArgs {
         } else if !context.quiet {
             summarise(&outcomes);
         }
-        Ok(exit(&outcomes))
+        Ok(exit(&self.unreachable.without_allowed(outcomes)))
     }
 }
 

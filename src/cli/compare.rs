@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use super::login::LimitArgs;
 use super::{CommandError, CommandResult, Context, Exit, Format};
 use crate::finding::{self, Severity};
 use crate::fleet::{Fleet, compare};
-use crate::model::{HostName, Untrusted, count};
+use crate::inventory::Inventory;
+use crate::model::{Untrusted, count};
 use crate::report;
 
 /// What is to be compared, and how it is shown.
@@ -16,8 +18,8 @@ use crate::report;
 pub(super) struct Compare<'a> {
     /// The revision whose inventory the one on disk is compared with.
     pub(super) base: &'a str,
-    /// The hosts; all where it is empty.
-    pub(super) limit: &'a [HostName],
+    /// The hosts.
+    pub(super) limit: &'a LimitArgs,
     /// Whether changes have an exit code of their own.
     pub(super) exit: bool,
     /// Whether each host is shown, also where many change alike.
@@ -28,7 +30,10 @@ impl Compare<'_> {
     pub(super) fn run(self, context: &Context) -> CommandResult {
         let base = self.read_base(context)?;
         let fleet = context.load()?;
-        let comparison = compare(&context.fleet, self.base, base.as_ref(), &fleet, self.limit)?;
+        let inventories: Vec<&Inventory> =
+            std::iter::once(&fleet).chain(&base).map(Fleet::inventory).collect();
+        let limit = self.limit.of_two(&inventories)?;
+        let comparison = compare(&context.fleet, self.base, base.as_ref(), &fleet, &limit)?;
         let text = match context.format {
             Format::Human => report::compare::human(&comparison, self.verbose),
             Format::Json => report::json::line(&comparison)

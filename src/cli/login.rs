@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Context, completions, environment};
-use crate::fleet::{Error, Fleet, Login, Overrides, Scope};
+use crate::fleet::{Asked, Error, Fleet, Login, Overrides, PickWord, Scope, pick};
+use crate::inventory::Inventory;
 use crate::model::HostName;
 
 /// How hosts are logged in to.
@@ -36,9 +37,35 @@ impl LoginArgs {
 /// Which hosts a command is about.
 #[derive(Debug, Clone, Args)]
 pub(super) struct LimitArgs {
-    /// Only these hosts; their peers still come from the whole file
-    #[arg(long, value_name = "HOST", value_delimiter = ',', add = completions::hosts())]
-    pub(super) limit: Vec<HostName>,
+    /// Only these: hosts, or all of a site, a group or a network, or names like `hub-*`; `!NAME` leaves
+    /// out. Their peers still come from the whole file
+    #[arg(long, value_name = "HOST", value_delimiter = ',', add = completions::selections())]
+    limit: Vec<PickWord>,
+
+    /// Not these, named in the same ways
+    #[arg(long, value_name = "HOST", value_delimiter = ',', add = completions::selections())]
+    exclude: Vec<PickWord>,
+}
+
+impl LimitArgs {
+    /// The hosts; none where all are meant.
+    pub(super) fn hosts(&self, inventory: &Inventory) -> Result<Vec<HostName>, Error> {
+        self.of(&[inventory], Asked::Limit)
+    }
+
+    /// The hosts and peers of two inventories that are compared.
+    pub(super) fn of_two(&self, inventories: &[&Inventory]) -> Result<Vec<HostName>, Error> {
+        self.of(inventories, Asked::LimitOfTwo)
+    }
+
+    /// Hosts, and peers whose keys the vault makes.
+    pub(super) fn key_holders(&self, inventory: &Inventory) -> Result<Vec<HostName>, Error> {
+        self.of(&[inventory], Asked::Key)
+    }
+
+    fn of(&self, inventories: &[&Inventory], asked: Asked) -> Result<Vec<HostName>, Error> {
+        pick(inventories, &self.limit, &self.exclude, asked)
+    }
 }
 
 /// Where binaries for hosts come from.
@@ -89,10 +116,10 @@ impl RecordArgs {
 /// What a survey needs to know of a command's arguments.
 pub(super) fn scope<'a>(
     login: &'a Login,
-    limit: &'a LimitArgs,
+    limit: &'a [HostName],
     binaries: &'a BinariesArgs,
     overrides: &'a Overrides,
 ) -> Scope<'a> {
     let binaries = binaries.folder();
-    Scope { login, limit: &limit.limit, binaries, overrides, without_identity: false }
+    Scope { login, limit, binaries, overrides, without_identity: false }
 }

@@ -15,6 +15,7 @@ mod explain;
 mod export;
 mod failure;
 mod global;
+mod guard;
 mod helper;
 mod history;
 mod identity;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::guard::{GuardArgs, UnreachableArgs};
 use super::login::{BinariesArgs, LimitArgs, LoginArgs, RecordArgs, scope};
 use super::saved::SavedPlan;
 use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, runtime};
@@ -40,6 +41,8 @@ impl DetailArgs {
 #[command(after_help = "Examples:
   wgfleet plan
   wgfleet plan --limit paris-gw,b7
+  wgfleet plan --limit branch --exclude 'lab-*'        # a group, without some of it
+  wgfleet plan --forbid restart,lost-flow              # exit 3 where it would
   wgfleet plan --verbose                               # each change of each host
   wgfleet plan --detailed-exitcode --out fleet.plan    # in CI
   wgfleet plan --format json | jq '.hosts[].changes'
@@ -61,6 +64,12 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     records: RecordArgs,
 
+    #[command(flatten)]
+    guard: GuardArgs,
+
+    #[command(flatten)]
+    unreachable: UnreachableArgs,
+
     /// Exit 2 where there is something to change
     #[arg(long)]
     detailed_exitcode: bool,
@@ -70,7 +79,7 @@ pub(super) struct PlanArgs {
     out: Option<PathBuf>,
 
     /// Compare two inventories, without hosts, identity or login; --base says with which
-    #[arg(long, conflicts_with_all = ["parallel", "connect_timeout"])]
+    #[arg(long, conflicts_with_all = ["parallel", "connect_timeout", "forbid", "allow_unreachable"])]
     offline: bool,
 
     /// With --offline: the commit, branch or tag whose inventory this one is compared with
@@ -84,10 +93,9 @@ pub(super) struct PlanArgs {
 impl PlanArgs {
     pub(super) fn run(self, context: &Context) -> CommandResult {
         if let Some(base) = self.offline_base()? {
-            let limit = &self.limit.limit;
             return super::compare::Compare {
                 base,
-                limit,
+                limit: &self.limit,
                 exit: self.detailed_exitcode,
                 verbose: self.detail.verbose,
             }
@@ -98,9 +106,10 @@ impl PlanArgs {
         runtime()?.block_on(async {
             let overrides = self.records.overrides();
             let login = self.login.login(context, &fleet)?;
+            let limit = self.limit.hosts(fleet.inventory())?;
             let scope = Scope {
                 without_identity: true,
-                ..scope(&login, &self.limit, &self.binaries, &overrides)
+                ..scope(&login, &limit, &self.binaries, &overrides)
             };
             let survey = Survey::take(&context.fleet, scope, &fleet, None).await?;
             let plan = survey.whole_plan(&context.fleet, &fleet)?;
@@ -112,6 +121,7 @@ impl PlanArgs {
                 SavedPlan::write(&writable(path)?, &plan, key?.as_ref())?;
             }
             show(context, &plan, self.detail)?;
+            self.guard.refuse(&plan)?;
             Ok(self.exit(&plan, blocked))
         })
     }
@@ -145,7 +155,7 @@ impl PlanArgs {
             exit
         } else if self.records.overrides().refuse_older(plan).is_err() {
             Exit::Stale
-        } else if plan.unreadable().next().is_some() {
+        } else if plan.unreadable().count() > self.unreachable.allowed() {
             Exit::Unreadable
         } else if self.detailed_exitcode && !plan.is_empty() {
             Exit::Changes

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use rayon::prelude::*;
 
+use super::login::LimitArgs;
 use super::output::{json, print};
 use super::secret_file::refuse_to_commit;
 use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions};
@@ -29,15 +30,14 @@ const AT_ONCE: usize = 64;
 #[command(after_help = "Examples:
   wgfleet render -o /run/user/1000/fleet && wg-quick strip /run/user/1000/fleet/b7/wg0.conf
   wgfleet render -o /run/user/1000/fleet b7 alice-phone
-  wgfleet render -o /run/user/1000/fleet --limit b7,alice-phone")]
+  wgfleet render -o /run/user/1000/fleet --limit paris,alice-phone --exclude 'lab-*'")]
 pub(super) struct RenderArgs {
     /// The hosts and unmanaged peers [default: all]; their peers still come from the whole file
-    #[arg(value_name = "HOST", add = completions::key_holders(), conflicts_with = "limit")]
+    #[arg(value_name = "HOST", add = completions::key_holders(), conflicts_with_all = ["limit", "exclude"])]
     hosts: Vec<HostName>,
 
-    /// The same, as other commands have it
-    #[arg(long, value_name = "HOST", value_delimiter = ',', add = completions::key_holders())]
-    limit: Vec<HostName>,
+    #[command(flatten)]
+    limit: LimitArgs,
 
     /// The folder; it is made where it is not there. In a git work tree git has to ignore it
     #[arg(short, long, value_name = "DIR")]
@@ -60,7 +60,8 @@ impl RenderArgs {
 
     pub(super) fn run(self, context: &Context) -> CommandResult {
         let fleet = context.load()?;
-        let wanted: BTreeSet<&HostName> = self.hosts.iter().chain(&self.limit).collect();
+        let limit = self.limit.key_holders(fleet.inventory())?;
+        let wanted: BTreeSet<&HostName> = self.hosts.iter().chain(&limit).collect();
         fleet.refuse_keyless(wanted.iter().copied())?;
         let (vault, secrets) = Fleet::unlock(&context.fleet)?;
         let state = fleet.desired(&LiveKeys::current(vault.index()))?;

@@ -19,6 +19,7 @@ use crate::report::status::Status;
 #[command(after_help = "Examples:
   wgfleet status
   wgfleet status --limit b7
+  wgfleet status --limit paris,branch --exclude 'lab-*'
   wgfleet status --format json | jq '.sessions[] | select(.state == \"late\")'")]
 pub(super) struct StatusArgs {
     #[command(flatten)]
@@ -35,7 +36,8 @@ impl StatusArgs {
     pub(super) fn run(self, context: &Context) -> CommandResult {
         let fleet = context.load()?;
         let login = self.login.login(context, &fleet)?;
-        let reading = Sessions::read(&context.fleet, &fleet, &self.limit.limit, &login);
+        let limit = self.limit.hosts(fleet.inventory())?;
+        let reading = Sessions::read(&context.fleet, &fleet, &limit, &login);
         let sessions = runtime()?.block_on(reading)?;
         let absent = fleet.inventory().absent.iter();
         let left_out = absent.map(|one| (one.name().value.clone(), LeftOut::from(&one.why)));

@@ -20,6 +20,8 @@ pub enum Asked {
     Limit,
     /// The same, where hosts of two inventories count.
     LimitOfTwo,
+    /// To be left alone by a command.
+    Exclude,
     /// To be another machine from now on.
     Replace,
     /// To get new keys.

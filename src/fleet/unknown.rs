@@ -58,11 +58,11 @@ impl Fleet {
 }
 
 /// The names that count as hosts.
-fn counting(inventory: &Inventory, asked: Asked) -> impl Iterator<Item = &HostName> {
+pub(super) fn counting(inventory: &Inventory, asked: Asked) -> impl Iterator<Item = &HostName> {
     let counts = move |has_key: bool| match asked {
         Asked::LimitOfTwo | Asked::Key => !has_key,
         Asked::Peer => true,
-        Asked::Limit | Asked::Replace | Asked::Rotate => false,
+        Asked::Limit | Asked::Exclude | Asked::Replace | Asked::Rotate => false,
     };
     let peers =
         inventory.peers.iter().filter(move |peer| counts(peer.settings.public_key.is_some()));

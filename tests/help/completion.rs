@@ -69,8 +69,8 @@ fn bash_completes_commands_and_the_names_of_the_fleet() {
     };
     assert_eq!(of(&["wgfleet", "sta"]), set(&["status"]));
     assert_eq!(of(&["wgfleet", "plan", "--lim"]), set(&["--limit"]));
-    assert_eq!(of(&["wgfleet", "plan", "--limit", "b"]), set(&["b7", "b8"]));
-    assert_eq!(of(&["wgfleet", "plan", "--limit", "b7,p"]), set(&["b7,paris-gw"]));
+    assert_eq!(of(&["wgfleet", "plan", "--limit", "b"]), set(&["b7", "b8", "branches"]));
+    assert_eq!(of(&["wgfleet", "plan", "--limit", "b7,p"]), set(&["b7,paris", "b7,paris-gw"]));
     assert_eq!(of(&["wgfleet", "apply", "--replace", "b8"]), set(&["b8"]));
     assert_eq!(of(&["wgfleet", "rotate", "p"]), set(&["paris-gw"]));
     assert_eq!(of(&["wgfleet", "vault", "export", "p"]), set(&["paris-gw", "phone"]));
@@ -82,7 +82,7 @@ fn bash_completes_commands_and_the_names_of_the_fleet() {
     let other = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("fleet.yaml").display().to_string();
     let line = ["wgfleet", "-f", &file, "status", "--limit", "b"];
-    assert_eq!(completed(other.path(), &line), (set(&["b7", "b8"]), String::new()));
+    assert_eq!(completed(other.path(), &line), (set(&["b7", "b8", "branches"]), String::new()));
 }
 
 /// Nobody is asked, nothing is said and nothing is written where there is no fleet, a broken one, or
@@ -124,8 +124,8 @@ fn fish_completes_names_and_says_what_they_are() {
     let script = "wgfleet completions fish | source; complete -C $argv[1]";
     let of =
         |line: &str| ran(shell("fish", folder.path()).args(["--no-config", "-c", script, line]));
-    assert_eq!(of("wgfleet plan --limit b"), "b7\thost\nb8\thost\n");
-    assert_eq!(of("wgfleet plan --limit b7,p"), "b7,paris-gw\thost\n");
+    assert_eq!(of("wgfleet plan --limit b"), "b7\thost\nb8\thost\nbranches\tgroup\n");
+    assert_eq!(of("wgfleet plan --limit b7,p"), "b7,paris-gw\thost\nb7,paris\tsite\n");
     assert_eq!(of("wgfleet why b7 br"), "branches\tgroup\n");
     assert!(of("wgfleet sta").starts_with("status\tShow the sessions"));
 }
@@ -148,7 +148,7 @@ fn zsh_completes_what_is_typed() {
     "#;
     for (line, completed) in [
         ("wgfleet sta", "wgfleet status"),
-        ("wgfleet plan --limit b7,p", "wgfleet plan --limit b7,paris-gw"),
+        ("wgfleet plan --limit b7,paris-", "wgfleet plan --limit b7,paris-gw"),
         ("wgfleet why b7 br", "wgfleet why b7 branches"),
     ] {
         let folder = tempfile::tempdir_in(folder.path()).expect("a folder");

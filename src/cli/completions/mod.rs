@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh};
 
-pub(super) use names::{ends, hosts, key_holders, lab_hosts, labs, machines, nodes, peers};
+pub(super) use names::{
+    ends, hosts, key_holders, lab_hosts, labs, machines, nodes, peers, selections,
+};
 
 use super::{CommandResult, Exit, environment, write_stdout};
 use crate::sys::take_variable;

@@ -48,16 +48,27 @@ pub(in crate::cli) fn machines() -> ArgValueCandidates {
 pub(in crate::cli) fn ends() -> ArgValueCandidates {
     of_inventory(|inventory| {
         let mut names = machines_of(inventory);
-        let sites = inventory.sites.iter().map(|site| site.name.value.to_string());
-        names.extend(sites.map(|name| (name, "site")));
-        let groups = inventory.hosts.iter().flat_map(|host| &host.groups);
-        let groups: BTreeSet<String> = groups.map(ToString::to_string).collect();
-        names.extend(groups.into_iter().map(|name| (name, "group")));
-        let networks = inventory.networks.iter().map(|network| network.name.value.to_string());
-        names.extend(networks.map(|name| (name, "network")));
+        names.extend(several(inventory));
         names.push(("internet".to_owned(), "everything outside the fleet"));
         names
     })
+}
+
+/// Hosts, and what stands for several of them.
+pub(in crate::cli) fn selections() -> ArgValueCandidates {
+    of_inventory(|inventory| hosts_of(inventory).into_iter().chain(several(inventory)).collect())
+}
+
+/// Sites, groups and networks.
+fn several(inventory: &Inventory) -> Vec<Name> {
+    let sites = inventory.sites.iter().map(|site| site.name.value.to_string());
+    let mut names: Vec<Name> = sites.map(|name| (name, "site")).collect();
+    let groups = inventory.hosts.iter().flat_map(|host| &host.groups);
+    let groups: BTreeSet<String> = groups.map(ToString::to_string).collect();
+    names.extend(groups.into_iter().map(|name| (name, "group")));
+    let networks = inventory.networks.iter().map(|network| network.name.value.to_string());
+    names.extend(networks.map(|name| (name, "network")));
+    names
 }
 
 /// The hosts of a lab.
