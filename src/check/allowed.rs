@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::folded::Folded;
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
-use crate::model::Location;
+use crate::model::{Location, host_net};
 use crate::topology::{self, Because, Interface, InterfaceId, Node, Topology};
 
 /// One prefix on two peers of an interface, and the peers.
@@ -35,7 +35,9 @@ pub(super) fn duplicates(inventory: &Inventory, topology: &Topology) -> Vec<Find
         for clash in clashes {
             let (net, first, last) = clash;
             let declared = override_of(interface, last).or_else(|| override_of(interface, first));
-            if declared.is_none() && equal_lans(topology, clash) {
+            if declared.is_none()
+                && (equal_lans(topology, clash) || equal_addresses(topology, clash))
+            {
                 continue;
             }
             let cause = (declared.is_some().then_some(net), declared, first, last);
@@ -62,6 +64,12 @@ fn equal_lans(topology: &Topology, (net, first, last): Clash) -> bool {
     );
     let has = |node: &Node| node.subnets.iter().any(|subnet| subnet.value == net);
     (a.site.is_none() || a.site != b.site) && has(a) && has(b)
+}
+
+/// Whether the clash follows from one address on two hosts, which is a finding of its own.
+fn equal_addresses(topology: &Topology, (net, first, last): Clash) -> bool {
+    let has = |id| topology.tunnel_addresses(id).any(|addr| host_net(addr) == net);
+    has(first) && has(last)
 }
 
 fn duplicate(

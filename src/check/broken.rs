@@ -6,6 +6,7 @@ use super::entry::entry;
 use super::flow::Broken;
 use super::flows::Member;
 use super::proof::{Proof, Scope};
+use super::remedies;
 use super::tables::Tables;
 use super::trace;
 use super::walk::{Act, Cause, Packet, Step, Walk};
@@ -50,7 +51,9 @@ pub(super) fn flows(
     }
     causes
         .into_iter()
-        .map(|((at, code), (count, _, broken))| finding(tables, broken, at, code.is_none(), count))
+        .map(|((at, code), (count, _, broken))| {
+            finding(inventory, tables, broken, at, code.is_none(), count)
+        })
         .collect()
 }
 
@@ -136,7 +139,9 @@ impl Known {
             Some(Cause::Swallowed(_)) => any(&[Code::EndpointInTunnel]),
             Some(Cause::Unheard(_)) => any(&[Code::NoListenPort, Code::PortMismatch]),
             Some(Cause::Down(_)) => any(&[Code::RouteTwice, Code::PortClash, Code::InterfaceClash]),
-            Some(Cause::TwoPeers(_)) => any(&[Code::DuplicateAllowedIp, Code::EqualLans]),
+            Some(Cause::TwoPeers(_)) => {
+                any(&[Code::DuplicateAllowedIp, Code::EqualLans, Code::DuplicateAddress])
+            }
             Some(Cause::TwoHolders(_)) => any(&[Code::DuplicateAddress]),
             Some(Cause::NoReturnPath) if matches!(broken.to, Member::Internet(_)) => {
                 any(&[Code::DeadEnd])
@@ -291,6 +296,7 @@ pub(super) fn name(topology: &Topology, member: &Member) -> FlowEnd {
 }
 
 fn finding(
+    inventory: &Inventory,
     tables: &Tables<'_>,
     broken: &Broken,
     at: Location,
@@ -327,7 +333,7 @@ fn finding(
             "remove the override, or give it what it lacks: `wgfleet why` proposes the change",
         );
     }
-    match trace::instead(topology, cause) {
+    match remedies::instead(inventory, topology, broken) {
         Some(help) => finding.help(help),
         None => finding,
     }

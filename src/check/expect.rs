@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::failure::Failure;
 use super::flow::{Broken, Flow};
 use super::flows::{Member, expand};
+use super::remedies;
 use super::session::Graph;
 use super::tables::Tables;
 use super::trace;
@@ -299,7 +300,7 @@ impl Prover<'_> {
             let name = &self.topology.node(node).name;
             return Some(format!("`internet` is what a full tunnel reaches: give `{name}` one"));
         }
-        trace::instead(self.topology, cause)
+        remedies::instead(self.inventory, self.topology, broken)
     }
 
     /// A node that an end is at or behind.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::entry::entry;
+use super::folded::Folded;
 use crate::finding::{Code, Finding, Severity};
 use crate::inventory::Inventory;
 use crate::model::{HostName, Location};
@@ -73,7 +74,8 @@ fn overridden(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
     }
     let names: HashMap<&HostName, NodeId> =
         (0..).map(NodeId).zip(&topology.nodes).map(|(id, node)| (&node.name, id)).collect();
-    let mut findings: Vec<Finding> = Vec::new();
+    // What all spokes of a hub are told is one mistake.
+    let mut findings: Folded<(NodeId, u16, Code)> = Folded::new();
     for (host, id) in hosts.iter().zip((0..).map(NodeId)) {
         for own in &host.interfaces {
             for told in &own.peers {
@@ -107,20 +109,18 @@ fn overridden(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
                             // It can begin the session itself.
                             finding.severity = Severity::Warning;
                         }
-                        findings.push(finding);
+                        findings.add_found((far, asked, Code::NoListenPort), finding);
                     }
                     Some(port) if port.get() != asked && !node.nat.value => {
-                        findings.push(mismatch(
-                            &node.name,
-                            (port.get(), node.at),
-                            (asked, endpoint.at),
-                            false,
-                        ));
+                        findings.add((far, asked, Code::PortMismatch), || {
+                            let listens = (port.get(), node.at);
+                            mismatch(&node.name, listens, (asked, endpoint.at), false)
+                        });
                     }
                     Some(_) => {}
                 }
             }
         }
     }
-    findings
+    findings.into_findings()
 }

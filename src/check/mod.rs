@@ -42,6 +42,7 @@ mod ports;
 mod presence;
 mod proof;
 mod reach;
+mod remedies;
 mod roaming;
 mod routes;
 pub mod session;

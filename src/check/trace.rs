@@ -1,4 +1,4 @@
-//! Walks in words: hops for people, and what removes a cause.
+//! Walks in words: hops for people.
 
 use super::flow::{Broken, Trip};
 use super::walk::{Act, Cause, Place, Step, Walk};
@@ -125,7 +125,7 @@ fn text(topology: &Topology, step: &Step) -> String {
     }
 }
 
-fn peer(topology: &Topology, id: InterfaceId) -> &str {
+pub(super) fn peer(topology: &Topology, id: InterfaceId) -> &str {
     topology.node(topology.interface(id).node).name.as_str()
 }
 
@@ -199,66 +199,4 @@ pub(super) fn why(topology: &Topology, node: NodeId, cause: Cause) -> String {
         }
         Cause::Failed(None) => "has no way to the Internet while its uplink has failed".to_owned(),
     }
-}
-
-/// What to write instead, where a cause has an answer of its own.
-pub(super) fn instead(topology: &Topology, cause: Cause) -> Option<String> {
-    Some(match cause {
-        Cause::Asleep(id) => format!("give `{}` a `keepalive: 25`", peer(topology, id)),
-        Cause::SourceRefused(_) => {
-            "link the two ends directly, or make the host between them a hub or `transit: true`"
-                .to_owned()
-        }
-        Cause::NoForwarding => {
-            "make the host a `gateway`, a hub or `transit: true`, with a tunnel address of the family"
-                .to_owned()
-        }
-        Cause::NoExit => "say `exit: true` on the host that leads to the Internet".to_owned(),
-        Cause::RouteElsewhere(_) => {
-            "the rule can be proven where `table` is auto; with routes of your own, prove it with \
-             a packet"
-                .to_owned()
-        }
-        Cause::NoReturnPath => {
-            "say `exit: true` or `masquerade: true` where it leaves the tunnels".to_owned()
-        }
-        Cause::NoSession(_) => "give one of them an `endpoint:`".to_owned(),
-        Cause::Swallowed(id) => format!(
-            "give `{}` an endpoint that no tunnel leads to, or take the prefix around it out of \
-             `allowed_ips`",
-            peer(topology, id)
-        ),
-        Cause::Unheard(id) => format!(
-            "write the port of the endpoint as `listen_port:` of `{}`, or its own port here",
-            peer(topology, id)
-        ),
-        Cause::Down(_) => "give each interface of the host a port, a name and prefixes of its own"
-            .to_owned(),
-        Cause::TwoPeers(_) => {
-            "give the prefix to one peer, or a longer one to one of them".to_owned()
-        }
-        Cause::TwoHolders(_) => "give one of the hosts another address".to_owned(),
-        Cause::OtherGateway => {
-            "write `masquerade: true` under the gateways, so that replies come back to the one that \
-             was asked; or make one of them the gateway of the LAN"
-                .to_owned()
-        }
-        Cause::PrivateEndpoint(id) => format!(
-            "write the public address or name of `{}` as its `endpoint:`, or name the private net \
-             that joins the sites: `underlay: {{ name: … }}` at each",
-            peer(topology, id)
-        ),
-        Cause::Hairpin(_) => {
-            "give one of them a `local_endpoint:` with its address on the LAN".to_owned()
-        }
-        Cause::NoRoute | Cause::NoPeer(_) => {
-            "tunnels lead to the members of their own network: link the two ends in one, and look \
-             at overrides of `allowed_ips`"
-                .to_owned()
-        }
-        Cause::OnLink => {
-            "nest no LAN in another one's prefix, unless that one is routed itself".to_owned()
-        }
-        Cause::Loop | Cause::Elsewhere | Cause::NoStart | Cause::Failed(_) => return None,
-    })
 }

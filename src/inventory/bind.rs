@@ -73,7 +73,7 @@ impl Resolver<'_> {
 
     fn member(&mut self, host: usize, network: usize, at: Location) -> bool {
         let is = self.is_member(host, network);
-        if !is {
+        if !is && !self.names.is_twice(self.hosts[host].name.value.as_str()) {
             let (host, network) = (&self.hosts[host].name, &self.networks[network].name);
             self.sink.push(
                 Finding::new(
@@ -134,7 +134,7 @@ impl Resolver<'_> {
             .hosts
             .iter()
             .any(|host| belongs(host) && host.interfaces.iter().any(|i| i.network == network));
-        if !found {
+        if !found && !self.names.is_twice(&word.value) {
             let name = &self.networks[network].name.value;
             self.sink.push(
                 Finding::new(

@@ -1,6 +1,6 @@
 //! Every name of a fleet, and what it stands for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::finding::{Code, Finding};
 use crate::model::{Located, Location, closest};
@@ -37,6 +37,8 @@ pub(super) struct Names {
     all: HashMap<Box<str>, (Meaning, Location)>,
     networks: HashMap<Box<str>, (usize, Location)>,
     suggested: usize,
+    /// Names of two things: which of them somebody means, nobody knows.
+    twice: HashSet<Box<str>>,
 }
 
 impl Names {
@@ -63,6 +65,7 @@ impl Names {
                     .also(*first, format!("{} of this name", other.what()))
                     .help(help),
             );
+            self.twice.insert(name.into());
             return false;
         }
         self.all.insert(name.into(), (meaning, at));
@@ -98,6 +101,11 @@ impl Names {
         self.all.get(name).map(|(meaning, _)| *meaning)
     }
 
+    /// Whether a name stands for two things.
+    pub(super) fn is_twice(&self, name: &str) -> bool {
+        self.twice.contains(name)
+    }
+
     pub(super) fn network(&self, name: &str) -> Option<usize> {
         self.networks.get(name).map(|(index, _)| *index)
     }
@@ -129,7 +137,8 @@ impl Names {
     ) -> Option<T> {
         if let Some(meaning) = self.get(text) {
             let found = wanted(meaning);
-            if found.is_none() {
+            // That a name stands for two things is said where it does.
+            if found.is_none() && !self.is_twice(text) {
                 sink.push(
                     Finding::new(
                         Code::UnknownReference,

@@ -135,8 +135,8 @@ impl Yard {
             file: self.folder.path().join(name),
             lock: None,
             include_from: Vec::new(),
-            // Runs leave the lock file alone.
             now: None,
+            // Runs leave the lock file alone.
             locked: true,
             ssh_config: None,
             state: Some(self.path().join("state")),
