@@ -7,6 +7,7 @@ mod hybrid;
 mod kept;
 mod laws;
 mod legal;
+mod patches;
 mod reference;
 mod sessions;
 

@@ -148,7 +148,7 @@ hosts:
         // Each of a group.
         "fleet: f
 groups: { road: { nat: true } }
-networks: { n: { prefixes: 10.9.0.0/24, links: { hub: hub } } }
+networks: { n: { prefixes: [10.9.0.0/24, \"fd09::/64\"], links: { hub: hub } } }
 hosts:
   hub: { address: 10.9.0.1, endpoint: \"192.0.2.1:51820\", exit: true }
   r1: { groups: road, address: 10.9.0.2 }
@@ -161,7 +161,7 @@ hosts:
     (
         // No exit yet.
         "fleet: f
-networks: { n: { prefixes: 10.9.0.0/24 } }
+networks: { n: { prefixes: [10.9.0.0/24, \"fd09::/64\"] } }
 hosts:
   x: { address: 10.9.0.1, endpoint: \"192.0.2.1:51820\" }
   y: { address: 10.9.0.2, nat: true }
@@ -176,8 +176,8 @@ hosts:
 const EXITS: &str = "\
 fleet: f
 networks:
-  n: { prefixes: 10.9.0.0/24, links: { hub: hub } }
-  m: { prefixes: 10.8.0.0/24, interface: wg1 }
+  n: { prefixes: [10.9.0.0/24, \"fd09::/64\"], links: { hub: hub } }
+  m: { prefixes: [10.8.0.0/24, \"fd08::/64\"], interface: wg1, mtu: 1360 }
 sites:
   a: { subnets: 172.23.1.0/24, hosts: { g: { networks: n, nat: true, gateway: true } } }
 hosts:
@@ -207,6 +207,52 @@ fn a_flow_that_fails_has_a_cause_and_a_patch_that_fixes_it() {
         let (code, answer) = why(folder.path(), from, to);
         assert_eq!((code, &answer["outcome"]), (0, &"reachable".into()), "{patch}\n{answer:#}");
     }
+}
+
+/// Lists with comments of their own, written over several lines, in a file that another one includes.
+const COMMENTED: &str = "\
+# who is where
+hosts:
+  gw-a:
+    # the office
+    address: 10.9.0.1
+    endpoint: \"192.0.2.1:51820\" # static
+    subnets: [192.168.1.0/24]
+  gw-c:
+    address: 10.9.0.3 # behind a router
+    nat: true
+    peers:
+      gw-a:
+        allowed_ips:
+          - 10.9.0.1/32 # itself
+          # its printers come later
+    keepalive: 25 # short
+";
+
+#[test]
+fn a_patch_keeps_comments_and_is_made_for_the_folder_of_the_file() {
+    let folder =
+        folder("fleet: f\ninclude: sites/*.yaml\nnetworks: { n: { prefixes: 10.9.0.0/24 } }\n");
+    let sites = folder.path().join("sites");
+    fs::create_dir(&sites).expect("a folder");
+    fs::write(sites.join("a.yaml"), COMMENTED).expect("it can be written");
+    let elsewhere = folder.path().parent().expect("a folder above");
+    let file = folder.path().join("fleet.yaml");
+    let file = file.to_str().expect("a path");
+    let output =
+        wgfleet(elsewhere, &["why", "-f", file, "--format", "json", "gw-c", "192.168.1.20"]);
+    let answer: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let text = answer["fix"]["text"].as_str().unwrap_or_else(|| panic!("{answer:#}"));
+    assert_eq!(text, "add 192.168.1.0/24 to the AllowedIPs of `gw-a` on `gw-c`");
+    let patch = answer["fix"]["patch"].as_str().expect("a patch");
+    assert!(patch.starts_with("--- a/sites/a.yaml\n+++ b/sites/a.yaml\n"), "{patch}");
+    fs::write(folder.path().join("fix.patch"), patch).expect("it can be written");
+    let mut git = Command::new("git");
+    let applied = git.args(["apply", "fix.patch"]).current_dir(folder.path()).output();
+    assert!(applied.expect("git is there").status.success(), "{patch}");
+    let after = fs::read_to_string(sites.join("a.yaml")).expect("it can be read");
+    let added = "          - 10.9.0.1/32 # itself\n          - 192.168.1.0/24\n";
+    assert_eq!(after, COMMENTED.replace("          - 10.9.0.1/32 # itself\n", added));
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub(super) fn remove(text: &str, key: Range<usize>) -> Option<String> {
 }
 
 /// The beginning of the line of `at` and its indentation, where nothing stands before it on the line.
-fn own_line(text: &str, at: usize) -> Option<(usize, usize)> {
+pub(super) fn own_line(text: &str, at: usize) -> Option<(usize, usize)> {
     let line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     text[line..at].bytes().all(|byte| byte == b' ').then_some((line, at - line))
 }
@@ -93,7 +93,7 @@ fn in_flow(text: &str, at: usize) -> bool {
 }
 
 /// The end of a block entry that begins at `line`: of its last line with content that is indented more.
-fn block_end(text: &str, line: usize, indent: usize) -> usize {
+pub(super) fn block_end(text: &str, line: usize, indent: usize) -> usize {
     let next = |from: usize| text[from..].find('\n').map_or(text.len(), |end| from + end + 1);
     let mut end = next(line);
     let mut at = end;

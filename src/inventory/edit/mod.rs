@@ -4,9 +4,11 @@
 //! says with the change made.
 
 mod entry;
+mod list;
 mod plain;
 mod set;
 
+pub use list::{append, unset};
 pub use set::set;
 
 use std::ops::Range;

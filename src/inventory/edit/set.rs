@@ -38,6 +38,8 @@ fn flow(text: &str, open: usize, key: &str, value: &str) -> Option<String> {
     let (mut depth, mut quote, mut empty) = (0_u32, None, true);
     let mut word = open + 1;
     let mut found: Option<usize> = None;
+    // Where what was read ends, comments aside.
+    let mut last = open + 1;
     let mut at = open + 1;
     while at < bytes.len() {
         let byte = bytes[at];
@@ -57,8 +59,7 @@ fn flow(text: &str, open: usize, key: &str, value: &str) -> Option<String> {
             }
             (None, b',' | b'}') if depth == 0 => {
                 if let Some(from) = found {
-                    let end = from + text[from..at].trim_end().len();
-                    return Some(replaced(text, from..end.max(from), &format!(" {value}")));
+                    return Some(replaced(text, from..last.max(from), &format!(" {value}")));
                 }
                 if byte == b'}' {
                     let with = if empty {
@@ -73,8 +74,11 @@ fn flow(text: &str, open: usize, key: &str, value: &str) -> Option<String> {
             (None, b'}' | b']') => depth = depth.checked_sub(1)?,
             _ => {}
         }
-        empty &= bytes[at].is_ascii_whitespace();
+        empty &= byte.is_ascii_whitespace();
         at += 1;
+        if !byte.is_ascii_whitespace() {
+            last = at;
+        }
     }
     None
 }
@@ -109,7 +113,7 @@ fn block(text: &str, at: usize, colon: usize, key: &str, value: &str) -> Option<
             let name = plain.split(':').next().unwrap_or_default().trim_matches(['"', '\'']);
             if name == key {
                 let from = below + content.find(':')? + 1;
-                found = Some((from, below + content.trim_end().len()));
+                found = Some((from, below + without_comment(content)));
             }
         }
         below = end;
@@ -118,12 +122,33 @@ fn block(text: &str, at: usize, colon: usize, key: &str, value: &str) -> Option<
         return Some(replaced(text, from..to, &format!(" {value}")));
     }
     Some(match child {
-        Some((start, indent)) => {
+        Some((_, indent)) => {
+            // Above the comments of what is there.
+            let start = first.unwrap_or(text.len());
             let with = format!("{}{key}: {value}\n", " ".repeat(indent));
             replaced(text, start..start, &with)
         }
         None => replaced(text, colon + 1..colon + 1, &format!(" {{ {key}: {value} }}")),
     })
+}
+
+/// Bytes of a line before its comment, and before the blanks there.
+fn without_comment(line: &str) -> usize {
+    let bytes = line.as_bytes();
+    let mut quote = None;
+    for (at, byte) in bytes.iter().enumerate() {
+        match (quote, byte) {
+            (Some(q), _) if q == *byte => quote = None,
+            (None, b'"' | b'\'') if !bytes[at.saturating_sub(1)].is_ascii_alphanumeric() => {
+                quote = Some(*byte);
+            }
+            (None, b'#') if at > 0 && bytes[at - 1].is_ascii_whitespace() => {
+                return line[..at].trim_end().len();
+            }
+            _ => {}
+        }
+    }
+    line.trim_end().len()
 }
 
 #[cfg(test)]
@@ -142,7 +167,11 @@ mod tests {
             ("h: {}\n", "h: { nat: true }\n"),
             ("h: { nat: false, a: [1, 2] }\n", "h: { nat: true, a: [1, 2] }\n"),
             ("h: { a: { nat: 1 }, \"nat\": off }", "h: { a: { nat: 1 }, \"nat\": true }"),
-            ("h:\n  # x\n  ssh: a\ni: 1\n", "h:\n  # x\n  nat: true\n  ssh: a\ni: 1\n"),
+            ("h:\n  # x\n  ssh: a\ni: 1\n", "h:\n  nat: true\n  # x\n  ssh: a\ni: 1\n"),
+            ("h:\n  nat: no # why\n  z: 1\n", "h:\n  nat: true # why\n  z: 1\n"),
+            ("h:\n  nat: '#' # why\n", "h:\n  nat: true # why\n"),
+            ("h: {\n  nat: no # why\n}\n", "h: {\n  nat: true # why\n}\n"),
+            ("h: { nat: no, # why\n  z: 1 }\n", "h: { nat: true, # why\n  z: 1 }\n"),
             ("h:\n  ssh: a\n  nat: no\ni: 1\n", "h:\n  ssh: a\n  nat: true\ni: 1\n"),
             ("h:\n  nat:\n    - a\n    - b\n  z: 1\n", "h:\n  nat: true\n  z: 1\n"),
             ("h:\n  nat:\n  - a\n  z: 1\n", "h:\n  nat: true\n  z: 1\n"),

@@ -1,121 +1,18 @@
-//! Changes to the file that make a flow work: proposed from the cause, and kept only if the proof
-//! of the changed file succeeds.
+//! What could make a flow work, by what keeps it from working.
 
-use std::path::{Component, Path, PathBuf};
+use ipnet::IpNet;
 
-use serde::Serialize;
-
-use super::first::first;
-use super::flow::Broken;
-use super::flows::{self, Member};
-use super::tables::Tables;
-use super::walk::{Act, Cause};
-use crate::finding;
-use crate::inventory::{Host, Inventory, LinkShape, Reader, Selector, edit};
-use crate::model::{Located, Location, count, mask_in};
+use super::change::{Edit, Proposal, What};
+use crate::check::broken;
+use crate::check::flow::Broken;
+use crate::check::flows::Member;
+use crate::check::walk::{Act, Cause};
+use crate::inventory::{Host, Inventory, LinkShape, Selector};
+use crate::model::{HostName, Located, Location, count, covers};
 use crate::topology::{self, Addresses, InterfaceId, NodeId, NodeKind, Topology};
 
-/// Most proposals that are tried: each means to read and to prove the whole file again.
-const TRIED: usize = 24;
-
-/// A change to the file after which the flow works.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Fix {
-    /// What it does, as a lower-case fragment.
-    pub text: String,
-    /// The change as a unified diff of the files, for patch(1) or `git apply`.
-    pub patch: String,
-}
-
-/// One key that is set.
-struct Edit {
-    /// The key of the map that holds it.
-    within: Location,
-    key: &'static str,
-    value: String,
-}
-
-struct Proposal {
-    title: String,
-    edits: Vec<Edit>,
-}
-
-/// Finds a change after which every flow from `from` to `to` works.
-pub(super) fn find(
-    inventory: &Inventory,
-    topology: &Topology,
-    addresses: &dyn Addresses,
-    (from, to): (&Selector, &Selector),
-    broken: &Broken,
-) -> Option<Fix> {
-    let errors = |inventory: &Inventory, topology: &Topology| {
-        let found = super::check(inventory, topology);
-        found.iter().filter(|f| f.severity == finding::Severity::Error).count()
-    };
-    let before = errors(inventory, topology);
-    let sources =
-        flows::expand(inventory, &inventory.index(), &Tables::new(inventory, topology), from);
-    proposals(inventory, topology, addresses, (broken, &sources)).into_iter().take(TRIED).find_map(
-        |proposal| {
-            let texts = apply(inventory, &proposal)?;
-            let mut reader = Reader::at(inventory.now);
-            for ((_, file), text) in inventory.sources.files().zip(&texts) {
-                reader.add(file.path.clone(), text.clone());
-            }
-            let changed = reader.finish().inventory?;
-            let topology = topology::build(&changed, addresses);
-            let tables = Tables::new(&changed, &topology);
-            let works = first(&changed, &tables, from, to).broken.is_none();
-            (works && errors(&changed, &topology) <= before)
-                .then(|| Fix { text: proposal.title, patch: patch(inventory, &texts) })
-        },
-    )
-}
-
-/// The texts of all files with the edits made.
-fn apply(inventory: &Inventory, proposal: &Proposal) -> Option<Vec<String>> {
-    let mut texts: Vec<String> =
-        inventory.sources.files().map(|(_, file)| file.text.clone()).collect();
-    let mut edits: Vec<&Edit> = proposal.edits.iter().collect();
-    // From the end of each file, so that places before stay what they are.
-    edits.sort_by_key(|edit| std::cmp::Reverse(edit.within));
-    for Edit { within, key, value } in edits {
-        let text = texts.get_mut(within.file.0 as usize)?;
-        *text = edit::set(text, within.end as usize, key, value)?;
-    }
-    Some(texts)
-}
-
-fn patch(inventory: &Inventory, texts: &[String]) -> String {
-    let mut patch = String::new();
-    for ((_, file), text) in inventory.sources.files().zip(texts) {
-        if file.text != *text {
-            let name = below(&file.path).display().to_string();
-            let diff = similar::TextDiff::from_lines(&file.text, text);
-            let (old, new) = (format!("a/{name}"), format!("b/{name}"));
-            patch.push_str(&diff.unified_diff().context_radius(3).header(&old, &new).to_string());
-        }
-    }
-    mask_in(&mut patch);
-    patch
-}
-
-/// A path without what leads up: neither git nor patch(1) follows that. It is then relative to the
-/// highest folder that it is given by.
-fn below(path: &Path) -> PathBuf {
-    let mut below = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::Normal(name) => below.push(name),
-            Component::ParentDir => drop(below.pop()),
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
-        }
-    }
-    below
-}
-
-fn proposals(
+/// What could make a flow work, the smallest changes first.
+pub(super) fn proposals(
     inventory: &Inventory,
     topology: &Topology,
     addresses: &dyn Addresses,
@@ -146,16 +43,17 @@ fn proposals(
         broken.cause,
         Some(Cause::NoSession(_) | Cause::PrivateEndpoint(_) | Cause::Hairpin(_))
     );
-    if let (true, Some(step)) = (unmet, last) {
-        all.extend(step.interface.map(|id| maker.hubs(id)).unwrap_or_default());
-    }
     all.extend(maker.gateways(broken));
-    all.extend(maker.links(broken));
     // A host in between that could pass the packets on.
     let crossed = steps().filter(|step| matches!(step.act, Act::Send(_) | Act::Drop(_)));
     let mut nodes: Vec<NodeId> = crossed.map(|step| step.node).collect();
     nodes.dedup();
     all.extend(nodes.into_iter().flat_map(|node| switch(node, "transit")));
+    if let (true, Some(step)) = (unmet, last) {
+        all.extend(step.interface.map(|id| maker.hubs(id)).unwrap_or_default());
+    }
+    all.extend(maker.links(broken));
+    all.sort_by_key(|proposal| proposal.edits.len());
     all
 }
 
@@ -174,13 +72,13 @@ impl Maker<'_> {
 
     fn switch(&self, node: NodeId, key: &'static str) -> Option<Proposal> {
         let (_, host) = self.host(node)?;
-        let edits = vec![Edit { within: host.name.at, key, value: "true".to_owned() }];
+        let edits = vec![set(host.name.at, key, "true")];
         Some(Proposal { title: format!("say `{key}: true` on `{}`", host.name.value), edits })
     }
 
     /// What is derived instead of what overrides it: the one to blame, then all that play a part.
     fn overrides(&self, addresses: &dyn Addresses, broken: &Broken) -> Vec<Proposal> {
-        let (blamed, declared) = super::broken::blame(self.topology, broken);
+        let (blamed, declared) = broken::blame(self.topology, broken);
         let steps = broken.out.steps.iter();
         let steps = steps.chain(broken.back.iter().flat_map(|back| &back.steps));
         let mut nodes: Vec<NodeId> = steps.map(|step| step.node).collect();
@@ -206,35 +104,61 @@ impl Maker<'_> {
             plain.hosts[*host].interfaces[*own].peers[*peer].settings.allowed_ips = None;
         }
         let derived = topology::build(&plain, addresses);
-        let edit = |(host, own, peer, at): &(usize, usize, usize, Location)| {
+        let packets = [Some(&broken.out), broken.back.as_ref()].into_iter().flatten();
+        let asked: Vec<IpNet> = packets
+            .flat_map(|walk| [walk.packet.source, walk.packet.destination])
+            .map(IpNet::from)
+            .collect();
+        let (mut added, mut removed) = (Vec::new(), Vec::new());
+        for (host, own, peer, at) in &found {
             let settings = &self.inventory.hosts[*host];
             let interface = &settings.interfaces[*own];
-            let name = &interface.peers[*peer].peer.value;
-            let node = NodeId(u32::try_from(*host).ok()?);
-            let peers = &derived.interface(derived.member(node, interface.network)?).peers;
-            let peer = peers.iter().find(|peer| derived.remote(peer).name == *name)?;
-            let nets: Vec<String> = peer
-                .allowed_ips
-                .iter()
-                .map(|net| match net {
-                    ipnet::IpNet::V4(net) => net.to_string(),
-                    ipnet::IpNet::V6(net) => format!("\"{net}\""),
-                })
+            let over = &interface.peers[*peer];
+            let name = &over.peer.value;
+            let told = over.settings.allowed_ips.as_deref().unwrap_or_default();
+            let told: Vec<IpNet> = told.iter().map(|net| net.value.trunc()).collect();
+            let peers = u32::try_from(*host).ok().and_then(|node| {
+                let member = derived.member(NodeId(node), interface.network)?;
+                Some(&derived.interface(member).peers)
+            });
+            let peers = peers.map(Vec::as_slice).unwrap_or_default();
+            let lists = peers.iter().find(|peer| derived.remote(peer).name == *name);
+            // What the list lacks of what would be derived, and the flow needs.
+            let lacking = lists.map(|peer| &**peer.allowed_ips).unwrap_or_default().iter();
+            let lacking: Vec<IpNet> = lacking
+                .filter(|net| !told.iter().any(|told| covers(told, net)))
+                .filter(|net| asked.iter().any(|asked| covers(net, asked)))
+                .copied()
                 .collect();
-            let value = format!("[{}]", nets.join(", "));
-            let title = format!("derive the AllowedIPs of `{name}` on `{}`", settings.name.value);
-            Some((title, Edit { within: *at, key: "allowed_ips", value }))
-        };
-        let single = found
-            .iter()
-            .filter_map(edit)
-            .map(|(title, edit)| Proposal { title, edits: vec![edit] });
-        let mut all: Vec<Proposal> = single.take(6).collect();
-        if found.len() > 1 {
-            let edits: Vec<Edit> = found.iter().filter_map(edit).map(|(_, edit)| edit).collect();
-            all.push(Proposal { title: "derive the overridden AllowedIPs".to_owned(), edits });
+            // One that holds all of the list leaves nothing of it.
+            let [net] = &lacking[..] else {
+                removed.push(removal(&settings.name.value, name, *at));
+                continue;
+            };
+            if told.is_empty() || told.iter().any(|told| !covers(net, told)) {
+                let whole: Vec<String> = told.iter().chain([net]).map(written).collect();
+                let whole = format!("[{}]", whole.join(", "));
+                let what = What::Append { item: written(net), whole };
+                added.push((
+                    format!("add {net} to the AllowedIPs of `{name}` on `{}`", settings.name.value),
+                    Edit { within: *at, key: "allowed_ips", what },
+                ));
+            }
+            removed.push(removal(&settings.name.value, name, *at));
         }
-        all
+        let pair = (added.len() == 2).then(|| Proposal {
+            title: format!("{}, and {}", added[0].0, added[1].0),
+            edits: added.iter().map(|(_, edit)| edit.clone()).collect(),
+        });
+        let all = (removed.len() > 1).then(|| Proposal {
+            title: "remove the overrides of AllowedIPs on the way".to_owned(),
+            edits: removed.iter().map(|(_, edit)| edit.clone()).collect(),
+        });
+        let single = |(title, edit): (String, Edit)| Proposal { title, edits: vec![edit] };
+        let mut proposals: Vec<Proposal> = added.into_iter().take(4).map(single).collect();
+        proposals.extend(removed.into_iter().take(4).map(single));
+        proposals.extend(pair.into_iter().chain(all));
+        proposals
     }
 
     fn keepalive(&self, node: NodeId) -> Vec<Proposal> {
@@ -253,7 +177,7 @@ impl Maker<'_> {
             NodeKind::Unmanaged(index) => places.push(self.inventory.peers[index].name.at),
         }
         places.dedup();
-        let edit = |within| Edit { within, key: "keepalive", value: "25".to_owned() };
+        let edit = |within| set(within, "keepalive", "25");
         places
             .into_iter()
             .map(|at| Proposal { title: title.clone(), edits: vec![edit(at)] })
@@ -275,14 +199,10 @@ impl Maker<'_> {
                 let NodeKind::Host(index) = far.kind else { continue };
                 let edits = match node.kind {
                     NodeKind::Host(_) => [node.at, own.at]
-                        .map(|within| Edit {
-                            within,
-                            key: "full_tunnel",
-                            value: far.name.to_string(),
-                        })
+                        .map(|within| set(within, "full_tunnel", far.name.as_str()))
                         .into(),
                     NodeKind::Unmanaged(_) => {
-                        vec![Edit { within: node.at, key: "full_tunnel", value: "true".to_owned() }]
+                        vec![set(node.at, "full_tunnel", "true")]
                     }
                 };
                 for edit in edits {
@@ -293,7 +213,7 @@ impl Maker<'_> {
                         continue;
                     }
                     let within = self.inventory.hosts[index].name.at;
-                    let exit = Edit { within, key: "exit", value: "true".to_owned() };
+                    let exit = set(within, "exit", "true");
                     let title = format!("{title}, as an exit");
                     made.push(Proposal { title, edits: vec![edit, exit] });
                 }
@@ -322,8 +242,7 @@ impl Maker<'_> {
             let peers = peers.flat_map(|id| &self.topology.interface(*id).peers);
             let exit = peers.map(|peer| self.topology.remote(peer)).find(|far| far.exit.value)?;
             let full = host.interfaces.iter().any(|own| own.full_tunnel_via.is_some());
-            let (within, value) = (host.name.at, exit.name.to_string());
-            (!full).then_some(Edit { within, key: "full_tunnel", value })
+            (!full).then(|| set(host.name.at, "full_tunnel", exit.name.as_str()))
         };
         let edits: Vec<Edit> = nodes.iter().filter_map(edit).collect();
         let title =
@@ -380,8 +299,8 @@ impl Maker<'_> {
                 }
                 let (one, two) = (named(a), named(b));
                 let title = format!("link `{one}` and `{two}`");
-                let edit = self.with_links(network, &[format!("[{one}, {two}]")]);
-                all.push(Proposal { title, edits: vec![edit] });
+                let edits = self.with_links(network, &[format!("[{one}, {two}]")]);
+                all.push(Proposal { title, edits });
                 for (relay, host) in self.inventory.hosts.iter().enumerate() {
                     let own = host.membership(network);
                     let found = own.is_some_and(|own| own.settings.endpoint.is_some());
@@ -395,7 +314,7 @@ impl Maker<'_> {
                         continue;
                     };
                     let links = [format!("[{one}, {name}]"), format!("[{two}, {name}]")];
-                    let mut edits = vec![self.with_links(network, &links)];
+                    let mut edits = self.with_links(network, &links);
                     edits.extend(transit.edits);
                     let title = format!("relay `{one}` and `{two}` through `{name}`");
                     all.push(Proposal { title, edits });
@@ -437,7 +356,7 @@ impl Maker<'_> {
                 [one] => one.clone(),
                 several => format!("[{}]", several.join(", ")),
             };
-            let edits = vec![Edit { within: settings.name.at, key: "links", value }];
+            let edits = vec![set(settings.name.at, "links", &value)];
             let title =
                 format!("link hosts without an endpoint to `{hub}`, which passes their packets on");
             Proposal { title, edits }
@@ -446,12 +365,47 @@ impl Maker<'_> {
     }
 
     /// The links of a network with more of them.
-    fn with_links(&self, network: usize, more: &[String]) -> Edit {
+    fn with_links(&self, network: usize, more: &[String]) -> Vec<Edit> {
         let network = &self.inventory.networks[network];
         let mut shapes: Vec<String> = network.links.iter().map(shape).collect();
-        shapes
-            .extend(more.iter().filter(|more| !shapes.contains(more)).cloned().collect::<Vec<_>>());
-        Edit { within: network.name.at, key: "links", value: format!("[{}]", shapes.join(", ")) }
+        let new: Vec<String> = more.iter().filter(|more| !shapes.contains(more)).cloned().collect();
+        shapes.extend(new.iter().cloned());
+        let whole = format!("[{}]", shapes.join(", "));
+        // A mesh that is not written stands at the name of the network.
+        let written = network.links.iter().all(|shape| at(shape) != network.name.at);
+        match &new[..] {
+            [item] if written => {
+                let what = What::Append { item: item.clone(), whole };
+                vec![Edit { within: network.name.at, key: "links", what }]
+            }
+            _ => vec![set(network.name.at, "links", &whole)],
+        }
+    }
+}
+
+/// That an override of a peer goes.
+fn removal(host: &HostName, peer: &HostName, at: Location) -> (String, Edit) {
+    let title = format!("remove the AllowedIPs of `{peer}` on `{host}`");
+    (title, Edit { within: at, key: "allowed_ips", what: What::Unset })
+}
+
+/// A key that gets a value.
+fn set(within: Location, key: &'static str, value: &str) -> Edit {
+    Edit { within, key, what: What::Set(value.to_owned()) }
+}
+
+/// Where a link shape is written.
+const fn at(shape: &LinkShape) -> Location {
+    match shape {
+        LinkShape::Mesh { at, .. } | LinkShape::Hub { at, .. } | LinkShape::Pair { at, .. } => *at,
+    }
+}
+
+/// A prefix as the file has it.
+fn written(net: &IpNet) -> String {
+    match net {
+        IpNet::V4(net) => net.to_string(),
+        IpNet::V6(net) => format!("\"{net}\""),
     }
 }
 
