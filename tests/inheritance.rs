@@ -194,6 +194,7 @@ fn value(shape: &Shape) -> String {
         | Shape::Section(_)
         | Shape::Named(_)
         | Shape::Links
+        | Shape::Renames
         | Shape::Expect => panic!("no key of this shape is inherited: {shape:?}"),
     }
 }

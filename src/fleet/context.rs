@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::load::{Origin, load};
 use super::{Error, Kind};
 use crate::event::{Event, Notice};
-use crate::model::FleetName;
+use crate::model::{FleetName, HostName};
 use crate::sys::Events;
 use crate::vault::{Identities, Index, PluginPrompts, Vault};
 
@@ -123,6 +123,14 @@ impl Context {
             .hint("`wgfleet check` tells them")
         })?;
         Ok(inventory.fleet.value)
+    }
+
+    /// The hosts and peers that have got another name, of an inventory that can be read.
+    #[must_use]
+    pub fn moved(&self) -> Vec<(HostName, HostName)> {
+        let inventory = load(self).ok().and_then(|loaded| loaded.inventory);
+        let moved = inventory.map(|inventory| inventory.moved).unwrap_or_default();
+        moved.into_iter().map(|moved| (moved.old.value, moved.new.value)).collect()
     }
 
     /// What opens a vault, where it is the vault that this controller knows.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Advice, Error, Kind};
 use crate::desired::DesiredHost;
+use crate::inventory::Moved;
 use crate::model::{FleetName, HostName, PublicKey, count};
 use crate::observed::{Commit, ObservedHost, Record, RecordError};
 use crate::plan::{Obstacle, Plan, same_machines, stranger};
@@ -52,14 +53,21 @@ impl Overrides {
 pub(super) struct Records(BTreeMap<HostName, Result<Record, RecordError>>);
 
 impl Records {
-    /// Reads those of the hosts that answered.
+    /// Reads those of the hosts that answered. The record of a host that has got another name is its own.
     pub(super) fn of<'a>(
         fleet: &FleetName,
+        moved: &[Moved],
         seen: impl IntoIterator<Item = (&'a HostName, &'a ObservedHost)>,
     ) -> Self {
         let texts = seen.into_iter().filter_map(|(name, host)| {
             let text = host.records.get(fleet.as_str())?;
-            Some((name.clone(), Record::parse(fleet, text)))
+            let mut record = Record::parse(fleet, text);
+            if let Ok(record) = &mut record
+                && moved.iter().any(|one| one.new.value == *name && one.old.value == record.host)
+            {
+                record.host = name.clone();
+            }
+            Some((name.clone(), record))
         });
         Self(texts.collect())
     }
@@ -122,5 +130,41 @@ impl Records {
                 (name.clone(), Obstacle::SharedMachine { host: name, other })
             }));
         Ok(strangers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Located, Location, SourceMap};
+
+    #[test]
+    fn the_record_under_a_former_name_is_the_hosts_own() {
+        let fleet: FleetName = "acme".parse().unwrap();
+        let text = serde_json::json!({
+            "version": 1, "fleet": "acme", "host": "old", "transaction": "c0123", "who": "ann@ctl",
+            "commit": null, "generation": 7, "written": "2026-11-20T12:00:00Z",
+            "ssh": "root@192.0.2.7", "become": "auto", "machine_id": null, "host_key": null,
+            "fingerprint_key": "ef".repeat(32), "fingerprints": {}, "interfaces": {},
+            "units": [], "tables": [],
+        });
+        let seen = ObservedHost {
+            records: [("acme".to_owned(), text.to_string())].into(),
+            ..ObservedHost::default()
+        };
+        let name = |text: &str| -> HostName { text.parse().unwrap() };
+        let at = Location::start_of(SourceMap::default().add("f.yaml".into(), String::new()));
+        let moved = |old: &str| Moved {
+            old: Located::new(name(old), at),
+            new: Located::new(name("new"), at),
+        };
+        let own = |moved: &[Moved]| {
+            let records = Records::of(&fleet, moved, [(&name("new"), &seen)]);
+            let own: Vec<HostName> =
+                records.of_themselves().map(|record| record.host.clone()).collect();
+            own
+        };
+        assert_eq!(own(&[moved("old")]), [name("new")]);
+        assert!(own(&[moved("other")]).is_empty() && own(&[]).is_empty());
     }
 }

@@ -179,7 +179,9 @@ impl<C: Connect> Survey<C> {
             let hosts = state.hosts.iter();
             hosts.filter_map(|host| Some((host, &seen.get(&host.name)?.0)))
         };
-        let records = Records::of(&state.fleet, hosts().map(|(host, seen)| (&host.name, seen)));
+        let moved = &fleet.inventory().moved;
+        let records =
+            Records::of(&state.fleet, moved, hosts().map(|(host, seen)| (&host.name, seen)));
         let strangers = records.strangers(&state.fleet, hosts(), &names, scope.overrides)?;
         let asked = removed.at_commits(context, &state.fleet, &records);
         if !asked.is_empty() {

@@ -27,6 +27,7 @@ struct Member<'i> {
 /// prefix without a free address takes the lowest of them.
 #[must_use]
 pub fn allocate(inventory: &Inventory, lock: &LockFile) -> (LockFile, Vec<Finding>) {
+    let lock = &lock.renamed(&inventory.moved);
     let mut members: Vec<Vec<Member<'_>>> = inventory.networks.iter().map(|_| Vec::new()).collect();
     // Who does not count keeps its addresses for the day that it does.
     let away = inventory.absent.iter().filter_map(|one| match &one.who {
@@ -443,6 +444,38 @@ hosts:
         ] {
             let both: [IpAddr; 2] = [v4.parse().unwrap(), v6.parse().unwrap()];
             assert_eq!(of(&lock, name), both, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_host_with_another_name_keeps_its_address() {
+        let fleet = |names: &str, moved: &str| {
+            let text = format!(
+                "fleet: f\nnetworks: {{ n: {{ prefixes: 10.0.0.0/24 }} }}\nmoved: {moved}\nhosts: {names}\n"
+            );
+            parse(PathBuf::from("f.yaml"), text)
+        };
+        let first = fleet("{ x: {}, old: {} }", "{}").inventory.unwrap();
+        let (lock, _) = allocate(&first, &LockFile::default());
+        for moved in ["{ old: new }", "{ old: mid, mid: new }", "{ old: new, other: x }"] {
+            let after = fleet("{ x: {}, new: {}, more: {} }", moved).inventory.unwrap();
+            let (next, findings) = allocate(&after, &lock);
+            assert!(findings.is_empty(), "{findings:?}");
+            assert_eq!(of(&next, "new"), of(&lock, "old"), "{moved}");
+            assert!(of(&next, "old").is_empty());
+            assert_eq!(allocate(&after, &next).0, next);
+        }
+        for (moved, title) in [
+            ("{ x: new }", "`x` has got another name, and is still there"),
+            ("{ old: mew }", "no host or peer is named `mew`"),
+            (
+                "{ old: new, older: new }",
+                "`new` was `old` and `older`: two hosts do not become one",
+            ),
+            ("{ old: b, b: old }", "no host or peer is named `b`"),
+        ] {
+            let findings = fleet("{ x: {}, new: {} }", moved).findings;
+            assert!(findings.iter().any(|finding| finding.title == title), "{moved}: {findings:?}");
         }
     }
 

@@ -11,6 +11,7 @@ use super::fields::{Field, Fields, Sink};
 use super::file::FileKeys;
 use super::form::{Entry, Map, Read as _};
 use super::host::HostMap;
+use super::moved::Moved;
 use super::network::NetworkMap;
 use super::node::{Kind, Node};
 use super::peer::PeerMap;
@@ -27,6 +28,7 @@ pub(super) struct Draft {
     pub(super) sites: Vec<DraftSite>,
     pub(super) hosts: Vec<DraftHost>,
     pub(super) peers: Vec<(Located<HostName>, PeerMap)>,
+    pub(super) moved: Vec<Moved>,
     pub(super) rules: Vec<DraftRule>,
 }
 
@@ -96,6 +98,7 @@ impl Draft {
         }
         self.hosts(file.hosts, None, sink);
         self.peers.extend(file.peers.into_iter().filter_map(Entry::whole));
+        self.moved.extend(file.moved);
         self.rules.extend(file.expect);
     }
 

@@ -6,6 +6,7 @@ use super::expect::DraftRule;
 use super::fields::{Fields, Sink};
 use super::form::{Entry, Map, Path};
 use super::host::HostMap;
+use super::moved::Moved;
 use super::network::NetworkMap;
 use super::peer::PeerMap;
 use super::rows::{Rows, rows};
@@ -25,6 +26,7 @@ rows! {
             sites: Vec<Entry<SiteName, SiteKeys>>, Own, "Places with LAN subnets, an underlay and hosts.";
             hosts: Vec<Entry<HostName, HostMap>>, Own, "Hosts that are not written under a site.";
             peers: Vec<Entry<HostName, PeerMap>>, Own, "Unmanaged peers: phones, partners' routers. Nobody logs in there.";
+            moved: Vec<Moved>, Own, "Hosts and peers that have got another name, as `old: new`: they keep their key, their addresses and their record.";
             expect: Vec<DraftRule>, Own, "What must and must not flow; `wgfleet check` proves it.";
         }
     }

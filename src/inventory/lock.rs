@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
+use super::moved::Moved;
 use crate::model::{HostName, NetworkName};
 
 /// The format of a lock file without a generation, which every wgfleet reads.
@@ -243,6 +244,22 @@ impl LockFile {
             .into_iter()
             .flatten()
             .map(|(host, addresses)| (host, addresses.as_slice()))
+    }
+
+    /// The same, with the addresses of hosts and peers under the names that they have now.
+    #[must_use]
+    pub(super) fn renamed(&self, moved: &[Moved]) -> Self {
+        let mut lock = self.clone();
+        for hosts in lock.pins.values_mut() {
+            for Moved { old, new } in moved {
+                if !hosts.contains_key(&new.value)
+                    && let Some(addresses) = hosts.remove(&old.value)
+                {
+                    hosts.insert(new.value.clone(), addresses);
+                }
+            }
+        }
+        lock
     }
 
     /// Replaces all pins of a network.

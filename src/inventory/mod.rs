@@ -19,6 +19,7 @@ pub mod keys;
 mod links;
 mod lock;
 mod membership;
+mod moved;
 mod names;
 mod network;
 mod node;
@@ -39,6 +40,7 @@ pub use allocate::{allocate, usable};
 pub use declared::{Declared, Level, Place, Setting};
 pub use host::OverrideSettings;
 pub use lock::{LockError, LockFile, MAX_LOCK_BYTES, Twice};
+pub use moved::Moved;
 pub use network::PskMode;
 pub use peer::PeerSettings;
 pub use presence::Presence;
@@ -76,6 +78,8 @@ pub struct Inventory {
     pub peers: Vec<UnmanagedPeer>,
     /// What must and must not flow.
     pub expects: Vec<Expect>,
+    /// Hosts and peers that have got another name.
+    pub moved: Vec<Moved>,
     /// What is written and does not count: disabled, or its time is over.
     pub absent: Vec<Absent>,
     /// The moment that it was read for, which says whose time is over; `None`: nobody's.

@@ -9,6 +9,7 @@ use super::fields::Sink;
 use super::form::Entry;
 use super::host::HostMap;
 use super::links;
+use super::moved;
 use super::names::{Meaning, Names};
 use super::network::NetworkMap;
 use super::rows::Rows as _;
@@ -86,6 +87,7 @@ pub(super) fn resolve(draft: Draft, sources: &SourceMap, sink: &mut Sink) -> Opt
         fleet.links(network, shapes);
     }
     let peers = peers.into_iter().filter_map(|(name, map)| fleet.peer(name, map)).collect();
+    let moved = moved::settle(draft.moved, &mut fleet.names, fleet.sink);
     let expects = draft.rules.iter().filter_map(|rule| fleet.rule(rule)).collect();
     Some(Inventory {
         fleet: draft.fleet?.into(),
@@ -94,6 +96,7 @@ pub(super) fn resolve(draft: Draft, sources: &SourceMap, sink: &mut Sink) -> Opt
         hosts: fleet.hosts,
         peers,
         expects,
+        moved,
         absent: Vec::new(),
         now: None,
         sources: sources.clone(),

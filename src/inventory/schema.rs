@@ -110,6 +110,11 @@ fn of(shape: &Shape) -> Value {
             of(&Shape::Named(section)),
         ] }),
         Shape::Links => reference("links"),
+        Shape::Renames => json!({
+            "type": "object",
+            "propertyNames": { "pattern": NAME },
+            "additionalProperties": of(&Shape::Name),
+        }),
         Shape::Expect => json!({ "type": "array", "items": reference("rule") }),
     }
 }

@@ -91,6 +91,8 @@ pub enum Shape {
     NamesOr(&'static Section),
     /// The links of a network.
     Links,
+    /// A map from former names to names.
+    Renames,
     /// A list of `allow:` and `deny:` rules.
     Expect,
 }

@@ -79,6 +79,7 @@ fn three_sites() -> Inventory {
         ],
         peers: Vec::new(),
         expects: Vec::new(),
+        moved: Vec::new(),
         absent: Vec::new(),
         now: None,
         sources: SourceMap::default(),

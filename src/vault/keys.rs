@@ -153,6 +153,51 @@ impl Vault {
         self.drop_where(names, |_| true)
     }
 
+    /// Gives the keys of each former name to the name that is there now, and says for which; a name that has
+    /// keys of its own keeps them. The identities open the keys, which carry the name.
+    ///
+    /// # Errors
+    /// Why a key does not open, or what writing failed of; the index names only whole files.
+    pub fn rename(
+        &mut self,
+        moved: &[(HostName, HostName)],
+        identities: &Identities,
+        now: Timestamp,
+    ) -> Result<Vec<(HostName, HostName)>, VaultError> {
+        self.change(|vault| {
+            let mut renamed = Vec::new();
+            for (old, new) in moved {
+                if !vault.index.generations(new).is_empty() {
+                    continue;
+                }
+                let generations = vault.index.generations(old).to_vec();
+                if generations.is_empty() {
+                    continue;
+                }
+                let confirmed = vault.confirmed(identities)?;
+                vault.ensure_fingerprint(&confirmed, now)?;
+                let unlocked = vault.unlock(identities);
+                for one in &generations {
+                    let key = unlocked.read_key(old, &one.public_key)?;
+                    let (path, sealed) = vault.seal_key(&confirmed, new, &key)?;
+                    vault.put(&path, &sealed)?;
+                }
+                let layout = Layout(&vault.folder);
+                for path in generations.iter().map(|one| layout.key(old, &one.public_key)) {
+                    if super::exists(&path)? {
+                        vault.store.rename(&path, &pending(&path))?;
+                    }
+                }
+                vault.index.keys.remove(old);
+                for one in generations {
+                    vault.index.add(new.clone(), one);
+                }
+                renamed.push((old.clone(), new.clone()));
+            }
+            Ok(renamed)
+        })
+    }
+
     /// Takes over the key that a host already has; says whether the vault did not have it yet. The
     /// identities are used as in [`Self::ensure_keys`].
     ///

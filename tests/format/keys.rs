@@ -39,6 +39,7 @@ fn shown(shape: &Shape) -> String {
         Shape::Named(section) => format!("name → [{}](#{})", section.id, section.id),
         Shape::NamesOr(section) => format!("names, or name → [{}](#{})", section.id, section.id),
         Shape::Links => "[links](#links)".to_owned(),
+        Shape::Renames => "name → name".to_owned(),
         Shape::Expect => "list of [rules](#rules)".to_owned(),
     }
 }
@@ -125,6 +126,7 @@ fn values(shape: &Shape) -> Vec<String> {
             vec!["n".to_owned(), "[n]".to_owned(), format!("{{ n: {} }}", map(section, None))]
         }
         Shape::Links => vec!["mesh".to_owned(), "{ hub: a }".to_owned(), "[[a, b]]".to_owned()],
+        Shape::Renames => one("{ z: a }"),
         Shape::Expect => one("[{ allow: { from: a, to: b } }]"),
     }
 }
@@ -135,6 +137,7 @@ fn refused(shape: &Shape) -> Vec<&'static str> {
         Shape::Section(_) | Shape::Named(_) => vec!["7", "[a]"],
         Shape::NamesOr(_) => vec!["[[a]]", "[{ a: b }]"],
         Shape::Links => vec!["7", "[[a]]"],
+        Shape::Renames => vec!["7", "[a]", "{ z: [a] }", "{ z: A_ }"],
         Shape::Expect => vec!["7", "{ a: b }", "[7]"],
         Shape::OneOrMany(_) => vec!["{ a: b }", "[[a]]"],
         Shape::Name

@@ -151,6 +151,42 @@ fn the_command_line_makes_a_vault_from_nothing() {
 
 /// The real thing: SIGKILL in the middle of making keys, then once more.
 #[test]
+fn a_host_with_another_name_keeps_its_keys() {
+    let bench = Bench::new();
+    let write = |name: &str, moved: &str| {
+        let text = format!(
+            "fleet: acme\nnetworks: {{ n: {{ prefixes: 10.9.0.0/24 }} }}\n{moved}hosts:\n  {name}: \
+             {{ endpoint: '192.0.2.1:51820' }}\n  b: {{}}\n"
+        );
+        fs::write(bench.path("fleet.yaml"), text).unwrap();
+    };
+    let keygen = || {
+        let output = bench_command(&bench).args(["vault", "keygen"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    write("old", "");
+    keygen();
+    let before = bench.vault().index().generations(&host("old")).to_vec();
+    assert_eq!(before.len(), 1);
+    write("new", "moved: { old: new }\n");
+    let said = keygen();
+    assert!(said.contains("`new` has the key that it had as `old`"), "{said}");
+    let vault = bench.vault();
+    assert_eq!(vault.index().generations(&host("new")), before);
+    assert!(vault.index().generations(&host("old")).is_empty());
+    let output = bench_command(&bench).args(["vault", "status", "--verify"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let left: Vec<String> = fs::read_dir(bench.path("vault/keys"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("old"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    keygen();
+}
+
+#[test]
 fn a_killed_keygen_is_finished_by_the_next() {
     let bench = Bench::new();
     let names: Vec<String> = (0..300).map(|number| format!("h{number}")).collect();

@@ -257,6 +257,10 @@ impl KeygenArgs {
         refuse_keyless(&context.fleet, &self.hosts)?;
         let mut vault = context.fleet.vault_to_write()?;
         let hosts = if self.hosts.is_empty() { context.load()?.key_holders() } else { self.hosts };
+        let moved =
+            if context.fleet.file.as_os_str() == "-" { Vec::new() } else { context.fleet.moved() };
+        let moved = moved.into_iter().filter(|(_, new)| hosts.contains(new));
+        let moved: Vec<(HostName, HostName)> = moved.collect();
         let before = vault.index().clone();
         let idle = before.fingerprint().is_some()
             && hosts.iter().all(|name| before.current(name).is_some());
@@ -264,7 +268,11 @@ impl KeygenArgs {
             Vec::new()
         } else {
             vault.refuse_unconfirmed()?;
-            vault.ensure_keys(&hosts, &context.fleet.identities_to_write(&vault)?, now)?
+            let identities = context.fleet.identities_to_write(&vault)?;
+            for (old, new) in vault.rename(&moved, &identities, now)? {
+                context.say(&format!("`{new}` has the key that it had as `{old}`"));
+            }
+            vault.ensure_keys(&hosts, &identities, now)?
         };
         context.fleet.tell_upgrade(&before, &vault);
         let mut text = String::new();
