@@ -4,7 +4,24 @@ use std::time::Duration;
 
 use super::job::Job;
 use crate::event::{Event, Step};
-use crate::sys::Events;
+use crate::sys::{Events, Stop};
+
+/// How long a call to a host that is under way may still take once the run is to stop: most end in a moment,
+/// and what is known needs not be found out.
+pub(super) const BRIEF: Duration = Duration::from_secs(5);
+
+/// How a run changes hosts.
+#[derive(Debug, Clone, Copy)]
+pub struct Conduct<'a> {
+    /// How long a host keeps an unconfirmed change.
+    pub deadline: Duration,
+    /// How many hosts change at a time, and how many logins are begun at a time.
+    pub parallel: usize,
+    /// Hears what happens.
+    pub events: &'a Events,
+    /// Asks the run to stop: what is not confirmed is rolled back then.
+    pub stop: &'a Stop,
+}
 
 /// What every step of every host needs.
 pub(super) struct Context<'a, S> {
@@ -13,9 +30,16 @@ pub(super) struct Context<'a, S> {
     pub(super) deadline: Duration,
     /// Hears what happens.
     pub(super) events: &'a Events,
+    /// Asks the run to stop.
+    pub(super) stop: &'a Stop,
 }
 
-impl<S> Context<'_, S> {
+impl<'a, S> Context<'a, S> {
+    pub(super) const fn new(secrets: &'a S, conduct: &Conduct<'a>) -> Self {
+        let Conduct { deadline, events, stop, .. } = *conduct;
+        Self { secrets, deadline, events, stop }
+    }
+
     pub(super) fn working(&self, job: &Job<'_>, step: Step) {
         let (host, transaction) = (job.plan.host.clone(), Some(job.id.clone()));
         self.events.tell(Event::Working { host, transaction, step });

@@ -3,34 +3,34 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use super::context::Context;
+use super::context::{Conduct, Context};
 use super::host::apply_host;
 use super::job::{Job, Logins};
 use super::transaction::Transaction;
 use super::verify::Rekeyed;
 use crate::desired::Secrets;
-use crate::event::{Ending, Event, Stage};
+use crate::event::{Ending, Event, Outcome, Reason, Stage};
 use crate::journal::Intent;
-use crate::remote::Connect;
-use crate::sys::Events;
+use crate::remote::{Connect, Host};
 
-/// Changes the hosts of all groups, at most `parallel` at a time but for larger groups. The hosts of a
+/// Changes the hosts of all groups, some at a time but for larger groups. The hosts of a
 /// group change at the same moment, and all of them or none; a host alone is a group, too. That they are
-/// about to be changed is on disk: nobody has an [`Intent`] before.
+/// about to be changed is on disk: nobody has an [`Intent`] before. Once the run is asked to stop no group is
+/// begun, and those that were are rolled back unless all of their hosts have confirmed.
 pub async fn apply_groups<C: Connect, S: Secrets>(
     connector: &C,
     _: &Intent,
     groups: Vec<Vec<(Job<'_>, C::Host)>>,
     secrets: &S,
-    deadline: Duration,
-    parallel: usize,
-    events: &Events,
+    conduct: &Conduct<'_>,
 ) -> Vec<Ending> {
+    let (events, parallel) = (conduct.events, conduct.parallel);
     let hosts = groups.iter().map(Vec::len).sum();
     events.tell(Event::Begin { stage: Stage::Apply, hosts });
-    let context = Context { secrets, deadline, events };
+    let context = Context::new(secrets, conduct);
     let (context, logins) = (&context, &Logins::new(connector, parallel));
     let most = parallel.clamp(1, Semaphore::MAX_PERMITS);
     let places = &Semaphore::new(most);
@@ -58,6 +58,9 @@ async fn change<C: Connect, S: Secrets>(
     connector: &C,
     mut group: Vec<(Job<'_>, C::Host)>,
 ) -> Vec<Ending> {
+    if context.stop.is_asked() {
+        return leave(group).await;
+    }
     if group.len() > 1 {
         // Two groups that wait for each other's room would wait for ever: their logins wait instead.
         let keys = &Rekeyed::of(group.iter().map(|(job, _)| job));
@@ -65,8 +68,21 @@ async fn change<C: Connect, S: Secrets>(
     }
     let Some((job, host)) = group.pop() else { return Vec::new() };
     // A change is armed only where its confirming login will not have to wait for others'.
-    let _room = connector.room(&job.target.desired.ssh).await;
+    let Some(_room) =
+        context.stop.unless(connector.room(&job.target.desired.ssh), Duration::ZERO).await
+    else {
+        return leave(vec![(job, host)]).await;
+    };
     let begun = context.events.now();
     let outcome = apply_host(context, logins, &job, host).await;
     vec![job.ending(begun, context.events.now(), outcome)]
+}
+
+/// Does not begin a group, because the run is to stop.
+async fn leave<H: Host>(group: Vec<(Job<'_>, H)>) -> Vec<Ending> {
+    let left = group.into_iter().map(|(job, host)| async move {
+        host.close().await;
+        Ending::not_begun(job.plan.host.clone(), Outcome::Skipped(Reason::Interrupted))
+    });
+    join_all(left).await
 }

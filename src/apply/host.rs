@@ -4,10 +4,10 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::before::differences;
-use super::context::Context;
+use super::context::{BRIEF, Context};
 use super::job::{Job, Logins};
 use super::push::push;
-use super::verdict::{self, Keeping, Patience, ROLLBACK_LIMIT};
+use super::verdict::{self, Keeping, Patience, ROLLBACK_LIMIT, Verdict};
 use crate::desired::Secrets;
 use crate::event::{FailedAt, HostPart, LISTED, Outcome, Reason, Step};
 use crate::model::Untrusted;
@@ -26,9 +26,12 @@ pub(super) async fn apply_host<C: Connect, S: Secrets>(
     }
     context.working(job, Step::Confirming);
     let deadline = Instant::now() + context.deadline;
-    verdict::keep(logins, job, &mut None, Patience::until(deadline), &Keeping::Forever)
-        .await
-        .outcome()
+    let (patience, mut connection) = (Patience::until(deadline), None);
+    let keeping = Keeping::Forever;
+    match verdict::keep(logins, job, &mut connection, patience, &keeping, context.stop).await {
+        Verdict::Stopped => roll_back(context, logins, job, connection, Reason::Interrupted).await,
+        verdict => verdict.outcome(),
+    }
 }
 
 /// Pushes what is to be pushed, stages and does the change; it is armed afterwards.
@@ -38,22 +41,36 @@ async fn perform<C: Connect, S: Secrets>(
     job: &Job<'_>,
     host: C::Host,
 ) -> Result<(), Outcome> {
-    let (host, payload) = ready(context, logins, job, host).await?;
+    let ready = context.stop.unless(ready(context, logins, job, host), BRIEF).await;
+    let (host, payload) = ready.unwrap_or(Err(Outcome::Failed(Reason::Interrupted)))?;
+    if context.stop.is_asked() {
+        host.close().await;
+        return Err(Outcome::Failed(Reason::Interrupted));
+    }
     context.working(job, Step::Applying);
     let seconds = context.deadline.as_secs().to_string();
     let words = [job.id.as_str(), &seconds];
-    let reply = host.run("apply", &words, payload.as_bytes(), context.deadline).await;
+    let call = host.run("apply", &words, payload.as_bytes(), context.deadline);
+    let Some(reply) = context.stop.unless(call, BRIEF).await else {
+        return Err(roll_back(context, logins, job, Some(host), Reason::Interrupted).await);
+    };
+    let is_done = reply.as_ref().is_ok_and(|reply| reply.answer() == Answer::Done);
+    if is_done && context.stop.is_asked() {
+        return Err(roll_back(context, logins, job, Some(host), Reason::Interrupted).await);
+    }
     host.close().await;
     let reply = match reply {
         Ok(reply) => reply,
-        Err(error) => return Err(roll_back(context, logins, job, Reason::from(&error)).await),
+        Err(error) => {
+            return Err(roll_back(context, logins, job, None, Reason::from(&error)).await);
+        }
     };
-    if reply.answer() == Answer::Done {
+    if is_done {
         return Ok(());
     }
     Err(match refused(logins, job, &reply).await {
         Ok(outcome) => outcome,
-        Err(reason) => roll_back(context, logins, job, reason).await,
+        Err(reason) => roll_back(context, logins, job, None, reason).await,
     })
 }
 
@@ -103,16 +120,18 @@ pub(super) async fn refused<C: Connect>(
     })
 }
 
-/// The answer to `apply` did not arrive: the host is told to roll back, and what it has is observed.
+/// The answer to `apply` did not arrive, or the run is to stop: the host is told to roll back, and what it has
+/// is observed.
 async fn roll_back<C: Connect, S>(
     context: &Context<'_, S>,
     logins: &Logins<'_, C>,
     job: &Job<'_>,
+    connection: Option<C::Host>,
     reason: Reason,
 ) -> Outcome {
     context.working(job, Step::RollingBack);
     let until = Instant::now() + context.deadline + ROLLBACK_LIMIT;
-    verdict::take_back(logins, job, None, &reason, until).await
+    verdict::take_back(logins, job, connection, &reason, until).await
 }
 
 /// What of a host is not any more what the plan saw; nothing where that cannot be seen.

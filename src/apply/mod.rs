@@ -2,6 +2,7 @@
 //! connection; what is not confirmed is rolled back by the host itself.
 
 mod before;
+mod blame;
 mod clock;
 mod context;
 mod fleet;
@@ -18,6 +19,7 @@ mod transaction;
 mod verdict;
 mod verify;
 
+pub use context::Conduct;
 pub use fleet::apply_groups;
 pub use job::Job;
 pub use rotate::{Rotation, rotate};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::clock::HostClock;
-use super::context::Context;
+use super::context::{BRIEF, Context};
 use super::host::{ready, refused};
 use super::job::{Job, Logins};
 use super::verdict::CALL_LIMIT;
@@ -18,8 +18,28 @@ const LEASE: Duration = Duration::from_secs(90);
 /// How long preparing may take.
 const PREPARE_LIMIT: Duration = Duration::from_mins(1);
 
-/// Prepares a host; gives the connection to it, and its clock. Where it fails, nothing has changed there.
+/// Prepares a host, unless the run is to stop before it is; gives the connection to it, and its clock. Where it fails, nothing has changed there.
 pub(super) async fn prepare<C: Connect, S: Secrets>(
+    context: &Context<'_, S>,
+    logins: &Logins<'_, C>,
+    job: &Job<'_>,
+    host: C::Host,
+) -> Result<(C::Host, HostClock), Outcome> {
+    let prepared = context.stop.unless(prepared(context, logins, job, host), BRIEF).await;
+    if let Some(prepared) = prepared {
+        return prepared;
+    }
+    // How far it came is not known. One that does not hear this forgets it by itself.
+    let forgotten = async {
+        if let Ok(host) = logins.connect(job).await {
+            cancel(job, host).await;
+        }
+    };
+    let _ = tokio::time::timeout(CALL_LIMIT, forgotten).await;
+    Err(Outcome::Failed(Reason::Interrupted))
+}
+
+async fn prepared<C: Connect, S: Secrets>(
     context: &Context<'_, S>,
     logins: &Logins<'_, C>,
     job: &Job<'_>,

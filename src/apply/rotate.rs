@@ -4,9 +4,7 @@
 //! (128 for each peer) until the handshake that a neighbour begins at once, so nothing is lost while the time
 //! between the two flips times the packet rate stays below that.
 
-use std::time::Duration;
-
-use super::context::Context;
+use super::context::{Conduct, Context};
 use super::job::{Job, Logins};
 use super::transaction::Transaction;
 use super::verify::Rekeyed;
@@ -15,7 +13,6 @@ use crate::event::{Ending, Event, Stage};
 use crate::journal::Intent;
 use crate::model::PublicKey;
 use crate::remote::Connect;
-use crate::sys::Events;
 
 /// The change of one host's key.
 #[derive(Debug)]
@@ -30,22 +27,20 @@ pub struct Rotation<'a, H> {
     pub new: PublicKey,
 }
 
-/// Changes one host's key; every share is confirmed, or every share is rolled back. At most `parallel`
-/// new connections are begun at a time.
+/// Changes one host's key; every share is confirmed, or every share is rolled back.
 pub async fn rotate<C: Connect, S: Secrets>(
     connector: &C,
     _: &Intent,
     rotation: Rotation<'_, C::Host>,
     secrets: &S,
-    deadline: Duration,
-    parallel: usize,
-    events: &Events,
+    conduct: &Conduct<'_>,
 ) -> Vec<Ending> {
+    let events = conduct.events;
     let Rotation { host, neighbours, old, new } = rotation;
     let hosts: Vec<_> = host.into_iter().chain(neighbours).collect();
     events.tell(Event::Begin { stage: Stage::Apply, hosts: hosts.len() });
-    let context = &Context { secrets, deadline, events };
-    let logins = &Logins::new(connector, parallel);
+    let context = &Context::new(secrets, conduct);
+    let logins = &Logins::new(connector, conduct.parallel);
     let keys = &Rekeyed::of(hosts.iter().map(|(job, _)| job)).and(old, new);
     let outcomes = Transaction { context, logins, keys }.run(hosts).await;
     for ending in &outcomes {

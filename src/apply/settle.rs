@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use super::blame::Blame;
 use super::context::Context;
 use super::job::Logins;
 use super::member::Member;
@@ -10,8 +11,7 @@ use super::verdict::{
     CALL_LIMIT, GRACE, Keeping, Patience, ROLLBACK_LIMIT, Verdict, keep, take_back,
 };
 use super::verify::{Rekeyed, changing};
-use crate::event::{Outcome, Reason, Step};
-use crate::model::HostName;
+use crate::event::{Outcome, Step};
 use crate::remote::{Connect, Host};
 
 /// Has all members confirm, each able to take it back until all have. Those whose own keys change come
@@ -27,7 +27,7 @@ pub(super) async fn settle<'a, C: Connect, S>(
         .into_iter()
         .partition(|member| keys.is_empty() || !changing(&member.job).is_empty());
     let mut settled = hold(context, logins, first, until).await;
-    if settled.iter().any(|(_, verdict)| verdict.back().is_some()) {
+    if settled.iter().any(|(_, verdict)| verdict.ends_group()) {
         let left = then.into_iter().map(|member| (member, Verdict::Unasked));
         settled.extend(left);
     } else {
@@ -47,7 +47,7 @@ async fn hold<'a, C: Connect, S>(
         let keeping = Keeping::Until(member.clock.word(until + GRACE));
         let patience = Patience::until(until);
         let Member { job, connection, .. } = &mut member;
-        let verdict = keep(logins, job, connection, patience, &keeping).await;
+        let verdict = keep(logins, job, connection, patience, &keeping, context.stop).await;
         (member, verdict)
     });
     join_all(asked).await
@@ -58,7 +58,7 @@ pub(super) async fn roll_back<'a, C: Connect, S>(
     context: &Context<'_, S>,
     logins: &Logins<'_, C>,
     members: Vec<(Member<'a, C::Host>, Option<Outcome>)>,
-    blame: &(HostName, Reason),
+    blame: &Blame,
     until: Instant,
 ) -> Vec<(Member<'a, C::Host>, Outcome)> {
     let back = members.into_iter().map(|(mut member, ended)| async {
@@ -66,8 +66,7 @@ pub(super) async fn roll_back<'a, C: Connect, S>(
             return (member, outcome);
         }
         context.working(&member.job, Step::RollingBack);
-        let is_own = member.job.plan.host == blame.0;
-        let reason = if is_own { blame.1.clone() } else { in_group(blame) };
+        let reason = blame.of(&member.job.plan.host);
         let connection = member.connection.take();
         let outcome =
             take_back(logins, &member.job, connection, &reason, until + ROLLBACK_LIMIT).await;
@@ -91,9 +90,4 @@ pub(super) async fn release<C: Connect>(logins: &Logins<'_, C>, member: &mut Mem
         let _ = host.run("release", &id, &[], CALL_LIMIT).await;
         host.close().await;
     }
-}
-
-/// Why the others of a group do not change.
-pub(super) fn in_group((host, reason): &(HostName, Reason)) -> Reason {
-    Reason::Group { host: host.clone(), reason: Box::new(reason.clone()) }
 }

@@ -10,18 +10,18 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use super::blame::Blame;
 use super::clock::HostClock;
-use super::context::Context;
+use super::context::{BRIEF, Context};
 use super::flip::{Flip, flip};
 use super::job::{Job, Logins};
 use super::member::Member;
 use super::prepare::{cancel, prepare};
-use super::settle::{in_group, release, roll_back, settle};
+use super::settle::{release, roll_back, settle};
 use super::verdict::{GRACE, Verdict};
 use super::verify::{Rekeyed, changing, verify};
 use crate::desired::Secrets;
 use crate::event::{Ending, Event, Outcome, Reason, Step};
-use crate::model::HostName;
 use crate::remote::Connect;
 
 /// Confirming begins only where every timer has this left, or a third of a short deadline.
@@ -67,8 +67,9 @@ impl<C: Connect, S: Secrets> Transaction<'_, C, S> {
         let tried = join_all(tried).await;
         let failed = tried.iter().find_map(|(job, _, prepared)| {
             let reason = prepared.as_ref().err()?.reason()?;
-            Some((job.plan.host.clone(), reason.clone()))
+            Some(Blame::host(&job.plan.host, reason.clone()))
         });
+        let failed = if self.context.stop.is_asked() { Some(Blame::interrupted()) } else { failed };
         let Some(blame) = failed else {
             let member = |(job, since, prepared): (_, _, Result<_, _>)| {
                 let (host, clock) = prepared.ok()?;
@@ -83,7 +84,7 @@ impl<C: Connect, S: Secrets> Transaction<'_, C, S> {
                 Ok((host, _)) => {
                     // Nothing has changed there, whether it hears this or not.
                     cancel(&job, host).await;
-                    Outcome::Failed(in_group(blame))
+                    Outcome::Failed(blame.of(&job.plan.host))
                 }
             };
             job.ending(since, self.context.events.now(), outcome)
@@ -97,8 +98,9 @@ impl<C: Connect, S: Secrets> Transaction<'_, C, S> {
             self.context.working(&member.job, Step::Applying);
             let follows = !self.keys.is_empty() && changing(&member.job).is_empty();
             let at = if follows { at + BEHIND + member.clock.bound } else { at };
-            let flip = flip(self.logins, &mut member, at, until).await;
-            (member, flip)
+            let flip = flip(self.logins, &mut member, at, until);
+            let flip = self.context.stop.unless(flip, BRIEF).await;
+            (member, flip.unwrap_or(Flip::Unclear(Reason::Interrupted)))
         });
         let flips = join_all(flips).await;
         for (member, flip) in &flips {
@@ -112,22 +114,28 @@ impl<C: Connect, S: Secrets> Transaction<'_, C, S> {
             }
         }
         let failed = flips.iter().find_map(|(member, flip)| {
-            Some((member.job.plan.host.clone(), flip.reason()?.clone()))
+            Some(Blame::host(&member.job.plan.host, flip.reason()?.clone()))
         });
         let mut members: Vec<(Member<'_, C::Host>, Option<Outcome>)> =
             flips.into_iter().map(|(member, flip)| (member, flip.ended())).collect();
+        let stop = self.context.stop;
         let proof = match failed {
+            _ if stop.is_asked() => Err(Blame::interrupted()),
             Some(blame) => Err(blame),
-            None => self.verified(&mut members, until).await,
+            None => {
+                let verified = self.verified(&mut members, until);
+                let verified = stop.unless(verified, Duration::ZERO).await;
+                verified.unwrap_or_else(|| Err(Blame::interrupted()))
+            }
         };
         if let Err(blame) = proof {
             return self.ended(roll_back(self.context, self.logins, members, &blame, until).await);
         }
         let members = members.into_iter().map(|(member, _)| member).collect();
         let settled = settle(self.context, self.logins, members, self.keys, until).await;
-        let decided = settled.iter().find_map(|(member, verdict)| {
-            let back = verdict.back()?.clone();
-            Some((member.job.plan.host.clone(), back))
+        let decided = settled.iter().find_map(|(member, verdict)| match verdict {
+            Verdict::Stopped => Some(Blame::interrupted()),
+            verdict => Some(Blame::host(&member.job.plan.host, verdict.back()?.clone())),
         });
         if let Some(blame) = decided {
             let ended = |(member, verdict): (_, Verdict)| {
@@ -150,11 +158,11 @@ impl<C: Connect, S: Secrets> Transaction<'_, C, S> {
         &self,
         members: &mut [(Member<'_, C::Host>, Option<Outcome>)],
         until: Instant,
-    ) -> Result<(), (HostName, Reason)> {
+    ) -> Result<(), Blame> {
         let last = until - MARGIN.min(self.context.deadline / 3);
         let seen = members.iter_mut().map(|(member, _)| async {
             let proof = verify(self.context, self.logins, member, self.keys, last).await;
-            proof.map_err(|reason| (member.job.plan.host.clone(), reason))
+            proof.map_err(|reason| Blame::host(&member.job.plan.host, reason))
         });
         join_all(seen).await.into_iter().collect()
     }

@@ -15,6 +15,7 @@ use crate::model::Untrusted;
 use crate::observed::{ObservedHost, Record, Unanswered};
 use crate::plan::{Change, HelperSource, diff_host};
 use crate::remote::{Answer, Connect, Host, RemoteError, Rollback};
+use crate::sys::Stop;
 
 /// How long one call to a host may take.
 pub(super) const CALL_LIMIT: Duration = Duration::from_secs(20);
@@ -71,6 +72,8 @@ pub(super) enum Verdict {
     Open(Outcome),
     /// The host was not asked, because another one of its group is not to keep it.
     Unasked,
+    /// The host was not asked, because the run is to stop.
+    Stopped,
 }
 
 impl Verdict {
@@ -78,6 +81,7 @@ impl Verdict {
         match self {
             Self::Kept(outcome) | Self::Back(outcome) | Self::Open(outcome) => outcome,
             Self::Unasked => Outcome::Unknown(Reason::NoTimeLeft),
+            Self::Stopped => Outcome::Unknown(Reason::Interrupted),
         }
     }
 
@@ -85,38 +89,53 @@ impl Verdict {
     pub(super) const fn back(&self) -> Option<&Reason> {
         match self {
             Self::Back(outcome) => outcome.reason(),
-            Self::Kept(_) | Self::Open(_) | Self::Unasked => None,
+            Self::Kept(_) | Self::Open(_) | Self::Unasked | Self::Stopped => None,
         }
+    }
+
+    /// Whether the others of its group are not to keep it either.
+    pub(super) const fn ends_group(&self) -> bool {
+        matches!(self, Self::Back(_) | Self::Stopped)
     }
 }
 
 /// Has a host confirm its change, if it is healthy; through `connection` while that lasts. Afterwards
-/// there is still one where the change can be taken back.
+/// there is still one where the change can be taken back. A host that was not told to confirm before the run
+/// is to stop is not told any more.
 pub(super) async fn keep<C: Connect>(
     logins: &Logins<'_, C>,
     job: &Job<'_>,
     connection: &mut Option<C::Host>,
     patience: Patience,
     keeping: &Keeping,
+    stop: &Stop,
 ) -> Verdict {
     let mut told = false;
     loop {
-        let host = match connection.take() {
-            Some(host) => Ok(host),
-            None => logins.connect(job).await,
-        };
-        let answer = match host {
-            Ok(host) => {
-                let in_time = Instant::now() < patience.ask;
-                let answer = ask_to_keep(job, &host, (in_time, keeping), &mut told).await;
-                match (&answer, keeping) {
-                    (Ok(Some(Verdict::Kept(_))), Keeping::Until(_)) => *connection = Some(host),
-                    _ => host.close().await,
-                }
-                answer
+        // What was told before has to be found out.
+        let seen = async {
+            if connection.is_none() {
+                *connection = Some(logins.connect(job).await?);
             }
-            Err(error) => Err(error),
+            let host = connection.as_ref().ok_or(RemoteError::Timeout(0))?;
+            host.observe(&job.request).await
         };
+        let seen = if told { Some(seen.await) } else { stop.unless(seen, Duration::ZERO).await };
+        let answer = match (seen, connection.as_ref()) {
+            _ if !told && stop.is_asked() => return Verdict::Stopped,
+            (Some(Ok(seen)), Some(host)) => {
+                let in_time = Instant::now() < patience.ask;
+                ask_to_keep(job, host, seen, (in_time, keeping), &mut told).await
+            }
+            (Some(Err(error)), _) => Err(error),
+            (None, _) | (_, None) => return Verdict::Stopped,
+        };
+        let is_held = matches!(keeping, Keeping::Until(_));
+        if !(is_held && matches!(answer, Ok(Some(Verdict::Kept(_)))))
+            && let Some(host) = connection.take()
+        {
+            host.close().await;
+        }
         let why = match answer {
             Ok(Some(verdict)) => return verdict,
             Ok(None) => {
@@ -130,7 +149,12 @@ pub(super) async fn keep<C: Connect>(
             let outcome = Outcome::Unknown(Reason::NotSeenToConfirm { reason: why.into() });
             return if told { Verdict::Open(outcome) } else { Verdict::Back(outcome) };
         }
-        tokio::time::sleep(PAUSE).await;
+        let pause = tokio::time::sleep(PAUSE);
+        if told {
+            pause.await;
+        } else if stop.unless(pause, Duration::ZERO).await.is_none() {
+            return Verdict::Stopped;
+        }
     }
 }
 
@@ -138,10 +162,10 @@ pub(super) async fn keep<C: Connect>(
 async fn ask_to_keep(
     job: &Job<'_>,
     host: &impl Host,
+    seen: ObservedHost,
     (in_time, keeping): (bool, &Keeping),
     told: &mut bool,
 ) -> Result<Option<Verdict>, RemoteError> {
-    let seen = host.observe(&job.request).await?;
     let armed = seen.armed.as_deref() == Some(job.id.as_str());
     if armed && let Err(reason) = healthy(job, &seen) {
         return Ok(ask_back(job, host, &reason).await?.map(Verdict::Back));

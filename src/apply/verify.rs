@@ -67,9 +67,7 @@ pub(super) async fn verify<C: Connect, S>(
     let awaited = awaited(job, keys);
     context
         .working(job, if awaited.is_empty() { Step::Confirming } else { Step::AwaitingHandshake });
-    if let Some(old) = member.connection.take() {
-        old.close().await;
-    }
+    // The old one stays until then, for taking the change back.
     let host = loop {
         match logins.connect(job).await {
             Ok(host) => break host,
@@ -79,36 +77,38 @@ pub(super) async fn verify<C: Connect, S>(
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     };
+    if let Some(old) = member.connection.replace(host) {
+        old.close().await;
+    }
+    let Some(host) = &member.connection else { return Err(Reason::NoTimeLeft) };
     let begun = Instant::now();
-    let proof = loop {
+    loop {
         let seen = match host.observe(&job.request).await {
             Ok(seen) => seen,
-            Err(error) => break Err(Reason::from(&error)),
+            Err(error) => return Err(Reason::from(&error)),
         };
         if seen.armed.as_deref() != Some(job.id.as_str()) {
-            break Err(Reason::DeadlinePassed);
+            return Err(Reason::DeadlinePassed);
         }
         if let Err(reason) = healthy(job, &seen) {
-            break Err(reason);
+            return Err(reason);
         }
         if Instant::now() >= last {
-            break Err(Reason::NoTimeLeft);
+            return Err(Reason::NoTimeLeft);
         }
         let shaken = |(name, key): &(InterfaceName, PublicKey)| {
             let peer = seen.interfaces.get(name).and_then(|live| live.peers.get(key));
             peer.is_some_and(|peer| peer.latest_handshake > 0)
         };
         if awaited.iter().all(shaken) {
-            break Ok(());
+            return Ok(());
         }
         if begun.elapsed() >= PROOF_LIMIT {
             let host = job.plan.host.clone();
-            break Err(Reason::NoHandshake { host, within_seconds: PROOF_LIMIT.as_secs() });
+            return Err(Reason::NoHandshake { host, within_seconds: PROOF_LIMIT.as_secs() });
         }
         tokio::time::sleep(PAUSE).await;
-    };
-    member.connection = Some(host);
-    proof
+    }
 }
 
 /// The sessions that were alive, and whose peers get other keys.

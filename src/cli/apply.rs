@@ -8,12 +8,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::guard::{GuardArgs, UnreachableArgs};
-use super::interrupt::unless_interrupted;
+use super::interrupt::stoppable;
 use super::login::{BinariesArgs, LimitArgs, LoginArgs, RecordArgs, scope};
 use super::plan::DetailArgs;
 use super::saved::SavedPlan;
 use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, runtime};
-use crate::event::{Ending, Outcome};
+use crate::event::{Ending, Outcome, Reason};
 use crate::fleet::{Fleet, FleetLock, Survey, carry_out};
 use crate::model::count;
 use crate::plan::{Plan, RolloutSettings, leave_out, moved};
@@ -85,7 +85,7 @@ impl ApplyArgs {
             "run `wgfleet apply` again to go on, in {} s where a change was armed",
             self.deadline
         );
-        runtime()?.block_on(unless_interrupted(self.apply(context, &fleet), &hint))
+        runtime()?.block_on(stoppable(self.apply(context, &fleet), &context.fleet.stop, &hint))
     }
 
     async fn apply(&self, context: &Context, fleet: &Fleet) -> CommandResult {
@@ -228,16 +228,17 @@ pub(super) fn summarise<'a>(outcomes: impl IntoIterator<Item = &'a Ending>) {
     anstream::eprintln!("Apply: {}.", counts.join(", "));
 }
 
-/// The worst outcome decides: unknown, then partly failed, then rolled back, then moved.
+/// The worst outcome decides: unknown, then interrupted, then partly failed, then rolled back, then moved.
 pub(super) fn exit(outcomes: &[Ending]) -> Exit {
     let of = |outcome: &Outcome| match outcome {
+        Outcome::Unknown(_) => Exit::Unknown,
+        _ if outcome.reason() == Some(&Reason::Interrupted) => Exit::Interrupted,
         Outcome::Unchanged | Outcome::Applied => Exit::Done,
         Outcome::Moved(_) => Exit::Stale,
         Outcome::RolledBack(_) => Exit::RolledBack,
         Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::NotForNextBoot(_) => Exit::Partial,
-        Outcome::Unknown(_) => Exit::Unknown,
     };
-    let worst = [Exit::Unknown, Exit::Partial, Exit::RolledBack, Exit::Stale];
+    let worst = [Exit::Unknown, Exit::Interrupted, Exit::Partial, Exit::RolledBack, Exit::Stale];
     worst
         .into_iter()
         .find(|exit| outcomes.iter().any(|one| of(&one.outcome) == *exit))
@@ -264,6 +265,9 @@ mod tests {
         assert_eq!(of(&[moved, back.clone()]), Exit::RolledBack);
         assert_eq!(of(&[back.clone(), Outcome::NotForNextBoot(why())]), Exit::Partial);
         assert_eq!(of(&[back.clone(), Outcome::Skipped(why())]), Exit::Partial);
+        let stopped = Outcome::RolledBack(Reason::Interrupted);
+        assert_eq!(of(&[stopped.clone(), Outcome::Skipped(why())]), Exit::Interrupted);
+        assert_eq!(of(&[stopped, Outcome::Unknown(Reason::Interrupted)]), Exit::Unknown);
         assert_eq!(of(&[back, Outcome::Unknown(why()), Outcome::Failed(why())]), Exit::Unknown);
     }
 }

@@ -9,7 +9,7 @@ use crate::finding::{self, Finding, Severity};
 use crate::fleet::{self, Fleet, Reading};
 use crate::report;
 use crate::report::progress::Progress;
-use crate::sys::{Events, SystemClock};
+use crate::sys::{Events, Stop, SystemClock};
 
 /// What every command knows of its surroundings.
 #[derive(Debug)]
@@ -49,6 +49,7 @@ impl Context {
             state: fleet::state_folder(),
             keyring,
             events,
+            stop: Stop::default(),
             overrun: end,
         };
         Self { format, quiet, identity, fleet }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::apply::{ask, can_ask, exit};
-use super::interrupt::{before_anything, unless_interrupted};
+use super::interrupt::{before_anything, stoppable};
 use super::login::{BinariesArgs, LoginArgs, RecordArgs};
 use super::plan::DetailArgs;
 use super::{
@@ -133,7 +133,8 @@ impl RotateArgs {
             }
             Ok(exit(&failed))
         };
-        runtime.block_on(unless_interrupted(turns, "run the same command again to finish"))
+        let hint = "run the same command again to finish";
+        runtime.block_on(stoppable(turns, &context.fleet.stop, hint))
     }
 
     /// Shows what is to be done, asks, and begins.

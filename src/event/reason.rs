@@ -93,6 +93,8 @@ pub enum Reason {
         /// The host.
         host: HostName,
     },
+    /// The run was told to stop, by a signal.
+    Interrupted,
     /// No handshake with the new key of a peer.
     NoHandshake {
         /// Where.
@@ -190,6 +192,7 @@ impl fmt::Display for Reason {
             Self::EarlierWave { host } => {
                 write!(f, "not begun: `{host}` failed in an earlier wave")
             }
+            Self::Interrupted => f.write_str("the run was interrupted"),
             Self::NoHandshake { host, within_seconds } => {
                 write!(f, "{host} had no handshake with the new key within {within_seconds} s")
             }

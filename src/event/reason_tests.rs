@@ -41,6 +41,7 @@ fn samples() -> Vec<Reason> {
         Reason::DeadlinePassed,
         Reason::NoNewConnection { reason: Unanswered::ConnectionBroke { cause: None } },
         Reason::Group { host: host.clone(), reason: reason() },
+        Reason::Interrupted,
         Reason::EarlierWave { host: host.clone() },
         Reason::NoHandshake { host, within_seconds: 20 },
         Reason::NoTimeLeft,

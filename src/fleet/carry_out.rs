@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::read::Fleet;
 use super::survey::{BINARY_LIMIT, Survey};
 use super::{Context, Error, Kind};
-use crate::apply::{Job, apply_groups};
+use crate::apply::{Conduct, Job, apply_groups};
 use crate::event::{Ending, Event, Outcome, Reason};
 use crate::journal::RunKind;
 use crate::model::HostName;
@@ -70,15 +70,19 @@ pub async fn carry_out<C: Connect>(
         run.not_begun(&outcomes);
         let hosts = jobs.iter().map(|(job, _)| job.plan.host.clone()).collect();
         let intent = &run.intend(hosts)?;
-        let (connector, secrets, events) = (&*survey.connector, &survey.secrets, run.events());
-        let mut stopped = None;
+        let (events, stop) = (run.events(), &context.stop);
+        stop.heed();
+        let conduct = Conduct { deadline, parallel, events, stop };
+        let (connector, secrets) = (&*survey.connector, &survey.secrets);
+        let mut stopped: Option<Ending> = None;
         for groups in waves(jobs, plan.rollout.as_ref()) {
             let ended = match &stopped {
-                None => {
-                    apply_groups(connector, intent, groups, secrets, deadline, parallel, events)
-                        .await
+                _ if stop.is_asked() => leave(groups, &Reason::Interrupted, events).await,
+                None => apply_groups(connector, intent, groups, secrets, &conduct).await,
+                Some(failed) => {
+                    let reason = Reason::EarlierWave { host: failed.host.clone() };
+                    leave(groups, &reason, events).await
                 }
-                Some(failed) => leave(groups, failed, events).await,
             };
             stopped = stopped.or_else(|| ended.iter().find(|one| is_failure(one)).cloned());
             outcomes.extend(ended);
@@ -132,16 +136,16 @@ const fn is_failure(ending: &Ending) -> bool {
     }
 }
 
-/// Does not begin a wave, because a host of an earlier one failed.
+/// Does not begin a wave.
 async fn leave<H: Host>(
     groups: Vec<Vec<Share<'_, H>>>,
-    failed: &Ending,
+    reason: &Reason,
     events: &Events,
 ) -> Vec<Ending> {
     let (mut endings, mut closing) = (Vec::new(), Vec::new());
     for (job, host) in groups.into_iter().flatten() {
-        let reason = Reason::EarlierWave { host: failed.host.clone() };
-        let ending = Ending::not_begun(job.plan.host.clone(), Outcome::Skipped(reason));
+        let outcome = Outcome::Skipped(reason.clone());
+        let ending = Ending::not_begun(job.plan.host.clone(), outcome);
         events.tell(Event::Ended { ending: ending.clone() });
         endings.push(ending);
         closing.push(host.close());

@@ -10,7 +10,7 @@ use super::load::{Origin, load};
 use super::{Error, Kind};
 use crate::event::{Event, Notice};
 use crate::model::{FleetName, HostName};
-use crate::sys::Events;
+use crate::sys::{Events, Stop};
 use crate::vault::{Identities, Index, PluginPrompts, Vault};
 
 /// Who can open the vault.
@@ -49,6 +49,8 @@ pub struct Context {
     pub keyring: Arc<dyn Keyring>,
     /// Hears what happens, and when.
     pub events: Events,
+    /// Asks the run to stop.
+    pub stop: Stop,
     /// Ends the program, for work that nothing else ends.
     pub overrun: Overrun,
 }

@@ -194,6 +194,7 @@ impl<'a, C: Connect> Campaign<'a, C> {
         run: &Run,
         ledger: &mut Ledger,
     ) -> Result<Vec<Ending>, Error> {
+        self.context.stop.heed();
         let taken = self.take_each_turn(run, ledger).await;
         run.end();
         taken
@@ -216,7 +217,7 @@ impl<'a, C: Connect> Campaign<'a, C> {
                 let is_second = first.is_some();
                 let outcomes = both(first.unwrap_or_default(), outcomes);
                 ledger.turn(&name, &outcomes);
-                if is_second || !has_moved(&name, &outcomes) {
+                if is_second || !has_moved(&name, &outcomes) || self.context.stop.is_asked() {
                     return Ok(outcomes);
                 }
                 // The host keeps its new key: neighbours that did not follow are told once more.

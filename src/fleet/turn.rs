@@ -13,7 +13,7 @@ use super::records::Overrides;
 use super::run::Run;
 use super::survey::{Rotating, Scope, Survey};
 use super::{Context, Error};
-use crate::apply::{GRACE, ROLLBACK_LIMIT, Rotation, rotate};
+use crate::apply::{Conduct, GRACE, ROLLBACK_LIMIT, Rotation, rotate};
 use crate::event::{Ending, Notice, Outcome, Reason};
 use crate::model::HostName;
 use crate::plan::HostState;
@@ -102,7 +102,12 @@ impl<C: Connect> Turns<'_, C> {
         vault: &Vault,
         name: &HostName,
     ) -> Result<Vec<Ending>, Error> {
-        let mut survey = self.survey(vault, std::slice::from_ref(name)).await?;
+        let surveyed = self.survey(vault, std::slice::from_ref(name));
+        let Some(survey) = self.context.stop.unless(surveyed, Duration::ZERO).await else {
+            let reason = Reason::Interrupted;
+            return Ok(vec![Ending::not_begun(name.clone(), Outcome::Skipped(reason))]);
+        };
+        let mut survey = survey?;
         let Some(new) = vault.index().next(name) else { return Ok(Vec::new()) };
         let old = vault.index().current(name).filter(|old| *old != new);
         let plan = survey.plan()?;
@@ -150,10 +155,14 @@ impl<C: Connect> Turns<'_, C> {
         let intent = &run.intend(std::iter::once(name.clone()).chain(neighbours).collect())?;
         // What ends the program from now on does not end it before anything was touched.
         self.fleet.has_changed.store(true, Ordering::Relaxed);
-        let (deadline, parallel) = (self.terms.deadline, self.terms.login.parallel);
-        let (connector, secrets, events) = (&*survey.connector, &survey.secrets, run.events());
-        outcomes
-            .extend(rotate(connector, intent, rotation, secrets, deadline, parallel, events).await);
+        let conduct = Conduct {
+            deadline: self.terms.deadline,
+            parallel: self.terms.login.parallel,
+            events: run.events(),
+            stop: &self.context.stop,
+        };
+        let (connector, secrets) = (&*survey.connector, &survey.secrets);
+        outcomes.extend(rotate(connector, intent, rotation, secrets, &conduct).await);
         Ok(outcomes)
     }
 }

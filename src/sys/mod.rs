@@ -1,5 +1,5 @@
 //! The machine below: files that are written whole or not at all, descriptors that stay here, the
-//! clock, and events that have its times.
+//! clock, events that have its times, and what a run hears that is to stop.
 
 mod clock;
 mod confined;
@@ -10,8 +10,10 @@ mod environment;
 mod events;
 mod file;
 mod gzip;
+mod hangup;
 mod memory;
 mod run_folder;
+mod stop;
 
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use confined::{ConfinedError, Confinement, read_named, read_regular};
@@ -22,5 +24,7 @@ pub use environment::take_variable;
 pub use events::Events;
 pub use file::{FileError, Mode, read_limited, write_atomic, write_new};
 pub use gzip::gzip;
+pub use hangup::ignores_hangup;
 pub use memory::resident_bytes;
 pub use run_folder::RunFolder;
+pub use stop::Stop;

@@ -6,6 +6,7 @@
 
 mod apply;
 mod group;
+mod interrupted;
 mod journal;
 mod removed;
 mod rotation;

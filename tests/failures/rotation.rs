@@ -29,7 +29,7 @@ struct Trial {
 }
 
 /// Rotates the keys of some hosts, as `wgfleet rotate` does; the outcomes of the turn that failed.
-async fn rotate(
+pub(crate) async fn rotate(
     yard: &Yard,
     fleet: &Fleet,
     login: &Login<Scripted>,

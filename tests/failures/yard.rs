@@ -14,7 +14,7 @@ use wgfleet::fleet::{Context, Error, Fleet, Keyring, Login, Overrides, Scope, Su
 use wgfleet::model::{FleetName, HostName};
 use wgfleet::observed::Record;
 use wgfleet::plan::{Group, Plan, Rollout, Wave};
-use wgfleet::sys::{Events, SystemClock};
+use wgfleet::sys::{Events, Stop, SystemClock};
 use wgfleet::vault::{Identities, PluginPrompts, Unattended, Vault, identity};
 
 use crate::scripted::connect::Scripted;
@@ -79,6 +79,8 @@ pub(crate) struct Yard {
     folder: TempDir,
     identities: Identities,
     overrides: Overrides,
+    /// Asks its runs to stop.
+    pub(crate) stop: Stop,
 }
 
 pub(crate) fn host(name: &str) -> HostName {
@@ -103,7 +105,7 @@ impl Yard {
         vault.expect("a vault").ensure_keys(&names, &identities, moment()).expect("keys");
         std::fs::write(path.join("old.yaml"), OLD).expect("a file");
         std::fs::write(path.join("new.yaml"), NEW).expect("a file");
-        Self { folder, identities, overrides: Overrides::default() }
+        Self { folder, identities, overrides: Overrides::default(), stop: Stop::default() }
     }
 
     /// The same with a copy of its files.
@@ -111,7 +113,12 @@ impl Yard {
         let folder = folder();
         copy(self.folder.path(), folder.path());
         let (identities, overrides) = (self.identities.clone(), Overrides::default());
-        Self { folder, identities, overrides }
+        Self { folder, identities, overrides, stop: Stop::default() }
+    }
+
+    /// The same with runs of its own to stop.
+    pub(crate) fn stopping(&self) -> Self {
+        Self { stop: Stop::default(), ..self.copy() }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -142,6 +149,7 @@ impl Yard {
             state: Some(self.path().join("state")),
             keyring: Arc::new(Ring(self.identities.clone())),
             events: Events::new(Arc::new(|_: Told| ()), Arc::new(SystemClock)),
+            stop: self.stop.clone(),
             overrun: |_, _| (),
         }
     }
@@ -171,7 +179,8 @@ impl Yard {
         self.change(fleet, file, login, true).await
     }
 
-    async fn change(
+    /// The same, all of them together or each alone.
+    pub(crate) async fn change(
         &self,
         fleet: &Fleet,
         file: File,

@@ -59,7 +59,9 @@ impl Scripted {
     fn next(&self, host: &str, verb: &str) -> Option<Trouble> {
         let now = self.now();
         let mut network = self.network();
-        let trouble = network.next(host, verb)?;
+        let trouble = network.next(host, verb);
+        network.stop_if_due(host, now);
+        let trouble = trouble?;
         match trouble {
             Trouble::Gone => network.lose(host),
             Trouble::Cut => network.cut(host, now),

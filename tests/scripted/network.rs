@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use wgfleet::remote::Believe;
+use wgfleet::sys::Stop;
 
 use super::machine::{Full, Machine, seconds};
 
@@ -102,6 +103,10 @@ pub(crate) struct Network {
     pub(crate) calls: BTreeMap<String, Vec<String>>,
     /// All logins that were tried.
     pub(crate) logins: Vec<Login>,
+    /// The call at which a run is told to stop.
+    stop: Option<(String, usize, Stop)>,
+    /// When it was.
+    pub(crate) stopped: Option<Duration>,
     gone: BTreeSet<String>,
     /// When a machine that lost its power is there again.
     boots: BTreeMap<String, Duration>,
@@ -136,6 +141,21 @@ impl Network {
         calls.push(verb.to_owned());
         let fault = self.faults.iter().find(|fault| fault.host == host && fault.at == at)?;
         Some(fault.trouble).filter(|trouble| trouble.befalls(verb))
+    }
+
+    /// A run is told to stop at some call to a host.
+    pub(crate) fn stop_at(&mut self, host: &str, at: usize, stop: Stop) {
+        self.stop = Some((host.to_owned(), at, stop));
+    }
+
+    /// Tells it, where the newest call is that one.
+    pub(crate) fn stop_if_due(&mut self, host: &str, now: Duration) {
+        let calls = self.calls.get(host).map_or(0, Vec::len);
+        let due = |(name, at, _): &mut (String, usize, Stop)| name == host && calls == *at + 1;
+        if let Some((.., stop)) = self.stop.take_if(due) {
+            stop.ask();
+            self.stopped = Some(now);
+        }
     }
 
     /// Nobody reaches a host any more.

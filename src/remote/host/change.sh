@@ -201,6 +201,11 @@ arm() { # ID SECONDS [0]: of a group, the flip moves the end of the timer
 		say "failed 0 stage: cannot write $run$(full)"
 		return 1
 	fi
+	if [ -e "$stage/cancelled" ]; then
+		finish "$1"
+		say "failed 0 it was cancelled before it began"
+		return 1
+	fi
 	if [ $# = 3 ]; then
 		moment
 		set_until "$1" $((now + $2 * 100))

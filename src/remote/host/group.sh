@@ -98,6 +98,22 @@ hold() { # ID UNTIL
 	say_kept
 }
 
+confirms() { # ID: some process confirms it just now
+	for f in "$run/confirmed.$1".*; do
+		[ ! -e "$f" ] || { claim_of "$f" confirmed; lives "$by"; return; }
+	done
+	return 1
+}
+
+take_back() { # ID: rolls it back now
+	n=0 # a moment later it is held, and can be taken back, or it is confirmed for good
+	while confirms "$1" && [ $n -lt 150 ]; do n=$((n + 1)); sleep 0.1; done
+	if claim "$1" reverting || claim_held "$1" reverting; then stop_timer "$1"; revert "$1"; return; fi
+	# What was sent and is not armed yet will not be; what was armed just now is rolled back.
+	[ ! -d "$run/$1" ] || : 2>/dev/null >"$run/$1/cancelled"
+	if claim "$1" reverting; then stop_timer "$1"; revert "$1"; else say gone; fi
+}
+
 release() { # ID: the whole group has confirmed
 	if claim_held "$1" confirmed; then stop_timer "$1"; finish "$1"; say released; else say gone; fi
 }

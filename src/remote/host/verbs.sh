@@ -10,7 +10,7 @@ prepare) prepare "$@" ;;
 flip) flip "$@" ;;
 hold) hold "$@" ;;
 release) release "$1" ;;
-revert) if claim "$1" reverting || claim_held "$1" reverting; then stop_timer "$1"; revert "$1"; else say gone; fi ;;
+revert) take_back "$1" ;;
 work) work "$@" ;;
 step) step "$@" ;;
 expire) expire "$@" ;;

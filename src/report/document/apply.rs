@@ -23,7 +23,7 @@ pub struct Apply<'a> {
 
 impl Document for Apply<'_> {
     const KIND: &'static str = "apply";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
 }
 
 impl<'a> Apply<'a> {
@@ -140,7 +140,7 @@ pub struct Rotate<'a> {
 
 impl Document for Rotate<'_> {
     const KIND: &'static str = "rotate";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
 }
 
 impl<'a> Rotate<'a> {
