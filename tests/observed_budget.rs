@@ -69,7 +69,7 @@ fn an_answer_costs_a_few_times_its_size() {
     for (what, head, line) in shapes.into_iter().skip(chosen).take(1) {
         let one_line = what.starts_with("prefixes");
         let mut text = String::with_capacity(SIZE + 1024);
-        text.push_str("observe 2\n");
+        text.push_str("observe 3\n");
         text.push_str(head);
         if one_line {
             text.push_str("interface wg0 kernel yes 1420\n");

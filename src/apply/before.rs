@@ -128,7 +128,7 @@ mod tests {
 
     fn host() -> ObservedHost {
         parse(&format!(
-            "observe 2\nforward4 1\nforward6 0\nfirewall wgfleet-f 0123\nunit wg-quick@wg0.service yes yes\n\
+            "observe 3\nforward4 1\nforward6 0\nfirewall wgfleet-f 0123\nunit wg-quick@wg0.service yes yes\n\
              interface wg0 kernel yes 1420\ndevice wg0 {KEY} 51820 off\naddress wg0 10.10.0.1/24\n\
              route wg0 4 main 192.168.7.0/24\n\
              peer\twg0\t{KEY}\tas-file\t192.0.2.1:1\t10.10.0.2/32\t0\t1\t2\t25\n\

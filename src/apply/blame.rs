@@ -3,7 +3,7 @@
 use crate::event::Reason;
 use crate::model::HostName;
 
-/// Why a group does not change: one of its hosts, or whoever stops the run.
+/// Why a group does not change: one of its hosts, or the run itself.
 #[derive(Debug, Clone)]
 pub(super) struct Blame {
     /// The host; `None`: it is not about one.
@@ -17,9 +17,9 @@ impl Blame {
         Self { host: Some(host.clone()), reason }
     }
 
-    /// The run is to stop.
-    pub(super) const fn interrupted() -> Self {
-        Self { host: None, reason: Reason::Interrupted }
+    /// It is about the run, and no host.
+    pub(super) const fn run(reason: Reason) -> Self {
+        Self { host: None, reason }
     }
 
     /// Why a host of the group does not change.

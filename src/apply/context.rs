@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::job::Job;
+use super::run_lock::RunLock;
 use crate::event::{Event, Step};
-use crate::sys::{Events, Stop};
+use crate::sys::{Events, Slept, Stop};
 
 /// How long a call to a host that is under way may still take once the run is to stop: most end in a moment,
 /// and what is known needs not be found out.
@@ -21,6 +22,10 @@ pub struct Conduct<'a> {
     pub events: &'a Events,
     /// Asks the run to stop: what is not confirmed is rolled back then.
     pub stop: &'a Stop,
+    /// Tells how long this machine has slept, while hosts did not.
+    pub slept: &'a Slept,
+    /// Keeps other runs away from its hosts.
+    pub lock: &'a RunLock,
 }
 
 /// What every step of every host needs.
@@ -32,12 +37,16 @@ pub(super) struct Context<'a, S> {
     pub(super) events: &'a Events,
     /// Asks the run to stop.
     pub(super) stop: &'a Stop,
+    /// Tells how long this machine has slept.
+    pub(super) slept: &'a Slept,
+    /// Keeps other runs away.
+    pub(super) lock: &'a RunLock,
 }
 
 impl<'a, S> Context<'a, S> {
     pub(super) const fn new(secrets: &'a S, conduct: &Conduct<'a>) -> Self {
-        let Conduct { deadline, events, stop, .. } = *conduct;
-        Self { secrets, deadline, events, stop }
+        let Conduct { deadline, events, stop, slept, lock, .. } = *conduct;
+        Self { secrets, deadline, events, stop, slept, lock }
     }
 
     pub(super) fn working(&self, job: &Job<'_>, step: Step) {

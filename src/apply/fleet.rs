@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use super::context::{Conduct, Context};
 use super::host::apply_host;
 use super::job::{Job, Logins};
+use super::lock;
 use super::transaction::Transaction;
 use super::verify::Rekeyed;
 use crate::desired::Secrets;
@@ -19,11 +20,12 @@ use crate::remote::{Connect, Host};
 /// Changes the hosts of all groups, some at a time but for larger groups. The hosts of a
 /// group change at the same moment, and all of them or none; a host alone is a group, too. That they are
 /// about to be changed is on disk: nobody has an [`Intent`] before. Once the run is asked to stop no group is
-/// begun, and those that were are rolled back unless all of their hosts have confirmed.
+/// begun, and those that were are rolled back unless all of their hosts have confirmed. Where another run has
+/// one of the hosts, nothing is begun.
 pub async fn apply_groups<C: Connect, S: Secrets>(
     connector: &C,
     _: &Intent,
-    groups: Vec<Vec<(Job<'_>, C::Host)>>,
+    mut groups: Vec<Vec<(Job<'_>, C::Host)>>,
     secrets: &S,
     conduct: &Conduct<'_>,
 ) -> Vec<Ending> {
@@ -32,9 +34,19 @@ pub async fn apply_groups<C: Connect, S: Secrets>(
     events.tell(Event::Begin { stage: Stage::Apply, hosts });
     let context = Context::new(secrets, conduct);
     let (context, logins) = (&context, &Logins::new(connector, parallel));
+    let shares = groups.iter_mut().flatten().collect();
+    if let Some(endings) = lock::take(context, logins, shares).await {
+        for ending in &endings {
+            events.tell(Event::Ended { ending: ending.clone() });
+        }
+        join_all(groups.into_iter().flatten().map(|(_, host)| host.close())).await;
+        events.tell(Event::End { stage: Stage::Apply });
+        return endings;
+    }
+    let locked = groups.iter().flatten().map(|(job, _)| job.into()).collect();
     let most = parallel.clamp(1, Semaphore::MAX_PERMITS);
     let places = &Semaphore::new(most);
-    let outcomes = futures_util::stream::iter(groups)
+    let changed = futures_util::stream::iter(groups)
         .map(|group| async move {
             let size = u32::try_from(group.len().min(most)).unwrap_or(u32::MAX);
             // The semaphore is never closed.
@@ -46,8 +58,8 @@ pub async fn apply_groups<C: Connect, S: Secrets>(
             endings
         })
         .buffer_unordered(most)
-        .collect::<Vec<_>>()
-        .await;
+        .collect::<Vec<_>>();
+    let outcomes = lock::while_locked(context, logins, locked, changed).await;
     events.tell(Event::End { stage: Stage::Apply });
     outcomes.into_iter().flatten().collect()
 }
@@ -59,7 +71,7 @@ async fn change<C: Connect, S: Secrets>(
     mut group: Vec<(Job<'_>, C::Host)>,
 ) -> Vec<Ending> {
     if context.stop.is_asked() {
-        return leave(group).await;
+        return leave(context, group).await;
     }
     if group.len() > 1 {
         // Two groups that wait for each other's room would wait for ever: their logins wait instead.
@@ -71,7 +83,7 @@ async fn change<C: Connect, S: Secrets>(
     let Some(_room) =
         context.stop.unless(connector.room(&job.target.desired.ssh), Duration::ZERO).await
     else {
-        return leave(vec![(job, host)]).await;
+        return leave(context, vec![(job, host)]).await;
     };
     let begun = context.events.now();
     let outcome = apply_host(context, logins, &job, host).await;
@@ -79,8 +91,9 @@ async fn change<C: Connect, S: Secrets>(
 }
 
 /// Does not begin a group, because the run is to stop.
-async fn leave<H: Host>(group: Vec<(Job<'_>, H)>) -> Vec<Ending> {
+async fn leave<H: Host, S>(context: &Context<'_, S>, group: Vec<(Job<'_>, H)>) -> Vec<Ending> {
     let left = group.into_iter().map(|(job, host)| async move {
+        lock::give_back(context, &host).await;
         host.close().await;
         Ending::not_begun(job.plan.host.clone(), Outcome::Skipped(Reason::Interrupted))
     });

@@ -5,7 +5,9 @@ use zeroize::Zeroizing;
 
 use super::before::differences;
 use super::context::{BRIEF, Context};
+use super::deadline::Deadline;
 use super::job::{Job, Logins};
+use super::lock;
 use super::push::push;
 use super::verdict::{self, Keeping, Patience, ROLLBACK_LIMIT, Verdict};
 use crate::desired::Secrets;
@@ -21,15 +23,17 @@ pub(super) async fn apply_host<C: Connect, S: Secrets>(
     job: &Job<'_>,
     host: C::Host,
 ) -> Outcome {
+    let until = Instant::now() + context.deadline;
+    let deadline = &Deadline::at(until, context.slept);
     if let Err(unarmed) = perform(context, logins, job, host).await {
         return unarmed;
     }
     context.working(job, Step::Confirming);
-    let deadline = Instant::now() + context.deadline;
-    let (patience, mut connection) = (Patience::until(deadline), None);
+    let until = Instant::now() + context.deadline;
+    let (patience, mut connection) = (Patience::until(until, deadline), None);
     let keeping = Keeping::Forever;
     match verdict::keep(logins, job, &mut connection, patience, &keeping, context.stop).await {
-        Verdict::Stopped => roll_back(context, logins, job, connection, Reason::Interrupted).await,
+        Verdict::Stopped(reason) => roll_back(context, logins, job, connection, reason).await,
         verdict => verdict.outcome(),
     }
 }
@@ -42,8 +46,13 @@ async fn perform<C: Connect, S: Secrets>(
     host: C::Host,
 ) -> Result<(), Outcome> {
     let ready = context.stop.unless(ready(context, logins, job, host), BRIEF).await;
-    let (host, payload) = ready.unwrap_or(Err(Outcome::Failed(Reason::Interrupted)))?;
+    let Some(ready) = ready else {
+        lock::give_back_anew(context, logins, job).await;
+        return Err(Outcome::Failed(Reason::Interrupted));
+    };
+    let (host, payload) = ready?;
     if context.stop.is_asked() {
+        lock::give_back(context, &host).await;
         host.close().await;
         return Err(Outcome::Failed(Reason::Interrupted));
     }
@@ -91,6 +100,7 @@ pub(super) async fn ready<C: Connect, S: Secrets>(
     if let Some(digest) = job.observed.digest {
         payload.expecting(job.request.stdin(), digest);
     }
+    payload.locked_by(&context.lock.run);
     payload.recording(&job.record.fleet, job.record.to_text());
     Ok((host, payload.encode()))
 }
@@ -113,6 +123,7 @@ pub(super) async fn refused<C: Connect>(
             Outcome::Failed(Reason::HostSaid { said })
         }
         Answer::Busy { change } => Outcome::Failed(Reason::Busy { change }),
+        Answer::Locked { by } => Outcome::Failed(Reason::Locked { by }),
         Answer::Moved { .. } => {
             Outcome::Moved(Reason::Moved { what: what_moved(logins, job).await })
         }

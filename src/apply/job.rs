@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::event::{Ending, Outcome};
-use crate::model::Moment;
+use crate::model::{Become, HostName, Moment, SshTarget};
 use crate::observed::{ObservedHost, Record};
 use crate::plan::{HostPlan, RenderedHost, Target};
 use crate::remote::{Believe, Connect, ObserveRequest, RemoteError};
@@ -58,10 +58,18 @@ impl<'a, C: Connect> Logins<'a, C> {
     }
 
     pub(super) async fn connect(&self, job: &Job<'_>) -> Result<C::Host, RemoteError> {
+        let desired = job.target.desired;
+        self.connect_to(&desired.name, &desired.ssh, desired.r#become).await
+    }
+
+    pub(super) async fn connect_to(
+        &self,
+        name: &HostName,
+        ssh: &SshTarget,
+        r#become: Become,
+    ) -> Result<C::Host, RemoteError> {
         // The semaphore is never closed.
         let _login = self.free.acquire().await;
-        let desired = job.target.desired;
-        let believe = Believe::Configured;
-        self.connector.connect(&desired.name, &desired.ssh, desired.r#become, believe).await
+        self.connector.connect(name, ssh, r#become, Believe::Configured).await
     }
 }

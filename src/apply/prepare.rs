@@ -6,6 +6,7 @@ use super::clock::HostClock;
 use super::context::{BRIEF, Context};
 use super::host::{ready, refused};
 use super::job::{Job, Logins};
+use super::lock;
 use super::verdict::CALL_LIMIT;
 use crate::desired::Secrets;
 use crate::event::{Outcome, Reason, Step};
@@ -36,6 +37,7 @@ pub(super) async fn prepare<C: Connect, S: Secrets>(
         }
     };
     let _ = tokio::time::timeout(CALL_LIMIT, forgotten).await;
+    lock::give_back_anew(context, logins, job).await;
     Err(Outcome::Failed(Reason::Interrupted))
 }
 

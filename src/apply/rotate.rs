@@ -4,15 +4,18 @@
 //! (128 for each peer) until the handshake that a neighbour begins at once, so nothing is lost while the time
 //! between the two flips times the packet rate stays below that.
 
+use futures_util::future::join_all;
+
 use super::context::{Conduct, Context};
 use super::job::{Job, Logins};
+use super::lock;
 use super::transaction::Transaction;
 use super::verify::Rekeyed;
 use crate::desired::Secrets;
 use crate::event::{Ending, Event, Stage};
 use crate::journal::Intent;
 use crate::model::PublicKey;
-use crate::remote::Connect;
+use crate::remote::{Connect, Host as _};
 
 /// The change of one host's key.
 #[derive(Debug)]
@@ -37,12 +40,22 @@ pub async fn rotate<C: Connect, S: Secrets>(
 ) -> Vec<Ending> {
     let events = conduct.events;
     let Rotation { host, neighbours, old, new } = rotation;
-    let hosts: Vec<_> = host.into_iter().chain(neighbours).collect();
+    let mut hosts: Vec<_> = host.into_iter().chain(neighbours).collect();
     events.tell(Event::Begin { stage: Stage::Apply, hosts: hosts.len() });
     let context = &Context::new(secrets, conduct);
     let logins = &Logins::new(connector, conduct.parallel);
     let keys = &Rekeyed::of(hosts.iter().map(|(job, _)| job)).and(old, new);
-    let outcomes = Transaction { context, logins, keys }.run(hosts).await;
+    let outcomes = match lock::take(context, logins, hosts.iter_mut().collect()).await {
+        Some(endings) => {
+            join_all(hosts.into_iter().map(|(_, host)| host.close())).await;
+            endings
+        }
+        None => {
+            let locked = hosts.iter().map(|(job, _)| job.into()).collect();
+            let transaction = Transaction { context, logins, keys };
+            lock::while_locked(context, logins, locked, transaction.run(hosts)).await
+        }
+    };
     for ending in &outcomes {
         events.tell(Event::Ended { ending: ending.clone() });
     }

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::blame::Blame;
 use super::context::Context;
+use super::deadline::Deadline;
 use super::job::Logins;
 use super::member::Member;
 use super::verdict::{
@@ -21,7 +22,7 @@ pub(super) async fn settle<'a, C: Connect, S>(
     logins: &Logins<'_, C>,
     members: Vec<Member<'a, C::Host>>,
     keys: &Rekeyed,
-    until: Instant,
+    until: (Instant, &Deadline),
 ) -> Vec<(Member<'a, C::Host>, Verdict)> {
     let (first, then): (Vec<_>, Vec<_>) = members
         .into_iter()
@@ -40,12 +41,12 @@ async fn hold<'a, C: Connect, S>(
     context: &Context<'_, S>,
     logins: &Logins<'_, C>,
     members: Vec<Member<'a, C::Host>>,
-    until: Instant,
+    (until, deadline): (Instant, &Deadline),
 ) -> Vec<(Member<'a, C::Host>, Verdict)> {
     let asked = members.into_iter().map(|mut member| async {
         context.working(&member.job, Step::Confirming);
         let keeping = Keeping::Until(member.clock.word(until + GRACE));
-        let patience = Patience::until(until);
+        let patience = Patience::until(until, deadline);
         let Member { job, connection, .. } = &mut member;
         let verdict = keep(logins, job, connection, patience, &keeping, context.stop).await;
         (member, verdict)

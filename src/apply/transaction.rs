@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::blame::Blame;
 use super::clock::HostClock;
 use super::context::{BRIEF, Context};
+use super::deadline::Deadline;
 use super::flip::{Flip, flip};
 use super::job::{Job, Logins};
 use super::member::Member;
@@ -69,7 +70,11 @@ impl<C: Connect, S: Secrets> Transaction<'_, C, S> {
             let reason = prepared.as_ref().err()?.reason()?;
             Some(Blame::host(&job.plan.host, reason.clone()))
         });
-        let failed = if self.context.stop.is_asked() { Some(Blame::interrupted()) } else { failed };
+        let failed = if self.context.stop.is_asked() {
+            Some(Blame::run(Reason::Interrupted))
+        } else {
+            failed
+        };
         let Some(blame) = failed else {
             let member = |(job, since, prepared): (_, _, Result<_, _>)| {
                 let (host, clock) = prepared.ok()?;
@@ -94,6 +99,7 @@ impl<C: Connect, S: Secrets> Transaction<'_, C, S> {
 
     async fn flipped(&self, members: Vec<Member<'_, C::Host>>, at: Instant) -> Vec<Ending> {
         let until = at + self.context.deadline;
+        let deadline = &Deadline::at(until, self.context.slept);
         let flips = members.into_iter().map(|mut member| async {
             self.context.working(&member.job, Step::Applying);
             let follows = !self.keys.is_empty() && changing(&member.job).is_empty();
@@ -120,21 +126,22 @@ impl<C: Connect, S: Secrets> Transaction<'_, C, S> {
             flips.into_iter().map(|(member, flip)| (member, flip.ended())).collect();
         let stop = self.context.stop;
         let proof = match failed {
-            _ if stop.is_asked() => Err(Blame::interrupted()),
+            _ if stop.is_asked() => Err(Blame::run(Reason::Interrupted)),
             Some(blame) => Err(blame),
             None => {
-                let verified = self.verified(&mut members, until);
+                let verified = self.verified(&mut members, until, deadline);
                 let verified = stop.unless(verified, Duration::ZERO).await;
-                verified.unwrap_or_else(|| Err(Blame::interrupted()))
+                verified.unwrap_or_else(|| Err(Blame::run(Reason::Interrupted)))
             }
         };
         if let Err(blame) = proof {
             return self.ended(roll_back(self.context, self.logins, members, &blame, until).await);
         }
         let members = members.into_iter().map(|(member, _)| member).collect();
-        let settled = settle(self.context, self.logins, members, self.keys, until).await;
+        let settled =
+            settle(self.context, self.logins, members, self.keys, (until, deadline)).await;
         let decided = settled.iter().find_map(|(member, verdict)| match verdict {
-            Verdict::Stopped => Some(Blame::interrupted()),
+            Verdict::Stopped(reason) => Some(Blame::run(reason.clone())),
             verdict => Some(Blame::host(&member.job.plan.host, verdict.back()?.clone())),
         });
         if let Some(blame) = decided {
@@ -158,10 +165,13 @@ impl<C: Connect, S: Secrets> Transaction<'_, C, S> {
         &self,
         members: &mut [(Member<'_, C::Host>, Option<Outcome>)],
         until: Instant,
+        deadline: &Deadline,
     ) -> Result<(), Blame> {
         let last = until - MARGIN.min(self.context.deadline / 3);
         let seen = members.iter_mut().map(|(member, _)| async {
             let proof = verify(self.context, self.logins, member, self.keys, last).await;
+            // Whatever it looked like: this is why.
+            deadline.not_slept_through().map_err(Blame::run)?;
             proof.map_err(|reason| Blame::host(&member.job.plan.host, reason))
         });
         join_all(seen).await.into_iter().collect()

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::before::same;
+use super::deadline::Deadline;
 use super::health::healthy;
 use super::job::{Job, Logins};
 use crate::event::{Outcome, Reason};
@@ -46,18 +47,21 @@ pub(super) enum Keeping {
 }
 
 /// How long a host is asked to confirm, and how long it is observed after that.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Patience {
     /// It is not asked to confirm after this moment.
     ask: Instant,
     /// It is not observed after this moment.
     observe: Instant,
+    /// When its timer ends, also where this machine sleeps.
+    deadline: Deadline,
 }
 
 impl Patience {
     /// For a change whose timer ends at `deadline` at the latest.
-    pub(super) fn until(deadline: Instant) -> Self {
-        Self { ask: deadline - MARGIN, observe: deadline + ROLLBACK_LIMIT }
+    pub(super) fn until(until: Instant, deadline: &Deadline) -> Self {
+        let deadline = deadline.clone();
+        Self { ask: until - MARGIN, observe: until + ROLLBACK_LIMIT, deadline }
     }
 }
 
@@ -72,8 +76,8 @@ pub(super) enum Verdict {
     Open(Outcome),
     /// The host was not asked, because another one of its group is not to keep it.
     Unasked,
-    /// The host was not asked, because the run is to stop.
-    Stopped,
+    /// The host was not asked, because the run is to stop, or came too late.
+    Stopped(Reason),
 }
 
 impl Verdict {
@@ -81,7 +85,7 @@ impl Verdict {
         match self {
             Self::Kept(outcome) | Self::Back(outcome) | Self::Open(outcome) => outcome,
             Self::Unasked => Outcome::Unknown(Reason::NoTimeLeft),
-            Self::Stopped => Outcome::Unknown(Reason::Interrupted),
+            Self::Stopped(reason) => Outcome::Unknown(reason),
         }
     }
 
@@ -89,13 +93,13 @@ impl Verdict {
     pub(super) const fn back(&self) -> Option<&Reason> {
         match self {
             Self::Back(outcome) => outcome.reason(),
-            Self::Kept(_) | Self::Open(_) | Self::Unasked | Self::Stopped => None,
+            Self::Kept(_) | Self::Open(_) | Self::Unasked | Self::Stopped(_) => None,
         }
     }
 
     /// Whether the others of its group are not to keep it either.
     pub(super) const fn ends_group(&self) -> bool {
-        matches!(self, Self::Back(_) | Self::Stopped)
+        matches!(self, Self::Back(_) | Self::Stopped(_))
     }
 }
 
@@ -122,13 +126,17 @@ pub(super) async fn keep<C: Connect>(
         };
         let seen = if told { Some(seen.await) } else { stop.unless(seen, Duration::ZERO).await };
         let answer = match (seen, connection.as_ref()) {
-            _ if !told && stop.is_asked() => return Verdict::Stopped,
+            _ if !told && stop.is_asked() => return Verdict::Stopped(Reason::Interrupted),
+            // Before anything else is done.
+            _ if !told && let Err(late) = patience.deadline.not_slept_through() => {
+                return Verdict::Stopped(late);
+            }
             (Some(Ok(seen)), Some(host)) => {
                 let in_time = Instant::now() < patience.ask;
                 ask_to_keep(job, host, seen, (in_time, keeping), &mut told).await
             }
             (Some(Err(error)), _) => Err(error),
-            (None, _) | (_, None) => return Verdict::Stopped,
+            (None, _) | (_, None) => return Verdict::Stopped(Reason::Interrupted),
         };
         let is_held = matches!(keeping, Keeping::Until(_));
         if !(is_held && matches!(answer, Ok(Some(Verdict::Kept(_)))))
@@ -153,7 +161,7 @@ pub(super) async fn keep<C: Connect>(
         if told {
             pause.await;
         } else if stop.unless(pause, Duration::ZERO).await.is_none() {
-            return Verdict::Stopped;
+            return Verdict::Stopped(Reason::Interrupted);
         }
     }
 }

@@ -14,7 +14,9 @@ use super::plan::DetailArgs;
 use super::saved::SavedPlan;
 use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, runtime};
 use crate::event::{Ending, Outcome, Reason};
-use crate::fleet::{Fleet, FleetLock, Survey, carry_out};
+use crate::fleet::{
+    Course, Fleet, FleetLock, Survey, carry_out, finish, refuse_unfinished, unfinished,
+};
 use crate::model::count;
 use crate::plan::{Plan, RolloutSettings, leave_out, moved};
 use crate::report;
@@ -33,7 +35,9 @@ use crate::report::document::{Apply, HostOutcome, OutcomeWord};
   wgfleet apply --yes                # in CI
   wgfleet apply --yes fleet.plan     # that plan, or nothing (exit 6)
   wgfleet apply --limit paris-gw
-  wgfleet apply --yes --forbid removal,restart --allow-unreachable=2")]
+  wgfleet apply --yes --forbid removal,restart --allow-unreachable=2
+  wgfleet apply --resume             # goes on where a run was killed
+  wgfleet apply --abort              # takes back what it left unconfirmed")]
 pub(super) struct ApplyArgs {
     #[command(flatten)]
     limit: LimitArgs,
@@ -60,6 +64,15 @@ pub(super) struct ApplyArgs {
     #[arg(value_name = "PLAN")]
     plan: Option<PathBuf>,
 
+    /// Go on where a run of this machine was interrupted: bring each group of hosts to one state, then carry out
+    /// what is left of its plan, and nothing else
+    #[arg(long, conflicts_with_all = ["abort", "plan", "limit", "exclude"])]
+    resume: bool,
+
+    /// End a run of this machine that was interrupted: roll back what is not confirmed
+    #[arg(long, conflicts_with_all = ["plan", "limit", "exclude", "format"])]
+    abort: bool,
+
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
@@ -78,19 +91,65 @@ pub(super) struct ApplyArgs {
 
 impl ApplyArgs {
     pub(super) fn run(self, context: &Context) -> CommandResult {
-        can_ask(self.yes)?;
+        can_ask(self.yes || self.abort)?;
         let _lock = FleetLock::take(context.fleet.folder())?;
         let fleet = context.load()?;
+        // Before anybody logs in anywhere.
+        let saved = if self.resume || self.abort {
+            match self.finish(context, &fleet)? {
+                Left::Plan(saved) => Some(*saved),
+                Left::Nothing(exit) => return Ok(exit),
+            }
+        } else {
+            refuse_unfinished(&context.fleet, &fleet)?;
+            self.plan.as_deref().map(SavedPlan::read).transpose()?
+        };
         let hint = format!(
             "run `wgfleet apply` again to go on, in {} s where a change was armed",
             self.deadline
         );
-        runtime()?.block_on(stoppable(self.apply(context, &fleet), &context.fleet.stop, &hint))
+        runtime()?.block_on(stoppable(
+            self.apply(context, &fleet, saved),
+            &context.fleet.stop,
+            &hint,
+        ))
     }
 
-    async fn apply(&self, context: &Context, fleet: &Fleet) -> CommandResult {
-        // Before anybody logs in anywhere.
-        let saved = self.plan.as_deref().map(SavedPlan::read).transpose()?;
+    /// Ends a run that was interrupted; gives what is left to do of it.
+    fn finish(&self, context: &Context, fleet: &Fleet) -> Result<Left, CommandError> {
+        let Some(run) = unfinished(&context.fleet, fleet)? else {
+            context.say("No run of this machine was interrupted: nothing to do.");
+            return Ok(Left::Nothing(Exit::Done));
+        };
+        let course = if self.abort { Course::Abort } else { Course::Resume };
+        let saved = run.plan().map(|path| SavedPlan::read(&path)).transpose()?;
+        let login = self.login.login(context, fleet)?;
+        let finished = finish(&context.fleet, fleet, &login, &run, course);
+        let endings = runtime()?.block_on(finished)?;
+        if !context.quiet {
+            anstream::eprintln!("The run {} of {} is ended.", run.header.run, run.header.who);
+            summarise(&endings);
+        }
+        if endings.iter().any(|one| matches!(one.outcome, Outcome::Unknown(_))) {
+            return Ok(Left::Nothing(Exit::Unknown));
+        }
+        match saved {
+            Some(saved) if self.resume => Ok(Left::Plan(Box::new(saved))),
+            None if self.resume => {
+                let again = format!("Run `wgfleet {}` for what is left of it.", run.header.kind);
+                context.say(&again);
+                Ok(Left::Nothing(Exit::Done))
+            }
+            _ => Ok(Left::Nothing(Exit::Done)),
+        }
+    }
+
+    async fn apply(
+        &self,
+        context: &Context,
+        fleet: &Fleet,
+        saved: Option<SavedPlan>,
+    ) -> CommandResult {
         if let Some(saved) = &saved {
             saved.refuse_changed(&context.fleet, &fleet.inventory().fleet.value)?;
         }
@@ -109,7 +168,7 @@ impl ApplyArgs {
             leave_out(saved.plan(), &mut plan);
         }
         // A saved plan was reviewed, and nothing is done that is not in it.
-        let reviewed = self.yes && self.plan.is_some();
+        let reviewed = self.yes && saved.is_some();
         if context.format == Format::Human && !reviewed {
             super::plan::show(context, &plan, self.detail)?;
         }
@@ -139,7 +198,10 @@ impl ApplyArgs {
                 show_json(&plan, &[])?;
             }
             let hint = match exit {
-                Exit::Locked => "they are free again in at most the --deadline of that run",
+                Exit::Locked => {
+                    "they are free again in at most the --deadline of that run; where it ran here and is \
+                     gone, `wgfleet apply --abort` rolls it back now"
+                }
                 _ => "the plan says what each of them needs",
             };
             return Err(CommandError::message(exit, "some hosts are blocked; nothing was touched")
@@ -176,6 +238,14 @@ impl ApplyArgs {
         }
         Ok(exit(&self.unreachable.without_allowed(outcomes)))
     }
+}
+
+/// What is left to do of a run that was interrupted.
+enum Left {
+    /// This plan, as far as it was not carried out.
+    Plan(Box<SavedPlan>),
+    /// Nothing here.
+    Nothing(Exit),
 }
 
 /// Shows a plan and how it ended, as one JSON object.
@@ -238,6 +308,14 @@ pub(super) fn exit(outcomes: &[Ending]) -> Exit {
         Outcome::RolledBack(_) => Exit::RolledBack,
         Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::NotForNextBoot(_) => Exit::Partial,
     };
+    // Nothing was begun, because others have the hosts.
+    let lost = |one: &Ending| {
+        matches!(one.outcome, Outcome::Skipped(Reason::Locked { .. } | Reason::Busy { .. }))
+    };
+    let begun = |one: &Ending| one.transaction.is_some();
+    if outcomes.iter().any(lost) && !outcomes.iter().any(begun) {
+        return Exit::Locked;
+    }
     let worst = [Exit::Unknown, Exit::Interrupted, Exit::Partial, Exit::RolledBack, Exit::Stale];
     worst
         .into_iter()
@@ -267,6 +345,10 @@ mod tests {
         assert_eq!(of(&[back.clone(), Outcome::Skipped(why())]), Exit::Partial);
         let stopped = Outcome::RolledBack(Reason::Interrupted);
         assert_eq!(of(&[stopped.clone(), Outcome::Skipped(why())]), Exit::Interrupted);
+        let others = || Reason::OthersLocked { host: host.clone() };
+        let by = crate::event::Holder::parse("r1 9 a@b now apply -").unwrap();
+        let locked = Outcome::Skipped(Reason::Locked { by });
+        assert_eq!(of(&[Outcome::Skipped(others()), locked]), Exit::Locked);
         assert_eq!(of(&[stopped, Outcome::Unknown(Reason::Interrupted)]), Exit::Unknown);
         assert_eq!(of(&[back, Outcome::Unknown(why()), Outcome::Failed(why())]), Exit::Unknown);
     }

@@ -9,7 +9,7 @@ use crate::finding::{self, Finding, Severity};
 use crate::fleet::{self, Fleet, Reading};
 use crate::report;
 use crate::report::progress::Progress;
-use crate::sys::{Events, Stop, SystemClock};
+use crate::sys::{Events, Slept, Stop, SystemClock};
 
 /// What every command knows of its surroundings.
 #[derive(Debug)]
@@ -50,6 +50,7 @@ impl Context {
             keyring,
             events,
             stop: Stop::default(),
+            slept: Slept::system(),
             overrun: end,
         };
         Self { format, quiet, identity, fleet }

@@ -24,6 +24,7 @@ mod init;
 mod interrupt;
 mod lab;
 mod leaked;
+mod lock;
 mod login;
 mod man;
 mod multicall;
@@ -93,6 +94,7 @@ enum Command {
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
     History(history::HistoryArgs),
+    Lock(lock::LockArgs),
     Rotate(rotate::RotateArgs),
     Render(render::RenderArgs),
     Peer(peer::PeerArgs),
@@ -119,6 +121,7 @@ impl Command {
             Self::Apply(args) => args.format.format,
             Self::Status(args) => args.format.format,
             Self::History(args) => args.format.format,
+            Self::Lock(args) => args.format(),
             Self::Rotate(args) => args.format.format,
             Self::Vault(args) => args.format(),
             Self::Lab(args) => args.format(),
@@ -152,6 +155,7 @@ impl Cli {
             Command::Apply(args) => args.run(&context),
             Command::Status(args) => args.run(&context),
             Command::History(args) => args.run(&context),
+            Command::Lock(args) => args.run(&context),
             Command::Rotate(args) => args.run(&context),
             Command::Render(args) => args.run(&context),
             Command::Peer(args) => args.run(&context),

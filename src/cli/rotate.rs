@@ -11,7 +11,9 @@ use super::plan::DetailArgs;
 use super::{
     CommandError, CommandResult, Context, Exit, Format, FormatArgs, completions, rotated, runtime,
 };
-use crate::fleet::{Campaign, Fleet, FleetLock, Ledger, Run, Terms, Which, to_rotate};
+use crate::fleet::{
+    Campaign, Fleet, FleetLock, Ledger, Run, Terms, Which, refuse_unfinished, to_rotate,
+};
 use crate::model::HostName;
 use crate::sys::{Clock as _, SystemClock};
 use crate::vault::Vault;
@@ -81,6 +83,7 @@ impl RotateArgs {
         can_ask(self.yes)?;
         let _lock = FleetLock::take(context.fleet.folder())?;
         let fleet = context.load()?;
+        refuse_unfinished(&context.fleet, &fleet)?;
         let mut vault = context.fleet.vault_to_write()?;
         let which = match self.older_than {
             _ if self.all => Which::All,
@@ -131,7 +134,10 @@ impl RotateArgs {
             if !failed.is_empty() {
                 rotated::tell_failure(context, ledger);
             }
-            Ok(exit(&failed))
+            Ok(match exit(&failed) {
+                Exit::Locked if !ledger.rotated.is_empty() => Exit::Partial,
+                exit => exit,
+            })
         };
         let hint = "run the same command again to finish";
         runtime.block_on(stoppable(turns, &context.fleet.stop, hint))

@@ -50,6 +50,8 @@ enum Subject {
     Status,
     /// `history --format json`
     History,
+    /// `lock list --format json` and `lock break --format json`
+    Locks,
     /// `vault status --format json`
     VaultStatus,
     /// `vault recipients --format json`
@@ -101,6 +103,7 @@ impl Subject {
             Self::Rotate => include_str!("../../schemas/rotate.schema.json"),
             Self::Event => include_str!("../../schemas/event.schema.json"),
             Self::Status => include_str!("../../schemas/status.schema.json"),
+            Self::Locks => include_str!("../../schemas/locks.schema.json"),
             Self::History => include_str!("../../schemas/history.schema.json"),
             Self::VaultStatus => include_str!("../../schemas/vault-status.schema.json"),
             Self::VaultRecipients => include_str!("../../schemas/vault-recipients.schema.json"),

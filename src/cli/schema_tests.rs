@@ -41,6 +41,7 @@ fn all() -> Vec<(&'static str, String)> {
         of::<document::EventLine<'_>>(),
         of::<document::StatusDocument<'_>>(),
         of::<document::History<'_>>(),
+        of::<document::Locks<'_>>(),
         of::<document::VaultStatus<'_>>(),
         of::<document::VaultRecipients<'_>>(),
         of::<document::VaultKeygen<'_>>(),

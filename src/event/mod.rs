@@ -3,8 +3,10 @@
 
 mod ending;
 mod failed_at;
+mod holder;
 mod host_part;
 mod list;
+mod lock_state;
 mod notice;
 mod outcome;
 mod reason;
@@ -13,8 +15,10 @@ mod unhealthy;
 
 pub use ending::Ending;
 pub use failed_at::FailedAt;
+pub use holder::Holder;
 pub use host_part::{HostPart, LiveSetting};
 pub use list::LISTED;
+pub use lock_state::LockState;
 pub use notice::Notice;
 pub use outcome::Outcome;
 pub use reason::Reason;

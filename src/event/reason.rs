@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::failed_at::FailedAt;
+use super::holder::Holder;
 use super::host_part::HostPart;
 use super::list::list;
 use super::unhealthy::Unhealthy;
@@ -93,8 +94,23 @@ pub enum Reason {
         /// The host.
         host: HostName,
     },
+    /// Not begun: another run has the lock of the host.
+    Locked {
+        /// Which run.
+        by: Holder,
+    },
+    /// Not begun: another run has the lock of a host that is to change at the same time.
+    OthersLocked {
+        /// The host.
+        host: HostName,
+    },
     /// The run was told to stop, by a signal.
     Interrupted,
+    /// The controller was asleep until the deadline had passed.
+    Asleep {
+        /// For how long.
+        seconds: u64,
+    },
     /// No handshake with the new key of a peer.
     NoHandshake {
         /// Where.
@@ -192,7 +208,19 @@ impl fmt::Display for Reason {
             Self::EarlierWave { host } => {
                 write!(f, "not begun: `{host}` failed in an earlier wave")
             }
+            Self::Locked { by } => write!(f, "not begun: locked by {by}"),
+            Self::OthersLocked { host } => {
+                write!(
+                    f,
+                    "not begun: another run changes `{host}`, which is to change in the same wave"
+                )
+            }
             Self::Interrupted => f.write_str("the run was interrupted"),
+            Self::Asleep { seconds } => write!(
+                f,
+                "this machine, which controls the change, was asleep for {seconds} s, and the deadline passed \
+                 meanwhile"
+            ),
             Self::NoHandshake { host, within_seconds } => {
                 write!(f, "{host} had no handshake with the new key within {within_seconds} s")
             }

@@ -41,7 +41,12 @@ fn samples() -> Vec<Reason> {
         Reason::DeadlinePassed,
         Reason::NoNewConnection { reason: Unanswered::ConnectionBroke { cause: None } },
         Reason::Group { host: host.clone(), reason: reason() },
+        Reason::Locked {
+            by: Holder::parse("r1 280 ann@laptop 2026-11-27T19:00:00Z apply 0123456789ab").unwrap(),
+        },
+        Reason::OthersLocked { host: host.clone() },
         Reason::Interrupted,
+        Reason::Asleep { seconds: 40 },
         Reason::EarlierWave { host: host.clone() },
         Reason::NoHandshake { host, within_seconds: 20 },
         Reason::NoTimeLeft,

@@ -68,14 +68,23 @@ pub async fn carry_out<C: Connect>(
     futures_util::future::join_all(hosts.into_values().map(Host::close)).await;
     if let Some(run) = run {
         run.not_begun(&outcomes);
-        let hosts = jobs.iter().map(|(job, _)| job.plan.host.clone()).collect();
-        let intent = &run.intend(hosts)?;
+        let waves = waves(jobs, plan.rollout.as_ref());
+        let name = |(job, _): &Share<'_, C::Host>| job.plan.host.clone();
+        let names = |group: &Vec<_>| group.iter().map(name).collect();
+        let named = waves.iter().map(|groups: &Vec<_>| groups.iter().map(names).collect());
+        let saved = plan.to_saved(survey.plan_key()?.as_ref());
+        // Of one that nobody could read, the next plan says what is left.
+        if let Ok(saved) = saved {
+            run.keep_plan(&saved)?;
+        }
+        let intent = &run.intend(named.collect())?;
         let (events, stop) = (run.events(), &context.stop);
         stop.heed();
-        let conduct = Conduct { deadline, parallel, events, stop };
+        let conduct =
+            Conduct { deadline, parallel, events, stop, slept: &context.slept, lock: run.lock() };
         let (connector, secrets) = (&*survey.connector, &survey.secrets);
         let mut stopped: Option<Ending> = None;
-        for groups in waves(jobs, plan.rollout.as_ref()) {
+        for groups in waves {
             let ended = match &stopped {
                 _ if stop.is_asked() => leave(groups, &Reason::Interrupted, events).await,
                 None => apply_groups(connector, intent, groups, secrets, &conduct).await,
@@ -126,9 +135,11 @@ fn waves<'a, H>(jobs: Vec<Share<'a, H>>, rollout: Option<&Rollout>) -> Vec<Vec<V
 /// Whether a wave that ended so is the last: what failed on one host may fail on the others.
 const fn is_failure(ending: &Ending) -> bool {
     match ending.outcome {
-        Outcome::Failed(_) | Outcome::RolledBack(_) | Outcome::Unknown(_) | Outcome::Moved(_) => {
-            true
-        }
+        Outcome::Failed(_)
+        | Outcome::RolledBack(_)
+        | Outcome::Unknown(_)
+        | Outcome::Moved(_)
+        | Outcome::Skipped(Reason::Locked { .. } | Reason::OthersLocked { .. }) => true,
         Outcome::Unchanged
         | Outcome::Applied
         | Outcome::NotForNextBoot(_)

@@ -10,7 +10,7 @@ use super::load::{Origin, load};
 use super::{Error, Kind};
 use crate::event::{Event, Notice};
 use crate::model::{FleetName, HostName};
-use crate::sys::{Events, Stop};
+use crate::sys::{Events, Slept, Stop};
 use crate::vault::{Identities, Index, PluginPrompts, Vault};
 
 /// Who can open the vault.
@@ -51,6 +51,8 @@ pub struct Context {
     pub events: Events,
     /// Asks the run to stop.
     pub stop: Stop,
+    /// Tells how long this machine has slept.
+    pub slept: Slept,
     /// Ends the program, for work that nothing else ends.
     pub overrun: Overrun,
 }

@@ -1,20 +1,26 @@
 //! A run that changes a fleet: its journal, and its events, which the journal hears first.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Context, Error, Kind};
-use crate::event::{Ending, Event, Outcome, Sink as _, Told};
-use crate::journal::{Header, Intent, Journal, RunKind};
-use crate::model::{FleetName, HostName};
+use crate::apply::RunLock;
+use crate::event::{Ending, Event, Holder, Outcome, Sink as _, Told};
+use crate::journal::{Header, Intent, Journal, PastState, RunKind, past};
+use crate::model::{FleetName, HostName, Untrusted};
+use crate::observed::Commit;
 use crate::plan::Provenance;
 use crate::sys::{Events, FileError};
+
+/// How many of the newest runs lose their locks to the next one: a lease is over long before so many are.
+const TAKEN_OVER: usize = 20;
 
 /// A run that changes a fleet. No host is touched without one.
 #[derive(Debug)]
 pub struct Run {
     journal: Arc<Journal>,
     events: Events,
+    lock: RunLock,
 }
 
 impl Run {
@@ -46,9 +52,14 @@ impl Run {
             commit: by.commit.clone(),
             generation: by.generation,
         };
+        let lock = RunLock {
+            run: header.run.clone(),
+            holder: holder(&header).words(),
+            over: over(&folder).map_err(untouched)?,
+        };
         let journal = Arc::new(Journal::begin(&folder, header).map_err(untouched)?);
         let events = context.events.heard_by(Arc::clone(&journal) as _);
-        Ok(Self { journal, events })
+        Ok(Self { journal, events, lock })
     }
 
     /// What happens in it is told through these.
@@ -56,12 +67,25 @@ impl Run {
         &self.events
     }
 
+    /// Keeps other runs away from its hosts.
+    pub(super) const fn lock(&self) -> &RunLock {
+        &self.lock
+    }
+
     /// Writes down that hosts are about to be changed.
     ///
     /// # Errors
     /// Where that cannot be written: none of them was touched.
-    pub(super) fn intend(&self, hosts: Vec<HostName>) -> Result<Intent, Error> {
-        self.journal.intend(self.events.now(), hosts).map_err(untouched)
+    pub(super) fn intend(&self, waves: Vec<Vec<Vec<HostName>>>) -> Result<Intent, Error> {
+        self.journal.intend(self.events.now(), waves).map_err(untouched)
+    }
+
+    /// Keeps the plan that is carried out, for whoever goes on where this run is interrupted.
+    ///
+    /// # Errors
+    /// Where that cannot be written: nothing was touched.
+    pub(super) fn keep_plan(&self, plan: &[u8]) -> Result<(), Error> {
+        self.journal.keep_plan(plan).map_err(untouched)
     }
 
     /// Writes down how hosts ended that were not begun, which is told elsewhere; not of those that had
@@ -85,6 +109,35 @@ fn untouched(error: FileError) -> Error {
         "what is done is written down first, so nothing was touched; make room there, or set \
                XDG_STATE_HOME to a folder that can be written to",
     )
+}
+
+/// Who a run is, for those who meet its locks.
+fn holder(header: &Header) -> Holder {
+    let dirty = |commit: &Commit| if commit.dirty { "+edits" } else { "" };
+    let commit = header.commit.as_ref().map(|commit| format!("{}{}", commit.id, dirty(commit)));
+    Holder {
+        run: Untrusted::new(header.run.as_str()),
+        seconds_left: 0,
+        who: header.who.clone(),
+        since: Untrusted::new(header.at.to_string()),
+        what: Untrusted::new(header.kind.to_string()),
+        commit: commit.map(Untrusted::new),
+    }
+}
+
+/// The newest runs of this controller that do not go on: whatever locks they have left are this one's.
+fn over(folder: &Path) -> Result<Vec<String>, FileError> {
+    let past = past(folder)?;
+    let over = past.into_iter().rev().take(TAKEN_OVER);
+    let over = over.filter(|past| past.state != PastState::Running);
+    Ok(over.map(|past| past.header.run).filter(|run| is_word(run)).collect())
+}
+
+/// A file says it, and it becomes a word of the host's script.
+fn is_word(run: &str) -> bool {
+    !run.is_empty()
+        && run.len() < 40
+        && run.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
 /// A name for a run.

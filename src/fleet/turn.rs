@@ -152,7 +152,8 @@ impl<C: Connect> Turns<'_, C> {
             }
         }
         let neighbours = rotation.neighbours.iter().map(|(job, _)| job.plan.host.clone());
-        let intent = &run.intend(std::iter::once(name.clone()).chain(neighbours).collect())?;
+        let intent =
+            &run.intend(vec![vec![std::iter::once(name.clone()).chain(neighbours).collect()]])?;
         // What ends the program from now on does not end it before anything was touched.
         self.fleet.has_changed.store(true, Ordering::Relaxed);
         let conduct = Conduct {
@@ -160,6 +161,8 @@ impl<C: Connect> Turns<'_, C> {
             parallel: self.terms.login.parallel,
             events: run.events(),
             stop: &self.context.stop,
+            slept: &self.context.slept,
+            lock: run.lock(),
         };
         let (connector, secrets) = (&*survey.connector, &survey.secrets);
         outcomes.extend(rotate(connector, intent, rotation, secrets, &conduct).await);

@@ -20,6 +20,9 @@ pub enum Entry {
         at: Moment,
         /// The hosts.
         hosts: Vec<HostName>,
+        /// The same in waves, and each of those in groups that change together or not at all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        waves: Vec<Vec<Vec<HostName>>>,
     },
     /// Something happened to a host.
     Told {

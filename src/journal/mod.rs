@@ -5,10 +5,12 @@
 //! names it, and there is none before it is on disk: a full disk stops a run before anything has
 //! changed, and a run that was killed leaves behind what it was about to do. It holds no secret.
 
+mod close;
 mod entry;
 mod past;
 mod write;
 
+pub use close::close;
 pub use entry::{Entry, Header, RunKind};
 pub use past::{Past, PastState, past};
 pub use write::{Intent, Journal};

@@ -42,7 +42,8 @@ fn what_a_run_was_about_to_do_is_read_back_however_it_ended() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("journal/acme");
     let journal = Journal::begin(&folder, header("r1", 1)).unwrap();
-    let intent = journal.intend(moment(2), ["b7", "b8", "b9"].map(host).to_vec()).unwrap();
+    let intent =
+        journal.intend(moment(2), vec![vec![["b7", "b8", "b9"].map(host).to_vec()]]).unwrap();
     assert!(intent.has(&host("b8")) && !intent.has(&host("c1")));
     let (b7, back) = (ended("b7", Outcome::Applied), Outcome::RolledBack(Reason::DeadlinePassed));
     let b8 = ended("b8", back);
@@ -56,6 +57,9 @@ fn what_a_run_was_about_to_do_is_read_back_however_it_ended() {
         state: PastState::Running,
         endings: vec![b7, b8],
         open: [(host("b9"), Some(Step::Applying))].into(),
+        changes: [(host("b9"), "c-b9".to_owned())].into(),
+        waves: vec![vec![["b7", "b8", "b9"].map(host).to_vec()]],
+        path: write::journals(&folder).unwrap().remove(0),
     };
     assert_eq!(runs, std::slice::from_ref(&expected));
     // Its process is gone, and the machine stopped in the middle of a line.
@@ -76,6 +80,15 @@ fn what_a_run_was_about_to_do_is_read_back_however_it_ended() {
     std::fs::write(folder.join("notes.ndjson"), "hello\n").unwrap();
     let states: Vec<_> = past(&folder).unwrap().iter().map(|run| run.state).collect();
     assert_eq!(states.last(), Some(&PastState::Ended(moment(9))));
+    // Who goes on with the first run says how it ended.
+    let first = past(&folder).unwrap().into_iter().find(|run| run.header.run == "r1").unwrap();
+    let b9 = ended("b9", Outcome::RolledBack(Reason::Interrupted));
+    close(&first, std::slice::from_ref(&b9), moment(10)).unwrap();
+    let first = past(&folder).unwrap().into_iter().find(|run| run.header.run == "r1");
+    if let Some(first) = first {
+        assert_eq!(first.state, PastState::Ended(moment(10)));
+        assert!(first.open.is_empty() && first.endings.contains(&b9));
+    }
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&folder), mode(&path)), (0o700, 0o600));
 }

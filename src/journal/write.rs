@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use super::entry::{Entry, Header};
 use crate::event::{Event, Sink, Told};
 use crate::model::{HostName, Moment};
-use crate::sys::FileError;
+use crate::sys::{FileError, Mode};
 
 /// How many runs are kept; the oldest goes first.
 pub(super) const KEPT: usize = 500;
@@ -69,13 +69,22 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Writes down that hosts are about to be changed.
+    /// Writes down that hosts are about to be changed: in waves, and each of those in groups.
     ///
     /// # Errors
     /// [`FileError::Write`]: then none of them may be touched.
-    pub fn intend(&self, at: Moment, hosts: Vec<HostName>) -> Result<Intent, FileError> {
-        self.durably(&Entry::Intent { at, hosts: hosts.clone() })?;
+    pub fn intend(&self, at: Moment, waves: Vec<Vec<Vec<HostName>>>) -> Result<Intent, FileError> {
+        let hosts: Vec<HostName> = waves.iter().flatten().flatten().cloned().collect();
+        self.durably(&Entry::Intent { at, hosts: hosts.clone(), waves })?;
         Ok(Intent { hosts })
+    }
+
+    /// Keeps what is carried out, for whoever goes on where this run was interrupted.
+    ///
+    /// # Errors
+    /// [`FileError::Write`]: then nothing may be touched.
+    pub fn keep_plan(&self, plan: &[u8]) -> Result<(), FileError> {
+        crate::sys::write_atomic(&plan_path(&self.path), plan, Mode::Private)
     }
 
     /// Writes down that the run has ended.
@@ -83,7 +92,9 @@ impl Journal {
     /// # Errors
     /// [`FileError::Write`]: `wgfleet history` calls the run interrupted then.
     pub fn end(&self, at: Moment) -> Result<(), FileError> {
-        self.durably(&Entry::End { at })
+        self.durably(&Entry::End { at })?;
+        forget_plan(&self.path);
+        Ok(())
     }
 
     fn durably(&self, entry: &Entry) -> Result<(), FileError> {
@@ -94,11 +105,29 @@ impl Journal {
     }
 }
 
+/// Where the plan lies that a run carries out.
+pub(super) fn plan_path(journal: &Path) -> PathBuf {
+    journal.with_extension("plan")
+}
+
+/// What cannot be removed is never read again.
+pub(super) fn forget_plan(journal: &Path) {
+    let _ = fs::remove_file(plan_path(journal));
+}
+
 /// One line, in one piece: a reader never sees half of it unless the machine stops.
-fn append(mut file: &File, entry: &Entry) -> io::Result<()> {
+pub(super) fn append(mut file: &File, entry: &Entry) -> io::Result<()> {
     let mut line = serde_json::to_vec(entry)?;
     line.push(b'\n');
     file.write_all(&line)
+}
+
+impl Drop for Journal {
+    /// Closing alone would leave the lock to a child process that another thread has forked and that has not
+    /// reached its exec yet.
+    fn drop(&mut self) {
+        let _ = self.file.get_mut().unwrap_or_else(PoisonError::into_inner).unlock();
+    }
 }
 
 impl Sink for Journal {
@@ -122,6 +151,7 @@ fn forget(folder: &Path) -> io::Result<()> {
     let paths = journals(folder)?;
     for path in paths.iter().take((paths.len() + 1).saturating_sub(KEPT)) {
         fs::remove_file(path)?;
+        forget_plan(path);
     }
     Ok(())
 }

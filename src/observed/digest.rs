@@ -57,7 +57,7 @@ mod tests {
         };
         let answer = |now: u32, peer: &str, text: &str| {
             format!(
-                "observe 2\nnow {now}\narmed a{now}\ntool wg\nfile 600 yes 00 /x\n| {text}\n{peer}end\n"
+                "observe 3\nnow {now}\narmed a{now}\ntool wg\nfile 600 yes 00 /x\n| {text}\n{peer}end\n"
             )
         };
         let first = of(&key, &answer(1, &peer("(none)", 0, "25"), "one"));

@@ -66,7 +66,7 @@ mod tests {
 
     fn read(lines: &str) -> Option<BTreeMap<InterfaceName, ObservedDrops>> {
         let text = format!(
-            "observe 2\ninterface wg0 embedded yes 1420\n\
+            "observe 3\ninterface wg0 embedded yes 1420\n\
              peer\twg0\t{KEY}\tnone\t(none)\t(none)\t0\t0\t0\toff\n{lines}end\n"
         );
         parse(&text).ok().map(|host| host.dropped)

@@ -323,7 +323,7 @@ mod tests {
     fn a_whole_answer_is_read() {
         let key = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
         let text = format!(
-            "observe 2\nnow 1700000000\nmachine x86_64\nkernel 6.1.0\nsystemd no\n\
+            "observe 3\nnow 1700000000\nmachine x86_64\nkernel 6.1.0\nsystemd no\n\
              kernel-wireguard no\ntun yes\ntool wg\nforward4 1\nforward6 0\n\
              interface wg0 userspace yes 1420\ndevice wg0 {key} 51820 off\n\
              address wg0 10.10.0.1/24\naddress wg0 fe80::1/64\nroute wg0 4 main 192.168.7.0/24\n\
@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn no_host_fills_the_memory_of_the_plan() {
         let key = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
-        let head = "observe 2\ninterface wg0 kernel yes 1420\n";
+        let head = "observe 3\ninterface wg0 kernel yes 1420\n";
         let mark = "ab".repeat(32);
         let peers: Line<'_> =
             &|_| format!("peer\twg0\t{key}\tnone\t(none)\t(none)\t0\t0\t0\toff\n");
@@ -384,11 +384,11 @@ mod tests {
 
     #[test]
     fn what_a_host_lacks_is_named_with_what_brings_it() {
-        let other = parse("observe 3\nfuture\nend\n");
-        assert_eq!(other, Err(ObserveError::Protocol { found: 3 }));
+        let other = parse("observe 4\nfuture\nend\n");
+        assert_eq!(other, Err(ObserveError::Protocol { found: 4 }));
         assert!(other.unwrap_err().to_string().ends_with("use one version of wgfleet for both"));
         assert_eq!(parse("observe 0\nend\n"), Err(ObserveError::Protocol { found: 0 }));
-        let said = parse("observe 2\nlacks awk\nlacks setsid\ninstaller apt-get\nend\n");
+        let said = parse("observe 3\nlacks awk\nlacks setsid\ninstaller apt-get\nend\n");
         assert_eq!(
             said.unwrap_err().to_string(),
             "the host lacks awk and setsid, which wgfleet works with there: run \
@@ -400,7 +400,7 @@ mod tests {
     fn what_says_which_machine_it_is_and_what_it_was_in_is_read() {
         let (id, keys) = ("ab".repeat(32), "cd".repeat(32));
         let host = parse(&format!(
-            "observe 2\nmachine-id {id}\nhost-key {keys}\nfile 600 yes {id} /etc/x\n| of the file\n\
+            "observe 3\nmachine-id {id}\nhost-key {keys}\nfile 600 yes {id} /etc/x\n| of the file\n\
              record east\n| {{\n| }}\nrecord west\nend\n"
         ))
         .unwrap();
@@ -410,7 +410,7 @@ mod tests {
         assert_eq!(host.records, [text("east", "{\n}\n"), text("west", "")].into());
         assert_eq!(host.files["/etc/x"].public_text, "of the file\n");
         for line in ["record", "record ../x", "record East", "digest", "host-key x"] {
-            let said = parse(&format!("observe 2\n{line}\nend\n"));
+            let said = parse(&format!("observe 3\n{line}\nend\n"));
             assert!(matches!(said, Err(ObserveError::Line { line: 2, .. })), "{line}");
         }
     }
@@ -418,7 +418,7 @@ mod tests {
     #[test]
     fn a_path_has_its_blanks() {
         let mark = "ab".repeat(32);
-        let text = |path| format!("observe 2\nfile 600 yes {mark} {path}\n| x\nend\n");
+        let text = |path| format!("observe 3\nfile 600 yes {mark} {path}\n| x\nend\n");
         for path in ["/etc/wire guard/wg0.conf", "/etc/wg  0.conf", "/etc/wg0.conf "] {
             let host = parse(&text(path)).unwrap();
             assert_eq!(host.files.keys().collect::<Vec<_>>(), [path]);

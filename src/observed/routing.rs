@@ -76,7 +76,7 @@ mod tests {
     fn what_is_missing_is_told() {
         let read = |lines: &str| {
             let text = format!(
-                "observe 2\ninterface wg0 kernel yes 1420\naddress wg0 10.9.0.1/24\n\
+                "observe 3\ninterface wg0 kernel yes 1420\naddress wg0 10.9.0.1/24\n\
                  address wg0 10.9.0.7/24\naddress wg0 10.8.0.1/32\naddress wg0 fd09::1/64\n\
                  address wg0 fe80::1/64\n{lines}device wg0 (none) 51820 0xca6c\nend\n"
             );

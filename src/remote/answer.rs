@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::Reply;
-use crate::event::FailedAt;
+use crate::event::{FailedAt, Holder};
 use crate::model::{Fingerprint, Untrusted, mask};
 
 /// Most lines of an answer that are read. None of the script's has more than two.
@@ -59,8 +59,19 @@ pub enum Answer {
         /// How long after the agreed moment it was begun, in milliseconds.
         late: u64,
     },
-    /// It is forgotten how to take the change back.
+    /// It is forgotten how to take the change back; or the lock is nobody's any more.
     Released,
+    /// What became of a change.
+    Fate(Fate),
+    /// The lock is this run's.
+    Taken,
+    /// The lock is another run's, and nothing was done.
+    Locked {
+        /// Whose.
+        by: Holder,
+    },
+    /// The lock is nobody's.
+    Free,
     /// The change is permanent.
     Confirmed,
     /// The change is permanent, but not all of what the next boot reads could be written.
@@ -74,6 +85,43 @@ pub enum Answer {
     Gone,
     /// None of these.
     Unclear,
+}
+
+/// What became of a change whose run was interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It waits for its flip, and nothing is changed.
+    Prepared,
+    /// It is done, and its timer rolls it back.
+    Armed,
+    /// It is confirmed, and can be taken back until its timer ends.
+    Held,
+    /// It is there for good.
+    Kept,
+    /// It was rolled back, or never there.
+    Gone,
+}
+
+impl Fate {
+    /// All that there are, with the script's word for each.
+    const WORDS: [(Self, &str); 5] = [
+        (Self::Prepared, "prepared"),
+        (Self::Armed, "armed"),
+        (Self::Held, "held"),
+        (Self::Kept, "kept"),
+        (Self::Gone, "gone"),
+    ];
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(_, word)| *word == text).map(|(fate, _)| *fate)
+    }
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = Self::WORDS.iter().find(|(fate, _)| fate == self);
+        f.write_str(word.map_or("gone", |(_, word)| word))
+    }
 }
 
 /// How a rollback ended.
@@ -112,6 +160,10 @@ impl Answer {
             ("gone", "") => Some(Self::Gone),
             ("prepared", "") => Some(Self::Prepared),
             ("released", "") => Some(Self::Released),
+            ("taken", "") => Some(Self::Taken),
+            ("fate", fate) => Some(Self::Fate(Fate::parse(fate)?)),
+            ("free", "") => Some(Self::Free),
+            ("locked", holder) => Some(Self::Locked { by: Holder::parse(holder)? }),
             ("clock", moment) => Some(Self::Clock { hundredths: moment.parse().ok()? }),
             ("flipped", late) => Some(Self::Flipped { late: late.parse().ok()? }),
             ("confirmed", "") => Some(Self::Confirmed),
@@ -175,6 +227,10 @@ impl fmt::Display for Answer {
             Self::Prepared => f.write_str("prepared"),
             Self::Flipped { late } => write!(f, "flipped {late}"),
             Self::Released => f.write_str("released"),
+            Self::Taken => f.write_str("taken"),
+            Self::Fate(fate) => write!(f, "fate {fate}"),
+            Self::Locked { by } => write!(f, "locked {}", by.line()),
+            Self::Free => f.write_str("free"),
             Self::Confirmed => f.write_str("confirmed"),
             Self::NotForNextBoot { what } => write!(f, "{NOT_FOR_NEXT_BOOT} {what}"),
             Self::RolledBack(rollback) => rollback.fmt(f),
@@ -270,6 +326,14 @@ mod tests {
             ("prepared", Answer::Prepared),
             ("flipped 10", Answer::Flipped { late: 10 }),
             ("released", Answer::Released),
+            ("taken", Answer::Taken),
+            ("fate held", Answer::Fate(Fate::Held)),
+            ("fate gone", Answer::Fate(Fate::Gone)),
+            ("free", Answer::Free),
+            ("locked r1 280 a@b 2026-11-27T19:00:00Z apply 0123456789ab", {
+                let words = "r1 280 a@b 2026-11-27T19:00:00Z apply 0123456789ab";
+                Answer::Locked { by: Holder::parse(words).unwrap() }
+            }),
             ("reverted", Answer::RolledBack(Rollback::Verified)),
             ("unverified wg0 disk", Answer::RolledBack(unverified("wg0 disk"))),
             ("failed 0 stage: it is full", failed(FailedAt::Before, "stage: it is full", None)),
@@ -306,6 +370,11 @@ mod tests {
             "clock -1",
             "flipped",
             "prepared x",
+            "locked",
+            "locked r1 x a b c d",
+            "taken x",
+            "fate",
+            "fate unknown",
             "failed",
             "confirmed, but",
             "reverted x",
@@ -346,6 +415,13 @@ mod tests {
             "flip",
             "hold",
             "release",
+            "fate",
+            "say_locked",
+            "take_lock",
+            "renew_lock",
+            "unlock",
+            "show_lock",
+            "break_lock",
         ];
         let bodies = answering.map(|name| {
             let (_, rest) = HOST_SCRIPT.split_once(&format!("\n{name}() {{")).expect(name);
@@ -380,6 +456,7 @@ mod tests {
         let mut words = BTreeSet::new();
         for sentence in sentences() {
             let text = sentence.replace("${found:-unknown}", "unknown");
+            let text = text.replace("$(((until - now) / 100)) $whose", "9 a b c -");
             let text = text.replace("$now", "1").replace("$late", "1").replace('$', "");
             // The number and the label of an operation.
             let text = text
@@ -401,6 +478,10 @@ mod tests {
                 Answer::Prepared => "prepared",
                 Answer::Flipped { .. } => "flipped",
                 Answer::Released => "released",
+                Answer::Taken => "taken",
+                Answer::Fate(_) => "fate",
+                Answer::Locked { .. } => "locked",
+                Answer::Free => "free",
                 Answer::Confirmed => "confirmed",
                 Answer::NotForNextBoot { .. } => "not for the next boot",
                 Answer::RolledBack(Rollback::Verified) => "reverted",
@@ -409,7 +490,7 @@ mod tests {
                 Answer::Unclear => unreachable!("see above"),
             });
         }
-        assert_eq!(words.len(), 17, "the script never says one of them: {words:?}");
+        assert_eq!(words.len(), 21, "the script never says one of them: {words:?}");
     }
 
     /// Often something that is an answer at first sight.

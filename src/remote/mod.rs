@@ -20,7 +20,7 @@ mod shell;
 mod ssh;
 mod ssh_host;
 
-pub use answer::{Answer, Rollback};
+pub use answer::{Answer, Fate, Rollback};
 pub use believe::Believe;
 pub(crate) use describe::describe;
 pub use error::RemoteError;
@@ -53,6 +53,7 @@ pub const HOST_SCRIPT: &str = host_script!(
     "host/push.sh",
     "host/operations.sh",
     "host/snapshot.sh",
+    "host/lock.sh",
     "host/change.sh",
     "host/group.sh",
     "host/adopt.sh"
@@ -65,6 +66,14 @@ pub const HOST_LOOKS: &str = host_script!();
 const HOST_CLOCK: &str = concat!(
     include_str!("host/head.sh"),
     include_str!("host/armed.sh"),
+    include_str!("host/verbs.sh")
+);
+
+/// As much of it as the lock takes.
+const HOST_LOCK: &str = concat!(
+    include_str!("host/head.sh"),
+    include_str!("host/armed.sh"),
+    include_str!("host/lock.sh"),
     include_str!("host/verbs.sh")
 );
 

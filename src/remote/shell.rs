@@ -5,7 +5,7 @@
 //! makes the same, and everything else comes on stdin: the script first, then what the script reads.
 //! What the startup files of the login shell print comes before a mark, and is dropped.
 
-use super::{HOST_CLOCK, HOST_LOOKS, HOST_SCRIPT};
+use super::{HOST_CLOCK, HOST_LOCK, HOST_LOOKS, HOST_SCRIPT};
 
 /// The script's last line on stdin.
 const END: &str = "# end of host.sh";
@@ -38,6 +38,7 @@ pub(super) fn script(verb: &str) -> String {
     let text = match verb {
         "observe" => HOST_LOOKS,
         "clock" => HOST_CLOCK,
+        "lock" | "renew" | "unlock" | "holder" | "break" => HOST_LOCK,
         _ => HOST_SCRIPT,
     };
     format!("{text}{END}\n")
@@ -64,7 +65,7 @@ mod tests {
         assert!(!LOADER.contains(['\'', '\\', '\n']));
         assert!(LOADER.len() < 1500, "csh takes no long words");
         assert!(LOADER.contains(END) && LOADER.contains(BEGINS));
-        for text in [HOST_SCRIPT, HOST_LOOKS, HOST_CLOCK] {
+        for text in [HOST_SCRIPT, HOST_LOOKS, HOST_CLOCK, HOST_LOCK] {
             assert!(text.starts_with("# The host") && text.ends_with('\n') && !text.contains(END));
         }
     }
@@ -73,11 +74,11 @@ mod tests {
     fn what_comes_before_the_answer_is_dropped() {
         let answer = |text: &str| answer(text.into()).map(|text| String::from_utf8(text).unwrap());
         let said = |text: &str| Ok(text.to_owned());
-        assert_eq!(answer("hello\nwgfleet answers\nobserve 2\n"), said("observe 2\n"));
+        assert_eq!(answer("hello\nwgfleet answers\nobserve 3\n"), said("observe 3\n"));
         assert_eq!(answer("no line end\nwgfleet answers\n"), said(""));
-        let twice = "\nwgfleet answers\nobserve 2\n\nwgfleet answers\nend\n";
-        assert_eq!(answer(twice), said("observe 2\n\nwgfleet answers\nend\n"));
-        for other in ["wgfleet answers\nobserve 2\n", "This account is not available.\n", ""] {
+        let twice = "\nwgfleet answers\nobserve 3\n\nwgfleet answers\nend\n";
+        assert_eq!(answer(twice), said("observe 3\n\nwgfleet answers\nend\n"));
+        for other in ["wgfleet answers\nobserve 3\n", "This account is not available.\n", ""] {
             assert_eq!(answer(other), Err(other.into()));
         }
     }

@@ -141,8 +141,15 @@ mod tests {
         let back = Outcome::RolledBack(Reason::DeadlinePassed);
         let endings = vec![ended("b7", Outcome::Applied), ended("branch-8", back)];
         let open = [(host("b9"), Some(Step::Applying)), (host("c1"), None)].into();
-        let interrupted =
-            Past { header, state: PastState::Interrupted, endings: endings.clone(), open };
+        let interrupted = Past {
+            header,
+            state: PastState::Interrupted,
+            endings: endings.clone(),
+            open,
+            changes: BTreeMap::new(),
+            waves: Vec::new(),
+            path: "x.ndjson".into(),
+        };
         let mut running = interrupted.clone();
         running.state = PastState::Running;
         let done =

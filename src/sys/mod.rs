@@ -13,6 +13,7 @@ mod gzip;
 mod hangup;
 mod memory;
 mod run_folder;
+mod slept;
 mod stop;
 
 pub use clock::{Clock, FixedClock, SystemClock};
@@ -27,4 +28,5 @@ pub use gzip::gzip;
 pub use hangup::ignores_hangup;
 pub use memory::resident_bytes;
 pub use run_folder::RunFolder;
+pub use slept::Slept;
 pub use stop::Stop;

@@ -9,6 +9,7 @@ mod claim;
 mod disk;
 mod group;
 mod hanging;
+mod lock;
 #[path = "../scripted/machine.rs"]
 #[expect(dead_code, reason = "nothing goes wrong on the way to this host")]
 mod machine;

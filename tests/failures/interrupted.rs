@@ -54,6 +54,10 @@ impl Trial {
             }
             settle(&login).await;
             self.judge(&endings, &login.connector.network(), together, faults, &what);
+            if !faults.is_empty() {
+                // A lock that nobody could give back ends by itself.
+                tokio::time::sleep(Duration::from_mins(5)).await;
+            }
             let again = self.yard.apply(&self.fleet, File::New, &login);
             let (_, endings) =
                 bounded(DEADLINE * 8, &what, again).await.expect("it is carried out");
@@ -95,7 +99,7 @@ impl Trial {
         let is_whole = new_ones == 0 || new_ones == endings.len();
         let unknown = endings.iter().any(|one| matches!(one.outcome, Outcome::Unknown(_)));
         assert!(is_whole || !together || unknown, "{what}: a mixture: {endings:?}");
-        if new_ones < endings.len() && faults.is_empty() {
+        if new_ones < endings.len() && faults.is_empty() && network.slept.is_zero() {
             let stopped = |one: &Ending| one.outcome.reason() == Some(&Reason::Interrupted);
             assert!(endings.iter().any(stopped), "{what}: {endings:?}");
         }
@@ -122,6 +126,42 @@ fn a_group_ends_as_one_at_each_call() {
 fn hosts_that_change_alone_end_old_or_new_at_each_call() {
     let cases = Trial::new().at_each_call(false);
     assert!(cases > 10, "{cases}");
+}
+
+/// The controller sleeps until every timer has ended, at whichever call: it confirms nothing any more, and says why
+/// where it had armed something.
+#[test]
+fn a_controller_that_slept_confirms_nothing_too_late() {
+    let trial = Trial::new();
+    let mut seen = 0;
+    for together in [true, false] {
+        for at in 0.. {
+            let asleep = play(async {
+                let what = format!("asleep at {at}, together {together}");
+                let login = login(trial.old.clone());
+                let yard = trial.yard.stopping();
+                login.connector.network().sleep_at("b", at, &yard.slept, 200);
+                let run = yard.change(&trial.fleet, File::New, &login, together);
+                let (_, endings) =
+                    bounded(DEADLINE * 8, &what, run).await.expect("it is carried out");
+                let network = login.connector.network().clone();
+                if network.slept.is_zero() {
+                    return None;
+                }
+                trial.judge(&endings, &network, together, &[], &what);
+                let calls = &network.calls["b"][at..];
+                let late = |verb: &&String| ["hold", "confirm"].contains(&verb.as_str());
+                let told = calls.iter().skip(1).find(late);
+                let own = endings.iter().find(|one| one.host.as_str() == "b").unwrap();
+                let asleep = matches!(own.outcome.reason(), Some(Reason::Asleep { seconds: 200 }));
+                assert!(!asleep || told.is_none(), "{what}: {calls:?}: {own:?}");
+                Some(asleep)
+            });
+            let Some(asleep) = asleep else { break };
+            seen += usize::from(asleep);
+        }
+    }
+    assert!(seen > 4, "{seen}");
 }
 
 /// The next call to the host, or to another one, fails as well.

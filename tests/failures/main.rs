@@ -8,7 +8,9 @@ mod apply;
 mod group;
 mod interrupted;
 mod journal;
+mod lock;
 mod removed;
+mod resume;
 mod rotation;
 #[path = "../scripted/mod.rs"]
 mod scripted;

@@ -19,7 +19,7 @@ use wgfleet::vault::{Identities, PluginPrompts, Unattended, Vault, identity};
 
 use crate::scripted::connect::Scripted;
 use crate::scripted::machine::Machine;
-use crate::scripted::network::{Fault, Network, Trouble};
+use crate::scripted::network::{Fault, Nap, Network, Trouble};
 use crate::scripted::state::State;
 
 /// The hosts.
@@ -81,6 +81,8 @@ pub(crate) struct Yard {
     overrides: Overrides,
     /// Asks its runs to stop.
     pub(crate) stop: Stop,
+    /// How long the machine that they run on has slept.
+    pub(crate) slept: Nap,
 }
 
 pub(crate) fn host(name: &str) -> HostName {
@@ -105,7 +107,13 @@ impl Yard {
         vault.expect("a vault").ensure_keys(&names, &identities, moment()).expect("keys");
         std::fs::write(path.join("old.yaml"), OLD).expect("a file");
         std::fs::write(path.join("new.yaml"), NEW).expect("a file");
-        Self { folder, identities, overrides: Overrides::default(), stop: Stop::default() }
+        Self {
+            folder,
+            identities,
+            overrides: Overrides::default(),
+            stop: Stop::default(),
+            slept: Nap::default(),
+        }
     }
 
     /// The same with a copy of its files.
@@ -113,12 +121,12 @@ impl Yard {
         let folder = folder();
         copy(self.folder.path(), folder.path());
         let (identities, overrides) = (self.identities.clone(), Overrides::default());
-        Self { folder, identities, overrides, stop: Stop::default() }
+        Self { folder, identities, overrides, stop: Stop::default(), slept: Nap::default() }
     }
 
     /// The same with runs of its own to stop.
     pub(crate) fn stopping(&self) -> Self {
-        Self { stop: Stop::default(), ..self.copy() }
+        Self { stop: Stop::default(), slept: Nap::default(), ..self.copy() }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -150,6 +158,7 @@ impl Yard {
             keyring: Arc::new(Ring(self.identities.clone())),
             events: Events::new(Arc::new(|_: Told| ()), Arc::new(SystemClock)),
             stop: self.stop.clone(),
+            slept: self.slept.meter(),
             overrun: |_, _| (),
         }
     }

@@ -17,6 +17,7 @@ mod in_place;
 mod kept;
 mod leaving;
 mod lock;
+mod locked;
 mod mixed;
 mod neighbours;
 mod reach;

@@ -53,6 +53,8 @@ const RUNS: &[(&str, &[&str], &str)] = &[
     ("status", &[], "status"),
     ("rotate", &["--yes", "a"], "rotate"),
     ("history", &[], "history"),
+    ("lock list", &[], "locks"),
+    ("lock break", &["a"], "locks"),
 ];
 
 /// Commands that need more than this has, and the test that checks what they print.

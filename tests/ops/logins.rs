@@ -9,7 +9,7 @@ use crate::fleet::Fleet;
 /// What a host answers, instead of what it is.
 fn lies(lines: &str) -> String {
     format!(
-        "printf '\\nwgfleet answers\\nobserve 2\\nmachine x86_64\\nkernel 1\\n'\n{lines}\nexit 0\n"
+        "printf '\\nwgfleet answers\\nobserve 3\\nmachine x86_64\\nkernel 1\\n'\n{lines}\nexit 0\n"
     )
 }
 
@@ -61,7 +61,7 @@ fn up() -> Fleet {
     // Without a line end, and more on stderr than a pipe holds.
     rc(
         "prints",
-        "printf 'observe 2\\nend\\nwelcome to %s' \"$HOSTNAME\"; head -c 200000 /dev/zero | tr '\\0' x >&2\n",
+        "printf 'observe 3\\nend\\nwelcome to %s' \"$HOSTNAME\"; head -c 200000 /dev/zero | tr '\\0' x >&2\n",
     );
     rc("exits", "echo bye; exit 3\n");
     rc("eats", "read -r line\n");

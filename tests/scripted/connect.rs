@@ -2,6 +2,7 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,11 +36,17 @@ const NEVER: Duration = Duration::from_hours(1);
 pub(crate) struct Scripted {
     network: Arc<Mutex<Network>>,
     start: Instant,
+    /// How many seconds have passed in which the controller slept.
+    slept: Arc<AtomicU64>,
 }
 
 impl Scripted {
     pub(crate) fn new(network: Network) -> Self {
-        Self { network: Arc::new(Mutex::new(network)), start: Instant::now() }
+        Self {
+            network: Arc::new(Mutex::new(network)),
+            start: Instant::now(),
+            slept: Arc::default(),
+        }
     }
 
     pub(crate) fn network(&self) -> MutexGuard<'_, Network> {
@@ -48,7 +55,7 @@ impl Scripted {
 
     /// The time that has passed.
     pub(crate) fn now(&self) -> Duration {
-        self.start.elapsed()
+        self.start.elapsed() + Duration::from_secs(self.slept.load(Ordering::Relaxed))
     }
 
     fn is_there(&self, host: &str) -> bool {
@@ -60,7 +67,7 @@ impl Scripted {
         let now = self.now();
         let mut network = self.network();
         let trouble = network.next(host, verb);
-        network.stop_if_due(host, now);
+        self.slept.fetch_add(network.strike_if_due(host, now), Ordering::Relaxed);
         let trouble = trouble?;
         match trouble {
             Trouble::Gone => network.lose(host),

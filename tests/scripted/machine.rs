@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use wgfleet::event::FailedAt;
+use wgfleet::event::{FailedAt, Holder};
 use wgfleet::model::Untrusted;
 use wgfleet::observed::PROTOCOL;
-use wgfleet::remote::{Answer, Rollback};
+use wgfleet::remote::{Answer, Fate, Rollback};
 
 use super::state::State;
 use super::told::{Handshakes, digest, told};
@@ -34,6 +34,8 @@ pub(crate) struct Machine {
     pub(crate) name: String,
     pub(crate) state: State,
     pub(crate) shaken: Handshakes,
+    /// The run that has the lock, when that ends, and what it said of itself.
+    lock: Option<(String, Duration, String)>,
     prepared: Option<Armed>,
     armed: Option<Armed>,
     /// It has confirmed, and its group has not.
@@ -97,8 +99,24 @@ impl Machine {
                 Err(refused) => refused,
             },
             ("hold", [id, until]) => self.hold(id, until),
-            ("release", [id]) => match self.held.take_if(|held| held.id == *id) {
+            ("lock", [run, seconds, over @ ..]) => self.take_lock(now, run, seconds, over, stdin),
+            ("renew", [run, seconds]) => match &mut self.lock {
+                Some((own, until, _)) if own == run => {
+                    *until = now + Duration::from_secs(seconds.parse().unwrap_or_default());
+                    Answer::Taken
+                }
+                _ => Answer::Gone,
+            },
+            ("unlock", [run]) => match self.lock.take_if(|(own, ..)| own == run) {
                 Some(_) => Answer::Released,
+                None => Answer::Gone,
+            },
+            ("fate", [id]) => Answer::Fate(self.fate(id)),
+            ("release", [id]) => match self.held.take_if(|held| held.id == *id) {
+                Some(_) => {
+                    self.lock = None;
+                    Answer::Released
+                }
                 None => Answer::Gone,
             },
             ("confirm", [id]) => self.confirm(id),
@@ -108,15 +126,75 @@ impl Machine {
         format!("{answer}\n")
     }
 
+    fn take_lock(
+        &mut self,
+        now: Duration,
+        run: &str,
+        seconds: &str,
+        over: &[&str],
+        stdin: &str,
+    ) -> Answer {
+        if let Some(id) = self.armed_id() {
+            return Answer::Busy { change: Untrusted::new(id.to_owned()) };
+        }
+        if let Some((own, until, holder)) = &self.lock
+            && own != run
+            && !over.contains(&own.as_str())
+        {
+            let line = format!("{own} {} {holder}", (*until - now).as_secs());
+            return Answer::Locked { by: Holder::parse(&line).expect("it was told") };
+        }
+        let seconds = seconds.parse().unwrap_or_default();
+        self.lock =
+            Some((run.to_owned(), now + Duration::from_secs(seconds), stdin.trim().to_owned()));
+        Answer::Taken
+    }
+
+    /// What became of a change.
+    fn fate(&self, id: &str) -> Fate {
+        let is = |one: &Option<Armed>| one.as_ref().is_some_and(|one| one.id == id);
+        let named = format!("\"{id}\"");
+        let record = |(path, (_, text)): (&String, &(String, String))| {
+            path.starts_with("/var/lib/wgfleet/") && text.contains(&named)
+        };
+        if is(&self.held) {
+            Fate::Held
+        } else if is(&self.prepared) {
+            Fate::Prepared
+        } else if is(&self.armed) {
+            Fate::Armed
+        } else if self.state.files.iter().any(record) {
+            Fate::Kept
+        } else {
+            Fate::Gone
+        }
+    }
+
+    /// Another run has the lock.
+    pub(crate) fn locked_by(&mut self, run: &str, until: Duration) {
+        let holder = "ann@laptop 2026-11-22T13:00:00Z apply 0123456789ab".to_owned();
+        self.lock = Some((run.to_owned(), until, holder));
+    }
+
+    /// The run that has the lock.
+    pub(crate) fn locked(&self) -> Option<&str> {
+        self.lock.as_ref().map(|(run, ..)| run.as_str())
+    }
+
     /// What the machine's own timers do until `now`.
     pub(crate) fn pass(&mut self, now: Duration) {
-        self.prepared.take_if(|prepared| prepared.deadline <= now);
-        self.held.take_if(|held| held.deadline <= now);
+        self.lock.take_if(|(_, until, _)| *until <= now);
+        let ended = self.prepared.take_if(|prepared| prepared.deadline <= now).is_some()
+            | self.held.take_if(|held| held.deadline <= now).is_some();
+        if ended {
+            self.lock = None;
+        }
         if let Some(armed) = self.armed.take_if(|armed| armed.deadline <= now) {
             let Armed { id, deadline, before, .. } = armed;
             self.reverting = Some(Reverting { id, until: deadline + ROLLBACK, before });
         }
         if let Some(done) = self.reverting.take_if(|one| one.until <= now) {
+            self.lock = None;
             self.state = done.before;
         }
     }
@@ -138,6 +216,7 @@ impl Machine {
     pub(crate) fn cut(&mut self) {
         self.prepared = None;
         self.held = None;
+        self.lock = None;
         let before = self.armed.take().map(|armed| armed.before);
         let before = before.or(self.reverting.take().map(|one| one.before));
         if let Some(before) = before {
@@ -244,6 +323,13 @@ impl Machine {
             );
             return Err(failed(FailedAt::Before, &other));
         }
+        let mine = files.get("lock").map_or("", |text| text.trim());
+        if let Some((run, until, holder)) = &self.lock
+            && run != mine
+        {
+            let line = format!("{run} {} {holder}", until.saturating_sub(now).as_secs());
+            return Err(Answer::Locked { by: Holder::parse(&line).expect("it was told") });
+        }
         if let (Some(question), Some(expected)) = (files.get("observe"), files.get("expect")) {
             let found = digest(&told(&self.name, &self.state, &self.shaken), question);
             if found.to_string() != expected.trim() {
@@ -298,6 +384,7 @@ impl Machine {
 
     fn confirm(&mut self, id: &str) -> Answer {
         let Some(mut armed) = self.claim(id) else { return Answer::Gone };
+        self.lock = None;
         self.keep(&mut armed)
     }
 
@@ -329,11 +416,13 @@ impl Machine {
 
     fn revert(&mut self, id: &str) -> Answer {
         if self.prepared.take_if(|prepared| prepared.id == id).is_some() {
+            self.lock = None;
             return Answer::RolledBack(Rollback::Verified);
         }
         let held = self.held.take_if(|held| held.id == id);
         let Some(armed) = self.claim(id).or(held) else { return Answer::Gone };
         self.state = armed.before;
+        self.lock = None;
         Answer::RolledBack(Rollback::Verified)
     }
 }

@@ -1,10 +1,12 @@
 //! Some hosts, the sessions between them, and what goes wrong on the way to each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use wgfleet::remote::Believe;
-use wgfleet::sys::Stop;
+use wgfleet::sys::{Slept, Stop};
 
 use super::machine::{Full, Machine, seconds};
 
@@ -92,6 +94,17 @@ pub(crate) struct Login {
     pub(crate) believe: Believe,
 }
 
+/// How long the machine that controls them has slept, while its own waiting stood still.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Nap(Arc<AtomicU64>);
+
+impl Nap {
+    pub(crate) fn meter(&self) -> Slept {
+        let seconds = Arc::clone(&self.0);
+        Slept::told_by(move || Duration::from_secs(seconds.load(Ordering::Relaxed)))
+    }
+}
+
 /// Some hosts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Network {
@@ -107,6 +120,12 @@ pub(crate) struct Network {
     stop: Option<(String, usize, Stop)>,
     /// When it was.
     pub(crate) stopped: Option<Duration>,
+    /// The call at which the controller falls asleep, and for how long.
+    nap: Option<(String, usize, Nap, u64)>,
+    /// How long it has slept.
+    pub(crate) slept: Duration,
+    /// The verb at which another run takes a host.
+    stolen: Option<(String, String, String)>,
     gone: BTreeSet<String>,
     /// When a machine that lost its power is there again.
     boots: BTreeMap<String, Duration>,
@@ -148,14 +167,39 @@ impl Network {
         self.stop = Some((host.to_owned(), at, stop));
     }
 
-    /// Tells it, where the newest call is that one.
-    pub(crate) fn stop_if_due(&mut self, host: &str, now: Duration) {
+    /// Another run takes the lock of a host just before it is told something.
+    pub(crate) fn steal_at(&mut self, host: &str, verb: &str, run: &str) {
+        self.stolen = Some((host.to_owned(), verb.to_owned(), run.to_owned()));
+    }
+
+    /// The controller falls asleep at some call to a host.
+    pub(crate) fn sleep_at(&mut self, host: &str, at: usize, nap: &Nap, seconds: u64) {
+        self.nap = Some((host.to_owned(), at, nap.clone(), seconds));
+    }
+
+    /// Does so, where the newest call is that one.
+    /// Gives for how many seconds the controller sleeps.
+    pub(crate) fn strike_if_due(&mut self, host: &str, now: Duration) -> u64 {
         let calls = self.calls.get(host).map_or(0, Vec::len);
         let due = |(name, at, _): &mut (String, usize, Stop)| name == host && calls == *at + 1;
         if let Some((.., stop)) = self.stop.take_if(due) {
             stop.ask();
             self.stopped = Some(now);
         }
+        let verb = self.calls.get(host).and_then(|calls| calls.last()).cloned();
+        let due = |(name, at, _): &mut (String, String, String)| {
+            name == host && Some(&*at) == verb.as_ref()
+        };
+        if let Some((_, _, run)) = self.stolen.take_if(due) {
+            self.machine(host, now).locked_by(&run, now + Duration::from_mins(5));
+        }
+        let due = |(name, at, ..): &mut (String, usize, Nap, u64)| name == host && calls == *at + 1;
+        if let Some((_, _, nap, seconds)) = self.nap.take_if(due) {
+            nap.0.fetch_add(seconds, Ordering::Relaxed);
+            self.slept += Duration::from_secs(seconds);
+            return seconds;
+        }
+        0
     }
 
     /// Nobody reaches a host any more.

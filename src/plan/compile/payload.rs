@@ -90,6 +90,11 @@ impl Payload {
         self.files.push(("expect".to_owned(), Zeroizing::new(format!("{digest}\n"))));
     }
 
+    /// Has the host do nothing while another run than this one has its lock.
+    pub fn locked_by(&mut self, run: &str) {
+        self.files.push(("lock".to_owned(), Zeroizing::new(format!("{run}\n"))));
+    }
+
     /// Has the host keep a record of this change: true with the confirmation, and not before.
     pub fn recording(&mut self, fleet: &FleetName, text: String) {
         let path = Record::path(fleet);

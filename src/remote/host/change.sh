@@ -34,6 +34,8 @@ say_kept() {
 }
 
 finish() { # ID: who claimed it, or never armed it
+	mine=''
+	if read -r mine 2>/dev/null <"$run/$1/lock" && [ -n "$mine" ]; then unlock "$mine" >/dev/null; fi
 	rm -rf "${run:?}/$1" "$run/timer.$1" "$run/armed.$1"
 	! { armed_id && [ "$d" = "$1" ]; } || rm -f $armed
 	rm -f "$run/held.$1" "$run/reverting.$1" "$run/reverting.$1".* "$run/confirmed.$1" "$run/confirmed.$1".*
@@ -130,7 +132,7 @@ tidy() { # ID, which is armed: so nothing that lies about belongs to another cha
 		/etc/systemd/system/*.service.d/.*.wgfleet /var/lib/wgfleet/.*.wgfleet \
 		/etc/wireguard/*.wgfleet-old /etc/sysctl.d/*.wgfleet-old /etc/systemd/system/*.wgfleet-old \
 		/etc/systemd/system/*.service.d/*.wgfleet-old
-	rm -f "$run"/as-file.* "$run"/reverted.* "$run"/arming.* "$run"/host.sh "$run"/host.sh.*
+	rm -f "$run"/as-file.* "$run"/reverted.* "$run"/arming.* "$run"/lock.* "$run"/host.sh "$run"/host.sh.*
 	for f in "$run"/armed.*; do
 		# Another apply is about to be refused, or was killed there.
 		[ ! -e "$f" ] || [ "$f" = "$run/armed.$1" ] || timer_runs "${f#"$run"/armed.}" || rm -f "$f"
@@ -190,6 +192,13 @@ arm() { # ID SECONDS [0]: of a group, the flip moves the end of the timer
 	if [ "$theirs" != "$protocol" ]; then
 		finish "$1"
 		say "failed 0 stage: the payload has protocol ${theirs:-none}, and the host's script $protocol; use one version of wgfleet for both"
+		return 1
+	fi
+	mine=
+	read -r mine 2>/dev/null <"$stage/lock" || :
+	if holder && [ "$lock" != "$mine" ]; then
+		finish "$1"
+		say_locked
 		return 1
 	fi
 	: >>"$stage/undo"

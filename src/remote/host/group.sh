@@ -114,6 +114,16 @@ take_back() { # ID: rolls it back now
 	if claim "$1" reverting; then stop_timer "$1"; revert "$1"; else say gone; fi
 }
 
+fate() { # ID: what became of a change
+	n=0
+	while confirms "$1" && [ $n -lt 150 ]; do n=$((n + 1)); sleep 0.1; done
+	if [ -e "$run/held.$1" ]; then say "fate held"
+	elif [ -e "$run/armed.$1" ] && [ -e "$run/$1/prepared" ]; then say "fate prepared"
+	elif [ -e "$run/armed.$1" ]; then say "fate armed"
+	elif grep -q "\"$1\"" /var/lib/wgfleet/*.json 2>/dev/null; then say "fate kept"
+	else say "fate gone"; fi
+}
+
 release() { # ID: the whole group has confirmed
 	if claim_held "$1" confirmed; then stop_timer "$1"; finish "$1"; say released; else say gone; fi
 }

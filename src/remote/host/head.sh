@@ -20,6 +20,13 @@
 #   flip ID AT UNTIL     does what was prepared at the moment AT, and takes it back at UNTIL
 #   hold ID UNTIL        as `confirm`, but `revert` can take it back until UNTIL or `release`
 #   release ID           forgets how to take it back
+#   fate ID              what became of a change, for whoever goes on where its run was interrupted
+#   lock ID SECONDS [ID]…  stdin: who asks, in one line; keeps other runs than ID away until SECONDS have passed,
+#                        though those that are named lose it to this one
+#   renew ID SECONDS     as long again
+#   unlock ID            lets others go on
+#   holder               who has the lock
+#   break                takes it away, unless a change is armed
 #   expire ID SECONDS    the timer's own verb
 #   work ID [AT]         does the operations of an armed change, in a session of its own
 #   step ID FUNCTION …   a part of a change or its rollback that may hang, in a session of its own
@@ -36,7 +43,7 @@ LC_ALL=C
 WG_ENDPOINT_RESOLUTION_RETRIES=2
 export PATH LC_ALL WG_ENDPOINT_RESOLUTION_RETRIES
 umask 077
-protocol=2 # of what is said here: operations, observations, answers
+protocol=3 # of what is said here: operations, observations, answers
 run=/run/wgfleet
 lib=/usr/local/lib/wgfleet
 helper=$lib/wgfleet

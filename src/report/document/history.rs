@@ -85,7 +85,7 @@ enum RunState {
 
 impl<'a> From<&'a Past> for HistoryRun<'a> {
     fn from(past: &'a Past) -> Self {
-        let Past { header, state, endings, open } = past;
+        let Past { header, state, endings, open, .. } = past;
         let (state, ended) = match state {
             PastState::Running => (RunState::Running, None),
             PastState::Ended(at) => (RunState::Ended, Some(*at)),
