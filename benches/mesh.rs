@@ -1,6 +1,7 @@
 //! Reading alone, and whole-process figures of `check` and `render`: a mesh of 1,000 gateways with a
 //! LAN each, and 10,000 spokes on two hubs. `WGFLEET` names another binary than the one just built,
-//! `ROUNDS` how often each command runs; `-- rollout` measures the planning of rollouts alone.
+//! `ROUNDS` how often each command runs; `-- rollout` measures the planning of rollouts alone,
+//! `-- growth` what `check` takes as three shapes of fleets grow.
 
 #![expect(clippy::print_stdout, reason = "the figures are what a benchmark prints")]
 
@@ -39,6 +40,11 @@ fn mesh(hosts: usize) -> String {
 }
 
 fn hubs(spokes: usize) -> String {
+    on_hubs(spokes, |_| String::new())
+}
+
+/// Spokes of two hubs, each with what it has of its own.
+fn on_hubs(spokes: usize, own: impl Fn(usize) -> String) -> String {
     let mut text = String::from(
         "fleet: bench\nnetworks:\n  wan: { prefixes: 10.64.0.0/16, links: { hub: [hub-0, hub-1] }, psk: pairwise }\nhosts:\n",
     );
@@ -49,7 +55,8 @@ fn hubs(spokes: usize) -> String {
         );
     }
     for spoke in 0..spokes {
-        let _ = writeln!(text, "  spoke-{spoke}: {{ ssh: spoke-{spoke}, nat: true }}");
+        let own = own(spoke);
+        let _ = writeln!(text, "  spoke-{spoke}: {{ {own}ssh: spoke-{spoke}, nat: true }}");
     }
     let _ = writeln!(text, "expect:\n  - allow: {{ from: spoke-0, to: spoke-{} }}", spokes - 1);
     text
@@ -195,6 +202,42 @@ fn unlike(hosts: usize) -> String {
     text.split_once("expect:").map_or(text.clone(), |(before, _)| before.to_owned())
 }
 
+/// Spokes of two hubs with a LAN each: their lists differ in one prefix.
+fn lans(spokes: usize) -> String {
+    on_hubs(spokes, |spoke| format!("subnets: 10.{}.{}.0/24, ", 128 + spoke / 256, spoke % 256))
+}
+
+/// What `check` takes as a fleet grows, and how much more than at the size before.
+fn growth(binary: &Path, rounds: usize) {
+    let shapes: [(&str, fn(usize) -> String, &[usize]); 3] = [
+        ("mesh", mesh, &[100, 300, 1_000]),
+        ("spokes", hubs, &[1_000, 3_000, 10_000, 30_000]),
+        ("spokes with a LAN", lans, &[1_000, 3_000, 10_000]),
+    ];
+    for (shape, text, sizes) in shapes {
+        let mut before: Option<(usize, Run)> = None;
+        for size in sizes.iter().copied() {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let folder = folder.path();
+            fs::write(folder.join("fleet.yaml"), text(size)).expect("the inventory is written");
+            run(binary, folder, &["check"]);
+            let runs: Vec<Run> = (0..rounds).map(|_| run(binary, folder, &["check"])).collect();
+            report(&format!("check, {size} {shape}"), &runs);
+            let (cpu, peak) = (median(&runs, |run| run.cpu), median(&runs, |run| run.peak));
+            if let Some((least, run)) = before {
+                let hosts = f64::from(u32::try_from(size).expect("a size"))
+                    / f64::from(u32::try_from(least).expect("a size"));
+                println!(
+                    "  {hosts:.1} times the hosts: {:.1} times the CPU, {:.1} times the memory",
+                    cpu / run.cpu.max(0.01),
+                    peak / run.peak
+                );
+            }
+            before = Some((size, Run { wall: median(&runs, |run| run.wall), cpu, peak }));
+        }
+    }
+}
+
 /// The proof of every flow as a fleet grows, and one broken entry among half a thousand hosts.
 fn grow(binary: &Path, rounds: usize) {
     let broken = {
@@ -230,6 +273,9 @@ fn main() {
     let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
     if std::env::args().any(|argument| argument == "rollout") {
         return rollouts(rounds);
+    }
+    if std::env::args().any(|argument| argument == "growth") {
+        return growth(&binary, rounds);
     }
     read(rounds);
     rollouts(rounds);

@@ -70,9 +70,10 @@ pub(super) fn differing_lists(
         }
         for (other, peer) in pair.peers(meaning, fabric, names) {
             let known = fabric.told(pair.end, other);
-            differing += usize::from(
-                known.is_some_and(|known| set(&known.allowed_ips) != set(&peer.allowed_ips)),
-            );
+            differing +=
+                usize::from(known.is_some_and(|known| {
+                    set(&known.allowed_ips) != set(&peer.allowed_ips.whole())
+                }));
         }
     }
     differing
@@ -104,7 +105,7 @@ pub(super) fn settle(
             let psk = (pair_has != told && (!is_host || pair.end < other)).then_some(pair_has);
             let Some(known) = fabric.told(pair.end, other) else { continue };
             keepalives.push((other, known.keepalive, peer.keepalive()));
-            let lists = set(&known.allowed_ips) != set(&peer.allowed_ips);
+            let lists = set(&known.allowed_ips) != set(&peer.allowed_ips.whole());
             let endpoint =
                 known.endpoint.as_ref().filter(|endpoint| Some(*endpoint) != peer.address());
             let endpoint = endpoint.filter(|_| !pair.known.is_live);
@@ -234,7 +235,7 @@ fn of_peer(
     }
     let overridden = draft.hosts.iter().find(|host| host.name == *name);
     let overridden = overridden.and_then(|host| host.overrides.get(other));
-    if set(&known.allowed_ips) != set(&derived.allowed_ips) {
+    if set(&known.allowed_ips) != set(&derived.allowed_ips.whole()) {
         let text = format!(
             "`{name}` and `{other}` are linked in several networks, and one override holds in all of them: the \
              AllowedIPs of one of these links change"

@@ -9,7 +9,7 @@ use super::folded::Folded;
 use crate::finding::{Code, Finding};
 use crate::inventory::Inventory;
 use crate::model::{Location, host_net};
-use crate::topology::{self, Because, Interface, InterfaceId, Node, Topology};
+use crate::topology::{self, Because, Interface, InterfaceId, Node, Peer, Topology};
 
 /// One prefix on two peers of an interface, and the peers.
 type Clash = (IpNet, InterfaceId, InterfaceId);
@@ -131,11 +131,21 @@ fn duplicate(
 }
 
 fn of(interface: &Interface) -> Vec<Clash> {
+    // Of the longest list only what is in another one, too: most interfaces have one long list.
+    let long = interface.peers.iter().filter(|peer| peer.allowed_ips.is_sorted());
+    let long = long.max_by_key(|peer| peer.allowed_ips.len());
+    let is_long = |peer: &Peer| long.is_some_and(|long| long.remote == peer.remote);
     let mut entries: Vec<(IpNet, InterfaceId)> = interface
         .peers
         .iter()
+        .filter(|peer| !is_long(peer))
         .flat_map(|peer| peer.allowed_ips.iter().map(|net| (net.trunc(), peer.remote)))
         .collect();
+    if let Some(long) = long {
+        let both = entries.iter().filter(|(net, _)| long.allowed_ips.contains(net));
+        let both: Vec<(IpNet, InterfaceId)> = both.map(|(net, _)| (*net, long.remote)).collect();
+        entries.extend(both);
+    }
     entries.sort_unstable();
     entries.dedup();
     entries
@@ -153,7 +163,7 @@ pub(super) fn missing(_inventory: &Inventory, topology: &Topology) -> Vec<Findin
     let mut seen: HashMap<(*const IpNet, usize, InterfaceId), bool> = HashMap::new();
     for interface in &topology.interfaces {
         for peer in interface.peers.iter().filter(|peer| peer.overridden().is_some()) {
-            let key = (peer.allowed_ips.as_ptr(), peer.allowed_ips.len(), peer.remote);
+            let key = (peer.allowed_ips.base().0, peer.allowed_ips.len(), peer.remote);
             let lacks = || {
                 topology
                     .tunnel_addresses(peer.remote)

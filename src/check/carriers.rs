@@ -248,7 +248,7 @@ impl<'a> Carriers<'a> {
 
 /// Whether an interface has a literal /0 that is a plain route of the main table.
 fn main(interface: &Interface) -> bool {
-    let whole = |peer: &Peer| peer.allowed_ips.iter().any(|net| net.prefix_len() == 0);
+    let whole = |peer: &Peer| peer.allowed_ips.up_to(0).next().is_some();
     interface.table.value == RouteTable::Number(254) && interface.peers.iter().any(whole)
 }
 
@@ -259,8 +259,8 @@ pub(super) fn wholly(interface: &Interface) -> [bool; 2] {
         RouteTable::Number(254) => 0,
         RouteTable::Off | RouteTable::Number(_) => return [false; 2],
     };
-    let short = |net: &&IpNet| (least..=8).contains(&net.prefix_len());
-    let nets = interface.peers.iter().flat_map(|peer| peer.allowed_ips.iter().filter(short));
+    let short = |net: &&IpNet| net.prefix_len() >= least;
+    let nets = interface.peers.iter().flat_map(|peer| peer.allowed_ips.up_to(8).filter(short));
     let whole = IpNet::aggregate(&nets.copied().collect());
     [Family::V4, Family::V6]
         .map(|family| whole.iter().any(|net| net.prefix_len() == 0 && Family::of(net) == family))

@@ -78,8 +78,8 @@ fn circles(tables: &Tables<'_>, addr: IpAddr) -> Vec<Vec<NodeId>> {
     let topology = tables.topology();
     let senders: BTreeSet<NodeId> = tables
         .around(addr)
-        .flat_map(|entry| &entry.peers)
-        .map(|(holder, _)| topology.interface(*holder).node)
+        .flat_map(|entry| tables.peers_of(entry))
+        .map(|(holder, _)| topology.interface(holder).node)
         .collect();
     let mut found = Vec::new();
     let mut seen: HashMap<NodeId, NodeId> = HashMap::new();

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::entry::entry;
 use super::flows::Member;
 use super::session::{SessionStart, Sessions};
-use super::tables::{Entry, Tables};
+use super::tables::{Entry, SharedList, Tables};
 use crate::inventory::Inventory;
 use crate::model::{Family, RouteTable, host_net};
 use crate::topology::{InterfaceId, NodeId, NodeKind, Topology};
@@ -210,17 +210,27 @@ impl<'a> Marks<'a> {
     fn new(inventory: &Inventory, tables: &'a Tables<'a>) -> Self {
         let topology = tables.topology();
         let (owners, alone) = owners(tables);
+        // What all holders of a list come to, for an owner that they have it from and for another.
+        let sum = |list: &SharedList, to: u64| {
+            let holders = list.holders.iter();
+            holders.fold(0_u128, |sum, holder| sum.wrapping_add(knower(topology, *holder, to)))
+        };
+        let lists: Vec<[u128; 2]> = tables
+            .lists()
+            .par_iter()
+            .map(|list| [sum(list, u64::from(list.to.0)), sum(list, SELF)])
+            .collect();
         let known = tables
             .entries()
             .par_iter()
             .zip(&owners)
-            .map(|(entry, owner)| knowers(topology, entry, *owner))
+            .map(|(entry, owner)| knowers(tables, &lists, entry, *owner))
             .collect();
         let relays = tables
             .entries()
             .par_iter()
             .zip(&owners)
-            .map(|(entry, owner)| relay(topology, entry, (*owner)?))
+            .map(|(entry, owner)| relay(tables, entry, (*owner)?))
             .collect();
         let mut marks = Self { topology, tables, owners, relays, known, nodes: Vec::new() };
         let interfaces = marks.interfaces(inventory, &alone);
@@ -251,10 +261,27 @@ impl<'a> Marks<'a> {
     fn interfaces(&self, inventory: &Inventory, alone: &[bool]) -> Vec<u128> {
         let topology = self.topology;
         let mut known = vec![0_u128; topology.interfaces.len()];
-        for (index, entry) in self.tables.entries().iter().enumerate() {
-            for (holder, to) in &entry.peers {
+        let knows = |index: usize, to: InterfaceId| mix([1, index as u64, u64::from(to.0), 0]);
+        for list in self.tables.lists() {
+            let all = list
+                .entries
+                .iter()
+                .fold(0_u128, |sum, index| sum.wrapping_add(knows(*index, list.to)));
+            for holder in &list.holders {
                 let sum = &mut known[holder.0 as usize];
-                *sum = sum.wrapping_add(mix([1, index as u64, u64::from(to.0), 0]));
+                *sum = sum.wrapping_add(all);
+            }
+        }
+        for (index, entry) in self.tables.entries().iter().enumerate() {
+            for (holder, to) in entry.others() {
+                let sum = &mut known[holder.0 as usize];
+                *sum = sum.wrapping_add(knows(index, *to));
+            }
+            if let Some((list, but)) = entry.shared() {
+                for holder in but {
+                    let sum = &mut known[holder.0 as usize];
+                    *sum = sum.wrapping_sub(knows(index, self.tables.lists()[list].to));
+                }
             }
             for holder in &entry.contested {
                 let sum = &mut known[holder.0 as usize];
@@ -413,26 +440,41 @@ impl<'a> Marks<'a> {
     }
 }
 
+/// That an interface sends a prefix to somebody.
+fn knower(topology: &Topology, holder: InterfaceId, to: u64) -> u128 {
+    let network = topology.interface(holder).network as u64;
+    mix([5, u64::from(holder.0), to, network])
+}
+
 /// Who sends a prefix to whom, its owner left open.
-fn knowers(topology: &Topology, entry: &Entry, owner: Option<NodeId>) -> u128 {
+fn knowers(tables: &Tables<'_>, lists: &[[u128; 2]], entry: &Entry, owner: Option<NodeId>) -> u128 {
+    let topology = tables.topology();
+    let own = |to: InterfaceId| Some(topology.interface(to).node) == owner;
+    let name = |to: InterfaceId| if own(to) { SELF } else { u64::from(to.0) };
     let contested = entry
         .contested
         .iter()
         .fold(0_u128, |sum, holder| sum.wrapping_add(mix([13, u64::from(holder.0), 0, 0])));
-    entry.peers.iter().fold(contested, |sum, (holder, to)| {
-        let network = topology.interface(*holder).network as u64;
-        let own = Some(topology.interface(*to).node) == owner;
-        let to = if own { SELF } else { u64::from(to.0) };
-        sum.wrapping_add(mix([5, u64::from(holder.0), to, network]))
-    })
+    let others = entry.others().iter().fold(contested, |sum, (holder, to)| {
+        sum.wrapping_add(knower(topology, *holder, name(*to)))
+    });
+    let Some((list, but)) = entry.shared() else { return others };
+    let to = tables.lists()[list].to;
+    let all = others.wrapping_add(lists[list][usize::from(own(to))]);
+    but.iter().fold(all, |sum, holder| sum.wrapping_sub(knower(topology, *holder, name(to))))
 }
 
 /// Whom most of those send a prefix to who do not have its owner for a peer (Boyer and Moore); of
 /// one that has no majority, two owners are never alike.
-fn relay(topology: &Topology, entry: &Entry, owner: NodeId) -> Option<InterfaceId> {
-    let others = entry.peers.iter().map(|(_, to)| *to);
-    let others = others.filter(|to| topology.interface(*to).node != owner);
-    let (relay, _) = others.fold((None, 0_u32), |(relay, votes), to| match relay {
+fn relay(tables: &Tables<'_>, entry: &Entry, owner: NodeId) -> Option<InterfaceId> {
+    let topology = tables.topology();
+    let far = |to: InterfaceId| topology.interface(to).node != owner;
+    let shared = entry.shared().map(|(list, but)| (&tables.lists()[list], but.len()));
+    let shared = shared.map(|(list, but)| (list.to, list.holders.len() - but));
+    let shared = shared.filter(|(to, votes)| far(*to) && *votes > 0);
+    let first = shared.map_or((None, 0), |(to, votes)| (Some(to), votes));
+    let others = entry.others().iter().map(|(_, to)| *to).filter(|to| far(*to));
+    let (relay, _) = others.fold(first, |(relay, votes), to| match relay {
         Some(known) if known == to => (relay, votes + 1),
         Some(_) if votes > 0 => (relay, votes - 1),
         _ => (Some(to), 1),
@@ -469,8 +511,11 @@ fn owners(tables: &Tables<'_>) -> (Vec<Option<NodeId>>, Vec<bool>) {
                 None
             }
         };
-        for (_, to) in &entry.peers {
-            let to = topology.interface(*to).node;
+        let shared = entry.shared().map(|(list, but)| (&tables.lists()[list], but.len()));
+        let shared =
+            shared.filter(|(list, but)| list.holders.len() > *but).map(|(list, _)| list.to);
+        for to in entry.others().iter().map(|(_, to)| *to).chain(shared) {
+            let to = topology.interface(to).node;
             if owner != Some(to) {
                 alone[to.0 as usize] = true;
             }

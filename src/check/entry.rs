@@ -46,8 +46,9 @@ pub(super) fn prefixes(topology: &Topology) -> JointPrefixSet<IpNet> {
             inner.insert(addr.value.trunc());
         }
         for peer in &interface.peers {
-            if seen.insert((peer.allowed_ips.as_ptr(), peer.allowed_ips.len())) {
-                for net in peer.allowed_ips.iter().filter(|net| net.prefix_len() > 0) {
+            let (at, base) = peer.allowed_ips.base();
+            if seen.insert((at, base.len())) {
+                for net in base.iter().filter(|net| net.prefix_len() > 0) {
                     inner.insert(net.trunc());
                 }
             }

@@ -20,8 +20,7 @@ fn whole(nets: &[IpNet], family: Family) -> bool {
 
 /// The families that an interface sends all of.
 fn full(interface: &Interface) -> [bool; 2] {
-    let short = |net: &&IpNet| net.prefix_len() <= 8;
-    let nets = interface.peers.iter().flat_map(|peer| peer.allowed_ips.iter().filter(short));
+    let nets = interface.peers.iter().flat_map(|peer| peer.allowed_ips.up_to(8));
     let nets: Vec<IpNet> = nets.copied().collect();
     if nets.is_empty() {
         return [false, false];
@@ -32,8 +31,8 @@ fn full(interface: &Interface) -> [bool; 2] {
 
 /// The peer that gets what no other one does, in a family that an interface sends all of.
 fn exit_of(interface: &Interface, family: Family) -> Option<&Peer> {
-    let short = |net: &&IpNet| net.prefix_len() <= 8 && Family::of(net) == family;
-    let width = |peer: &Peer| peer.allowed_ips.iter().filter(short).map(IpNet::prefix_len).min();
+    let own = |net: &&IpNet| Family::of(net) == family;
+    let width = |peer: &Peer| peer.allowed_ips.up_to(8).filter(own).map(IpNet::prefix_len).min();
     let widest = interface.peers.iter().filter_map(|peer| Some((width(peer)?, peer)));
     widest.min_by_key(|(length, _)| *length).map(|(_, peer)| peer)
 }

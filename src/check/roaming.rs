@@ -56,8 +56,7 @@ pub(super) fn lans(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
             continue;
         }
         for lan in &all {
-            let mut nets = interface.peers.iter().flat_map(|peer| peer.allowed_ips.iter());
-            if !nets.any(|net| covers(net, &lan.value)) {
+            if !interface.peers.iter().any(|peer| peer.allowed_ips.hold(&lan.value)) {
                 continue;
             }
             if let Some((_, finding)) = findings.iter_mut().find(|(at, _)| *at == lan.at) {

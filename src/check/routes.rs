@@ -105,10 +105,12 @@ pub(super) fn lans(inventory: &Inventory, topology: &Topology) -> Vec<Finding> {
             continue;
         }
         for peer in &interface.peers {
-            for net in peer.allowed_ips.iter() {
-                let Some(lan) = own.iter().find(|lan| lan.value == *net) else {
-                    continue;
-                };
+            let taken = own.iter().enumerate().filter(|(at, lan)| {
+                let before = own[..*at].iter().any(|other| other.value == lan.value);
+                !before && peer.allowed_ips.contains(&lan.value)
+            });
+            for (_, lan) in taken {
+                let net = &lan.value;
                 let remote = topology.interface(peer.remote);
                 let far_at = topology.remote(peer).at;
                 let because = topology::origin(inventory, topology, interface, remote, net);

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
@@ -63,8 +64,13 @@ pub(super) struct Entry {
     pub(super) net: IpNet,
     /// The next shorter prefix that holds it.
     pub(super) parent: Option<usize>,
-    /// Interfaces whose `AllowedIPs` have it and the peer that gets it, in order of interface.
-    pub(super) peers: Vec<(InterfaceId, InterfaceId)>,
+    /// Interfaces whose `AllowedIPs` have it and the peer that gets it, in order of interface; those aside that
+    /// have it with a list that they share.
+    peers: Vec<(InterfaceId, InterfaceId)>,
+    /// Index of the list that others have it with.
+    shared: Option<usize>,
+    /// Of those who share that list, the interfaces that have the prefix otherwise or not, in order.
+    but: Vec<InterfaceId>,
     /// Interfaces that give it to two peers: which of them gets it hangs on their keys.
     pub(super) contested: Vec<InterfaceId>,
     /// Nodes that deliver to it as a LAN, in order.
@@ -75,6 +81,24 @@ pub(super) struct Entry {
     pub(super) inside: bool,
 }
 
+/// One list of prefixes that many interfaces give to one peer.
+#[derive(Debug)]
+pub(super) struct SharedList {
+    /// Who gets it.
+    pub(super) to: InterfaceId,
+    /// The interfaces that have it, in order.
+    pub(super) holders: Vec<InterfaceId>,
+    /// The entries of which it is the list that is shared, in order.
+    pub(super) entries: Vec<usize>,
+}
+
+/// Who has a list: of whom it leaves something out, with that.
+#[derive(Debug, Default)]
+struct Users {
+    holders: Vec<InterfaceId>,
+    but: Vec<(usize, InterfaceId)>,
+}
+
 /// All prefixes of a fleet, and who does what with them.
 #[derive(Debug)]
 pub struct Tables<'t> {
@@ -83,6 +107,7 @@ pub struct Tables<'t> {
     trie: JointPrefixMap<IpNet, usize>,
     /// In order of [`IpNet`]: a prefix stands before all that it holds.
     entries: Vec<Entry>,
+    lists: Vec<SharedList>,
     global_v6: Option<IpNet>,
     private: Vec<IpNet>,
     /// Interfaces that may not come up.
@@ -108,19 +133,20 @@ impl<'t> Tables<'t> {
         nets.extend(others);
         let inside = places(inventory, topology);
         nets.extend(boundaries(inventory, topology));
-        let mut lists: HashMap<(*const IpNet, usize), Vec<usize>> = HashMap::new();
         nets.sort_unstable();
         nets.dedup();
         let entries = chained(&nets);
         let trie = nets.iter().copied().zip(0..).collect();
         let down = clashes::all(topology);
-        let mut tables = Self { topology, running: None, trie, entries, global_v6, private, down };
+        let lists = Vec::new();
+        let mut tables =
+            Self { topology, running: None, trie, entries, lists, global_v6, private, down };
         for net in inside {
             if let Some(index) = tables.index(&net) {
                 tables.entries[index].inside = true;
             }
         }
-        tables.fill(inventory, &mut lists);
+        tables.fill(inventory);
         tables
     }
 
@@ -134,15 +160,38 @@ impl<'t> Tables<'t> {
         self.entries.binary_search_by(|entry| entry.net.cmp(net)).ok()
     }
 
-    fn fill(
-        &mut self,
-        inventory: &Inventory,
-        lists: &mut HashMap<(*const IpNet, usize), Vec<usize>>,
-    ) {
+    /// The lists that several interfaces share.
+    pub(super) fn lists(&self) -> &[SharedList] {
+        &self.lists
+    }
+
+    /// The peer that an interface gives an entry to.
+    fn peer_on(&self, entry: &Entry, interface: InterfaceId) -> Option<InterfaceId> {
+        let own = entry.peers.binary_search_by_key(&interface, |(holder, _)| *holder);
+        if let Ok(found) = own {
+            return Some(entry.peers[found].1);
+        }
+        let list = &self.lists[entry.shared?];
+        let has = list.holders.binary_search(&interface).is_ok();
+        (has && entry.but.binary_search(&interface).is_err()).then_some(list.to)
+    }
+
+    /// The interfaces that have an entry, each with the peer that it gives it to.
+    pub(super) fn peers_of<'a>(
+        &'a self,
+        entry: &'a Entry,
+    ) -> impl Iterator<Item = (InterfaceId, InterfaceId)> + 'a {
+        let list = entry.shared.map(|list| &self.lists[list]);
+        let shared = list.into_iter().flat_map(|list| {
+            let mut but = entry.but.iter().peekable();
+            let holders = list.holders.iter().filter(move |id| but.next_if_eq(id).is_none());
+            holders.map(|holder| (*holder, list.to))
+        });
+        entry.peers.iter().copied().chain(shared)
+    }
+
+    fn fill(&mut self, inventory: &Inventory) {
         let topology = self.topology;
-        // Peers are set in order of their keys, as far as the file knows them.
-        let known =
-            |id: InterfaceId| topology.node(topology.interface(id).node).known_key(inventory);
         for (id, node) in (0..).map(NodeId).zip(&topology.nodes) {
             for subnet in &node.subnets {
                 if let Some(index) = self.index(&subnet.value.trunc()) {
@@ -153,6 +202,9 @@ impl<'t> Tables<'t> {
                 }
             }
         }
+        // Lists by their place in memory and who gets them, in the order in which they are met.
+        let mut known: HashMap<(*const IpNet, usize, InterfaceId), usize> = HashMap::new();
+        let mut users: Vec<(&[IpNet], InterfaceId, Users)> = Vec::new();
         for (id, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
             for addr in topology.tunnel_addresses(id) {
                 if let Some(index) = self.index(&host_net(addr)) {
@@ -160,29 +212,98 @@ impl<'t> Tables<'t> {
                 }
             }
             for peer in &interface.peers {
-                let key = (peer.allowed_ips.as_ptr(), peer.allowed_ips.len());
-                let list = lists.entry(key).or_default();
-                if list.is_empty() {
-                    let found = peer.allowed_ips.iter().filter_map(|net| self.index(&net.trunc()));
-                    *list = found.collect();
+                let (at, base) = peer.allowed_ips.base();
+                let list = *known.entry((at, base.len(), peer.remote)).or_insert_with(|| {
+                    users.push((base, peer.remote, Users::default()));
+                    users.len() - 1
+                });
+                let left_out = peer.allowed_ips.left_out();
+                let left_out = left_out.filter_map(|net| Some((self.index(net)?, id)));
+                users[list].2.but.extend(left_out);
+                users[list].2.holders.push(id);
+            }
+        }
+        // Of each entry the list that most interfaces have it with is shared.
+        let mut indices: HashMap<(*const IpNet, usize), Arc<[usize]>> = HashMap::new();
+        let mut all: Vec<(Arc<[usize]>, InterfaceId, Users)> = Vec::with_capacity(users.len());
+        for (base, to, users) in users {
+            let found = indices.entry((base.as_ptr(), base.len())).or_insert_with(|| {
+                base.iter().filter_map(|net| self.index(&net.trunc())).collect()
+            });
+            all.push((Arc::clone(found), to, users));
+        }
+        all.sort_by_key(|(.., users)| std::cmp::Reverse(users.holders.len()));
+        let mut raw: HashMap<usize, Vec<(InterfaceId, InterfaceId)>> = HashMap::new();
+        for (nets, to, Users { mut holders, mut but }) in all {
+            // The same list of two peers of an interface is in order of the peer.
+            holders.sort_unstable();
+            holders.dedup();
+            but.sort_unstable();
+            but.dedup();
+            let list = self.lists.len();
+            let mut entries = Vec::new();
+            for index in nets.iter().copied() {
+                let first = but.partition_point(|(entry, _)| *entry < index);
+                let left = but[first..].iter().take_while(|(entry, _)| *entry == index);
+                let left: Vec<InterfaceId> = left.map(|(_, holder)| *holder).collect();
+                let entry = &mut self.entries[index];
+                if entry.shared.is_none() && holders.len() > 1 {
+                    (entry.shared, entry.but) = (Some(list), left);
+                    entries.push(index);
+                } else if entry.shared != Some(list) {
+                    let rest = holders.iter().filter(|id| left.binary_search(id).is_err());
+                    raw.entry(index).or_default().extend(rest.map(|holder| (*holder, to)));
                 }
-                for index in list.iter() {
-                    let Entry { peers, contested, .. } = &mut self.entries[*index];
-                    match peers.last_mut() {
-                        // The same prefix on two peers: the last one silently gets it.
-                        Some((holder, to)) if *holder == id => {
-                            if *to != peer.remote {
-                                contested.push(id);
-                            }
-                            let stays =
-                                known(*to).zip(known(peer.remote)).is_some_and(|(a, b)| a > b);
-                            if !stays {
-                                *to = peer.remote;
-                            }
-                        }
-                        _ => peers.push((id, peer.remote)),
+            }
+            if !entries.is_empty() {
+                entries.sort_unstable();
+                self.lists.push(SharedList { to, holders, entries });
+            }
+        }
+        for (index, peers) in raw {
+            self.settle(inventory, index, peers);
+        }
+    }
+
+    /// Puts those who do not have an entry with the shared list in order, and finds who has it for two peers.
+    fn settle(
+        &mut self,
+        inventory: &Inventory,
+        index: usize,
+        mut raw: Vec<(InterfaceId, InterfaceId)>,
+    ) {
+        // Peers are set in order of their keys, as far as the file knows them.
+        let topology = self.topology;
+        let known =
+            |id: InterfaceId| topology.node(topology.interface(id).node).known_key(inventory);
+        let shared: Vec<(InterfaceId, InterfaceId)> = {
+            let (entry, mut with) = (&self.entries[index], raw.clone());
+            with.retain(|(holder, _)| {
+                let list = entry.shared.map(|list| &self.lists[list]);
+                list.is_some_and(|list| list.holders.binary_search(holder).is_ok())
+                    && entry.but.binary_search(holder).is_err()
+            });
+            let to = entry.shared.map(|list| self.lists[list].to);
+            with.into_iter().filter_map(|(holder, _)| Some((holder, to?))).collect()
+        };
+        raw.extend(&shared);
+        raw.sort_unstable();
+        raw.dedup();
+        let Entry { peers, contested, but, .. } = &mut self.entries[index];
+        but.extend(shared.iter().map(|(holder, _)| *holder));
+        but.sort_unstable();
+        but.dedup();
+        for (id, remote) in raw {
+            match peers.last_mut() {
+                // The same prefix on two peers: the last one silently gets it.
+                Some((holder, to)) if *holder == id => {
+                    contested.push(id);
+                    let stays = known(*to).zip(known(remote)).is_some_and(|(a, b)| a > b);
+                    if !stays {
+                        *to = remote;
                     }
                 }
+                _ => peers.push((id, remote)),
             }
         }
     }
@@ -222,7 +343,7 @@ impl<'t> Tables<'t> {
     #[must_use]
     pub fn peer(&self, interface: InterfaceId, addr: IpAddr) -> Option<Match<InterfaceId>> {
         self.chain(addr).find_map(|entry| {
-            let to = entry.peer_on(interface)?;
+            let to = self.peer_on(entry, interface)?;
             Some(Match { net: entry.net, to })
         })
     }
@@ -230,7 +351,7 @@ impl<'t> Tables<'t> {
     /// Whether an interface gives the longest prefix of an address to two peers.
     #[must_use]
     pub fn is_contested(&self, interface: InterfaceId, addr: IpAddr) -> bool {
-        let mut chain = self.chain(addr).filter(|entry| entry.peer_on(interface).is_some());
+        let mut chain = self.chain(addr).filter(|entry| self.peer_on(entry, interface).is_some());
         chain.next().is_some_and(|entry| entry.contested.contains(&interface))
     }
 
@@ -277,7 +398,7 @@ impl<'t> Tables<'t> {
             } else {
                 let routed = |id: &&InterfaceId| {
                     self.in_main(**id)
-                        && entry.peer_on(**id).is_some()
+                        && self.peer_on(entry, **id).is_some()
                         && !self.is_connected(**id, &entry.net)
                 };
                 // The policy rule of the interface that came up last stands first.
@@ -420,8 +541,9 @@ pub(super) fn boundaries(inventory: &Inventory, topology: &Topology) -> Vec<IpNe
             nets.extend([addr.value.trunc(), host_net(addr.value.addr())]);
         }
         for peer in &interface.peers {
-            if lists.insert((peer.allowed_ips.as_ptr(), peer.allowed_ips.len())) {
-                nets.extend(peer.allowed_ips.iter().map(IpNet::trunc));
+            let (at, base) = peer.allowed_ips.base();
+            if lists.insert((at, base.len())) {
+                nets.extend(base.iter().map(IpNet::trunc));
             }
         }
     }
@@ -431,9 +553,14 @@ pub(super) fn boundaries(inventory: &Inventory, topology: &Topology) -> Vec<IpNe
 }
 
 impl Entry {
-    fn peer_on(&self, interface: InterfaceId) -> Option<InterfaceId> {
-        let found = self.peers.binary_search_by_key(&interface, |(holder, _)| *holder).ok()?;
-        Some(self.peers[found].1)
+    /// The interfaces that do not have it with the shared list, each with the peer that it gives it to.
+    pub(super) fn others(&self) -> &[(InterfaceId, InterfaceId)] {
+        &self.peers
+    }
+
+    /// The list that others have it with, and who of those does not.
+    pub(super) fn shared(&self) -> Option<(usize, &[InterfaceId])> {
+        self.shared.map(|list| (list, self.but.as_slice()))
     }
 }
 
@@ -449,6 +576,8 @@ fn chained(nets: &[IpNet]) -> Vec<Entry> {
             net: *net,
             parent: open.last().copied(),
             peers: Vec::new(),
+            shared: None,
+            but: Vec::new(),
             contested: Vec::new(),
             lans: Vec::new(),
             addresses: Vec::new(),
@@ -533,7 +662,7 @@ mod tests {
             let topology = Topology::default();
             let trie = nets.iter().copied().zip(0..).collect();
             let tables = Tables {
-                topology: &topology, running: None, trie, entries: chained(&nets), global_v6: None, private: vec![], down: HashSet::new(),
+                topology: &topology, running: None, trie, entries: chained(&nets), lists: vec![], global_v6: None, private: vec![], down: HashSet::new(),
             };
             let of = |addr: IpAddr| -> Vec<IpNet> {
                 nets.iter().filter(|net| net.contains(&addr)).copied().collect()

@@ -3,7 +3,7 @@
 use super::entry::entry;
 use crate::finding::{Code, Finding};
 use crate::inventory::{Inventory, Selector};
-use crate::model::{Family, RouteTable};
+use crate::model::{Family, RouteTable, host_net};
 use crate::topology::{Interface, InterfaceId, Node, NodeKind, Peer, Topology};
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
@@ -57,16 +57,14 @@ fn passes(
     let address = |id: InterfaceId| {
         topology.tunnel_addresses(id).find(|addr| Family::of_addr(addr) == family)
     };
-    let everything = |peer: &Peer| {
-        peer.allowed_ips.iter().any(|net| net.prefix_len() <= 1 && Family::of(net) == family)
-    };
+    let everything = |peer: &Peer| peer.allowed_ips.up_to(1).any(|net| Family::of(net) == family);
     // Who sends everything to the gateway sends it the other network's packets too.
     let mut senders = entries(topology, from)
         .filter(|(peer, theirs)| everything(theirs) && address(peer.remote).is_some());
     let (sender, _) = senders.next()?;
     let source = address(sender.remote)?;
     let one = topology.remote(sender);
-    let accepts = |theirs: &Peer| theirs.allowed_ips.iter().any(|net| net.contains(&source));
+    let accepts = |theirs: &Peer| theirs.allowed_ips.hold(&host_net(source));
     let takes = |(peer, theirs): &(&Peer, &Peer)| accepts(theirs) && address(peer.remote).is_some();
     // A host that is in both networks needs no gateway to itself.
     let other = |(peer, _): &(&Peer, &Peer)| topology.remote(peer).name != one.name;

@@ -186,7 +186,7 @@ impl Builder<'_> {
                 let desired = DesiredPeer {
                     name: self.topology.node(remote.node).name.clone(),
                     endpoint: peer.address().cloned(),
-                    allowed_ips: Arc::clone(&peer.allowed_ips.value),
+                    allowed_ips: peer.allowed_ips.whole(),
                     keepalive: peer.keepalive(),
                     psk_epoch: self.epoch.filter(|_| peer.settings.psk.value),
                 };

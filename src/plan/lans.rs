@@ -111,8 +111,10 @@ impl Led {
         let mut lists: HashSet<(NodeId, *const IpNet, usize)> = HashSet::new();
         for peer in base.interfaces.iter().flat_map(|own| &own.peers) {
             let Some(to) = ids.get(&base.remote(peer).name) else { continue };
-            if lists.insert((*to, peer.allowed_ips.as_ptr(), peer.allowed_ips.len())) {
-                known.entry(*to).or_default().extend(peer.allowed_ips.iter().map(IpNet::trunc));
+            // What one leaves out of a list, another one of its like has.
+            let (at, base) = peer.allowed_ips.base();
+            if lists.insert((*to, at, base.len())) {
+                known.entry(*to).or_default().extend(base.iter().map(IpNet::trunc));
             }
         }
         let mut nets: BTreeMap<IpNet, Edges> = BTreeMap::new();

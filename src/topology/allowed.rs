@@ -2,17 +2,22 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::paths::Paths;
-use super::{InterfaceId, Topology};
+use super::{AllowedIps, InterfaceId, Topology};
 use crate::inventory::{Inventory, Network};
 use crate::model::{Family, covers, host_net};
 
+/// Members of a network up to which debug builds derive every list from its own table, too.
+const COMPARED: usize = 64;
+
 /// The list for each neighbour of one interface.
-pub(super) type Lists = BTreeMap<InterfaceId, Arc<[IpNet]>>;
+pub(super) type Lists = BTreeMap<InterfaceId, AllowedIps>;
+
+/// The lists that the ends of a class have in common, by the exit and the families of an end.
+type Common = BTreeMap<(Option<InterfaceId>, BTreeSet<Family>), Lists>;
 
 /// A prefix and the neighbour that leads to it.
 type Entry = (IpNet, InterfaceId);
@@ -25,7 +30,7 @@ pub(super) struct Derivation<'a> {
     /// For each site, the LANs that its own members deliver to, and nobody elsewhere: its hosts are on them.
     wires: BTreeMap<usize, BTreeSet<IpNet>>,
     /// What each member delivers to itself: its tunnel addresses and its subnets, sorted.
-    own: BTreeMap<InterfaceId, Arc<[IpNet]>>,
+    own: BTreeMap<InterfaceId, AllowedIps>,
     /// Prefixes that several members deliver: two gateways of one site.
     shared: BTreeSet<IpNet>,
     /// Members by how they are reached and reach others: all of a class have the same neighbours
@@ -68,6 +73,8 @@ impl<'a> Derivation<'a> {
             let table =
                 if self.paths.any_transit() { Some(self.table(*first, &exit)) } else { None };
             let mut last = Lists::new();
+            let mut common = Common::new();
+            let alone = class.len() == 1;
             for id in class {
                 let everything = exit(*id);
                 let mine = &self.own[id];
@@ -80,12 +87,23 @@ impl<'a> Derivation<'a> {
                         .paths
                         .neighbours(*id)
                         .iter()
-                        .map(|near| (*near, Arc::clone(&self.own[near])))
+                        .map(|near| (*near, self.own[near].clone()))
                         .collect(),
                     None => self.lists(*id, &self.table(*id, &exit), everything, &last),
-                    Some(table) => self.lists(*id, table, everything, &last),
+                    Some(table) if alone => self.lists(*id, table, everything, &last),
+                    Some(table) => match self.but_own(*id, table, everything, &mut common) {
+                        Some(lists) => {
+                            debug_assert!(
+                                self.own.len() > COMPARED
+                                    || lists == self.lists(*id, table, everything, &last),
+                                "what is shared is what the end's own table gives"
+                            );
+                            lists
+                        }
+                        None => self.lists(*id, table, everything, &last),
+                    },
                 };
-                if class.len() > 1 {
+                if !alone {
                     last.clone_from(&lists);
                 }
                 all.push((*id, lists));
@@ -137,7 +155,47 @@ impl<'a> Derivation<'a> {
         self.wires.get(&site)
     }
 
-    /// Splits a table by neighbour. A list that equals one of `last` shares its memory.
+    /// The lists of one of a class: what all of it have in common, without what is its own. `None` where its
+    /// own table might say something else.
+    fn but_own(
+        &self,
+        from: InterfaceId,
+        table: &[Entry],
+        exit: Option<InterfaceId>,
+        common: &mut Common,
+    ) -> Option<Lists> {
+        let own = self.own[&from].iter();
+        let mut out: Vec<IpNet> =
+            own.chain(self.wire(from).into_iter().flatten()).copied().collect();
+        out.sort_unstable();
+        out.dedup();
+        // It is one entry, and the next one does not lie within it.
+        let plain = |net: &IpNet| {
+            let first = table.partition_point(|(other, _)| other < net);
+            let mut entries = table[first..].iter().map(|(other, _)| other).peekable();
+            let there = entries.next_if_eq(&net).is_some();
+            !self.shared.contains(net)
+                && entries.next().is_none_or(|next| !there || !covers(net, next))
+        };
+        if !out.iter().all(plain) {
+            return None;
+        }
+        out.retain(|net| table.binary_search_by(|(other, _)| other.cmp(net)).is_ok());
+        let key = (exit, self.families(from));
+        let lists = common.entry(key).or_insert_with_key(|(exit, families)| {
+            let mut entries = everything(*exit, families);
+            entries.extend_from_slice(table);
+            entries.sort_unstable();
+            self.split(from, &entries, &Lists::new())
+        });
+        lists.iter().map(|(next, list)| Some((*next, list.but(&out)?))).collect()
+    }
+
+    fn families(&self, of: InterfaceId) -> BTreeSet<Family> {
+        self.topology.tunnel_addresses(of).map(|addr| Family::of_addr(&addr)).collect()
+    }
+
+    /// The lists of one end from its own table. A list that equals one of `last` shares its memory.
     fn lists(
         &self,
         from: InterfaceId,
@@ -145,12 +203,6 @@ impl<'a> Derivation<'a> {
         exit: Option<InterfaceId>,
         last: &Lists,
     ) -> Lists {
-        let families: BTreeSet<Family> =
-            self.topology.tunnel_addresses(from).map(|addr| Family::of_addr(&addr)).collect();
-        let everything: Vec<Entry> = exit
-            .into_iter()
-            .flat_map(|exit| families.iter().map(move |family| (everything_of(*family), exit)))
-            .collect();
         // What the end delivers to itself is never another's: two gateways of one site. Two members
         // with one tunnel address are for the checker to tell; here each keeps its own.
         let tunnel = |id: InterfaceId, net: &IpNet| {
@@ -161,14 +213,19 @@ impl<'a> Derivation<'a> {
         let near = |net: &IpNet| wire.is_some_and(|wire| wire.contains(net));
         let others = table
             .iter()
-            .filter(|(net, next)| mine.binary_search(net).is_err() || tunnel(*next, net))
+            .filter(|(net, next)| !mine.contains(net) || tunnel(*next, net))
             .filter(|(net, next)| !near(net) || tunnel(*next, net));
-        let mut entries = everything;
+        let mut entries = everything(exit, &self.families(from));
         entries.extend(others.copied());
         entries.sort_unstable();
+        self.split(from, &entries, last)
+    }
+
+    /// Splits a table in order by neighbour.
+    fn split(&self, from: InterfaceId, entries: &[Entry], last: &Lists) -> Lists {
         let mut lists: BTreeMap<InterfaceId, Vec<IpNet>> =
             self.paths.neighbours(from).iter().map(|id| (*id, Vec::new())).collect();
-        for (net, next) in without_covered(&entries) {
+        for (net, next) in without_covered(entries) {
             lists.entry(next).or_default().push(net);
         }
         lists
@@ -176,11 +233,19 @@ impl<'a> Derivation<'a> {
             .map(|(next, mut nets)| {
                 nets.sort_unstable();
                 let known = [last.get(&next), self.own.get(&next)].into_iter().flatten();
-                let known = known.into_iter().find(|known| ***known == *nets);
-                (next, known.map_or_else(|| nets.into(), Arc::clone))
+                let same =
+                    |known: &&AllowedIps| known.len() == nets.len() && known.iter().eq(nets.iter());
+                let known = known.into_iter().find(same).cloned();
+                (next, known.unwrap_or_else(|| nets.into()))
             })
             .collect()
     }
+}
+
+/// Everything through an exit.
+fn everything(exit: Option<InterfaceId>, families: &BTreeSet<Family>) -> Vec<Entry> {
+    let all = exit.into_iter();
+    all.flat_map(|exit| families.iter().map(move |family| (everything_of(*family), exit))).collect()
 }
 
 /// `0.0.0.0/0` or `::/0`.
@@ -215,7 +280,7 @@ fn wires(
     wires
 }
 
-fn own_prefixes(topology: &Topology, id: InterfaceId) -> Arc<[IpNet]> {
+fn own_prefixes(topology: &Topology, id: InterfaceId) -> AllowedIps {
     let node = topology.node(topology.interface(id).node);
     let addresses = topology.tunnel_addresses(id).map(host_net);
     let nets: BTreeSet<IpNet> =

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use ipnet::IpNet;
-
-use super::{Because, Derived, InterfaceId, NodeKind, Topology};
+use super::{AllowedIps, Because, Derived, InterfaceId, NodeKind, Topology};
 use crate::inventory::{
     Declared, HostInterface, Inventory, OverrideSettings, Place, PskMode, Setting,
 };
@@ -113,8 +111,8 @@ impl<'a> End<'a> {
     pub(super) fn allowed_ips_of(
         &self,
         other: &End<'a>,
-        derived: Arc<[IpNet]>,
-    ) -> Derived<Arc<[IpNet]>> {
+        derived: AllowedIps,
+    ) -> Derived<AllowedIps> {
         let own = self.interface.and_then(|own| own.override_of(other.name));
         match own.and_then(|own| own.settings.allowed_ips.as_ref().map(|list| (list, own.peer.at)))
         {

@@ -9,6 +9,7 @@ mod derived;
 mod ends;
 mod id;
 mod links;
+mod list;
 mod mix;
 mod origin;
 mod paths;
@@ -17,6 +18,7 @@ mod settle;
 pub use build::{Addresses, build};
 pub use derived::{Because, Derived};
 pub use id::{InterfaceId, NodeId};
+pub use list::AllowedIps;
 pub use mix::mix;
 pub use origin::{Origins, origin};
 
@@ -211,7 +213,7 @@ pub struct Peer {
     /// The other end.
     pub remote: InterfaceId,
     /// What is sent to it and accepted from it. Shared between interfaces that say the same.
-    pub allowed_ips: Derived<Arc<[IpNet]>>,
+    pub allowed_ips: Derived<AllowedIps>,
     /// Where this side finds the other; `None`: the other begins. Shared by all who are told it.
     pub endpoint: Option<Arc<Derived<Endpoint>>>,
     /// Whether packets came from there: what runs knows, a file does not.

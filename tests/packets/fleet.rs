@@ -238,7 +238,7 @@ fn mutate(topology: &mut Topology, dice: &mut Dice) -> Option<String> {
     };
     nets.sort_unstable();
     nets.dedup();
-    peer.allowed_ips.value = Arc::from(nets);
+    peer.allowed_ips.value = nets.into();
     Some(said)
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use wgfleet::inventory::{Inventory, Site};
-use wgfleet::topology::{InterfaceId, Topology};
+use wgfleet::topology::{AllowedIps, InterfaceId, Topology};
 
 pub(crate) fn holds(net: &IpNet, addr: IpAddr) -> bool {
     net.contains(&addr)
@@ -78,7 +78,7 @@ impl<'a> Fabric<'a> {
     /// is set last gets it, which in a file depends on the keys: no law says where packets go, and
     /// the checker refuses the file (WG0301).
     pub(crate) fn disputed(&self, id: InterfaceId, addr: IpAddr) -> bool {
-        let longest = |nets: &[IpNet]| {
+        let longest = |nets: &AllowedIps| {
             nets.iter().filter(|net| holds(net, addr)).map(IpNet::prefix_len).max()
         };
         let peers = self.topology.interface(id).peers.iter();

@@ -225,7 +225,7 @@ fn by_name(topology: &Topology) -> BTreeMap<(String, usize), String> {
 /// The entries of all `AllowedIPs` that are kept: a list that several peers share counts once.
 fn entries(topology: &Topology) -> usize {
     let peers = topology.interfaces.iter().flat_map(|interface| &interface.peers);
-    let lists = peers.map(|peer| (peer.allowed_ips.as_ptr(), peer.allowed_ips.len()));
+    let lists = peers.map(|peer| (peer.allowed_ips.base().0, peer.allowed_ips.base().1.len()));
     lists.collect::<BTreeSet<_>>().into_iter().map(|(_, entries)| entries).sum()
 }
 
@@ -249,8 +249,8 @@ fn large(shape: &str, hosts: usize) -> (String, usize) {
     (text, if first.is_empty() { hosts - 1 } else { hosts + 1 })
 }
 
-/// A mesh of n hosts has n² sessions: what is kept of them grows with the hosts all the same. Only
-/// where each spoke's list leaves out its own LAN are there as many lists as spokes, one for both hubs.
+/// A mesh of n hosts has n² sessions: what is kept of them grows with the hosts all the same, and so it does
+/// where each spoke's list leaves out its own LAN.
 /// Counted, for time says more about the machine.
 #[test]
 fn entries_grow_with_hosts_and_not_with_pairs() {
@@ -267,8 +267,7 @@ fn entries_grow_with_hosts_and_not_with_pairs() {
             assert_eq!(topology.interfaces[0].peers.len(), peers, "{shape}");
             entries(&topology)
         });
-        let most = if shape.ends_with("a LAN each") { many * (many + 3) } else { 5 * kept[0] };
-        assert!(kept[1] <= most, "{shape}: {kept:?} entries of {few} and of {many} hosts");
+        assert!(kept[1] <= 5 * kept[0], "{shape}: {kept:?} entries of {few} and of {many} hosts");
     }
 }
 

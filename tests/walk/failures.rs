@@ -10,7 +10,7 @@ use wgfleet::topology::{InterfaceId, NodeId, Topology};
 use super::reference::Reference;
 
 /// Fleets that a run tries unless `PROPTEST_CASES` says otherwise.
-const CASES: u32 = 60;
+const CASES: u32 = 40;
 
 /// The fleet without something: no end of a session that is lost knows where the other one is.
 fn without(inventory: &Inventory, topology: &Topology, failure: Failure) -> Topology {

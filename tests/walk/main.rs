@@ -259,7 +259,7 @@ fn mutate(topology: &mut Topology, mutations: &[Mutation]) {
             5 => peer.endpoint = None,
             _ => Arc::make_mut(&mut peer.settings).keepalive.value = None,
         }
-        peer.allowed_ips.value = Arc::from(nets);
+        peer.allowed_ips.value = nets.into();
     }
 }
 

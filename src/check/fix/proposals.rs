@@ -124,7 +124,7 @@ impl Maker<'_> {
             let peers = peers.map(Vec::as_slice).unwrap_or_default();
             let lists = peers.iter().find(|peer| derived.remote(peer).name == *name);
             // What the list lacks of what would be derived, and the flow needs.
-            let lacking = lists.map(|peer| &**peer.allowed_ips).unwrap_or_default().iter();
+            let lacking = lists.into_iter().flat_map(|peer| peer.allowed_ips.iter());
             let lacking: Vec<IpNet> = lacking
                 .filter(|net| !told.iter().any(|told| covers(told, net)))
                 .filter(|net| asked.iter().any(|asked| covers(net, asked)))

@@ -8,7 +8,7 @@ use crate::desired::{DesiredHost, DesiredInterface, DesiredPeer};
 use crate::inventory::Inventory;
 use crate::model::HostName;
 use crate::topology::{
-    Derived, Forwards, Interface, InterfaceId, NodeId, Peer, PeerSettings, Topology,
+    AllowedIps, Derived, Forwards, Interface, InterfaceId, NodeId, Peer, PeerSettings, Topology,
 };
 
 /// What the file means, but for links that keep their old values: of those `hosts` have what they are to
@@ -65,7 +65,7 @@ fn interface(
 /// The entry of a peer: that of the file, where it is the same.
 fn entry(here: &Interface, known: Option<&Peer>, remote: InterfaceId, peer: &DesiredPeer) -> Peer {
     if let Some(known) = known
-        && known.allowed_ips.value == peer.allowed_ips
+        && known.allowed_ips.iter().eq(peer.allowed_ips.iter())
         && known.address() == peer.endpoint.as_ref()
     {
         return known.clone();
@@ -78,7 +78,7 @@ fn entry(here: &Interface, known: Option<&Peer>, remote: InterfaceId, peer: &Des
     };
     Peer {
         remote,
-        allowed_ips: Derived::seen(Arc::clone(&peer.allowed_ips)),
+        allowed_ips: Derived::seen(AllowedIps::new(Arc::clone(&peer.allowed_ips))),
         endpoint,
         heard: false,
         settings: Arc::new(settings),
