@@ -272,8 +272,14 @@ impl InterfaceDiff<'_> {
         }
         let path = self.path();
         let (want, seen) = (self.target.files.get(&path)?, self.observed.files.get(&path)?);
-        if !seen.public_text.contains(MANAGED) || want.is_content_of(seen) {
-            return None; // taken over as it runs: whoever wrote it started it
+        if want.is_content_of(seen) {
+            return None;
+        }
+        if !seen.public_text.contains(MANAGED) {
+            // Taken over as it runs, where nothing is owed: whoever wrote it started it.
+            let owed = hooks::owed(&want.public_text, &seen.public_text);
+            return owed
+                .then_some("hooks of its old file have to end, or those of the new one to begin");
         }
         let differ =
             |want: &str, seen: &str| QuickDuties::of(want).difference(&QuickDuties::of(seen));

@@ -60,6 +60,14 @@ pub(super) fn compare(target: &Target<'_>, observed: &ObservedHost, changes: &mu
     changes.append(&mut hooks);
 }
 
+/// Whether an interface has to stop and start for hooks, where another hand wrote the file that it runs
+/// with: a new command is to run as it comes up, or an old one as it goes down, each once.
+pub(super) fn owed(wanted: &str, seen: &str) -> bool {
+    let (wanted, seen) = (of(wanted), of(seen));
+    let begins = wanted.iter().any(|hook| !ends(hook.0) && !seen.contains(hook));
+    begins || seen.iter().any(|hook| ends(hook.0) && !wanted.contains(hook))
+}
+
 /// Whether a hook runs when its interface goes down.
 const fn ends(when: HookWhen) -> bool {
     matches!(when, HookWhen::PreDown | HookWhen::PostDown)
@@ -93,6 +101,23 @@ fn hook<'a>(line: &Line<'a>) -> Option<(HookWhen, &'a str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_has_to_run_is_owed() {
+        let (up, down) = ("[Interface]\nPostUp = a\n", "[Interface]\nPostDown = b\n");
+        for (wanted, seen, is_owed) in [
+            (up, "", true),
+            ("", down, true),
+            (up, down, true),
+            // What came up stays, and what goes down later has not begun.
+            ("", up, false),
+            (down, "", false),
+            (up, "[Interface]\npostup=a\n", false),
+            (down, down, false),
+        ] {
+            assert_eq!(owed(wanted, seen), is_owed, "{wanted:?} {seen:?}");
+        }
+    }
 
     #[test]
     fn hooks_are_found_however_they_are_written() {

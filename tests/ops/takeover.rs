@@ -131,3 +131,39 @@ fn hosts_that_were_set_up_by_hand_are_taken_over_while_packets_flow() {
     fleet.sh("hub", "systemctl restart wg-quick@wg0");
     assert_eq!(fleet.sh("hub", "cat /run/hooks"), "up\ndown\nup");
 }
+
+#[test]
+fn hooks_of_an_old_file_end_once_and_those_of_the_new_one_begin() {
+    let fleet = Fleet::up(
+        "fleet: ops
+networks: { net: { interface: wg0, prefixes: 10.93.0.0/24 } }
+hosts:
+  one: { address: 10.93.0.1, endpoint: 'one.example.com:51820', ssh: root@one.example.com, post_up: 'echo new up >> /run/hooks' }
+  two: { address: 10.93.0.2, endpoint: 'two.example.com:51820', ssh: root@two.example.com }
+",
+        &[],
+    );
+    let by_hand = |host: &str, address: &str, hooks: &str| {
+        let lines = format!("'Address = {address}/24' 'ListenPort = 51820' {hooks}");
+        let key = "\"PrivateKey = $(wg genkey)\"";
+        fleet.sh(
+            host,
+            &format!(
+                "umask 077; mkdir -p /etc/wireguard; printf '%s\\n' '[Interface]' {key} {lines} \
+                 >/etc/wireguard/wg0.conf; wg-quick up wg0 2>&1"
+            ),
+        );
+    };
+    let hooks = "'PostUp = echo old up >> /run/hooks' 'PostDown = echo old down >> /run/hooks'";
+    by_hand("one", "10.93.0.1", hooks);
+    by_hand("two", "10.93.0.2", "");
+    let (_, plan) = fleet.plan(&[]);
+    let of = |host: usize| plan["hosts"][host]["changes"].to_string();
+    assert!(of(0).contains("\"restart\"") && !of(1).contains("\"restart\""), "{plan:#}");
+    fleet.apply();
+    assert_eq!(fleet.sh("one", "cat /run/hooks"), "old up\nold down\nnew up");
+    assert_eq!(fleet.done(&["plan", "--detailed-exitcode"]).matches("restart").count(), 0);
+    fleet.apply();
+    assert_eq!(fleet.sh("one", "cat /run/hooks"), "old up\nold down\nnew up");
+    fleet.reaches("one", "10.93.0.2");
+}
