@@ -324,6 +324,53 @@ fn large_fleets_and_hostile_names_are_drawn() {
         assert_eq!(browser.count("#map .host"), hosts, "{name}");
         assert_eq!(browser.eval(OVERLAPS), json!(0), "{name}");
     }
+    // Hundreds of sites are folded, hubs are not; a host is found by its name, with its lines.
+    let mut large = String::from(
+        "fleet: large\nnetworks: { n: { prefixes: 10.1.0.0/16, links: { hub: [hub-1, hub-2] } } }\nhosts:\n  \
+         hub-1: { endpoint: \"h1.example.com:51820\" }\n  hub-2: { endpoint: \"h2.example.com:51820\" }\nsites:\n",
+    );
+    for site in 0..300 {
+        let _ = writeln!(
+            large,
+            "  site-{site}: {{ hosts: {{ gw-{site}: {{ nat: true }}, db-{site}: {{ nat: true }} }} }}"
+        );
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let drawn = page(folder.path(), &large);
+    browser.open(&drawn, (1500, 900), "light");
+    browser.picture("page-large.png");
+    assert_eq!((browser.count("#map .tile"), browser.count("#map .block.hub")), (300, 2));
+    assert_eq!(browser.eval(OVERLAPS), json!(0));
+    let wide = "Math.round(document.getElementById('map').getBoundingClientRect().width)";
+    let before = browser.eval(wide).as_u64();
+    browser.click("[data-zoom=\"1.25\"]");
+    assert!(browser.eval(wide).as_u64() > before);
+    browser.click("[data-zoom=\"0\"]");
+    assert!(browser.eval(wide).as_u64() < before);
+    browser.eval(
+        "(() => { const s = document.getElementById('search'); s.value = 'gw-29'; \
+         s.dispatchEvent(new Event('input')); })()",
+    );
+    assert_eq!(browser.count("#found button"), 11);
+    browser.click("#found button");
+    assert_eq!(browser.text("#detail h2"), "gw-29");
+    assert_eq!((browser.count("#way line"), browser.count(".tile.chosen")), (2, 1));
+    browser.click("[data-site=\"7\"]");
+    assert_eq!(
+        (browser.text("#detail h2").as_str(), browser.count("#detail li a")),
+        ("site site-7", 2)
+    );
+    browser.click("[aria-label=\"hub-1\"] text");
+    assert!(browser.text("#detail .loss").contains("would be lost"), "{}", browser.text("#detail"));
+    browser.picture("page-large-hub.png");
+    // On a phone, what was found stands first, and nothing scrolls sideways but the drawing.
+    browser.open(&drawn, (390, 844), "light");
+    browser.picture("page-phone.png");
+    let sideways = "document.documentElement.scrollWidth <= innerWidth";
+    assert_eq!(browser.eval(sideways), json!(true));
+    let first = "document.getElementById('list').getBoundingClientRect().top < \
+                 document.getElementById('drawing').getBoundingClientRect().top";
+    assert_eq!(browser.eval(first), json!(true));
     // What a file says stays text, wherever it is shown.
     let folder = tempfile::tempdir().expect("a folder");
     let hostile = "fleet: x\nnetworks: { n: { prefixes: 10.1.0.0/24 } }\nhosts:\n  \

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::layout::{COLUMN, HEAD, Layout, number};
+use super::layout::{Block, COLUMN, HEAD, Layout, number};
 use super::text::escape;
 use crate::check::session::{SessionStart, Sessions};
 use crate::finding::{Finding, Severity};
@@ -38,8 +38,11 @@ impl Marks {
 pub(super) fn anchors(layout: &Layout) -> BTreeMap<NodeId, (f64, f64)> {
     let rows = layout.blocks.iter().flat_map(|block| {
         let x = block.x;
-        let single = block.nodes.len() == 1;
+        let (single, tile, middle) = (block.nodes.len() == 1, block.tile, block.y);
         block.rows().map(move |(node, left, y)| {
+            if tile {
+                return (node, (x, middle));
+            }
             let x = if single { x } else { left + COLUMN / 2.0 };
             (node, (x, y))
         })
@@ -72,6 +75,10 @@ pub(super) fn svg(
             .nodes
             .first()
             .is_some_and(|node| matches!(topology.node(*node).kind, NodeKind::Unmanaged(_)));
+        if block.tile {
+            tile(&mut text, inventory, topology, marks, block);
+            continue;
+        }
         let class = match (block.site, device) {
             (Some(_), _) => "site",
             (None, true) => "device",
@@ -79,9 +86,11 @@ pub(super) fn svg(
         };
         let _ = writeln!(
             text,
-            "<g class=\"block {class}\"><rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" \
+            "<g class=\"block {class}{}\"><rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" \
              height=\"{:.1}\" rx=\"8\"/>",
-            block.width, block.height
+            if block.hub { " hub" } else { "" },
+            block.width,
+            block.height
         );
         if let Some(site) = block.site {
             let site = &inventory.sites[site];
@@ -114,14 +123,57 @@ pub(super) fn svg(
     text
 }
 
-fn host(text: &mut String, topology: &Topology, marks: &Marks, (id, x, y): (NodeId, f64, f64)) {
-    let node = topology.node(id);
-    let mark = match marks.nodes.get(&id) {
+/// The class of a mark.
+fn class(worst: Option<Severity>) -> &'static str {
+    match worst {
         Some(Severity::Error) => "error",
         Some(Severity::Warning) => "warning",
         Some(Severity::Info) => "info",
         None => "fine",
+    }
+}
+
+/// A box of which the name alone is drawn: a site leads to its hosts, all else to the host.
+fn tile(
+    text: &mut String,
+    inventory: &Inventory,
+    topology: &Topology,
+    marks: &Marks,
+    block: &Block,
+) {
+    let Some(first) = block.nodes.first() else { return };
+    let worst = block.nodes.iter().filter_map(|node| marks.nodes.get(node)).max().copied();
+    let (left, top) = (block.x - block.width / 2.0, block.y - block.height / 2.0);
+    let count = block.nodes.len() + block.folded;
+    let (name, leads) = match block.site {
+        Some(site) => (inventory.sites[site].name.value.as_str(), format!("data-site=\"{site}\"")),
+        None => (topology.node(*first).name.as_str(), format!("data-host=\"{}\"", first.0)),
     };
+    let more = if count > 1 { format!("{count} hosts") } else { String::new() };
+    let _ = writeln!(
+        text,
+        "<g class=\"host block tile {}\" {leads} tabindex=\"0\" role=\"button\" \
+         aria-label=\"{full}\"><title>{full} {more}</title><rect x=\"{left:.1}\" y=\"{top:.1}\" \
+         width=\"{:.1}\" height=\"{:.1}\" rx=\"6\"/><circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\"/><text \
+         x=\"{:.1}\" y=\"{:.1}\">{}</text><text class=\"small end\" x=\"{:.1}\" y=\"{:.1}\">{}</text></g>",
+        class(worst),
+        block.width,
+        block.height,
+        left + 11.0,
+        block.y,
+        left + 20.0,
+        block.y + 4.0,
+        escape(&shorten(name, if count > 1 { 11 } else { 17 })),
+        left + block.width - 8.0,
+        block.y + 4.0,
+        more,
+        full = escape(name),
+    );
+}
+
+fn host(text: &mut String, topology: &Topology, marks: &Marks, (id, x, y): (NodeId, f64, f64)) {
+    let node = topology.node(id);
+    let mark = class(marks.nodes.get(&id).copied());
     let first = node.interfaces.first();
     let addr = first.and_then(|id| topology.tunnel_addresses(*id).next());
     let addr = addr.map(|addr| addr.to_string()).unwrap_or_default();
@@ -159,7 +211,13 @@ fn lines(text: &mut String, inventory: &Inventory, topology: &Topology, layout: 
             let ends = (anchors.get(&interface.node), anchors.get(&far));
             let (Some((x1, y1)), Some((x2, y2))) = ends else { continue };
             // Within one box the row says enough.
-            if layout.of.get(&interface.node) == layout.of.get(&far) || drawn >= LINES {
+            let boxes = (layout.of.get(&interface.node), layout.of.get(&far));
+            if boxes.0 == boxes.1 || drawn >= LINES {
+                continue;
+            }
+            // Of many links those between hubs are drawn; the others with the host that is chosen.
+            let hub = |index: Option<&usize>| index.is_some_and(|index| layout.blocks[*index].hub);
+            if layout.folded && !(hub(boxes.0) && hub(boxes.1)) {
                 continue;
             }
             drawn += 1;

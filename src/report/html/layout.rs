@@ -5,8 +5,13 @@ use std::collections::BTreeMap;
 use crate::inventory::Inventory;
 use crate::topology::{InterfaceId, NodeId, NodeKind, Topology};
 
-/// Boxes that are drawn; a page with more would be read by nobody.
-pub(super) const MOST: usize = 400;
+/// Boxes that are drawn.
+pub(super) const MOST: usize = 4_000;
+/// Boxes from which on all but hubs are folded: their names alone are drawn.
+const FOLDED_FROM: usize = 120;
+/// Width and height of a folded box, and what is between two of them.
+pub(super) const TILE: (f64, f64) = (148.0, 26.0);
+const BETWEEN: (f64, f64) = (10.0, 12.0);
 /// Devices of one host that are drawn one by one; more of them share a box.
 const DEVICES: usize = 6;
 /// Boxes that stand on an ellipse; more of them stand in rows.
@@ -31,6 +36,10 @@ pub(super) struct Block {
     pub(super) site: Option<usize>,
     /// Its nodes, in order of the file.
     pub(super) nodes: Vec<NodeId>,
+    /// Whether its name alone is drawn.
+    pub(super) tile: bool,
+    /// Whether it has far more links than most.
+    pub(super) hub: bool,
     /// Devices that it stands for without a row each, behind the first node.
     pub(super) folded: usize,
     pub(super) x: f64,
@@ -46,7 +55,7 @@ impl Block {
         let head = if site.is_some() { HEAD } else { 0.0 };
         let width = number(columns).mul_add(COLUMN, 2.0 * MARGIN);
         let height = number(rows).mul_add(ROW, 2.0f64.mul_add(MARGIN, head));
-        Self { site, nodes, folded, x: 0.0, y: 0.0, width, height }
+        Self { site, nodes, folded, width, height, ..Self::default() }
     }
 
     /// The middle of the left end of each row.
@@ -67,6 +76,8 @@ impl Block {
 #[derive(Debug, Default)]
 pub(super) struct Layout {
     pub(super) blocks: Vec<Block>,
+    /// Whether boxes are folded.
+    pub(super) folded: bool,
     /// Boxes that were left out.
     pub(super) left_out: usize,
     pub(super) width: f64,
@@ -91,7 +102,15 @@ impl Layout {
         }
         let degrees = degrees(topology, &of, blocks.len());
         let inner = hubs(&degrees);
-        let mut layout = Self { blocks, left_out, of, ..Self::default() };
+        for hub in &inner {
+            blocks[*hub].hub = true;
+        }
+        let folded = blocks.len() > FOLDED_FROM;
+        for block in blocks.iter_mut().filter(|block| folded && !block.hub) {
+            block.tile = true;
+            (block.width, block.height) = TILE;
+        }
+        let mut layout = Self { blocks, folded, left_out, of, ..Self::default() };
         if layout.blocks.len() <= ON_ELLIPSE {
             layout.ellipse(&inner);
         } else {
@@ -133,15 +152,16 @@ impl Layout {
             (0..self.blocks.len()).filter(|index| !inner.contains(index)).collect();
         let (first, second) = others.split_at(others.len() / 2);
         let order: Vec<usize> = first.iter().chain(inner).chain(second).copied().collect();
+        let (beside, below) = if self.folded { BETWEEN } else { (CLOSE, GAP) };
         let area: f64 =
-            self.blocks.iter().map(|block| (block.width + CLOSE) * (block.height + GAP)).sum();
+            self.blocks.iter().map(|block| (block.width + beside) * (block.height + below)).sum();
         let widest = self.blocks.iter().map(|block| block.width).fold(0.0, f64::max);
         let most = (area * ASPECT).sqrt().max(widest);
         let mut rows: Vec<Vec<usize>> = vec![Vec::new()];
         let mut filled = 0.0;
         for index in order {
-            let width = self.blocks[index].width + CLOSE;
-            if filled + width > most + CLOSE {
+            let width = self.blocks[index].width + beside;
+            if filled + width > most + beside {
                 rows.push(Vec::new());
                 filled = 0.0;
             }
@@ -152,7 +172,7 @@ impl Layout {
         }
         let mut top = 0.0;
         for (at, row) in rows.iter().enumerate() {
-            let length: f64 = row.iter().map(|index| self.blocks[*index].width + CLOSE).sum();
+            let length: f64 = row.iter().map(|index| self.blocks[*index].width + beside).sum();
             let height = row.iter().map(|index| self.blocks[*index].height).fold(0.0, f64::max);
             // Rows of equal boxes are shifted against one another: lines pass between them.
             let mut left = -length / 2.0 + if at % 2 == 0 { 0.0 } else { COLUMN / 3.0 };
@@ -160,9 +180,9 @@ impl Layout {
                 let block = &mut self.blocks[*index];
                 block.x = left + block.width / 2.0;
                 block.y = top + height / 2.0;
-                left += block.width + CLOSE;
+                left += block.width + beside;
             }
-            top += height + GAP;
+            top += height + below;
         }
     }
 
@@ -232,18 +252,23 @@ fn shared(mut devices: Vec<NodeId>) -> Vec<Block> {
 
 /// To how many other boxes each has a link.
 fn degrees(topology: &Topology, of: &BTreeMap<NodeId, usize>, count: usize) -> Vec<usize> {
-    let mut near = vec![std::collections::BTreeSet::new(); count];
+    let mut near: Vec<Vec<usize>> = vec![Vec::new(); count];
     for (_, interface) in (0..).map(InterfaceId).zip(&topology.interfaces) {
         let Some(own) = of.get(&interface.node) else { continue };
         for peer in &interface.peers {
             if let Some(other) = of.get(&topology.interface(peer.remote).node)
                 && other != own
             {
-                near[*own].insert(*other);
+                near[*own].push(*other);
             }
         }
     }
-    near.into_iter().map(|near| near.len()).collect()
+    let distinct = |mut near: Vec<usize>| {
+        near.sort_unstable();
+        near.dedup();
+        near.len()
+    };
+    near.into_iter().map(distinct).collect()
 }
 
 /// The few boxes that have far more links than most.

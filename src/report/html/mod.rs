@@ -32,6 +32,9 @@ const SCRIPT: &str = include_str!("page.js");
 const SHOWN: usize = 500;
 /// Peers of an interface, and prefixes of a peer, that a page lists.
 const PEERS: usize = 60;
+/// The same of a fleet of more hosts than this.
+const LARGE: usize = 600;
+const FEW_PEERS: usize = 8;
 const PREFIXES: usize = 8;
 
 /// What a page shows of a fleet, with who reaches whom in it.
@@ -72,6 +75,8 @@ pub fn page(fleet: Option<Shown<'_>>, found: &[Finding], sources: &SourceMap) ->
         "hosts": {},
         "faults": [],
         "losses": [],
+        "sites": {},
+        "folded": false,
         "lost_with": {},
     });
     let mut drawn = String::from("<p class=\"empty\">The file makes no fleet yet.</p>");
@@ -79,7 +84,8 @@ pub fn page(fleet: Option<Shown<'_>>, found: &[Finding], sources: &SourceMap) ->
     let mut title = "wgfleet check".to_owned();
     if let Some(Shown { inventory, topology, reach, failures }) = fleet {
         let layout = Layout::new(inventory, topology);
-        drawn = drawing::svg(inventory, topology, &layout, &Marks::new(shown, &hosts));
+        let svg = drawing::svg(inventory, topology, &layout, &Marks::new(shown, &hosts));
+        drawn = format!("{TOOLS}<div id=\"canvas\">{svg}</div>");
         if layout.left_out > 0 {
             let more = layout.left_out;
             // Writing to a String cannot fail.
@@ -90,6 +96,8 @@ pub fn page(fleet: Option<Shown<'_>>, found: &[Finding], sources: &SourceMap) ->
         let described =
             anchors.iter().map(|(id, at)| (id.0.to_string(), host(inventory, topology, *id, *at)));
         data["hosts"] = text::shown(Value::Object(described.collect()));
+        data["folded"] = json!(layout.folded);
+        data["sites"] = text::shown(Value::Object(sites(inventory, topology)));
         data["faults"] = text::shown(Value::Array(matrix::faults(reach)));
         let (losses, lost_with) = losses::losses(failures);
         data["losses"] = text::shown(losses);
@@ -205,13 +213,15 @@ fn host(inventory: &Inventory, topology: &Topology, id: NodeId, (x, y): (f64, f6
         "name": node.name,
         "x": x.round(),
         "y": y.round(),
+        "site": node.site,
         "facts": facts,
         "interfaces": interfaces,
     })
 }
 
 fn interface(inventory: &Inventory, topology: &Topology, interface: &Interface) -> Value {
-    let peers = interface.peers.iter().take(PEERS).map(|peer| {
+    let listed = if topology.nodes.len() > LARGE { FEW_PEERS } else { PEERS };
+    let peers = interface.peers.iter().take(listed).map(|peer| {
         let mut nets: Vec<String> =
             peer.allowed_ips.iter().take(PREFIXES).map(ToString::to_string).collect();
         if peer.allowed_ips.len() > PREFIXES {
@@ -231,9 +241,32 @@ fn interface(inventory: &Inventory, topology: &Topology, interface: &Interface) 
         "port": interface.listen_port.map(crate::model::Port::get),
         "mtu": interface.mtu.get(),
         "peers": peers.collect::<Vec<_>>(),
-        "more": interface.peers.len().saturating_sub(PEERS),
+        "more": interface.peers.len().saturating_sub(listed),
     })
 }
+
+/// The hosts of each site, by its number.
+fn sites(inventory: &Inventory, topology: &Topology) -> serde_json::Map<String, Value> {
+    let mut hosts: Vec<Vec<u32>> = vec![Vec::new(); inventory.sites.len()];
+    for (id, node) in (0_u32..).zip(&topology.nodes) {
+        if let Some(site) = node.site {
+            hosts[site].push(id);
+        }
+    }
+    let one = |(index, (site, hosts)): (usize, (&crate::inventory::Site, Vec<u32>))| {
+        let subnets: Vec<String> =
+            site.subnets.iter().take(PREFIXES).map(|lan| lan.value.to_string()).collect();
+        let value = json!({ "name": site.name.value, "subnets": subnets, "hosts": hosts });
+        (index.to_string(), value)
+    };
+    inventory.sites.iter().zip(hosts).enumerate().map(one).collect()
+}
+
+/// What finds hosts and sites by name, and makes the drawing larger and smaller.
+const TOOLS: &str = "<div id=\"tools\"><input id=\"search\" type=\"search\" placeholder=\"find a host or \
+                     site\" aria-label=\"find a host or site\"><button data-zoom=\"0.8\" aria-label=\"make the \
+                     drawing smaller\">−</button><button data-zoom=\"1.25\" aria-label=\"make the drawing \
+                     larger\">+</button><button data-zoom=\"0\">fit</button><div id=\"found\"></div></div>\n";
 
 fn networks(inventory: &Inventory) -> String {
     let one = |(index, network): (usize, &crate::inventory::Network)| {

@@ -148,6 +148,10 @@ function showHost(id) {
     link.href = `#finding-${index}`;
   }
   choose([id], (a, b) => a || b);
+  const box = document.querySelector(`[data-host="${id}"]`)
+    || (host.site !== null && document.querySelector(`[data-site="${host.site}"]`));
+  if (box) { box.classList.add("chosen"); show(box); }
+  spokes(host);
   detail.scrollTop = 0;
 }
 
@@ -174,12 +178,51 @@ function showLoss(name) {
   });
 }
 
+function showSite(id) {
+  const site = data.sites[id];
+  if (!site) return;
+  clear();
+  add(detail, "h2", `site ${site.name}`);
+  add(detail, "div", site.subnets.join(" · "), "place");
+  const list = add(detail, "ul");
+  for (const host of site.hosts) {
+    const known = data.hosts[host];
+    if (!known) continue;
+    const link = add(add(list, "li"), "a", known.name);
+    link.href = `#host-${host}`;
+  }
+  choose(site.hosts, (a, b) => a || b);
+  const tile = document.querySelector(`[data-site="${id}"]`);
+  if (tile) { tile.classList.add("chosen"); show(tile); }
+  detail.scrollTop = 0;
+}
+
+// Brings something into the part of the drawing that is seen.
+function show(element) { element.scrollIntoView({ block: "nearest", inline: "nearest" }); }
+
+// The links of a host whose lines are not drawn, because there are too many of them.
+function spokes(host) {
+  const way = document.getElementById("way");
+  if (!way || !data.folded) return;
+  for (const own of host.interfaces) {
+    for (const peer of own.peers) {
+      const far = data.hosts[byName.get(peer.name)];
+      if (!far) continue;
+      const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
+      const ends = { x1: host.x, y1: host.y, x2: far.x, y2: far.y };
+      for (const [key, value] of Object.entries(ends)) line.setAttribute(key, value);
+      way.append(line);
+    }
+  }
+}
+
 // What is chosen is in the address, so that it can be bookmarked and stepped back to.
 function follow() {
   const [kind, id] = location.hash.slice(1).split("-");
   if (kind === "finding") showFinding(Number(id));
   else if (kind === "host") showHost(id);
   else if (kind === "fault") showFault(Number(id));
+  else if (kind === "site") showSite(id);
 }
 
 each("[data-finding]", (button) => {
@@ -188,14 +231,57 @@ each("[data-finding]", (button) => {
 each("[data-fault]", (button) => {
   button.addEventListener("click", () => { location.hash = `fault-${button.dataset.fault}`; });
 });
-each("[data-host]", (host) => {
-  const go = () => { location.hash = `host-${host.dataset.host}`; };
+each("[data-host], [data-site]", (host) => {
+  const to = host.dataset.site === undefined ? `host-${host.dataset.host}` : `site-${host.dataset.site}`;
+  const go = () => { location.hash = to; };
   host.addEventListener("click", go);
   host.addEventListener("keydown", (event) => {
     if (event.key === "Enter" || event.key === " ") { event.preventDefault(); go(); }
   });
 });
-// A drawing that would be too small to read is scrolled instead.
+// A drawing that would be too small to read is scrolled instead; 0 fits it into what is seen.
+const canvas = document.getElementById("canvas");
+let scale = 0;
+function zoom(factor) {
+  if (!map) return;
+  const wide = Number(map.dataset.width);
+  const now = map.getBoundingClientRect().width / wide;
+  const [x, y] = [canvas.scrollLeft + canvas.clientWidth / 2, canvas.scrollTop + canvas.clientHeight / 2];
+  scale = factor === 0 ? canvas.clientWidth / wide : Math.min(4, Math.max(0.05, now * factor));
+  map.style.minWidth = "0";
+  map.style.width = `${Math.round(wide * scale)}px`;
+  canvas.scrollLeft = x * (scale / now) - canvas.clientWidth / 2;
+  canvas.scrollTop = y * (scale / now) - canvas.clientHeight / 2;
+}
 if (map) map.style.minWidth = `${Math.round(Number(map.dataset.width) * 0.78)}px`;
+each("[data-zoom]", (button) => {
+  button.addEventListener("click", () => zoom(Number(button.dataset.zoom)));
+});
+if (canvas) {
+  canvas.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey) return;
+    event.preventDefault();
+    zoom(event.deltaY < 0 ? 1.15 : 0.87);
+  }, { passive: false });
+}
+
+// Names that have what is typed, those that begin with it first.
+const search = document.getElementById("search");
+function find() {
+  const found = document.getElementById("found");
+  found.replaceChildren();
+  const word = search.value.trim().toLowerCase();
+  if (!word) return;
+  const all = Object.entries(data.sites).map(([id, site]) => [`site-${id}`, site.name])
+    .concat(Object.entries(data.hosts).map(([id, host]) => [`host-${id}`, host.name]))
+    .filter(([, name]) => name.toLowerCase().includes(word));
+  all.sort((a, b) => b[1].toLowerCase().startsWith(word) - a[1].toLowerCase().startsWith(word));
+  for (const [to, name] of all.slice(0, 24)) {
+    const button = add(found, "button", name);
+    button.addEventListener("click", () => { location.hash = to; });
+  }
+  if (all.length > 24) add(found, "span", `and ${all.length - 24} more`, "key");
+}
+if (search) search.addEventListener("input", find);
 addEventListener("hashchange", follow);
 follow();
