@@ -18,6 +18,8 @@ pub struct Conduct<'a> {
     pub deadline: Duration,
     /// How many hosts change at a time, and how many logins are begun at a time.
     pub parallel: usize,
+    /// Whether sessions that worked before are to be proved by traffic.
+    pub probes: bool,
     /// Hears what happens.
     pub events: &'a Events,
     /// Asks the run to stop: what is not confirmed is rolled back then.
@@ -33,6 +35,8 @@ pub(super) struct Context<'a, S> {
     pub(super) secrets: &'a S,
     /// How long a host keeps an unconfirmed change.
     pub(super) deadline: Duration,
+    /// Whether sessions are to be proved by traffic.
+    pub(super) probes: bool,
     /// Hears what happens.
     pub(super) events: &'a Events,
     /// Asks the run to stop.
@@ -45,8 +49,8 @@ pub(super) struct Context<'a, S> {
 
 impl<'a, S> Context<'a, S> {
     pub(super) const fn new(secrets: &'a S, conduct: &Conduct<'a>) -> Self {
-        let Conduct { deadline, events, stop, slept, lock, .. } = *conduct;
-        Self { secrets, deadline, events, stop, slept, lock }
+        let Conduct { deadline, probes, events, stop, slept, lock, .. } = *conduct;
+        Self { secrets, deadline, probes, events, stop, slept, lock }
     }
 
     pub(super) fn working(&self, job: &Job<'_>, step: Step) {

@@ -10,8 +10,8 @@ use super::context::{Conduct, Context};
 use super::host::apply_host;
 use super::job::{Job, Logins};
 use super::lock;
+use super::rekeyed::Rekeyed;
 use super::transaction::Transaction;
-use super::verify::Rekeyed;
 use crate::desired::Secrets;
 use crate::event::{Ending, Event, Outcome, Reason, Stage};
 use crate::journal::Intent;
@@ -86,8 +86,8 @@ async fn change<C: Connect, S: Secrets>(
         return leave(context, vec![(job, host)]).await;
     };
     let begun = context.events.now();
-    let outcome = apply_host(context, logins, &job, host).await;
-    vec![job.ending(begun, context.events.now(), outcome)]
+    let (outcome, unverified) = apply_host(context, logins, &job, host).await;
+    vec![job.ending(begun, context.events.now(), outcome).unverified(unverified)]
 }
 
 /// Does not begin a group, because the run is to stop.

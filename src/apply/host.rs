@@ -8,10 +8,11 @@ use super::context::{BRIEF, Context};
 use super::deadline::Deadline;
 use super::job::{Job, Logins};
 use super::lock;
+use super::probe;
 use super::push::push;
 use super::verdict::{self, Keeping, Patience, ROLLBACK_LIMIT, Verdict};
 use crate::desired::Secrets;
-use crate::event::{FailedAt, HostPart, LISTED, Outcome, Reason, Step};
+use crate::event::{FailedAt, HostPart, LISTED, Outcome, Reason, Step, UnverifiedSession};
 use crate::model::Untrusted;
 use crate::plan::Payload;
 use crate::remote::{Answer, Connect, Host, Reply, Rollback, describe};
@@ -22,20 +23,24 @@ pub(super) async fn apply_host<C: Connect, S: Secrets>(
     logins: &Logins<'_, C>,
     job: &Job<'_>,
     host: C::Host,
-) -> Outcome {
+) -> (Outcome, Vec<UnverifiedSession>) {
     let until = Instant::now() + context.deadline;
     let deadline = &Deadline::at(until, context.slept);
     if let Err(unarmed) = perform(context, logins, job, host).await {
-        return unarmed;
+        return (unarmed, Vec::new());
     }
-    context.working(job, Step::Confirming);
     let until = Instant::now() + context.deadline;
-    let (patience, mut connection) = (Patience::until(until, deadline), None);
+    let probed = context.stop.unless(probe::alone(context, logins, job), BRIEF).await;
+    let (mut connection, unverified) = probed.unwrap_or((None, Vec::new()));
+    context.working(job, Step::Confirming);
+    let patience = Patience::until(until, deadline);
     let keeping = Keeping::Forever;
-    match verdict::keep(logins, job, &mut connection, patience, &keeping, context.stop).await {
-        Verdict::Stopped(reason) => roll_back(context, logins, job, connection, reason).await,
-        verdict => verdict.outcome(),
-    }
+    let outcome =
+        match verdict::keep(logins, job, &mut connection, patience, &keeping, context.stop).await {
+            Verdict::Stopped(reason) => roll_back(context, logins, job, connection, reason).await,
+            verdict => verdict.outcome(),
+        };
+    (outcome, unverified)
 }
 
 /// Pushes what is to be pushed, stages and does the change; it is armed afterwards.

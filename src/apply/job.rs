@@ -41,6 +41,7 @@ impl Job<'_> {
             begun: Some(begun),
             ended: Some(ended),
             outcome,
+            unverified: Vec::new(),
         }
     }
 }

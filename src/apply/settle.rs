@@ -8,10 +8,10 @@ use super::context::Context;
 use super::deadline::Deadline;
 use super::job::Logins;
 use super::member::Member;
+use super::rekeyed::{Rekeyed, changing};
 use super::verdict::{
     CALL_LIMIT, GRACE, Keeping, Patience, ROLLBACK_LIMIT, Verdict, keep, take_back,
 };
-use super::verify::{Rekeyed, changing};
 use crate::event::{Outcome, Step};
 use crate::remote::{Connect, Host};
 

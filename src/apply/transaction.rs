@@ -5,6 +5,7 @@
 //! its own clock. Once all are seen to work all confirm, and only when the last one has done so does the
 //! first one forget how to take its change back.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -18,11 +19,13 @@ use super::flip::{Flip, flip};
 use super::job::{Job, Logins};
 use super::member::Member;
 use super::prepare::{cancel, prepare};
+use super::rekeyed::{Rekeyed, changing};
 use super::settle::{release, roll_back, settle};
 use super::verdict::{GRACE, Verdict};
-use super::verify::{Rekeyed, changing, verify};
+use super::verify::verify;
 use crate::desired::Secrets;
 use crate::event::{Ending, Event, Outcome, Reason, Step};
+use crate::model::HostName;
 use crate::remote::Connect;
 
 /// Confirming begins only where every timer has this left, or a third of a short deadline.
@@ -78,7 +81,8 @@ impl<C: Connect, S: Secrets> Transaction<'_, C, S> {
         let Some(blame) = failed else {
             let member = |(job, since, prepared): (_, _, Result<_, _>)| {
                 let (host, clock) = prepared.ok()?;
-                Some(Member { job, since, connection: Some(host), clock })
+                let (connection, unverified, proved) = (Some(host), Vec::new(), BTreeSet::new());
+                Some(Member { job, since, connection, clock, unverified, proved })
             };
             return Ok(tried.into_iter().filter_map(member).collect());
         };
@@ -179,8 +183,19 @@ impl<C: Connect, S: Secrets> Transaction<'_, C, S> {
 
     fn ended(&self, members: Vec<(Member<'_, C::Host>, Outcome)>) -> Vec<Ending> {
         let now = self.context.events.now();
-        let ending =
-            |(member, outcome): (Member<'_, _>, _)| member.job.ending(member.since, now, outcome);
+        // What one end has seen of a session proves it to the other.
+        let proved: BTreeSet<(HostName, HostName)> = members
+            .iter()
+            .flat_map(|(member, _)| {
+                let host = &member.job.plan.host;
+                member.proved.iter().map(move |peer| (peer.clone(), host.clone()))
+            })
+            .collect();
+        let ending = |(mut member, outcome): (Member<'_, _>, _)| {
+            let host = &member.job.plan.host;
+            member.unverified.retain(|one| !proved.contains(&(host.clone(), one.peer.clone())));
+            member.job.ending(member.since, now, outcome).unverified(member.unverified)
+        };
         members.into_iter().map(ending).collect()
     }
 }

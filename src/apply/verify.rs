@@ -1,6 +1,6 @@
 //! Whether a host of a group works after its change: seen through a new connection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,9 +9,10 @@ use super::context::Context;
 use super::health::healthy;
 use super::job::{Job, Logins};
 use super::member::Member;
+use super::probe::{Watched, unproved, watched};
+use super::rekeyed::{Rekeyed, alive};
 use crate::event::{Reason, Step};
 use crate::model::{InterfaceName, PublicKey};
-use crate::observed::ObservedHost;
 use crate::remote::{Connect, Host};
 
 /// How long a new handshake may take: two attempts, five seconds apart, and some.
@@ -19,40 +20,6 @@ const PROOF_LIMIT: Duration = Duration::from_secs(20);
 
 /// Between two observations.
 const PAUSE: Duration = Duration::from_millis(300);
-
-/// Seconds after which a session counts as one that nobody used.
-const LIVE: u64 = 180;
-
-/// The keys that change, and what each becomes.
-#[derive(Debug, Default)]
-pub(super) struct Rekeyed(BTreeMap<PublicKey, PublicKey>);
-
-impl Rekeyed {
-    /// The keys that change with the jobs of a group.
-    pub(super) fn of<'a, 'b: 'a>(jobs: impl Iterator<Item = &'a Job<'b>>) -> Self {
-        Self(jobs.flat_map(changing).collect())
-    }
-
-    /// One more, of a host that has changed already.
-    pub(super) fn and(mut self, old: Option<PublicKey>, new: PublicKey) -> Self {
-        self.0.extend(old.map(|old| (old, new)));
-        self
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-/// The keys of its own that a job changes.
-pub(super) fn changing(job: &Job<'_>) -> Vec<(PublicKey, PublicKey)> {
-    let interfaces = job.target.interfaces.iter().map(|interface| interface.desired);
-    let keys = interfaces.filter_map(|wanted| {
-        let old = job.observed.interfaces.get(&wanted.name)?.public_key?;
-        (old != wanted.public_key).then_some((old, wanted.public_key))
-    });
-    keys.collect()
-}
 
 /// Waits until a new connection shows the host healthy, and each session that was alive has shaken hands
 /// with the new key of its peer.
@@ -101,6 +68,15 @@ pub(super) async fn verify<C: Connect, S>(
             peer.is_some_and(|peer| peer.latest_handshake > 0)
         };
         if awaited.iter().all(shaken) {
+            let watched = if context.probes { watched(job, keys) } else { Vec::new() };
+            // Not at the cost of the time to confirm.
+            if !watched.is_empty() && Instant::now() + PROOF_LIMIT / 2 < last {
+                context.working(job, Step::Probing);
+                member.unverified = unproved(job, host, &watched, &seen).await;
+                let peers = watched.iter().map(Watched::peer);
+                let proved = peers.filter(|peer| !member.lacks_proof_of(peer)).cloned().collect();
+                member.proved = proved;
+            }
             return Ok(());
         }
         if begun.elapsed() >= PROOF_LIMIT {
@@ -118,13 +94,9 @@ fn awaited(job: &Job<'_>, keys: &Rekeyed) -> BTreeSet<(InterfaceName, PublicKey)
     let all = wanted.flat_map(|wanted| {
         let live = before.interfaces.get(&wanted.name).into_iter().flat_map(|live| &live.peers);
         live.filter(|(_, peer)| alive(before, peer.latest_handshake))
-            .filter_map(|(old, _)| keys.0.get(old))
+            .filter_map(|(old, _)| keys.changed(old))
             .filter(|new| wanted.peers.contains_key(new))
-            .map(|new| (wanted.name.clone(), *new))
+            .map(|new| (wanted.name.clone(), new))
     });
     all.collect()
-}
-
-fn alive(host: &ObservedHost, handshake: u64) -> bool {
-    handshake > 0 && host.now.saturating_sub(handshake) < LIVE
 }

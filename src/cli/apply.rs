@@ -33,6 +33,7 @@ use crate::report::document::{Apply, HostOutcome, OutcomeWord};
 #[command(after_help = "Examples:
   wgfleet apply
   wgfleet apply --yes                # in CI
+  wgfleet apply --no-probe           # where pings set off alarms
   wgfleet apply --yes fleet.plan     # that plan, or nothing (exit 6)
   wgfleet apply --limit paris-gw
   wgfleet apply --yes --forbid removal,restart --allow-unreachable=2
@@ -84,6 +85,10 @@ pub(super) struct ApplyArgs {
     /// How many hosts may have to change together, all at once or none
     #[arg(long, default_value_t = RolloutSettings::MAX_GROUP, value_name = "N")]
     max_group: usize,
+
+    /// Do not ping peers through the tunnels to see that sessions work after the change
+    #[arg(long)]
+    no_probe: bool,
 
     #[command(flatten)]
     pub(super) format: FormatArgs,
@@ -154,6 +159,7 @@ impl ApplyArgs {
             saved.refuse_changed(&context.fleet, &fleet.inventory().fleet.value)?;
         }
         let mut overrides = self.records.overrides();
+        overrides.no_probe = self.no_probe;
         overrides.left_out = saved.as_ref().map(SavedPlan::left_out).unwrap_or_default();
         let login = self.login.login(context, fleet)?;
         let limit = self.limit.hosts(fleet.inventory())?;

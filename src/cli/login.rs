@@ -108,7 +108,7 @@ impl RecordArgs {
         Overrides {
             replace: self.replace.clone(),
             allow_older: self.allow_older,
-            left_out: Vec::new(),
+            ..Overrides::default()
         }
     }
 }

@@ -13,7 +13,7 @@ mod reason;
 mod step;
 mod unhealthy;
 
-pub use ending::Ending;
+pub use ending::{Ending, UnverifiedSession};
 pub use failed_at::FailedAt;
 pub use holder::Holder;
 pub use host_part::{HostPart, LiveSetting};
@@ -140,6 +140,7 @@ mod tests {
             begun: Some(at),
             ended: Some(at),
             outcome: Outcome::Failed(Reason::Unanswered { reason: unread.clone() }),
+            unverified: Vec::new(),
         };
         let events = [
             Event::Begin { stage: Stage::Observe, hosts: 2 },

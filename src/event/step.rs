@@ -28,6 +28,8 @@ pub enum Step {
     RollingBack,
     /// Its sessions are to shake hands with the new key.
     AwaitingHandshake,
+    /// Its peers are pinged through the tunnels.
+    Probing,
 }
 
 impl fmt::Display for Step {
@@ -41,6 +43,7 @@ impl fmt::Display for Step {
             Self::Confirming => "confirming",
             Self::RollingBack => "rolling back",
             Self::AwaitingHandshake => "waiting for a new handshake",
+            Self::Probing => "pinging its peers",
         })
     }
 }

@@ -80,8 +80,15 @@ pub async fn carry_out<C: Connect>(
         let intent = &run.intend(named.collect())?;
         let (events, stop) = (run.events(), &context.stop);
         stop.heed();
-        let conduct =
-            Conduct { deadline, parallel, events, stop, slept: &context.slept, lock: run.lock() };
+        let conduct = Conduct {
+            deadline,
+            parallel,
+            probes: survey.probes,
+            events,
+            stop,
+            slept: &context.slept,
+            lock: run.lock(),
+        };
         let (connector, secrets) = (&*survey.connector, &survey.secrets);
         let mut stopped: Option<Ending> = None;
         for groups in waves {

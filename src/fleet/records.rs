@@ -18,6 +18,8 @@ pub struct Overrides {
     pub allow_older: bool,
     /// Hosts that a saved plan does not change: their links stay as that plan has them.
     pub left_out: Vec<HostName>,
+    /// No traffic is made to prove that sessions work.
+    pub no_probe: bool,
 }
 
 impl Overrides {

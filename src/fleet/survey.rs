@@ -76,6 +76,8 @@ pub struct Survey<C: Connect = Ssh> {
     pub(super) binaries: BTreeMap<String, PathBuf>,
     /// Links that keep their old values.
     pub(super) kept: Vec<KeptLink>,
+    /// Whether sessions are to be proved by traffic once hosts have changed.
+    pub(super) probes: bool,
     pub(super) connector: Arc<C>,
     pub(super) events: Events,
 }
@@ -206,6 +208,7 @@ impl<C: Connect> Survey<C> {
             helpers: HelperSource::default(),
             binaries: BTreeMap::new(),
             kept: Vec::new(),
+            probes: !scope.overrides.no_probe,
             connector,
             events,
         };

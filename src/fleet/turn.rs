@@ -157,6 +157,8 @@ impl<C: Connect> Turns<'_, C> {
         // What ends the program from now on does not end it before anything was touched.
         self.fleet.has_changed.store(true, Ordering::Relaxed);
         let conduct = Conduct {
+            // Handshakes with the new key prove more.
+            probes: false,
             deadline: self.terms.deadline,
             parallel: self.terms.login.parallel,
             events: run.events(),

@@ -30,7 +30,14 @@ fn header(run: &str, second: u32) -> Header {
 
 fn ended(name: &str, outcome: Outcome) -> Ending {
     let (begun, ended) = (Some(moment(2)), Some(moment(4)));
-    Ending { host: host(name), transaction: Some(format!("c-{name}")), begun, ended, outcome }
+    Ending {
+        host: host(name),
+        transaction: Some(format!("c-{name}")),
+        begun,
+        ended,
+        outcome,
+        unverified: Vec::new(),
+    }
 }
 
 fn tell(journal: &Journal, event: Event) {

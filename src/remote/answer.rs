@@ -52,6 +52,11 @@ pub enum Answer {
         /// In hundredths of a second.
         hundredths: u64,
     },
+    /// Some of the addresses that it was to ping.
+    Answered {
+        /// The places of those that answered, from 0.
+        places: Vec<usize>,
+    },
     /// The change can be carried out, and keeps others out; nothing was done.
     Prepared,
     /// A change of a group is done and armed.
@@ -165,6 +170,10 @@ impl Answer {
             ("free", "") => Some(Self::Free),
             ("locked", holder) => Some(Self::Locked { by: Holder::parse(holder)? }),
             ("clock", moment) => Some(Self::Clock { hundredths: moment.parse().ok()? }),
+            ("answered", places) => {
+                let places = places.split_whitespace().map(str::parse).collect::<Result<_, _>>();
+                Some(Self::Answered { places: places.ok()? })
+            }
             ("flipped", late) => Some(Self::Flipped { late: late.parse().ok()? }),
             ("confirmed", "") => Some(Self::Confirmed),
             ("busy", id) if is_word(id) => Some(Self::Busy { change: clean(id) }),
@@ -222,6 +231,10 @@ impl fmt::Display for Answer {
             Self::Failed { at, why, rollback } => {
                 write!(f, "failed {at}{why}")?;
                 rollback.iter().try_for_each(|rollback| write!(f, "\n{rollback}"))
+            }
+            Self::Answered { places } => {
+                f.write_str("answered")?;
+                places.iter().try_for_each(|place| write!(f, " {place}"))
             }
             Self::Clock { hundredths } => write!(f, "clock {hundredths}"),
             Self::Prepared => f.write_str("prepared"),
@@ -323,6 +336,8 @@ mod tests {
             ("part 0", Answer::Part { bytes: 0 }),
             ("part 2097152", Answer::Part { bytes: 2 << 20 }),
             ("clock 8640012", Answer::Clock { hundredths: 8_640_012 }),
+            ("answered", Answer::Answered { places: Vec::new() }),
+            ("answered 0 12", Answer::Answered { places: vec![0, 12] }),
             ("prepared", Answer::Prepared),
             ("flipped 10", Answer::Flipped { late: 10 }),
             ("released", Answer::Released),
@@ -368,6 +383,7 @@ mod tests {
             "moved 12",
             "clock",
             "clock -1",
+            "answered x",
             "flipped",
             "prepared x",
             "locked",
@@ -475,6 +491,7 @@ mod tests {
                 Answer::Failed { at: FailedAt::Interrupted, .. } => "failed between operations",
                 Answer::Failed { at: FailedAt::Whole, .. } => "failed",
                 Answer::Clock { .. } => "clock",
+                Answer::Answered { .. } => "answered",
                 Answer::Prepared => "prepared",
                 Answer::Flipped { .. } => "flipped",
                 Answer::Released => "released",

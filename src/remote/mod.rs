@@ -56,6 +56,7 @@ pub const HOST_SCRIPT: &str = host_script!(
     "host/lock.sh",
     "host/change.sh",
     "host/group.sh",
+    "host/probe.sh",
     "host/adopt.sh"
 );
 

@@ -137,6 +137,7 @@ mod tests {
             begun: Some(at(2)),
             ended: Some(at(4)),
             outcome,
+            unverified: Vec::new(),
         };
         let back = Outcome::RolledBack(Reason::DeadlinePassed);
         let endings = vec![ended("b7", Outcome::Applied), ended("branch-8", back)];

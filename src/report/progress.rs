@@ -14,6 +14,9 @@ use crate::model::{HostName, Untrusted};
 /// Most hosts that have a line of their own.
 const LINES: usize = 8;
 
+/// Most peers that are named in a line.
+const NAMED: usize = 8;
+
 /// Shows events on stderr.
 #[derive(Debug)]
 pub struct Progress {
@@ -97,7 +100,12 @@ impl Sink for Progress {
 fn plain(stage: &mut Option<(Stage, usize, usize)>, event: &Event) {
     match event {
         Event::Begin { stage: which, hosts } => *stage = Some((*which, 0, *hosts)),
-        Event::Working { .. } | Event::Flipped { .. } => {}
+        Event::Working { .. } => {}
+        Event::Flipped { .. } => {
+            if let Some(line) = doubt(event) {
+                say(&line);
+            }
+        }
         Event::Read { .. } | Event::Unread { .. } | Event::Ended { .. } => {
             if let Some(failure) = failure(event) {
                 say(&failure);
@@ -108,6 +116,9 @@ fn plain(stage: &mut Option<(Stage, usize, usize)>, event: &Event) {
             }
             if let Event::Ended { ending: Ending { host, outcome, .. } } = event {
                 say(&format!("{host}: {outcome}"));
+            }
+            if let Some(line) = doubt(event) {
+                say(&line);
             }
         }
         Event::End { stage: which } => {
@@ -162,8 +173,15 @@ fn bars(
                 // A terminal that cannot be written to has nobody to tell.
                 let _ = multi.println(failure);
             }
+            if let Some(line) = doubt(&event) {
+                let _ = multi.println(line);
+            }
         }
-        Event::Flipped { .. } => {}
+        Event::Flipped { .. } => {
+            if let Some(line) = doubt(&event) {
+                let _ = multi.println(line);
+            }
+        }
         // A line of its own also where there are no bars, which println would draw it with.
         Event::Notice { notice } => multi.suspend(|| say(&super::notice::line(&notice))),
         Event::End { .. } => {
@@ -187,6 +205,37 @@ fn finish(
     }
     if let Some(bar) = total {
         bar.inc(1);
+    }
+}
+
+/// How well the clock of a host has to be known, in milliseconds, for nobody to be told.
+const KNOWN: u64 = 25;
+
+/// How late a host may change after the others of its group, in milliseconds, for nobody to be told.
+const IN_TIME: u64 = 100;
+
+/// What went well and leaves something open; `None` where nothing does.
+fn doubt(event: &Event) -> Option<String> {
+    match event {
+        Event::Flipped { host, late, .. } if *late > IN_TIME => Some(format!(
+            "{host}: it changed {late} ms after the moment of its group: packets that needed both ends \
+             were lost in between"
+        )),
+        Event::Flipped { host, bound, .. } if *bound > KNOWN => Some(format!(
+            "{host}: its clock is known to {bound} ms: so far apart from the others of its group it may \
+             have changed"
+        )),
+        Event::Ended { ending: Ending { host, unverified, .. } } if !unverified.is_empty() => {
+            let peers: Vec<&str> =
+                unverified.iter().map(|session| session.peer.as_str()).take(NAMED).collect();
+            let more = unverified.len() - peers.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            Some(format!(
+                "{host}: not verified: no packet came from {}{more} since the change; they may be idle",
+                peers.join(", ")
+            ))
+        }
+        _ => None,
     }
 }
 

@@ -7,8 +7,8 @@ use wgfleet::fleet::Fleet;
 
 use crate::scripted::network::{Fault, Network};
 use crate::yard::{
-    File, HOSTS, Yard, applied, bounded, had, is_down, is_new, kept, login, pairs, play, recorded,
-    settle, singles,
+    File, HOSTS, Yard, applied, bounded, had, is_down, kept, login, pairs, play, recorded, settle,
+    singles, wanted,
 };
 
 /// How long a run may take: the survey, a change with all that is waited for, and some.
@@ -81,11 +81,11 @@ impl Trial {
         faults: &[Fault],
         a_is_down: bool,
     ) {
-        let (old, is, new) =
-            (&self.old.machines[name], &network.machines[name], &self.new.machines[name]);
+        let (old, is) = (&self.old.machines[name], &network.machines[name]);
+        let new = wanted(name, (&self.new, &self.kept), a_is_down);
         let what = format!("{faults:?}: {name}: {outcome:?}");
         let is_old = had(is) == had(old);
-        let is_new = is_new(name, is, &self.new, &self.kept, a_is_down);
+        let is_new = had(is) == had(new);
         let records = recorded(is) != recorded(old);
         match outcome {
             Outcome::Applied => assert!(is_new && records, "{what}"),

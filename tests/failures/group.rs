@@ -8,8 +8,8 @@ use wgfleet::fleet::Fleet;
 
 use crate::scripted::network::{Fault, Network, Trouble};
 use crate::yard::{
-    File, HOSTS, Yard, applied, bounded, had, is_down, is_new, kept, login, pairs, play, recorded,
-    settle, singles,
+    File, HOSTS, Yard, applied, bounded, had, is_down, kept, login, pairs, play, recorded, settle,
+    singles, wanted,
 };
 
 /// How long a run may take: the survey, a change with all that is waited for, and some.
@@ -71,12 +71,12 @@ impl Trial {
         let mut new_ones = 0;
         for Ending { host, outcome, .. } in endings {
             let name = host.as_str();
-            let (old, is, new) =
-                (&self.old.machines[name], &network.machines[name], &self.new.machines[name]);
+            let (old, is) = (&self.old.machines[name], &network.machines[name]);
+            let new = wanted(name, (&self.new, &self.kept), is_down(endings));
             let what = format!("{faults:?}: {name}: {outcome:?}");
             let records = recorded(is) != recorded(old);
             let is_old = had(is) == had(old) && !records;
-            let is_new = records && is_new(name, is, &self.new, &self.kept, is_down(endings));
+            let is_new = records && had(is) == had(new);
             match outcome {
                 Outcome::Applied => assert!(is_new, "{what}"),
                 Outcome::NotForNextBoot(_) => {
@@ -115,7 +115,7 @@ fn a_group_that_nothing_befalls_changes() {
         let of_a_change = calls.iter().skip_while(|verb| *verb != "prepare");
         let verbs: Vec<&str> = of_a_change.map(String::as_str).collect();
         let clocks = ["clock"; 5];
-        let then = ["flip", "connect", "observe", "observe", "hold", "release"];
+        let then = ["flip", "connect", "observe", "probe", "observe", "hold", "release"];
         assert_eq!(verbs, [&["prepare"], &clocks[..], &then[..]].concat());
     }
 }

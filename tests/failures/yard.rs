@@ -308,17 +308,15 @@ pub(crate) fn kept(yard: &Yard, start: &Network) -> Network {
     })
 }
 
-/// Whether a host has what is wanted: all of it, or where `a` could not be read all but what their link
+/// What a host is to have: what is wanted, or where `a` could not be read all of that but what their link
 /// keeps.
-pub(crate) fn is_new(
+pub(crate) fn wanted<'n>(
     name: &str,
-    is: &Machine,
-    new: &Network,
-    kept: &Network,
+    (new, kept): (&'n Network, &'n Network),
     a_is_down: bool,
-) -> bool {
-    let others = if a_is_down && name != "a" { kept } else { new };
-    had(is) == had(&others.machines[name])
+) -> &'n Machine {
+    let network = if a_is_down && name != "a" { kept } else { new };
+    &network.machines[name]
 }
 
 /// Whether `a` was left out, because it could not be read.

@@ -20,6 +20,7 @@ mod lock;
 mod locked;
 mod mixed;
 mod neighbours;
+mod probed;
 mod reach;
 mod record;
 mod saved;

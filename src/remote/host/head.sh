@@ -15,6 +15,7 @@
 #   confirm ID           makes permanent what `apply` did: only now, with "keep", does the next boot change
 #   revert ID            rolls it back now
 #   clock                the host's monotonic clock, in hundredths of a second
+#   probe                stdin: addresses, one a line; says the places, from 0, of those that answer a ping
 #   prepare ID SECONDS   stdin: as of `apply`; tries all that can be tried, and keeps other changes out; what is
 #                        not flipped within SECONDS is forgotten
 #   flip ID AT UNTIL     does what was prepared at the moment AT, and takes it back at UNTIL

@@ -5,6 +5,7 @@ helper) push_helper "$@" ;;
 part) helper_part "$@" ;;
 apply) apply "$@" ;;
 confirm) if claim "$1" confirmed; then stop_timer "$1"; keep "$1"; else say gone; fi ;;
+probe) probe ;;
 clock) moment; say "clock $now" ;;
 prepare) prepare "$@" ;;
 flip) flip "$@" ;;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::event::{Ending, Outcome, Reason};
+use crate::event::{Ending, Outcome, Reason, UnverifiedSession};
 use crate::model::worded::Worded;
 use crate::model::{Document, HostName, Kind, Moment, Version};
 use crate::plan::Plan;
@@ -51,11 +51,15 @@ pub struct HostOutcome<'a> {
     begun: Option<Moment>,
     /// When it ended; null where nothing was begun.
     ended: Option<Moment>,
+    /// Sessions that worked before, and of which nothing proved that they do after the change: they may only
+    /// be idle. Absent where there are none.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    unverified: &'a [UnverifiedSession],
 }
 
 impl<'a> From<&'a Ending> for HostOutcome<'a> {
     fn from(ending: &'a Ending) -> Self {
-        let Ending { host, transaction, begun, ended, outcome } = ending;
+        let Ending { host, transaction, begun, ended, outcome, unverified } = ending;
         Self {
             host,
             outcome: outcome.into(),
@@ -63,6 +67,7 @@ impl<'a> From<&'a Ending> for HostOutcome<'a> {
             transaction: transaction.as_deref(),
             begun: *begun,
             ended: *ended,
+            unverified,
         }
     }
 }
@@ -180,7 +185,7 @@ impl<'a> TurnOutcome<'a> {
     /// What became of a host in the turn of one.
     #[must_use]
     pub fn new(turn: &'a HostName, ending: &'a Ending) -> Self {
-        let HostOutcome { host, outcome, reason, transaction, begun, ended } = ending.into();
+        let HostOutcome { host, outcome, reason, transaction, begun, ended, .. } = ending.into();
         Self { turn, host, outcome, reason, transaction, begun, ended }
     }
 }

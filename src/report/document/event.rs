@@ -45,7 +45,7 @@ pub struct EventLine<'a> {
 
 impl Document for EventLine<'_> {
     const KIND: &'static str = "event";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 /// What happened.

@@ -21,7 +21,7 @@ pub struct History<'a> {
 
 impl Document for History<'_> {
     const KIND: &'static str = "history";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 }
 
 impl<'a> History<'a> {
