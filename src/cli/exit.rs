@@ -13,7 +13,7 @@ pub enum Exit {
     Failed,
     /// Changes or drift present, with `--detailed-exitcode`.
     Changes,
-    /// Findings of severity error, or an `expect` that fails; nothing was touched.
+    /// Findings of severity error, an `expect` that fails, or a plan that does what `--forbid` refuses; nothing was touched.
     Findings,
     /// Some hosts could not be read.
     Unreadable,
@@ -76,7 +76,8 @@ impl Exit {
             Self::Failed => "Internal or I/O error.",
             Self::Changes => "Changes or drift present, with `--detailed-exitcode`.",
             Self::Findings => {
-                "Findings of severity error, or an `expect` that fails; nothing was touched."
+                "Findings of severity error, an `expect` that fails, or a plan that does what \
+                 `--forbid` refuses; nothing was touched."
             }
             Self::Unreadable => "Some hosts could not be read.",
             Self::Locked => "Locked by another run.",
