@@ -45,16 +45,14 @@ pub async fn rotate<C: Connect, S: Secrets>(
     let context = &Context::new(secrets, conduct);
     let logins = &Logins::new(connector, conduct.parallel);
     let keys = &Rekeyed::of(hosts.iter().map(|(job, _)| job)).and(old, new);
-    let outcomes = match lock::take(context, logins, hosts.iter_mut().collect()).await {
-        Some(endings) => {
-            join_all(hosts.into_iter().map(|(_, host)| host.close())).await;
-            endings
-        }
-        None => {
-            let locked = hosts.iter().map(|(job, _)| job.into()).collect();
-            let transaction = Transaction { context, logins, keys };
-            lock::while_locked(context, logins, locked, transaction.run(hosts)).await
-        }
+    let lost = lock::take(context, logins, hosts.iter_mut().collect()).await;
+    let outcomes = if let Some(endings) = lost {
+        join_all(hosts.into_iter().map(|(_, host)| host.close())).await;
+        endings
+    } else {
+        let locked = hosts.iter().map(|(job, _)| job.into()).collect();
+        let transaction = Transaction { context, logins, keys };
+        lock::while_locked(context, logins, locked, transaction.run(hosts)).await
     };
     for ending in &outcomes {
         events.tell(Event::Ended { ending: ending.clone() });

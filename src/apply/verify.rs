@@ -57,9 +57,7 @@ pub(super) async fn verify<C: Connect, S>(
         if seen.armed.as_deref() != Some(job.id.as_str()) {
             return Err(Reason::DeadlinePassed);
         }
-        if let Err(reason) = healthy(job, &seen) {
-            return Err(reason);
-        }
+        healthy(job, &seen)?;
         if Instant::now() >= last {
             return Err(Reason::NoTimeLeft);
         }

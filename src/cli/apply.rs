@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(of(&[stopped.clone(), Outcome::Skipped(why())]), Exit::Interrupted);
         let others = || Reason::OthersLocked { host: host.clone() };
         let by = crate::event::Holder::parse("r1 9 a@b now apply -").unwrap();
-        let locked = Outcome::Skipped(Reason::Locked { by });
+        let locked = Outcome::Skipped(Reason::Locked { by: Box::new(by) });
         assert_eq!(of(&[Outcome::Skipped(others()), locked]), Exit::Locked);
         assert_eq!(of(&[stopped, Outcome::Unknown(Reason::Interrupted)]), Exit::Unknown);
         assert_eq!(of(&[back, Outcome::Unknown(why()), Outcome::Failed(why())]), Exit::Unknown);

@@ -97,7 +97,7 @@ pub enum Reason {
     /// Not begun: another run has the lock of the host.
     Locked {
         /// Which run.
-        by: Holder,
+        by: Box<Holder>,
     },
     /// Not begun: another run has the lock of a host that is to change at the same time.
     OthersLocked {

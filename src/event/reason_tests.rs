@@ -42,7 +42,9 @@ fn samples() -> Vec<Reason> {
         Reason::NoNewConnection { reason: Unanswered::ConnectionBroke { cause: None } },
         Reason::Group { host: host.clone(), reason: reason() },
         Reason::Locked {
-            by: Holder::parse("r1 280 ann@laptop 2026-11-27T19:00:00Z apply 0123456789ab").unwrap(),
+            by: Box::new(
+                Holder::parse("r1 280 ann@laptop 2026-11-27T19:00:00Z apply 0123456789ab").unwrap(),
+            ),
         },
         Reason::OthersLocked { host: host.clone() },
         Reason::Interrupted,

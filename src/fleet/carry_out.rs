@@ -71,13 +71,13 @@ pub async fn carry_out<C: Connect>(
         let waves = waves(jobs, plan.rollout.as_ref());
         let name = |(job, _): &Share<'_, C::Host>| job.plan.host.clone();
         let names = |group: &Vec<_>| group.iter().map(name).collect();
-        let named = waves.iter().map(|groups: &Vec<_>| groups.iter().map(names).collect());
+        let grouped = waves.iter().map(|groups: &Vec<_>| groups.iter().map(names).collect());
         let saved = plan.to_saved(survey.plan_key()?.as_ref());
         // Of one that nobody could read, the next plan says what is left.
         if let Ok(saved) = saved {
             run.keep_plan(&saved)?;
         }
-        let intent = &run.intend(named.collect())?;
+        let intent = &run.intend(grouped.collect())?;
         let (events, stop) = (run.events(), &context.stop);
         stop.heed();
         let conduct = Conduct {

@@ -7,7 +7,7 @@ pub fn ignores_hangup() -> bool {
     ignored(&status).is_some_and(|signals| signals & 1 != 0)
 }
 
-/// The set of ignored signals, as proc_pid_status(5) has it: the lowest bit is signal 1, SIGHUP.
+/// The set of ignored signals, as `/proc/PID/status` has it: the lowest bit is signal 1, SIGHUP.
 fn ignored(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
     u64::from_str_radix(line.trim(), 16).ok()

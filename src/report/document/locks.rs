@@ -36,9 +36,8 @@ struct HostLock<'a> {
     /// The change that is armed; null where none is.
     change: Option<&'a Untrusted>,
     /// Why the host gave no answer; null where it did.
-    #[serde(serialize_with = "worded_option")]
     #[cfg_attr(test, schemars(with = "Option<worded::Worded<Unanswered>>"))]
-    reason: Option<&'a Unanswered>,
+    reason: Option<Silence<'a>>,
 }
 
 /// How the lock of a host stands.
@@ -75,18 +74,14 @@ impl<'a> From<&'a (HostName, LockState)> for HostLock<'a> {
             LockState::Broken => bare(LockWord::Broken),
             LockState::Locked(by) => Self { by: Some(by), ..bare(LockWord::Locked) },
             LockState::Armed(change) => Self { change: Some(change), ..bare(LockWord::Armed) },
-            LockState::Unread(reason) => Self { reason: Some(reason), ..bare(LockWord::Unread) },
+            LockState::Unread(reason) => {
+                Self { reason: Some(Silence(reason)), ..bare(LockWord::Unread) }
+            }
         }
     }
 }
 
-#[expect(clippy::ref_option, reason = "serde gives it like this")]
-fn worded_option<S: serde::Serializer>(
-    reason: &Option<&Unanswered>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match reason {
-        Some(reason) => worded::serialize(*reason, serializer),
-        None => serializer.serialize_none(),
-    }
-}
+/// Why a host gave no answer, in words and with its kind.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Silence<'a>(#[serde(serialize_with = "worded::serialize")] &'a Unanswered);
