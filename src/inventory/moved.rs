@@ -36,9 +36,9 @@ impl Read for Vec<Moved> {
 }
 
 /// The names that hosts and peers had, each with the one of today; what contradicts itself is a finding.
-pub(super) fn settle(moved: Vec<Moved>, names: &mut Names, sink: &mut Sink) -> Vec<Moved> {
+pub(super) fn settle(moved: &[Moved], names: &mut Names, sink: &mut Sink) -> Vec<Moved> {
     let mut settled: Vec<Moved> = Vec::with_capacity(moved.len());
-    for one in &moved {
+    for one in moved {
         let is_there = |name: &HostName| {
             matches!(names.get(name.as_str()), Some(Meaning::Host(_) | Meaning::Peer(_)))
         };

@@ -87,7 +87,7 @@ pub(super) fn resolve(draft: Draft, sources: &SourceMap, sink: &mut Sink) -> Opt
         fleet.links(network, shapes);
     }
     let peers = peers.into_iter().filter_map(|(name, map)| fleet.peer(name, map)).collect();
-    let moved = moved::settle(draft.moved, &mut fleet.names, fleet.sink);
+    let moved = moved::settle(&draft.moved, &mut fleet.names, fleet.sink);
     let expects = draft.rules.iter().filter_map(|rule| fleet.rule(rule)).collect();
     Some(Inventory {
         fleet: draft.fleet?.into(),

@@ -28,7 +28,9 @@ pub(super) fn orphans(plan: &Plan, whole: bool) -> String {
             // Writing to a String cannot fail.
             let _ = writeln!(out, "{BOLD}{head}:{BOLD:#}");
         }
-        some.into_iter().for_each(|orphan| write(&mut out, plan, orphan, whole));
+        for orphan in some {
+            write(&mut out, plan, orphan, whole);
+        }
     }
     out.push('\n');
     out
