@@ -257,16 +257,16 @@ impl<'a> Marks<'a> {
         mix([11, who, bits, node.interfaces.len() as u64])
     }
 
-    /// A colour for each interface: equal where the two see their network alike.
-    fn interfaces(&self, inventory: &Inventory, alone: &[bool]) -> Vec<u128> {
+    /// What each interface has for whom, summed up.
+    fn entries_known(&self) -> Vec<u128> {
         let topology = self.topology;
         let mut known = vec![0_u128; topology.interfaces.len()];
-        let knows = |index: usize, to: InterfaceId| mix([1, index as u64, u64::from(to.0), 0]);
+        let told = |index: usize, to: InterfaceId| mix([1, index as u64, u64::from(to.0), 0]);
         for list in self.tables.lists() {
             let all = list
                 .entries
                 .iter()
-                .fold(0_u128, |sum, index| sum.wrapping_add(knows(*index, list.to)));
+                .fold(0_u128, |sum, index| sum.wrapping_add(told(*index, list.to)));
             for holder in &list.holders {
                 let sum = &mut known[holder.0 as usize];
                 *sum = sum.wrapping_add(all);
@@ -275,12 +275,12 @@ impl<'a> Marks<'a> {
         for (index, entry) in self.tables.entries().iter().enumerate() {
             for (holder, to) in entry.others() {
                 let sum = &mut known[holder.0 as usize];
-                *sum = sum.wrapping_add(knows(index, *to));
+                *sum = sum.wrapping_add(told(index, *to));
             }
             if let Some((list, but)) = entry.shared() {
                 for holder in but {
                     let sum = &mut known[holder.0 as usize];
-                    *sum = sum.wrapping_sub(knows(index, self.tables.lists()[list].to));
+                    *sum = sum.wrapping_sub(told(index, self.tables.lists()[list].to));
                 }
             }
             for holder in &entry.contested {
@@ -288,6 +288,13 @@ impl<'a> Marks<'a> {
                 *sum = sum.wrapping_add(mix([12, index as u64, 0, 0]));
             }
         }
+        known
+    }
+
+    /// A colour for each interface: equal where the two see their network alike.
+    fn interfaces(&self, inventory: &Inventory, alone: &[bool]) -> Vec<u128> {
+        let topology = self.topology;
+        let known = self.entries_known();
         let sessions = Sessions::heard(inventory, topology, self.tables.running());
         let linked: Vec<u128> = topology
             .interfaces

@@ -33,11 +33,11 @@ pub(super) struct Kinds<'t> {
     topology: &'t Topology,
     /// The class of each node.
     of: Vec<u32>,
-    all: Vec<Kind>,
     /// The same, where one end that is alike is enough: flows are in classes by their ends.
     like: Vec<u32>,
     /// Indices of the kinds of flows that cross a link between two nodes that are like these, in a network.
     crossed: HashMap<(u32, u32, usize), Vec<usize>>,
+    all: Vec<Kind>,
     /// The ends at each node: its addresses, and the LANs that it leads to.
     ends: Vec<Vec<usize>>,
 }
@@ -64,7 +64,7 @@ impl<'t> Kinds<'t> {
         let of = node_classes(topology, survey, &ends);
         let like = like(topology, survey, &ends);
         let (all, crossed) = (Vec::new(), HashMap::new());
-        let mut kinds = Self { inventory, topology, of, like, all, crossed, ends };
+        let mut kinds = Self { inventory, topology, of, like, crossed, all, ends };
         for (index, kind) in survey.kinds.iter().enumerate() {
             let classes: BTreeSet<_> = kind.links.iter().map(|link| kinds.between(*link)).collect();
             for class in classes {
@@ -209,7 +209,9 @@ impl<'t> Kinds<'t> {
 fn like(topology: &Topology, survey: &Survey<'_>, ends: &[Vec<usize>]) -> Vec<u32> {
     let mut at: Vec<Vec<usize>> = vec![Vec::new(); survey.ends.all.len()];
     for (node, ends) in ends.iter().enumerate() {
-        ends.iter().for_each(|end| at[*end].push(node));
+        for end in ends {
+            at[*end].push(node);
+        }
     }
     let mut groups: UnionFind<usize> = UnionFind::new(topology.nodes.len());
     for class in &survey.ends.classes {
