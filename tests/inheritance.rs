@@ -188,6 +188,8 @@ fn value(shape: &Shape) -> String {
         Shape::Prefix
         | Shape::Ssh
         | Shape::Until
+        | Shape::Part
+        | Shape::Window
         | Shape::PublicKey
         | Shape::Path
         | Shape::Selector

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
 use clap::Args;
@@ -15,10 +16,11 @@ use super::saved::SavedPlan;
 use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, runtime};
 use crate::event::{Ending, Outcome, Reason};
 use crate::fleet::{
-    Course, Fleet, FleetLock, Survey, carry_out, finish, refuse_unfinished, unfinished,
+    AskedForWave, Course, Fleet, FleetLock, NextWave, Pace, Survey, carry_out, finish,
+    refuse_unfinished, unfinished,
 };
 use crate::model::count;
-use crate::plan::{Plan, RolloutSettings, leave_out, moved};
+use crate::plan::{Plan, Rollout, leave_out, moved};
 use crate::report;
 use crate::report::document::{Apply, HostOutcome, OutcomeWord};
 
@@ -82,9 +84,14 @@ pub(super) struct ApplyArgs {
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(5..=3600))]
     deadline: u64,
 
-    /// How many hosts may have to change together, all at once or none
-    #[arg(long, default_value_t = RolloutSettings::MAX_GROUP, value_name = "N")]
-    max_group: usize,
+    /// How many hosts may have to change together, all at once or none [default: what `rollout:` says,
+    /// otherwise 50]
+    #[arg(long, value_name = "N")]
+    max_group: Option<usize>,
+
+    /// Begin although no window of `rollout: windows` is open
+    #[arg(long)]
+    any_time: bool,
 
     /// Do not ping peers through the tunnels to see that sessions work after the change
     #[arg(long)]
@@ -99,8 +106,20 @@ impl ApplyArgs {
         can_ask(self.yes || self.abort)?;
         let _lock = FleetLock::take(context.fleet.folder())?;
         let fleet = context.load()?;
+        let policy = &fleet.inventory().rollout;
+        if policy.ask && !self.abort {
+            can_ask_between()?;
+        }
+        // What was begun is brought to an end at any time.
+        let finishes = self.resume || self.abort;
+        if !(self.any_time || finishes)
+            && let Some(pause) = Pace::of(policy, 0).closed(context.fleet.events.clock().now())
+        {
+            return Err(CommandError::message(Exit::Interrupted, format!("not begun: {pause}"))
+                .hint("no host was asked; --any-time begins now"));
+        }
         // Before anybody logs in anywhere.
-        let saved = if self.resume || self.abort {
+        let saved = if finishes {
             match self.finish(context, &fleet)? {
                 Left::Plan(saved) => Some(*saved),
                 Left::Nothing(exit) => return Ok(exit),
@@ -172,20 +191,27 @@ impl ApplyArgs {
         let blocked = survey.blocked(&plan).map(Exit::of);
         if let Some(saved) = &saved {
             leave_out(saved.plan(), &mut plan);
+            // Its waves were reviewed. What has to change together is looked at anew.
+            if let (Some(was), Some(now)) = (&saved.plan().rollout, &plan.rollout)
+                && was.has_groups_of(now)
+            {
+                plan.rollout = Some(was.clone());
+            }
         }
         // A saved plan was reviewed, and nothing is done that is not in it.
         let reviewed = self.yes && saved.is_some();
         if context.format == Format::Human && !reviewed {
             super::plan::show(context, &plan, self.detail)?;
         }
-        if let Err(hit) = self.guard.refuse(&plan) {
+        if let Err(hit) = self.guard.refuse(&plan, &fleet.inventory().rollout) {
             survey.close().await;
             if context.format == Format::Json {
                 show_json(&plan, &[])?;
             }
             return Err(hit.hint("nothing was touched"));
         }
-        if let Err(large) = plan.rollout.iter().try_for_each(|all| all.within(self.max_group)) {
+        let within = |all: &Rollout| all.within(self.max_group.unwrap_or(all.most_together()));
+        if let Err(large) = plan.rollout.iter().try_for_each(within) {
             survey.close().await;
             if context.format == Format::Json {
                 show_json(&plan, &[])?;
@@ -235,8 +261,15 @@ impl ApplyArgs {
             return Ok(Exit::Done);
         }
         let deadline = Duration::from_secs(self.deadline);
+        let policy = &fleet.inventory().rollout;
+        let mut pace = Pace::of(policy, changing);
+        if self.any_time {
+            pace.windows = &[];
+        }
+        pace.asked = policy.ask.then_some(&Terminal);
+        let (parallel, context_of) = (self.login.parallel, &context.fleet);
         let outcomes =
-            carry_out(&context.fleet, fleet, survey, &plan, deadline, self.login.parallel).await?;
+            carry_out(context_of, fleet, survey, &plan, deadline, parallel, &pace).await?;
         if context.format == Format::Json {
             show_json(&plan, &outcomes)?;
         } else if !context.quiet {
@@ -278,9 +311,41 @@ pub(super) fn can_ask(yes: bool) -> Result<(), CommandError> {
         .hint("add --yes"))
 }
 
+/// Refuses to begin what could not go on: between waves somebody is asked.
+fn can_ask_between() -> Result<(), CommandError> {
+    if std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    Err(CommandError::message(
+        Exit::Usage,
+        "`rollout: ask` asks before each wave but the first, and stdin is not a terminal; no host was \
+         asked",
+    )
+    .hint("run it on a terminal, or take `ask: true` out of the inventory"))
+}
+
+/// Whoever sits at the terminal.
+struct Terminal;
+
+impl AskedForWave for Terminal {
+    fn may_begin(&self, next: NextWave) -> Pin<Box<dyn Future<Output = bool> + '_>> {
+        let NextWave { number, waves, hosts } = next;
+        Box::pin(async move {
+            let hosts = count(hosts, "host");
+            answered(&format!("Begin wave {number} of {waves}, {hosts}? [y/N] "))
+                .await
+                .unwrap_or(false)
+        })
+    }
+}
+
 /// Asks on the terminal, and can be interrupted.
 pub(super) async fn ask(changing: usize) -> Result<bool, CommandError> {
-    anstream::eprint!("Change {}? [y/N] ", count(changing, "host"));
+    answered(&format!("Change {}? [y/N] ", count(changing, "host"))).await
+}
+
+async fn answered(question: &str) -> Result<bool, CommandError> {
+    anstream::eprint!("{question}");
     std::io::stderr().flush()?;
     let (tell, told) = tokio::sync::oneshot::channel();
     // No blocking task of the runtime, which waits for those when it ends.
@@ -312,6 +377,7 @@ pub(super) fn exit(outcomes: &[Ending]) -> Exit {
         Outcome::Unchanged | Outcome::Applied => Exit::Done,
         Outcome::Moved(_) => Exit::Stale,
         Outcome::RolledBack(_) => Exit::RolledBack,
+        Outcome::Skipped(Reason::Paused { .. }) => Exit::Interrupted,
         Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::NotForNextBoot(_) => Exit::Partial,
     };
     // Nothing was begun, because others have the hosts.
@@ -332,7 +398,7 @@ pub(super) fn exit(outcomes: &[Ending]) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Reason;
+    use crate::event::Pause;
     use crate::model::HostName;
 
     #[test]
@@ -346,6 +412,9 @@ mod tests {
         let (moved, back) = (Outcome::Moved(why()), Outcome::RolledBack(why()));
         assert_eq!(of(&[Outcome::Applied, Outcome::Unchanged]), Exit::Done);
         assert_eq!(of(&[Outcome::Applied, moved.clone()]), Exit::Stale);
+        let paused = Outcome::Skipped(Reason::Paused { why: Pause::Declined });
+        assert_eq!(of(&[Outcome::Applied, paused.clone()]), Exit::Interrupted);
+        assert_eq!(of(&[back.clone(), paused]), Exit::RolledBack);
         assert_eq!(of(&[moved, back.clone()]), Exit::RolledBack);
         assert_eq!(of(&[back.clone(), Outcome::NotForNextBoot(why())]), Exit::Partial);
         assert_eq!(of(&[back.clone(), Outcome::Skipped(why())]), Exit::Partial);

@@ -5,7 +5,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::{CommandError, Exit};
 use crate::event::{Ending, Outcome, Reason};
-use crate::plan::{Forbidden, Hit, Plan, hits};
+use crate::inventory::RolloutPolicy;
+use crate::model::Forbidden;
+use crate::plan::{Hit, Plan, hits};
 
 /// What a plan must not do.
 #[derive(Debug, Clone, Args)]
@@ -17,21 +19,22 @@ pub(super) struct GuardArgs {
 }
 
 fn forbidden() -> impl clap::builder::TypedValueParser<Value = Forbidden> {
-    PossibleValuesParser::new(Forbidden::ALL.map(Forbidden::word)).try_map(|word| {
-        let kind = Forbidden::ALL.into_iter().find(|kind| kind.word() == word);
-        kind.ok_or("it is none of them")
-    })
+    let words = PossibleValuesParser::new(Forbidden::WORDS);
+    words.try_map(|word| word.parse::<Forbidden>())
 }
 
 impl GuardArgs {
-    /// Refuses a plan that does what it must not.
-    pub(super) fn refuse(&self, plan: &Plan) -> Result<(), CommandError> {
-        let hits = hits(plan, &self.forbid);
+    /// Refuses a plan that does what it must not, by the arguments or by the inventory.
+    pub(super) fn refuse(&self, plan: &Plan, policy: &RolloutPolicy) -> Result<(), CommandError> {
+        let forbidden: Vec<Forbidden> = self.forbid.iter().chain(&policy.forbid).copied().collect();
+        let hits = hits(plan, &forbidden);
         if hits.is_empty() {
             return Ok(());
         }
         let words: Vec<String> = hits.iter().map(Hit::to_string).collect();
-        let message = format!("the plan does what --forbid refuses: {}", words.join("; "));
+        let told = |hit: &Hit| !self.forbid.contains(&hit.forbidden);
+        let who = if hits.iter().any(told) { "`rollout: forbid`" } else { "--forbid" };
+        let message = format!("the plan does what {who} refuses: {}", words.join("; "));
         Err(CommandError::message(Exit::Findings, message))
     }
 }

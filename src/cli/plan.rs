@@ -121,7 +121,7 @@ impl PlanArgs {
                 SavedPlan::write(&writable(path)?, &plan, key?.as_ref())?;
             }
             show(context, &plan, self.detail)?;
-            self.guard.refuse(&plan)?;
+            self.guard.refuse(&plan, &fleet.inventory().rollout)?;
             Ok(self.exit(&plan, blocked))
         })
     }

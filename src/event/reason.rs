@@ -8,6 +8,7 @@ use super::failed_at::FailedAt;
 use super::holder::Holder;
 use super::host_part::HostPart;
 use super::list::list;
+use super::pause::Pause;
 use super::unhealthy::Unhealthy;
 use crate::model::{HostName, InterfaceName, Untrusted, worded};
 use crate::observed::Unanswered;
@@ -110,6 +111,11 @@ pub enum Reason {
     Asleep {
         /// For how long.
         seconds: u64,
+    },
+    /// Not begun: the windows in which waves may begin have closed, or somebody said no.
+    Paused {
+        /// Why.
+        why: Pause,
     },
     /// No handshake with the new key of a peer.
     NoHandshake {
@@ -221,6 +227,7 @@ impl fmt::Display for Reason {
                 "this machine, which controls the change, was asleep for {seconds} s, and the deadline passed \
                  meanwhile"
             ),
+            Self::Paused { why } => write!(f, "not begun: {why}"),
             Self::NoHandshake { host, within_seconds } => {
                 write!(f, "{host} had no handshake with the new key within {within_seconds} s")
             }

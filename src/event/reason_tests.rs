@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::*;
-use crate::event::{LiveSetting, Outcome};
+use crate::event::{LiveSetting, Outcome, Pause};
 use crate::model::PublicKey;
 use crate::model::schema::{assert_reasons, kinds};
 
@@ -50,6 +50,7 @@ fn samples() -> Vec<Reason> {
         Reason::Interrupted,
         Reason::Asleep { seconds: 40 },
         Reason::EarlierWave { host: host.clone() },
+        Reason::Paused { why: Pause::Declined },
         Reason::NoHandshake { host, within_seconds: 20 },
         Reason::NoTimeLeft,
         Reason::NotForNextBoot { what: said("/etc/wireguard/wg0.conf") },

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::pace::{NextWave, Pace};
 use super::read::Fleet;
 use super::survey::{BINARY_LIMIT, Survey};
 use super::{Context, Error, Kind};
@@ -27,6 +28,7 @@ pub async fn carry_out<C: Connect>(
     plan: &Plan,
     deadline: Duration,
     parallel: usize,
+    pace: &Pace<'_>,
 ) -> Result<Vec<Ending>, Error> {
     let changes = plan.hosts.iter().any(HostPlan::can_apply);
     let run = changes.then(|| survey.begin(context, fleet, RunKind::Apply)).transpose()?;
@@ -68,10 +70,10 @@ pub async fn carry_out<C: Connect>(
     futures_util::future::join_all(hosts.into_values().map(Host::close)).await;
     if let Some(run) = run {
         run.not_begun(&outcomes);
-        let waves = waves(jobs, plan.rollout.as_ref());
+        let all = waves(jobs, plan.rollout.as_ref());
         let name = |(job, _): &Share<'_, C::Host>| job.plan.host.clone();
         let names = |group: &Vec<_>| group.iter().map(name).collect();
-        let grouped = waves.iter().map(|groups: &Vec<_>| groups.iter().map(names).collect());
+        let grouped = all.iter().map(|groups: &Vec<_>| groups.iter().map(names).collect());
         let saved = plan.to_saved(survey.plan_key()?.as_ref());
         // Of one that nobody could read, the next plan says what is left.
         if let Ok(saved) = saved {
@@ -90,17 +92,25 @@ pub async fn carry_out<C: Connect>(
             lock: run.lock(),
         };
         let (connector, secrets) = (&*survey.connector, &survey.secrets);
-        let mut stopped: Option<Ending> = None;
-        for groups in waves {
+        let (mut stopped, mut failed) = (None, Vec::new());
+        let waves = all.len();
+        for (wave, groups) in all.into_iter().enumerate() {
+            if wave > 0 && stopped.is_none() && !stop.is_asked() {
+                let hosts = groups.iter().map(Vec::len).sum();
+                let next = NextWave { number: wave + 1, waves, hosts };
+                let pause = pace.pause(survey.events.clock(), next).await;
+                stopped = pause.map(|why| Reason::Paused { why });
+            }
             let ended = match &stopped {
                 _ if stop.is_asked() => leave(groups, &Reason::Interrupted, events).await,
                 None => apply_groups(connector, intent, groups, secrets, &conduct).await,
-                Some(failed) => {
-                    let reason = Reason::EarlierWave { host: failed.host.clone() };
-                    leave(groups, &reason, events).await
-                }
+                Some(reason) => leave(groups, reason, events).await,
             };
-            stopped = stopped.or_else(|| ended.iter().find(|one| is_failure(one)).cloned());
+            failed.extend(ended.iter().filter(|one| is_failure(one)).map(|one| one.host.clone()));
+            if let (None, Some(host), true) = (&stopped, failed.first(), failed.len() > pace.budget)
+            {
+                stopped = Some(Reason::EarlierWave { host: host.clone() });
+            }
             outcomes.extend(ended);
         }
         run.end();

@@ -11,7 +11,7 @@ use super::watchdog::Watchdog;
 use super::{Context, Error, Kind};
 use crate::check::{State, difference};
 use crate::desired::{DesiredHost, DesiredInterface, DesiredState, RenderError, Renderer};
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, RolloutPolicy};
 use crate::model::{FleetName, HostName, PublicKey, Untrusted, Version};
 use crate::plan::{Base, Comparison, Side, StandIns, WithoutSecrets, compare_hosts};
 use crate::topology::{NodeKind, Topology, mix};
@@ -121,6 +121,7 @@ fn nothing(inventory: &Inventory) -> (Inventory, Topology) {
         hosts: Vec::new(),
         peers: Vec::new(),
         expects: Vec::new(),
+        rollout: RolloutPolicy::default(),
         ..inventory.clone()
     };
     (inventory, Topology::default())

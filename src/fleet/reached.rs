@@ -109,7 +109,7 @@ pub(super) fn reachability<C: Connect>(
     let before = State::new(&inventory, &runs);
     let goal = State::new(wanted.0, wanted.1);
     plan.rollout = {
-        let settings = RolloutSettings::default();
+        let settings = RolloutSettings::from(&fleet.inventory().rollout);
         let found = rollout(before, goal, &changing(&plan.hosts), &settings, None);
         (!found.is_plain()).then_some(found)
     };

@@ -15,8 +15,10 @@ use super::moved::Moved;
 use super::network::NetworkMap;
 use super::node::{Kind, Node};
 use super::peer::PeerMap;
+use super::rollout::RolloutKeys;
 use super::settings::{Defaults, GroupMap, Settings};
 use super::site::{SiteKeys, Underlay};
+use super::spec::KeySpec;
 
 /// Everything that the files say, in order of reading.
 #[derive(Debug, Default)]
@@ -30,6 +32,7 @@ pub(super) struct Draft {
     pub(super) peers: Vec<(Located<HostName>, PeerMap)>,
     pub(super) moved: Vec<Moved>,
     pub(super) rules: Vec<DraftRule>,
+    pub(super) rollout: Option<Located<RolloutKeys>>,
 }
 
 #[derive(Debug)]
@@ -79,13 +82,25 @@ impl Draft {
             ),
             None => {}
         }
-        if let (Some(again), Some(first)) = (fields.get(FileKeys::ROWS.defaults), &self.defaults) {
-            sink.push(
-                Finding::new(Code::DuplicateName, "`defaults` is written twice", again.at)
-                    .label("again")
-                    .also(first.at, "first here")
-                    .help("a fleet has one `defaults:`; use `groups:` for parts of it"),
-            );
+        let twice =
+            |key: &'static KeySpec, first: Option<Location>, help: &str, sink: &mut Sink| {
+                if let (Some(again), Some(first)) = (fields.get(key), first) {
+                    let title = format!("`{}` is written twice", key.name);
+                    sink.push(
+                        Finding::new(Code::DuplicateName, title, again.at)
+                            .label("again")
+                            .also(first, "first here")
+                            .help(help),
+                    );
+                }
+            };
+        let first = self.defaults.as_ref().map(|first| first.at);
+        let help = "a fleet has one `defaults:`; use `groups:` for parts of it";
+        twice(FileKeys::ROWS.defaults, first, help, sink);
+        let first = self.rollout.as_ref().map(|first| first.at);
+        twice(FileKeys::ROWS.rollout, first, "a fleet has one `rollout:`; remove one", sink);
+        if self.rollout.is_none() {
+            self.rollout = file.rollout;
         }
         if let (Some(defaults), None) = (file.defaults, &self.defaults) {
             self.defaults = Some(defaults.map(|Defaults(settings)| settings));

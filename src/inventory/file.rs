@@ -9,6 +9,7 @@ use super::host::HostMap;
 use super::moved::Moved;
 use super::network::NetworkMap;
 use super::peer::PeerMap;
+use super::rollout::RolloutKeys;
 use super::rows::{Rows, rows};
 use super::settings::{Defaults, GroupMap};
 use super::site::SiteKeys;
@@ -28,6 +29,7 @@ rows! {
             peers: Vec<Entry<HostName, PeerMap>>, Own, "Unmanaged peers: phones, partners' routers. Nobody logs in there.";
             moved: Vec<Moved>, Own, "Hosts and peers that have got another name, as `old: new`: they keep their key, their addresses and their record.";
             expect: Vec<DraftRule>, Own, "What must and must not flow; `wgfleet check` proves it.";
+            rollout: Located<RolloutKeys>, Own, "How changes go through the fleet: canary, waves, windows, budget.";
         }
     }
 }

@@ -7,8 +7,9 @@ use std::str::FromStr;
 use ipnet::IpNet;
 
 use crate::model::{
-    Backend, Become, Endpoint, FleetName, FwMark, GroupName, Hook, HostName, InterfaceName,
-    Keepalive, Located, Mtu, NetworkName, Port, PublicKey, RouteTable, SiteName, SshTarget, Until,
+    Backend, Become, Endpoint, FleetName, Forbidden, FwMark, GroupName, Hook, HostName,
+    InterfaceName, Keepalive, Located, Mtu, NetworkName, Part, Port, PublicKey, RouteTable,
+    SiteName, SshTarget, Until, Window,
 };
 
 use super::declared::{Declared, Setting};
@@ -123,6 +124,9 @@ texts! {
     SshTarget => Shape::Ssh,
     PublicKey => Shape::PublicKey,
     Until => Shape::Until,
+    Part => Shape::Part,
+    Window => Shape::Window,
+    Forbidden => Shape::Choice(Forbidden::WORDS),
 }
 
 /// A type whose form in the file is told here.
@@ -176,6 +180,15 @@ form!(
     RouteTable => Setting<Self>,
     Shape::IntOr(1, u32::MAX, &["auto", "off", "main"]),
     |field, sink| value::table(field, sink).map(Declared::from).into()
+);
+
+/// How many hosts a group may have.
+#[derive(Debug)]
+pub(super) enum GroupSize {}
+form!(
+    GroupSize => Option<Declared<u32>>,
+    Shape::Int(value::HOSTS.0, value::HOSTS.1),
+    |field, sink| value::hosts(field, sink).map(Declared::from)
 );
 
 /// Words that a number takes beside it where it can be switched off.

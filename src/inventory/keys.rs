@@ -1,12 +1,13 @@
 //! The sections of the file format, whose keys the rows of each say.
 
-use super::expect::{Flow, RuleKeys};
+use super::expect::{Flow, RuleKeys, Survival};
 use super::file::FileKeys;
 use super::form::Map;
 use super::host::{HostMap, OverrideSettings};
 use super::links::LinkKeys;
 use super::network::NetworkMap;
 use super::peer::PeerMap;
+use super::rollout::RolloutKeys;
 use super::settings::{Defaults, GroupMap, MemberMap};
 use super::site::{SiteKeys, Underlay};
 
@@ -28,6 +29,8 @@ pub const SECTIONS: &[&Section] = &[
     OverrideSettings::SECTION,
     PeerMap::SECTION,
     LinkKeys::SECTION,
+    RolloutKeys::SECTION,
     RuleKeys::SECTION,
     Flow::SECTION,
+    Survival::SECTION,
 ];

@@ -27,6 +27,7 @@ mod peer;
 mod presence;
 mod reader;
 mod resolve;
+mod rollout;
 mod rows;
 pub mod schema;
 mod select;
@@ -45,6 +46,7 @@ pub use network::PskMode;
 pub use peer::PeerSettings;
 pub use presence::Presence;
 pub use reader::{Parsed, Reader, parse};
+pub use rollout::RolloutPolicy;
 pub use select::Index;
 pub use settings::{HostSettings, InterfaceSettings};
 pub use site::Underlay;
@@ -80,6 +82,8 @@ pub struct Inventory {
     pub expects: Vec<Expect>,
     /// Hosts and peers that have got another name.
     pub moved: Vec<Moved>,
+    /// How rollouts are to go.
+    pub rollout: RolloutPolicy,
     /// What is written and does not count: disabled, or its time is over.
     pub absent: Vec<Absent>,
     /// The moment that it was read for, which says whose time is over; `None`: nobody's.

@@ -89,6 +89,7 @@ pub(super) fn resolve(draft: Draft, sources: &SourceMap, sink: &mut Sink) -> Opt
     let peers = peers.into_iter().filter_map(|(name, map)| fleet.peer(name, map)).collect();
     let moved = moved::settle(&draft.moved, &mut fleet.names, fleet.sink);
     let expects = draft.rules.iter().filter_map(|rule| fleet.rule(rule)).collect();
+    let rollout = fleet.rollout(draft.rollout.as_ref());
     Some(Inventory {
         fleet: draft.fleet?.into(),
         networks: fleet.networks,
@@ -97,6 +98,7 @@ pub(super) fn resolve(draft: Draft, sources: &SourceMap, sink: &mut Sink) -> Opt
         peers,
         expects,
         moved,
+        rollout,
         absent: Vec::new(),
         now: None,
         sources: sources.clone(),

@@ -86,6 +86,14 @@ fn of(shape: &Shape) -> Value {
             "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9:.]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?$",
             "2027-01-31",
         ),
+        Shape::Part => json!({ "anyOf": [
+            { "type": "integer", "minimum": 0, "maximum": u32::MAX },
+            text_like("^[0-9]{1,3}%$", "10%"),
+        ] }),
+        Shape::Window => text_like(
+            "^([A-Za-z,-]+ )?[0-9]{1,2}:[0-9]{2}-[0-9]{1,2}:[0-9]{2} [A-Za-z0-9/_+-]+$",
+            "22:00-04:00 Europe/Paris",
+        ),
         Shape::Dns => text_like("^[A-Za-z0-9:._-]+$", "10.0.0.53"),
         Shape::Path | Shape::Selector => json!({ "type": "string", "minLength": 1 }),
         Shape::Bool => json!({ "type": "boolean" }),

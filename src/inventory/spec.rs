@@ -65,6 +65,10 @@ pub enum Shape {
     Hook,
     /// A day, or a moment.
     Until,
+    /// A number of hosts, or a percentage.
+    Part,
+    /// When something may happen.
+    Window,
     /// A DNS server or a search domain.
     Dns,
     /// The path of a file or a glob pattern.

@@ -114,6 +114,8 @@ pub(super) const PORTS: Range = (1, 65535);
 pub(super) const MTUS: Range = (576, 65535);
 /// Keepalives.
 pub(super) const SECONDS: Range = (1, 65535);
+/// Numbers of hosts.
+pub(super) const HOSTS: Range = (1, 1_000_000);
 /// Marks of packets.
 pub(super) const MARKS: Range = (1, u32::MAX);
 
@@ -160,6 +162,11 @@ pub(super) fn port(field: &Field<'_>, sink: &mut Sink) -> Option<Located<Port>> 
     let number = integer(field, PORTS, "", sink)?;
     let port = u16::try_from(number).ok().and_then(Port::new)?;
     Some(Located::new(port, field.node.at))
+}
+
+/// A number of hosts.
+pub(super) fn hosts(field: &Field<'_>, sink: &mut Sink) -> Option<Located<u32>> {
+    integer(field, HOSTS, "", sink).map(|hosts| Located::new(hosts, field.node.at))
 }
 
 /// An MTU in bytes.

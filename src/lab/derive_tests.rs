@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::inventory::{
-    HostSettings, InterfaceSettings, LinkShape, Network, PeerSettings, Presence, Setting, Site,
-    Underlay, UnmanagedPeer,
+    HostSettings, InterfaceSettings, LinkShape, Network, PeerSettings, Presence, RolloutPolicy,
+    Setting, Site, Underlay, UnmanagedPeer,
 };
 use crate::model::{Located, Location, Mtu, SourceMap, SshTarget};
 
@@ -80,6 +80,7 @@ fn three_sites() -> Inventory {
         peers: Vec::new(),
         expects: Vec::new(),
         moved: Vec::new(),
+        rollout: RolloutPolicy::default(),
         absent: Vec::new(),
         now: None,
         sources: SourceMap::default(),

@@ -7,11 +7,13 @@ mod address;
 mod backend;
 mod document;
 mod drop_cause;
+mod forbidden;
 mod host_path;
 mod key;
 mod masking;
 mod moment;
 mod name;
+mod part;
 mod plural;
 #[cfg(test)]
 pub(crate) mod schema;
@@ -23,6 +25,7 @@ mod suggest;
 mod tool;
 mod until;
 mod untrusted;
+mod window;
 pub(crate) mod worded;
 
 pub use address::{
@@ -31,6 +34,7 @@ pub use address::{
 pub use backend::Backend;
 pub use document::{Document, Kind, Version};
 pub use drop_cause::DropCause;
+pub use forbidden::{Forbidden, ForbiddenError};
 pub use host_path::{HostPath, HostPathError, UnitName};
 pub use key::{
     Fingerprint, FingerprintKey, KeyError, PlanKey, PresharedKey, PrivateKey, PublicKey,
@@ -38,6 +42,7 @@ pub use key::{
 pub use masking::{HIDDEN, looks_like_key, mask, mask_in, secrets_in, stars};
 pub use moment::Moment;
 pub use name::{FleetName, GroupName, HostName, InterfaceName, NameError, NetworkName, SiteName};
+pub use part::{Part, PartError};
 pub use plural::{count, list};
 pub use secret_text::SecretText;
 pub use settings::{Become, FwMark, Hook, Keepalive, Mtu, Port, RouteTable, SettingError};
@@ -47,3 +52,4 @@ pub use suggest::{closest, did_you_mean};
 pub use tool::{Need, Tool, UnknownTool};
 pub use until::{Until, UntilError, beginning};
 pub use untrusted::{Untrusted, is_deceptive, turns_direction, unplain};
+pub use window::{Window, WindowError};

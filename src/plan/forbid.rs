@@ -4,20 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{Change, FileAction, HostPlan, Plan};
-use crate::model::{HostName, InterfaceName, PublicKey, count};
-
-/// A kind of change that is not to happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Forbidden {
-    /// An interface that is stopped and made anew.
-    Restart,
-    /// A flow that works and ceases to, during the change or for good.
-    LostFlow,
-    /// An interface, a peer, an address, a route, a file or a firewall that goes.
-    Removal,
-    /// A command that runs as root in the course of the change.
-    Hook,
-}
+use crate::model::{Forbidden, HostName, InterfaceName, PublicKey, count};
 
 /// Where a plan does what it must not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,44 +17,27 @@ pub struct Hit {
     pub flows: u64,
 }
 
-impl Forbidden {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Restart, Self::LostFlow, Self::Removal, Self::Hook];
-
-    /// The word for it, as an operator writes it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Restart => "restart",
-            Self::LostFlow => "lost-flow",
-            Self::Removal => "removal",
-            Self::Hook => "hook",
-        }
-    }
-
-    fn is_in(self, host: &HostPlan) -> bool {
-        // A key that takes another's place removes no peer.
-        let replaced: BTreeSet<(&InterfaceName, &PublicKey)> = host
-            .changes
-            .iter()
-            .filter_map(|change| match change {
-                Change::AddPeer { interface, replaces: Some(key), .. } => Some((interface, key)),
-                _ => None,
-            })
-            .collect();
-        let does = |change: &Change| match self {
-            Self::Restart => matches!(change, Change::Restart { .. }),
-            Self::LostFlow => false,
-            Self::Removal => match change {
-                Change::RemovePeer { interface, peer } => {
-                    !replaced.contains(&(interface, &peer.key))
-                }
-                other => removes(other),
-            },
-            Self::Hook => matches!(change, Change::Hook { now: true, .. }),
-        };
-        host.can_apply() && host.changes.iter().any(does)
-    }
+/// Whether a host's part of a plan does it.
+fn is_in(kind: Forbidden, host: &HostPlan) -> bool {
+    // A key that takes another's place removes no peer.
+    let replaced: BTreeSet<(&InterfaceName, &PublicKey)> = host
+        .changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::AddPeer { interface, replaces: Some(key), .. } => Some((interface, key)),
+            _ => None,
+        })
+        .collect();
+    let does = |change: &Change| match kind {
+        Forbidden::Restart => matches!(change, Change::Restart { .. }),
+        Forbidden::LostFlow => false,
+        Forbidden::Removal => match change {
+            Change::RemovePeer { interface, peer } => !replaced.contains(&(interface, &peer.key)),
+            other => removes(other),
+        },
+        Forbidden::Hook => matches!(change, Change::Hook { now: true, .. }),
+    };
+    host.can_apply() && host.changes.iter().any(does)
 }
 
 /// Whether something goes that nothing takes the place of.
@@ -103,7 +73,7 @@ fn removes(change: &Change) -> bool {
 pub fn hits(plan: &Plan, forbidden: &[Forbidden]) -> Vec<Hit> {
     let mut all = Vec::new();
     for kind in Forbidden::ALL.into_iter().filter(|kind| forbidden.contains(kind)) {
-        let hosts = plan.hosts.iter().filter(|host| kind.is_in(host));
+        let hosts = plan.hosts.iter().filter(|host| is_in(kind, host));
         let hosts: Vec<HostName> = hosts.map(|host| host.host.clone()).collect();
         let flows = if kind == Forbidden::LostFlow { lost(plan) } else { 0 };
         if !hosts.is_empty() || flows > 0 {

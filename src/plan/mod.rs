@@ -71,7 +71,7 @@ pub use disruption::{Disruption, Elsewhere, Felt};
 pub use drifted::Drifted;
 pub use field::{DeviceField, Field, FieldChange, PeerField};
 pub use firewall::Firewall;
-pub use forbid::{Forbidden, Hit, hits};
+pub use forbid::{Hit, hits};
 pub use form::FormError;
 pub use forwarding::HEARS_AS_A_ROUTER;
 pub use helper::{HELPER, HELPER_FOLDER, HelperSource};
@@ -90,8 +90,8 @@ pub use remains::{FormerTarget, Found, LiveInterface, NotAsked, Remains, Says};
 pub use rename::Rename;
 pub use resolve::resolve;
 pub use rollout::{
-    Against, Coupling, Group, LostFlow, Part, Rollout, RolloutSettings, TooLargeGroup, Wave,
-    changing, rollout, why as why_together,
+    Against, Coupling, Group, LostFlow, Rollout, RolloutSettings, TooLargeGroup, Wave, changing,
+    rollout, why as why_together,
 };
 pub use running::running;
 pub use saved::{MacError, SaveError, verify};

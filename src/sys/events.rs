@@ -36,6 +36,12 @@ impl Events {
         Self { sink: Arc::new(both), clock: Arc::clone(&self.clock) }
     }
 
+    /// The clock whose times it tells.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
     /// The time of day.
     #[must_use]
     pub fn now(&self) -> Moment {

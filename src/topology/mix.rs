@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::{Interface, InterfaceId, Node, NodeId, NodeKind, Topology};
-use crate::inventory::{Host, Inventory, Network, Site, UnmanagedPeer};
+use crate::inventory::{Host, Inventory, Network, RolloutPolicy, Site, UnmanagedPeer};
 use crate::model::{HostName, NetworkName, SiteName};
 
 /// `base`, but with those nodes of `other` that `take` names; a node that neither has is nowhere.
@@ -83,6 +83,7 @@ impl Mixing {
             hosts: Vec::new(),
             peers: Vec::new(),
             expects: Vec::new(),
+            rollout: RolloutPolicy::default(),
             ..base.clone()
         };
         let (mut networks, mut sites) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);

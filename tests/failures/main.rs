@@ -9,6 +9,7 @@ mod group;
 mod interrupted;
 mod journal;
 mod lock;
+mod paced;
 mod removed;
 mod resume;
 mod rotation;

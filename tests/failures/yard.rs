@@ -10,7 +10,9 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use wgfleet::apply::ROLLBACK_LIMIT;
 use wgfleet::event::{Ending, Outcome, Told};
-use wgfleet::fleet::{Context, Error, Fleet, Keyring, Login, Overrides, Scope, Survey, carry_out};
+use wgfleet::fleet::{
+    Context, Error, Fleet, Keyring, Login, Overrides, Pace, Scope, Survey, carry_out,
+};
 use wgfleet::model::{FleetName, HostName};
 use wgfleet::observed::Record;
 use wgfleet::plan::{Group, Plan, Rollout, Wave};
@@ -188,13 +190,42 @@ impl Yard {
         self.change(fleet, file, login, true).await
     }
 
-    /// The same, all of them together or each alone.
+    /// Either of these.
     pub(crate) async fn change(
         &self,
         fleet: &Fleet,
         file: File,
         login: &Login<Scripted>,
         together: bool,
+    ) -> Result<(Plan, Vec<Ending>), Error> {
+        let group = Group { hosts: HOSTS.map(host).into(), couplings: Vec::new() };
+        let waves = vec![Wave { groups: vec![group] }];
+        let rollout = together.then(|| Rollout { waves, ..Rollout::default() });
+        self.carried(fleet, file, login, rollout, &Pace::default()).await
+    }
+
+    /// The same in waves of one host each.
+    pub(crate) async fn apply_in_turn(
+        &self,
+        fleet: &Fleet,
+        file: File,
+        login: &Login<Scripted>,
+        pace: &Pace<'_>,
+    ) -> Result<(Plan, Vec<Ending>), Error> {
+        let alone = |name| Group { hosts: vec![host(name)], couplings: Vec::new() };
+        let waves = HOSTS.map(|name| Wave { groups: vec![alone(name)] }).into();
+        let rollout = Rollout { waves, ..Rollout::default() };
+        self.carried(fleet, file, login, Some(rollout), pace).await
+    }
+
+    /// The same, all of them together or each alone.
+    async fn carried(
+        &self,
+        fleet: &Fleet,
+        file: File,
+        login: &Login<Scripted>,
+        rollout: Option<Rollout>,
+        pace: &Pace<'_>,
     ) -> Result<(Plan, Vec<Ending>), Error> {
         let scope = Scope {
             login,
@@ -206,10 +237,9 @@ impl Yard {
         let context = self.context(file);
         let survey = Survey::take(&context, scope, fleet, None).await?;
         let mut plan = survey.plan()?;
-        let group = Group { hosts: HOSTS.map(host).into(), couplings: Vec::new() };
-        let waves = vec![Wave { groups: vec![group] }];
-        plan.rollout = together.then(|| Rollout { waves, ..Rollout::default() });
-        let outcomes = carry_out(&context, fleet, survey, &plan, DEADLINE, login.parallel).await?;
+        plan.rollout = rollout;
+        let outcomes =
+            carry_out(&context, fleet, survey, &plan, DEADLINE, login.parallel, pace).await?;
         Ok((plan, outcomes))
     }
 }

@@ -24,6 +24,8 @@ fn shown(shape: &Shape) -> String {
         Shape::Endpoint => "host:port".to_owned(),
         Shape::Ssh => "ssh target".to_owned(),
         Shape::Until => "day, or moment with its zone".to_owned(),
+        Shape::Part => "number, or percentage".to_owned(),
+        Shape::Window => "hours with their zone".to_owned(),
         Shape::PublicKey => "base64".to_owned(),
         Shape::Hook => "command".to_owned(),
         Shape::Dns => "address or domain".to_owned(),
@@ -104,6 +106,10 @@ fn values(shape: &Shape) -> Vec<String> {
         Shape::Until => {
             ["2027-01-31", "2027-01-31+01:00", "2027-01-31T18:00Z"].map(str::to_owned).into()
         }
+        Shape::Part => vec!["5".to_owned(), "10%".to_owned()],
+        Shape::Window => {
+            vec!["22:00-04:00 Europe/Paris".to_owned(), "mon-fri 8:00-18:00 UTC".to_owned()]
+        }
         Shape::PublicKey => one("hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="),
         Shape::Hook => one("touch /run/x"),
         Shape::Dns => one("10.0.0.53"),
@@ -147,6 +153,8 @@ fn refused(shape: &Shape) -> Vec<&'static str> {
         | Shape::Endpoint
         | Shape::Ssh
         | Shape::Until
+        | Shape::Part
+        | Shape::Window
         | Shape::PublicKey
         | Shape::Hook
         | Shape::Dns
@@ -188,6 +196,7 @@ fn file(id: &str, map: &str) -> String {
         "rule" => format!("expect: [{map}]"),
         "underlay" => return within("underlay", "site"),
         "link" => return within("links", "network"),
+        "rollout" => format!("rollout: {map}"),
         "flow" => return within("allow", "rule"),
         "survival" => return within("survive", "rule"),
         "membership" => return file("host", &format!("{{ networks: {{ n: {map} }} }}")),

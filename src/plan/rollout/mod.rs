@@ -11,7 +11,7 @@ mod settings;
 mod wave;
 
 pub use changing::changing;
-pub use settings::{Part, RolloutSettings};
+pub use settings::RolloutSettings;
 pub use wave::{Against, Coupling, Group, LostFlow, Rollout, TooLargeGroup, Wave, why};
 
 use std::collections::HashMap;
@@ -59,7 +59,13 @@ pub fn rollout(
     } else {
         Vec::new()
     };
-    Rollout { waves, flows, lost: waiting.iter().map(LostFlow::of).collect(), against }
+    Rollout {
+        waves,
+        flows,
+        lost: waiting.iter().map(LostFlow::of).collect(),
+        against,
+        max_group: settings.max_group,
+    }
 }
 
 #[cfg(test)]

@@ -57,17 +57,18 @@ impl<'a> Order<'a> {
     }
 
     /// How late a group is: the controller's own path after all, what passes on for others before it.
-    fn rank(&self, group: &Group) -> (bool, bool, usize) {
+    fn rank(&self, group: &Group) -> (bool, bool) {
         let any = |of: &dyn Fn(&HostName) -> bool| group.hosts.iter().any(of);
-        let asked = |host: &HostName| {
-            let steps = &self.settings.order;
+        (any(&|host| Some(host) == self.controller), any(&|host| self.late.contains(host)))
+    }
+
+    /// The step of the order that a group belongs to: that of its last host.
+    fn step(&self, group: &Group) -> usize {
+        let steps = &self.settings.order;
+        let of = |host: &HostName| {
             steps.iter().position(|step| step.contains(host)).unwrap_or(steps.len())
         };
-        (
-            any(&|host| Some(host) == self.controller),
-            any(&|host| self.late.contains(host)),
-            group.hosts.iter().map(asked).max().unwrap_or_default(),
-        )
+        group.hosts.iter().map(of).max().unwrap_or_default()
     }
 
     /// The rules that hosts which change in one wave are against.
@@ -101,24 +102,38 @@ impl<'a> Order<'a> {
         self.against(together).iter().all(|rule| alone.contains(rule) || before.contains(rule))
     }
 
-    /// Puts groups into waves.
-    pub(super) fn waves(&self, mut groups: Vec<Group>) -> Vec<Wave> {
+    /// Puts groups into waves: a canary that was named, then the steps of the order, then the others.
+    pub(super) fn waves(&self, groups: Vec<Group>) -> Vec<Wave> {
         let all: usize = groups.iter().map(|group| group.hosts.len()).sum();
         let sizes = self.settings.sizes(all);
+        let is_canary =
+            |group: &Group| group.hosts.iter().any(|host| self.settings.canary.contains(host));
+        let (canary, others): (Vec<Group>, Vec<Group>) = groups.into_iter().partition(is_canary);
+        let mut waves = Vec::new();
+        if !canary.is_empty() {
+            waves.push(Wave { groups: canary });
+        }
+        let before = waves.len();
+        let mut steps: BTreeMap<usize, Vec<Group>> = BTreeMap::new();
+        for group in others {
+            steps.entry(self.step(&group)).or_default().push(group);
+        }
+        for groups in steps.into_values() {
+            // Sizes are those of all waves but the canary's.
+            let sizes = sizes.get(waves.len() - before..).unwrap_or_default();
+            waves.extend(self.arranged(groups, sizes));
+        }
+        waves
+    }
+
+    /// Puts groups into waves of these sizes; what is left is the last one.
+    fn arranged(&self, mut groups: Vec<Group>, sizes: &[usize]) -> Vec<Wave> {
         if sizes.is_empty() {
-            let one = Wave { groups };
-            return if one.groups.is_empty() { Vec::new() } else { vec![one] };
+            return vec![Wave { groups }];
         }
         groups.sort_by_key(|group| self.rank(group));
         let mut waves: Vec<Wave> = Vec::new();
         for group in groups {
-            let rank = self.rank(&group);
-            // Never before a wave of groups that come earlier by rank.
-            let first = waves
-                .iter()
-                .rposition(|wave| wave.groups.iter().any(|known| self.rank(known).2 < rank.2))
-                .unwrap_or_default()
-                .max(waves.len().saturating_sub(1));
             let fits = |index: usize, wave: &Wave| {
                 let hosts: usize = wave.groups.iter().map(|group| group.hosts.len()).sum();
                 let room = sizes.get(index).is_none_or(|size| hosts + group.hosts.len() <= *size);
@@ -127,7 +142,8 @@ impl<'a> Order<'a> {
                 let alone = path(&group) != wave.groups.iter().any(path);
                 room && !alone && self.may_join(wave, &group)
             };
-            let place = (first..waves.len()).find(|index| fits(*index, &waves[*index]));
+            let last = waves.len().saturating_sub(1);
+            let place = (last..waves.len()).find(|index| fits(*index, &waves[*index]));
             match place {
                 Some(place) => waves[place].groups.push(group),
                 None => waves.push(Wave { groups: vec![group] }),

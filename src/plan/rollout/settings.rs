@@ -2,36 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::HostName;
-
-/// A part of the hosts that change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// So many hosts.
-    Hosts(u32),
-    /// So many of a hundred, at least one.
-    Percent(u8),
-}
-
-impl Part {
-    /// How many hosts it is of `all`.
-    #[must_use]
-    pub fn of(self, all: usize) -> usize {
-        match self {
-            Self::Hosts(hosts) => usize::try_from(hosts).unwrap_or(usize::MAX).max(1),
-            Self::Percent(percent) => (all * usize::from(percent)).div_ceil(100).max(1),
-        }
-    }
-}
+use crate::inventory::RolloutPolicy;
+use crate::model::{HostName, Part};
 
 /// How an operator wants a rollout to go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RolloutSettings {
-    /// Sizes of the first waves, the canary before all; what is left is the last one. `None`: one wave up
+    /// Sizes of the first waves, at least one host each; what is left is the last one. `None`: one wave up
     /// to [`Self::ONE_WAVE`] hosts, otherwise one host, 10 %, and the rest.
     pub waves: Option<Vec<Part>>,
-    /// Whom to change first: the hosts of each step, in order.
+    /// Who changes before all others, in a wave of their own.
+    pub canary: BTreeSet<HostName>,
+    /// Whom to change first: the hosts of each step, in order, each in waves of its own.
     pub order: Vec<BTreeSet<HostName>>,
+    /// How many hosts may have to change together; `None`: [`Self::MAX_GROUP`].
+    pub max_group: Option<usize>,
 }
 
 impl RolloutSettings {
@@ -40,14 +25,26 @@ impl RolloutSettings {
     /// How many hosts may have to change together, unless the operator says otherwise.
     pub const MAX_GROUP: usize = 50;
 
-    /// The sizes of the first waves of `all` hosts.
+    /// The sizes of the first waves of `all` hosts, beside a canary that was named.
     pub(super) fn sizes(&self, all: usize) -> Vec<usize> {
         let standard = [Part::Hosts(1), Part::Percent(10)];
         let parts = match &self.waves {
             Some(parts) => parts.as_slice(),
             None if all <= Self::ONE_WAVE => &[],
-            None => &standard,
+            None if self.canary.is_empty() => &standard,
+            None => &standard[1..],
         };
-        parts.iter().map(|part| part.of(all)).collect()
+        parts.iter().map(|part| part.of(all).max(1)).collect()
+    }
+}
+
+impl From<&RolloutPolicy> for RolloutSettings {
+    fn from(policy: &RolloutPolicy) -> Self {
+        Self {
+            waves: (!policy.waves.is_empty()).then(|| policy.waves.clone()),
+            canary: policy.canary.clone(),
+            order: policy.order.clone(),
+            max_group: policy.max_group,
+        }
     }
 }

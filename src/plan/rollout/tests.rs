@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::check::Clashing;
 use crate::inventory::Inventory;
-use crate::model::InterfaceName;
+use crate::model::{InterfaceName, Part};
 use crate::topology::{self, Topology};
 
 type Fleet = (Inventory, Topology);
@@ -251,11 +251,34 @@ fn the_operator_says_who_is_first_and_how_many() {
     let settings = RolloutSettings {
         waves: Some(vec![Part::Hosts(2), Part::Percent(50)]),
         order: vec![BTreeSet::from([name("s9"), name("s30")])],
+        ..RolloutSettings::default()
     };
-    let rollout = rollout(state, state, &all(&fleet), &settings, None);
-    let waves = waves(&rollout);
-    assert_eq!(waves[0], ["s9", "s30"]);
-    assert_eq!(waves[1].len(), 20);
+    let all = all(&fleet);
+    let sizes = |settings: &RolloutSettings| -> Vec<Vec<String>> {
+        let rollout = rollout(state, state, &all, settings, None);
+        waves(&rollout).iter().map(|wave| wave.iter().map(ToString::to_string).collect()).collect()
+    };
+    let told = sizes(&settings);
+    assert_eq!(told[0], ["s9", "s30"]);
+    assert_eq!(told[1].len(), 20);
+    // A canary goes before, and beside it the sizes count as they are written.
+    let canary = BTreeSet::from([name("s4")]);
+    let told = sizes(&RolloutSettings { canary: canary.clone(), ..settings });
+    assert_eq!(
+        (&*told[0], &*told[1], told[2].len()),
+        (&["s4".to_owned()][..], &["s9".to_owned(), "s30".to_owned()][..], 20)
+    );
+    // An order alone has a wave for each step, and the others in one; a canary takes the place of the first
+    // of the usual waves.
+    let order = vec![BTreeSet::from([name("s9")]), BTreeSet::from([name("s1"), name("s2")])];
+    let waves = Some(vec![Part::Percent(100)]);
+    let told = sizes(&RolloutSettings { order, waves, ..RolloutSettings::default() });
+    assert_eq!(
+        (&*told[0], &*told[1]),
+        (&["s9".to_owned()][..], &["s1".to_owned(), "s2".to_owned()][..])
+    );
+    let told = sizes(&RolloutSettings { canary, ..RolloutSettings::default() });
+    assert_eq!((told[0].len(), told[1].len()), (1, 4));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! What a rollout is: waves of groups of hosts, and what holds a group together.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::settings::RolloutSettings;
 use crate::check::{Clash, Clashing};
 use crate::finding::{FlowEnd, Witness};
 use crate::model::HostName;
@@ -24,6 +26,9 @@ pub struct Rollout {
     /// Groups that the order of waves had to give way to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub against: Vec<Against>,
+    /// How many hosts may have to change together, where the inventory says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_group: Option<usize>,
 }
 
 /// What changes at once.
@@ -233,6 +238,21 @@ impl Rollout {
     #[must_use]
     pub fn is_proved(&self) -> bool {
         self.lost.is_empty()
+    }
+
+    /// Whether the same hosts change together as in another one, in whichever waves.
+    #[must_use]
+    pub fn has_groups_of(&self, other: &Self) -> bool {
+        let groups = |of: &Self| -> BTreeSet<Vec<HostName>> {
+            of.groups().map(|group| group.hosts.clone()).collect()
+        };
+        groups(self) == groups(other)
+    }
+
+    /// How many hosts may have to change together.
+    #[must_use]
+    pub fn most_together(&self) -> usize {
+        self.max_group.unwrap_or(RolloutSettings::MAX_GROUP)
     }
 
     /// That no group has more than `max_group` hosts.

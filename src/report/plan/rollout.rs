@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::hosts::{count, number};
 use super::sign::{BAD, BOLD};
 use crate::model::HostName;
-use crate::plan::{Against, Coupling, Group, LostFlow, Rollout, RolloutSettings, why_together};
+use crate::plan::{Against, Coupling, Group, LostFlow, Rollout, why_together};
 
 /// How many hosts of a list are named.
 const NAMED: usize = 6;
@@ -40,7 +40,7 @@ pub(super) fn rollout(rollout: &Rollout) -> String {
     for group in rollout.groups().filter(|group| group.hosts.len() > 1) {
         write_group(&mut out, group);
     }
-    if let Err(large) = rollout.within(RolloutSettings::MAX_GROUP) {
+    if let Err(large) = rollout.within(rollout.most_together()) {
         let _ = writeln!(
             out,
             "  {BAD}`wgfleet apply` refuses that unless it is allowed:{BAD:#} {large}"

@@ -1,0 +1,98 @@
+//! How an operator wants rollouts to go: `rollout:`.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Forbidden, HostName, Located, Part, Window};
+
+use super::fields::{Fields, Sink};
+use super::form::{AnyName, GroupSize, Map};
+use super::names::Meaning;
+use super::resolve::Resolver;
+use super::rows::{Rows, rows};
+use super::spec::Section;
+
+rows! {
+    /// How rollouts are to go.
+    pub(super) struct RolloutKeys, RolloutRows {
+        KEYS: {
+            canary: Option<Vec<AnyName>>, Own, "Hosts, sites or groups that change first, in a wave of their own.";
+            waves: Vec<Part>, Own, "Sizes of the first waves, as numbers of hosts or parts of all that change (`10%`); what is left is the last one. Default: up to 10 hosts in one wave, otherwise 1, 10% and the rest.";
+            order: Option<Vec<AnyName>>, Own, "Hosts, sites or groups in the order in which they change, each in waves of its own; all others follow.";
+            max_group: GroupSize, Own, "How many hosts may have to change together; default 50.";
+            budget: Part, Own, "How many hosts may fail in one run before no further wave begins; default 0.";
+            ask: bool, Own, "Whether `wgfleet apply` asks before each wave but the first.";
+            windows: Vec<Window>, Own, "When waves may begin, as `22:00-04:00 Europe/Paris` or `mon-fri 22:00-04:00 UTC`; default any time.";
+            forbid: Vec<Forbidden>, Own, "What no plan may do: restart, lost-flow, removal, hook; `wgfleet plan` and `apply` end with 3.";
+        }
+    }
+}
+
+impl Map for RolloutKeys {
+    const SECTION: &'static Section =
+        &Section { what: "a rollout", id: "rollout", many: "rollouts", keys: &[RolloutKeys::KEYS] };
+
+    fn read(fields: &Fields<'_>, sink: &mut Sink) -> Self {
+        Self::of(fields, sink)
+    }
+}
+
+/// How an operator wants rollouts to go; the default says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RolloutPolicy {
+    /// Who changes first, in a wave of their own.
+    pub canary: BTreeSet<HostName>,
+    /// Sizes of the first waves; empty: none were written.
+    pub waves: Vec<Part>,
+    /// Whom to change first: the hosts of each step, in order.
+    pub order: Vec<BTreeSet<HostName>>,
+    /// How many hosts may have to change together.
+    pub max_group: Option<usize>,
+    /// How many may fail before no further wave begins.
+    pub budget: Option<Part>,
+    /// Whether to ask before each wave but the first.
+    pub ask: bool,
+    /// When waves may begin; empty: at any time.
+    pub windows: Vec<Window>,
+    /// What no plan may do.
+    pub forbid: Vec<Forbidden>,
+}
+
+impl Resolver<'_> {
+    /// Looks the names of `rollout:` up.
+    pub(super) fn rollout(&mut self, keys: Option<&Located<RolloutKeys>>) -> RolloutPolicy {
+        let Some(Located { value: keys, .. }) = keys else {
+            return RolloutPolicy::default();
+        };
+        let values = |all: &[Located<Part>]| all.iter().map(|part| part.value).collect();
+        RolloutPolicy {
+            canary: keys.canary.iter().flatten().flat_map(|word| self.named(word)).collect(),
+            waves: values(&keys.waves),
+            order: keys.order.iter().flatten().map(|word| self.named(word)).collect(),
+            max_group: keys.max_group.as_ref().and_then(|size| usize::try_from(size.value).ok()),
+            budget: keys.budget.as_ref().map(|budget| budget.value),
+            ask: keys.ask.declared().is_some_and(|ask| ask.value),
+            windows: keys.windows.iter().map(|window| window.value.clone()).collect(),
+            forbid: keys.forbid.iter().map(|kind| kind.value).collect(),
+        }
+    }
+
+    /// The hosts of a host's name, a site or a group.
+    fn named(&mut self, word: &Located<String>) -> BTreeSet<HostName> {
+        let only = |meaning| (!matches!(meaning, Meaning::Peer(_))).then_some(meaning);
+        let what = "host, site or group";
+        let Some(meaning) = self.names.find(&word.value, word.at, what, only, self.sink) else {
+            return BTreeSet::new();
+        };
+        let group = match meaning {
+            Meaning::Group(index) => Some(&self.groups[index].0),
+            _ => None,
+        };
+        let hosts = self.hosts.iter().enumerate().filter(|(index, host)| match meaning {
+            Meaning::Host(host) => *index == host,
+            Meaning::Site(site) => host.site == Some(site),
+            Meaning::Group(_) => group.is_some_and(|group| host.groups.contains(group)),
+            Meaning::Peer(_) => false,
+        });
+        hosts.map(|(_, host)| host.name.value.clone()).collect()
+    }
+}
