@@ -209,7 +209,8 @@ fn lans(spokes: usize) -> String {
 
 /// What `check` takes as a fleet grows, and how much more than at the size before.
 fn growth(binary: &Path, rounds: usize) {
-    let shapes: [(&str, fn(usize) -> String, &[usize]); 3] = [
+    type Shape<'a> = (&'a str, fn(usize) -> String, &'a [usize]);
+    let shapes: [Shape<'_>; 3] = [
         ("mesh", mesh, &[100, 300, 1_000]),
         ("spokes", hubs, &[1_000, 3_000, 10_000, 30_000]),
         ("spokes with a LAN", lans, &[1_000, 3_000, 10_000]),

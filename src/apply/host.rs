@@ -128,7 +128,7 @@ pub(super) async fn refused<C: Connect>(
             Outcome::Failed(Reason::HostSaid { said })
         }
         Answer::Busy { change } => Outcome::Failed(Reason::Busy { change }),
-        Answer::Locked { by } => Outcome::Failed(Reason::Locked { by: Box::new(by) }),
+        Answer::Locked { by } => Outcome::Failed(Reason::Locked { by }),
         Answer::Moved { .. } => {
             Outcome::Moved(Reason::Moved { what: what_moved(logins, job).await })
         }

@@ -76,7 +76,7 @@ async fn take_one<C: Connect, S>(
     words.extend(context.lock.over.iter().map(String::as_str));
     let line = format!("{}\n", context.lock.holder);
     match host.run("lock", &words, line.as_bytes(), CALL_LIMIT).await.ok()?.answer() {
-        Answer::Locked { by } => Some(Reason::Locked { by: Box::new(by) }),
+        Answer::Locked { by } => Some(Reason::Locked { by }),
         Answer::Busy { change } => Some(Reason::Busy { change }),
         _ => None,
     }

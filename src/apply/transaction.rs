@@ -135,7 +135,10 @@ impl<C: Connect, S: Secrets> Transaction<'_, C, S> {
             None => {
                 let verified = self.verified(&mut members, until, deadline);
                 let verified = stop.unless(verified, Duration::ZERO).await;
-                verified.unwrap_or_else(|| Err(Blame::run(Reason::Interrupted)))
+                match verified {
+                    Some(verified) => verified,
+                    None => Err(Blame::run(Reason::Interrupted)),
+                }
             }
         };
         if let Err(blame) = proof {

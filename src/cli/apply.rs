@@ -1,13 +1,12 @@
 //! `wgfleet apply`: make the hosts what the file says.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::asking::{Terminal, ask, can_ask, can_ask_between};
 use super::guard::{GuardArgs, UnreachableArgs};
 use super::interrupt::stoppable;
 use super::login::{BinariesArgs, LimitArgs, LoginArgs, RecordArgs, scope};
@@ -16,11 +15,11 @@ use super::saved::SavedPlan;
 use super::{CommandError, CommandResult, Context, Exit, Format, FormatArgs, runtime};
 use crate::event::{Ending, Outcome, Reason};
 use crate::fleet::{
-    AskedForWave, Course, Fleet, FleetLock, NextWave, Pace, Survey, carry_out, finish,
-    refuse_unfinished, unfinished,
+    Course, Fleet, FleetLock, Overrides, Pace, Survey, carry_out, finish, refuse_unfinished,
+    unfinished,
 };
-use crate::model::count;
-use crate::plan::{Plan, Rollout, leave_out, moved};
+use crate::inventory::RolloutPolicy;
+use crate::plan::{HostPlan, Plan, Rollout, leave_out, moved};
 use crate::report;
 use crate::report::document::{Apply, HostOutcome, OutcomeWord};
 
@@ -67,14 +66,8 @@ pub(super) struct ApplyArgs {
     #[arg(value_name = "PLAN")]
     plan: Option<PathBuf>,
 
-    /// Go on where a run of this machine was interrupted: bring each group of hosts to one state, then carry out
-    /// what is left of its plan, and nothing else
-    #[arg(long, conflicts_with_all = ["abort", "plan", "limit", "exclude"])]
-    resume: bool,
-
-    /// End a run of this machine that was interrupted: roll back what is not confirmed
-    #[arg(long, conflicts_with_all = ["plan", "limit", "exclude", "format"])]
-    abort: bool,
+    #[command(flatten)]
+    finish: FinishArgs,
 
     /// Do not ask
     #[arg(short, long)]
@@ -101,25 +94,30 @@ pub(super) struct ApplyArgs {
     pub(super) format: FormatArgs,
 }
 
+/// What becomes of a run that was interrupted.
+#[derive(Debug, Clone, Copy, Args)]
+struct FinishArgs {
+    /// Go on where a run of this machine was interrupted: bring each group of hosts to one state, then carry out
+    /// what is left of its plan, and nothing else
+    #[arg(long, conflicts_with_all = ["abort", "plan", "limit", "exclude"])]
+    resume: bool,
+
+    /// End a run of this machine that was interrupted: roll back what is not confirmed
+    #[arg(long, conflicts_with_all = ["plan", "limit", "exclude", "format"])]
+    abort: bool,
+}
+
 impl ApplyArgs {
     pub(super) fn run(self, context: &Context) -> CommandResult {
-        can_ask(self.yes || self.abort)?;
+        can_ask(self.yes || self.finish.abort)?;
         let _lock = FleetLock::take(context.fleet.folder())?;
         let fleet = context.load()?;
         let policy = &fleet.inventory().rollout;
-        if policy.ask && !self.abort {
+        if policy.ask && !self.finish.abort {
             can_ask_between()?;
         }
-        // What was begun is brought to an end at any time.
-        let finishes = self.resume || self.abort;
-        if !(self.any_time || finishes)
-            && let Some(pause) = Pace::of(policy, 0).closed(context.fleet.events.clock().now())
-        {
-            return Err(CommandError::message(Exit::Interrupted, format!("not begun: {pause}"))
-                .hint("no host was asked; --any-time begins now"));
-        }
         // Before anybody logs in anywhere.
-        let saved = if finishes {
+        let saved = if self.finish.resume || self.finish.abort {
             match self.finish(context, &fleet)? {
                 Left::Plan(saved) => Some(*saved),
                 Left::Nothing(exit) => return Ok(exit),
@@ -128,6 +126,14 @@ impl ApplyArgs {
             refuse_unfinished(&context.fleet, &fleet)?;
             self.plan.as_deref().map(SavedPlan::read).transpose()?
         };
+        // What was begun is brought to an end at any time.
+        let now = context.fleet.events.clock().now();
+        if !self.any_time
+            && let Some(pause) = Pace::of(policy, 0).closed(now)
+        {
+            return Err(CommandError::message(Exit::Interrupted, format!("not begun: {pause}"))
+                .hint("nothing new was touched; --any-time begins now"));
+        }
         let hint = format!(
             "run `wgfleet apply` again to go on, in {} s where a change was armed",
             self.deadline
@@ -145,7 +151,7 @@ impl ApplyArgs {
             context.say("No run of this machine was interrupted: nothing to do.");
             return Ok(Left::Nothing(Exit::Done));
         };
-        let course = if self.abort { Course::Abort } else { Course::Resume };
+        let course = if self.finish.abort { Course::Abort } else { Course::Resume };
         let saved = run.plan().map(|path| SavedPlan::read(&path)).transpose()?;
         let login = self.login.login(context, fleet)?;
         let finished = finish(&context.fleet, fleet, &login, &run, course);
@@ -158,8 +164,8 @@ impl ApplyArgs {
             return Ok(Left::Nothing(Exit::Unknown));
         }
         match saved {
-            Some(saved) if self.resume => Ok(Left::Plan(Box::new(saved))),
-            None if self.resume => {
+            Some(saved) if self.finish.resume => Ok(Left::Plan(Box::new(saved))),
+            None if self.finish.resume => {
                 let again = format!("Run `wgfleet {}` for what is left of it.", run.header.kind);
                 context.say(&again);
                 Ok(Left::Nothing(Exit::Done))
@@ -203,50 +209,14 @@ impl ApplyArgs {
         if context.format == Format::Human && !reviewed {
             super::plan::show(context, &plan, self.detail)?;
         }
-        if let Err(hit) = self.guard.refuse(&plan, &fleet.inventory().rollout) {
-            survey.close().await;
-            if context.format == Format::Json {
-                show_json(&plan, &[])?;
-            }
-            return Err(hit.hint("nothing was touched"));
-        }
-        let within = |all: &Rollout| all.within(self.max_group.unwrap_or(all.most_together()));
-        if let Err(large) = plan.rollout.iter().try_for_each(within) {
-            survey.close().await;
-            if context.format == Format::Json {
-                show_json(&plan, &[])?;
-            }
-            let hosts = large.group.hosts.len();
-            return Err(CommandError::new(Exit::Findings, &*large)
-                .hint(format!("or let them: --max-group {hosts}; nothing was touched")));
-        }
         let changing = plan.hosts.iter().filter(|host| host.can_apply()).count();
-        // A host that is blocked stops nobody else: it is left out, and the exit code says so.
-        if changing == 0
-            && let Some(exit) = blocked
-        {
+        let policy = &fleet.inventory().rollout;
+        if let Err(refusal) = self.permit(&plan, policy, blocked, &overrides) {
             survey.close().await;
             if context.format == Format::Json {
                 show_json(&plan, &[])?;
             }
-            let hint = match exit {
-                Exit::Locked => {
-                    "they are free again in at most the --deadline of that run; where it ran here and is \
-                     gone, `wgfleet apply --abort` rolls it back now"
-                }
-                _ => "the plan says what each of them needs",
-            };
-            return Err(CommandError::message(exit, "some hosts are blocked; nothing was touched")
-                .hint(hint));
-        }
-        if changing > 0
-            && let Err(older) = overrides.refuse_older(&plan)
-        {
-            survey.close().await;
-            if context.format == Format::Json {
-                show_json(&plan, &[])?;
-            }
-            return Err(older.into());
+            return Err(refusal);
         }
         if changing > 0 && !self.yes && context.format == Format::Json {
             let text = report::plan::human(&plan, self.detail.detail());
@@ -261,7 +231,6 @@ impl ApplyArgs {
             return Ok(Exit::Done);
         }
         let deadline = Duration::from_secs(self.deadline);
-        let policy = &fleet.inventory().rollout;
         let mut pace = Pace::of(policy, changing);
         if self.any_time {
             pace.windows = &[];
@@ -276,6 +245,36 @@ impl ApplyArgs {
             summarise(&outcomes);
         }
         Ok(exit(&self.unreachable.without_allowed(outcomes)))
+    }
+
+    /// Refuses a plan that is not to be carried out; nothing was touched.
+    fn permit(
+        &self,
+        plan: &Plan,
+        policy: &RolloutPolicy,
+        blocked: Option<Exit>,
+        overrides: &Overrides,
+    ) -> Result<(), CommandError> {
+        self.guard.refuse(plan, policy).map_err(|hit| hit.hint("nothing was touched"))?;
+        let within = |all: &Rollout| all.within(self.max_group.unwrap_or(all.most_together()));
+        if let Err(large) = plan.rollout.iter().try_for_each(within) {
+            let hosts = large.group.hosts.len();
+            return Err(CommandError::new(Exit::Findings, &*large)
+                .hint(format!("or let them: --max-group {hosts}; nothing was touched")));
+        }
+        if plan.hosts.iter().any(HostPlan::can_apply) {
+            return Ok(overrides.refuse_older(plan)?);
+        }
+        // A host that is blocked stops nobody else: it is left out, and the exit code says so.
+        let Some(exit) = blocked else { return Ok(()) };
+        let hint = match exit {
+            Exit::Locked => {
+                "they are free again in at most the --deadline of that run; where it ran here and is \
+                 gone, `wgfleet apply --abort` rolls it back now"
+            }
+            _ => "the plan says what each of them needs",
+        };
+        Err(CommandError::message(exit, "some hosts are blocked; nothing was touched").hint(hint))
     }
 }
 
@@ -300,63 +299,6 @@ fn show_json(plan: &Plan, outcomes: &[Ending]) -> Result<(), CommandError> {
 fn fresh(saved: &SavedPlan, plan: &Plan) -> Result<(), CommandError> {
     let moved = moved(saved.plan(), plan);
     if moved.is_empty() { Ok(()) } else { Err(saved.stale(&moved)) }
-}
-
-/// Refuses to wait for an answer that nobody can give.
-pub(super) fn can_ask(yes: bool) -> Result<(), CommandError> {
-    if yes || std::io::stdin().is_terminal() {
-        return Ok(());
-    }
-    Err(CommandError::message(Exit::Usage, "cannot ask for confirmation: stdin is not a terminal")
-        .hint("add --yes"))
-}
-
-/// Refuses to begin what could not go on: between waves somebody is asked.
-fn can_ask_between() -> Result<(), CommandError> {
-    if std::io::stdin().is_terminal() {
-        return Ok(());
-    }
-    Err(CommandError::message(
-        Exit::Usage,
-        "`rollout: ask` asks before each wave but the first, and stdin is not a terminal; no host was \
-         asked",
-    )
-    .hint("run it on a terminal, or take `ask: true` out of the inventory"))
-}
-
-/// Whoever sits at the terminal.
-struct Terminal;
-
-impl AskedForWave for Terminal {
-    fn may_begin(&self, next: NextWave) -> Pin<Box<dyn Future<Output = bool> + '_>> {
-        let NextWave { number, waves, hosts } = next;
-        Box::pin(async move {
-            let hosts = count(hosts, "host");
-            answered(&format!("Begin wave {number} of {waves}, {hosts}? [y/N] "))
-                .await
-                .unwrap_or(false)
-        })
-    }
-}
-
-/// Asks on the terminal, and can be interrupted.
-pub(super) async fn ask(changing: usize) -> Result<bool, CommandError> {
-    answered(&format!("Change {}? [y/N] ", count(changing, "host"))).await
-}
-
-async fn answered(question: &str) -> Result<bool, CommandError> {
-    anstream::eprint!("{question}");
-    std::io::stderr().flush()?;
-    let (tell, told) = tokio::sync::oneshot::channel();
-    // No blocking task of the runtime, which waits for those when it ends.
-    std::thread::spawn(move || {
-        let mut answer = String::new();
-        let read = std::io::stdin().lock().read_line(&mut answer);
-        let _ = tell.send(read.map(|_| answer));
-    });
-    let answer =
-        told.await.map_err(|_| CommandError::message(Exit::Failed, "nobody answered"))??;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 pub(super) fn summarise<'a>(outcomes: impl IntoIterator<Item = &'a Ending>) {

@@ -4,6 +4,7 @@
 
 mod advice;
 mod apply;
+mod asking;
 mod check;
 mod compare;
 mod completions;

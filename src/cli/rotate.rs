@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::apply::{ask, can_ask, exit};
+use super::apply::exit;
+use super::asking::{ask, can_ask};
 use super::interrupt::{before_anything, stoppable};
 use super::login::{BinariesArgs, LoginArgs, RecordArgs};
 use super::plan::DetailArgs;

@@ -98,7 +98,8 @@ pub async fn carry_out<C: Connect>(
             if wave > 0 && stopped.is_none() && !stop.is_asked() {
                 let hosts = groups.iter().map(Vec::len).sum();
                 let next = NextWave { number: wave + 1, waves, hosts };
-                let pause = pace.pause(survey.events.clock(), next).await;
+                let pause = pace.pause(survey.events.clock(), next);
+                let pause = stop.unless(pause, Duration::ZERO).await.flatten();
                 stopped = pause.map(|why| Reason::Paused { why });
             }
             let ended = match &stopped {
@@ -115,8 +116,8 @@ pub async fn carry_out<C: Connect>(
         }
         run.end();
     }
-    let place = |name: &HostName| plan.hosts.iter().position(|host| host.host == *name);
-    outcomes.sort_by_key(|ending| place(&ending.host));
+    let in_plan = |name: &HostName| plan.hosts.iter().position(|host| host.host == *name);
+    outcomes.sort_by_key(|ending| in_plan(&ending.host));
     Ok(outcomes)
 }
 

@@ -75,7 +75,7 @@ async fn ask_one<C: Connect>(
     match reply.answer() {
         Answer::Free | Answer::Gone => Ok(LockState::Free),
         Answer::Released => Ok(LockState::Broken),
-        Answer::Locked { by } => Ok(LockState::Locked(by)),
+        Answer::Locked { by } => Ok(LockState::Locked(*by)),
         Answer::Busy { change } => Ok(LockState::Armed(change)),
         _ => Err(RemoteError::Host(reply.said().to_string())),
     }

@@ -73,7 +73,7 @@ pub enum Answer {
     /// The lock is another run's, and nothing was done.
     Locked {
         /// Whose.
-        by: Holder,
+        by: Box<Holder>,
     },
     /// The lock is nobody's.
     Free,
@@ -168,7 +168,7 @@ impl Answer {
             ("taken", "") => Some(Self::Taken),
             ("fate", fate) => Some(Self::Fate(Fate::parse(fate)?)),
             ("free", "") => Some(Self::Free),
-            ("locked", holder) => Some(Self::Locked { by: Holder::parse(holder)? }),
+            ("locked", holder) => Some(Self::Locked { by: Box::new(Holder::parse(holder)?) }),
             ("clock", moment) => Some(Self::Clock { hundredths: moment.parse().ok()? }),
             ("answered", places) => {
                 let places = places.split_whitespace().map(str::parse).collect::<Result<_, _>>();
@@ -347,7 +347,7 @@ mod tests {
             ("free", Answer::Free),
             ("locked r1 280 a@b 2026-11-27T19:00:00Z apply 0123456789ab", {
                 let words = "r1 280 a@b 2026-11-27T19:00:00Z apply 0123456789ab";
-                Answer::Locked { by: Holder::parse(words).unwrap() }
+                Answer::Locked { by: Box::new(Holder::parse(words).unwrap()) }
             }),
             ("reverted", Answer::RolledBack(Rollback::Verified)),
             ("unverified wg0 disk", Answer::RolledBack(unverified("wg0 disk"))),

@@ -59,7 +59,7 @@ fn a_run_that_is_interrupted_takes_back_what_is_armed_at_once() {
     let mut command = yard.command(&["apply", "--yes", "--format", "json", "--deadline", "600"]);
     let run = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let armed = "ip -o -4 address show dev wg0 | grep -q 10.5.0.33";
-    yard.until("h3", Duration::from_secs(60), armed);
+    yard.until("h3", Duration::from_mins(1), armed);
     assert!(closing.wait().unwrap().success());
     let pid = rustix::process::Pid::from_raw(i32::try_from(run.id()).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();

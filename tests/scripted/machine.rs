@@ -143,8 +143,8 @@ impl Machine {
             && own != run
             && !over.contains(&own.as_str())
         {
-            let line = format!("{own} {} {holder}", (*until - now).as_secs());
-            return Answer::Locked { by: Holder::parse(&line).expect("it was told") };
+            let line = format!("{own} {} {holder}", until.saturating_sub(now).as_secs());
+            return Answer::Locked { by: Box::new(Holder::parse(&line).expect("it was told")) };
         }
         let seconds = seconds.parse().unwrap_or_default();
         self.lock =
@@ -330,7 +330,9 @@ impl Machine {
             && run != mine
         {
             let line = format!("{run} {} {holder}", until.saturating_sub(now).as_secs());
-            return Err(Answer::Locked { by: Holder::parse(&line).expect("it was told") });
+            return Err(Answer::Locked {
+                by: Box::new(Holder::parse(&line).expect("it was told")),
+            });
         }
         if let (Some(question), Some(expected)) = (files.get("observe"), files.get("expect")) {
             let found = digest(&told(&self.name, &self.state, &self.shaken), question);

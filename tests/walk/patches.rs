@@ -73,15 +73,12 @@ fn patched(text: &str, patch: &str) -> String {
             continue;
         }
         let (sign, rest) = line.split_at(1);
-        match sign {
-            "+" => out.push_str(rest),
-            _ => {
-                assert_eq!(old.next(), Some(rest), "{patch}");
-                at += 1;
-                if sign == " " {
-                    out.push_str(rest);
-                }
-            }
+        if sign != "+" {
+            assert_eq!(old.next(), Some(rest), "{patch}");
+            at += 1;
+        }
+        if sign != "-" {
+            out.push_str(rest);
         }
     }
     out.extend(old);

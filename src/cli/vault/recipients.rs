@@ -6,7 +6,7 @@ use std::io::{BufRead as _, Write as _};
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::cli::apply::can_ask;
+use crate::cli::asking::can_ask;
 use crate::cli::output::{json, print, write_stdout};
 use crate::cli::{CommandError, CommandResult, Context, Exit, Format, FormatArgs};
 use crate::model::{Kind, Version, count};

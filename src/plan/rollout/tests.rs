@@ -272,7 +272,7 @@ fn the_operator_says_who_is_first_and_how_many() {
     // of the usual waves.
     let order = vec![BTreeSet::from([name("s9")]), BTreeSet::from([name("s1"), name("s2")])];
     let waves = Some(vec![Part::Percent(100)]);
-    let told = sizes(&RolloutSettings { order, waves, ..RolloutSettings::default() });
+    let told = sizes(&RolloutSettings { waves, order, ..RolloutSettings::default() });
     assert_eq!(
         (&*told[0], &*told[1]),
         (&["s9".to_owned()][..], &["s1".to_owned(), "s2".to_owned()][..])
