@@ -42,12 +42,14 @@ pub(super) fn words(advice: &Advice) -> String {
 pub(super) fn unknown(host: &UnknownHost) -> (String, Option<String>) {
     let name = &host.name;
     let (option, message) = match host.asked {
-        Asked::Limit => {
-            ("--limit ", format!("--limit names `{name}`, and the inventory has no such host"))
-        }
-        Asked::LimitOfTwo => {
-            ("--limit ", format!("--limit names `{name}`, and neither inventory has such a host"))
-        }
+        Asked::Limit => (
+            "--limit ",
+            format!("--limit names `{name}`, and nothing in the inventory is called so"),
+        ),
+        Asked::LimitOfTwo => (
+            "--limit ",
+            format!("--limit names `{name}`, and nothing in either inventory is called so"),
+        ),
         Asked::Exclude => (
             "--exclude ",
             format!("--exclude names `{name}`, and nothing in the inventory is called so"),
@@ -117,9 +119,9 @@ mod tests {
         })
         .into();
         insta::assert_snapshot!(told.join("\n"), @r"
-        --limit names `b7`, and the inventory has no such host
+        --limit names `b7`, and nothing in the inventory is called so
           
-        --limit names `b7`, and neither inventory has such a host
+        --limit names `b7`, and nothing in either inventory is called so
           did you mean `b8`?
         --replace names `b7`, and the inventory has no such host
           `b7` is a site; name its hosts: --replace a,b
@@ -131,7 +133,7 @@ mod tests {
           the inventory leaves `b7` out: disabled
         the inventory has no host and no peer `b7`
           `b7` has its key in the inventory; without `public_key:` there, the vault keeps one
-        --limit names `b7`, and the inventory has no such host
+        --limit names `b7`, and nothing in the inventory is called so
           `b7` is a site without hosts
         ");
     }

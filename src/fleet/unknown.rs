@@ -7,7 +7,7 @@ use super::error::{Error, Kind};
 use super::load::load;
 use super::{Context, Fleet};
 use crate::inventory::Inventory;
-use crate::model::{HostName, closest};
+use crate::model::{GroupName, HostName, closest};
 use crate::plan::LeftOut;
 
 /// Refuses names that are hosts of none of the inventories; where two are compared, peers whose files
@@ -71,6 +71,14 @@ pub(super) fn counting(inventory: &Inventory, asked: Asked) -> impl Iterator<Ite
     hosts.chain(peers.map(|peer| &peer.name.value))
 }
 
+/// The names of sites, groups and networks.
+fn several(inventory: &Inventory) -> impl Iterator<Item = &str> {
+    let sites = inventory.sites.iter().map(|site| site.name.value.as_str());
+    let groups = inventory.hosts.iter().flat_map(|host| &host.groups);
+    let networks = inventory.networks.iter().map(|network| network.name.value.as_str());
+    sites.chain(groups.map(GroupName::as_str)).chain(networks)
+}
+
 fn meant(inventory: &Inventory, name: &HostName, asked: Asked) -> Meant {
     let text = name.as_str();
     let of = |chosen: &dyn Fn(&crate::inventory::Host) -> bool| -> Vec<HostName> {
@@ -100,7 +108,9 @@ fn meant(inventory: &Inventory, name: &HostName, asked: Asked) -> Meant {
         return Meant::Hosts { of: "network", hosts: of(&member) };
     }
     let names = counting(inventory, asked).map(HostName::as_str);
-    match closest(text, names).and_then(|close| close.parse().ok()) {
+    let several = several(inventory)
+        .filter(|_| matches!(asked, Asked::Limit | Asked::LimitOfTwo | Asked::Exclude));
+    match closest(text, names.chain(several)).and_then(|close| close.parse().ok()) {
         Some(host) => Meant::Host(host),
         None => Meant::Nothing,
     }
@@ -132,6 +142,9 @@ mod tests {
         assert_eq!(refused("pairs-gw", Asked::Limit), Some(Meant::Host(host("paris-gw"))));
         assert_eq!(refused("paris", Asked::Limit), hosts("site", "paris-gw"));
         assert_eq!(refused("branch", Asked::Limit), hosts("group", "b7"));
+        // What --limit takes beside hosts counts as well.
+        assert_eq!(refused("brnch", Asked::Limit), Some(Meant::Host(host("branch"))));
+        assert_eq!(refused("brnch", Asked::Rotate), Some(Meant::Nothing));
         assert_eq!(refused("phone", Asked::Rotate), Some(Meant::Peer));
         assert_eq!(refused("phone", Asked::LimitOfTwo), None);
         assert_eq!(refused("phone", Asked::Key), None);
