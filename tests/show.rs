@@ -181,9 +181,9 @@ fn a_plan_that_was_changed_since_it_was_saved_is_refused() {
 fn what_is_no_plan_is_refused_and_never_quoted() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
-    let deep = format!("{{\"version\": 4, \"hosts\": {}", "[".repeat(200_000));
+    let deep = format!("{{\"version\": 5, \"hosts\": {}", "[".repeat(200_000));
     let far = example().replace("\"peers\": [0]", "\"peers\": [4294967295]");
-    let more = example().replacen("\"version\": 4,", &format!("\"version\": 4, \"{KEY}\": 1,"), 1);
+    let more = example().replacen("\"version\": 5,", &format!("\"version\": 5, \"{KEY}\": 1,"), 1);
     let files: [(&str, &str, i32); 8] = [
         ("key", KEY, 64),
         ("empty", "", 64),
@@ -192,7 +192,7 @@ fn what_is_no_plan_is_refused_and_never_quoted() {
         ("far", &far, 64),
         ("more", &more, 64),
         ("old", "{\"version\": 1, \"fleet\": \"f\", \"hosts\": []}", 6),
-        ("new", "{\"version\": 5, \"fleet\": \"f\", \"hosts\": []}", 6),
+        ("new", "{\"version\": 6, \"fleet\": \"f\", \"hosts\": []}", 6),
     ];
     for (name, text, code) in files {
         fs::write(at(name), text).expect("it can be written");

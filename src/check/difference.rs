@@ -9,12 +9,13 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::boundaries::boundaries;
 use super::broken;
 use super::ends::End;
 use super::flows::Member;
 use super::joint::{self, Both, Joint};
 use super::proof::{Proof, Scope};
-use super::tables::{self, Tables};
+use super::tables::Tables;
 use super::trace;
 use crate::finding::{FlowEnd, Loss, Reason, Witness};
 use crate::inventory::Inventory;
@@ -228,7 +229,7 @@ pub(super) fn heard<'a>(before: &Topology, after: &'a Topology) -> Cow<'a, Topol
 #[must_use]
 pub fn difference(before: State<'_>, after: State<'_>) -> Difference {
     let heard = heard(before.topology, after.topology);
-    let bounds = |state: State<'_>| tables::boundaries(state.inventory, state.topology);
+    let bounds = |state: State<'_>| boundaries(state.inventory, state.topology);
     let (of_old, of_new) = rayon::join(|| bounds(before), || bounds(after));
     let (old, new) = rayon::join(
         || Side::new(before, before.topology, &of_new),

@@ -7,6 +7,7 @@
 mod addresses;
 mod advice;
 mod allowed;
+mod boundaries;
 mod broken;
 mod carriers;
 mod circles;
@@ -49,6 +50,7 @@ pub mod session;
 mod sessions;
 pub mod tables;
 mod trace;
+mod uncovered;
 mod underlay;
 mod unlinked;
 pub mod walk;

@@ -11,9 +11,11 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use prefix_trie::joint::JointPrefixMap;
 
+use super::boundaries::{boundaries, places};
 use super::clashes;
+use super::uncovered::uncovered;
 use crate::inventory::Inventory;
-use crate::model::{Family, RouteTable, covers, host_net};
+use crate::model::{RouteTable, covers, host_net};
 use crate::topology::{InterfaceId, NodeId, Topology};
 
 /// Blocks that the Internet does not route: each is a boundary of equivalence classes.
@@ -521,37 +523,6 @@ impl<'t> Tables<'t> {
     }
 }
 
-/// The prefixes at which something of a fleet is: LANs and networks.
-fn places(inventory: &Inventory, topology: &Topology) -> Vec<IpNet> {
-    let networks = inventory.networks.iter().flat_map(|network| &network.prefixes);
-    let sites = inventory.sites.iter().flat_map(|site| &site.subnets);
-    let own = topology.nodes.iter().flat_map(|node| &node.subnets);
-    networks.chain(sites).chain(own).map(|net| net.value.trunc()).collect()
-}
-
-/// Every prefix by which some node of a fleet tells addresses apart.
-#[must_use]
-pub(super) fn boundaries(inventory: &Inventory, topology: &Topology) -> Vec<IpNet> {
-    let mut nets = places(inventory, topology);
-    nets.extend(topology.nodes.iter().flat_map(|node| node.masquerade.iter()));
-    // Lists are shared between interfaces; each is looked at once.
-    let mut lists: HashSet<(*const IpNet, usize)> = HashSet::new();
-    for interface in &topology.interfaces {
-        for addr in &interface.addresses {
-            nets.extend([addr.value.trunc(), host_net(addr.value.addr())]);
-        }
-        for peer in &interface.peers {
-            let (at, base) = peer.allowed_ips.base();
-            if lists.insert((at, base.len())) {
-                nets.extend(base.iter().map(IpNet::trunc));
-            }
-        }
-    }
-    nets.sort_unstable();
-    nets.dedup();
-    nets
-}
-
 impl Entry {
     /// The interfaces that do not have it with the shared list, each with the peer that it gives it to.
     pub(super) fn others(&self) -> &[(InterfaceId, InterfaceId)] {
@@ -588,93 +559,6 @@ fn chained(nets: &[IpNet]) -> Vec<Entry> {
     entries
 }
 
-/// The address as a number, and back.
-fn number(addr: IpAddr) -> u128 {
-    match addr {
-        IpAddr::V4(addr) => u128::from(u32::from(addr)),
-        IpAddr::V6(addr) => u128::from(addr),
-    }
-}
-
-fn address(family: Family, number: u128) -> Option<IpAddr> {
-    match family {
-        Family::V4 => u32::try_from(number).ok().map(|number| IpAddr::V4(number.into())),
-        Family::V6 => Some(IpAddr::V6(number.into())),
-    }
-}
-
-/// The smallest address of `net` that none of `inner` holds, one that a host can have where there
-/// is any; `inner` is in order, and begins with what `net` holds.
-fn uncovered(net: &IpNet, inner: &[IpNet]) -> Option<IpAddr> {
-    let family = Family::of(net);
-    let (low, high) = (number(net.network()), number(net.broadcast()));
-    // Neither the network's own address nor, in IPv4, one that looks like it.
-    let plain = |at: u128| {
-        let looks = family == Family::V6 || at & 0xff != 0;
-        net.prefix_len() + 1 >= net.max_prefix_len() || (at != low && at != high && looks)
-    };
-    let mut spare: Option<u128> = None;
-    let mut at = low;
-    let mut inner = inner.iter().take_while(|other| covers(net, other));
-    loop {
-        let taken = inner.next();
-        let end = taken.map_or(high.saturating_add(1), |other| number(other.network()));
-        // The gap from `at` up to `end`: its first address, or the one after the network's.
-        for candidate in [at, at.saturating_add(1)] {
-            if candidate < end && candidate <= high {
-                if plain(candidate) {
-                    return address(family, candidate);
-                }
-                spare.get_or_insert(candidate);
-            }
-        }
-        let Some(other) = taken else { break };
-        let past = number(other.broadcast());
-        if past >= high {
-            break;
-        }
-        at = at.max(past + 1);
-    }
-    spare.and_then(|at| address(family, at))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn net(addr: u8, length: u8) -> IpNet {
-        IpNet::V4(ipnet::Ipv4Net::new(u32::from(addr).into(), 24 + length).unwrap().trunc())
-    }
-
-    proptest! {
-        /// Over all 256 addresses of a universe: a class is there where an address is, and its
-        /// address is in the very prefixes that the class has.
-        #[test]
-        fn classes_hold_every_address(
-            raw in proptest::collection::vec((any::<u8>(), 0_u8..=8), 0..12)
-        ) {
-            let within = net(0, 0);
-            let mut nets: Vec<IpNet> = raw.iter().map(|(addr, length)| net(*addr, *length)).collect();
-            nets.push(within);
-            nets.sort_unstable();
-            nets.dedup();
-            let topology = Topology::default();
-            let trie = nets.iter().copied().zip(0..).collect();
-            let tables = Tables {
-                topology: &topology, running: None, trie, entries: chained(&nets), lists: vec![], global_v6: None, private: vec![], down: HashSet::new(),
-            };
-            let of = |addr: IpAddr| -> Vec<IpNet> {
-                nets.iter().filter(|net| net.contains(&addr)).copied().collect()
-            };
-            let mut wanted: Vec<Vec<IpNet>> =
-                (0..=255_u32).map(|addr| of(IpAddr::V4(addr.into()))).collect();
-            wanted.sort();
-            wanted.dedup();
-            let mut found: Vec<Vec<IpNet>> =
-                tables.classes(within).iter().map(|class| of(class.addr)).collect();
-            found.sort();
-            prop_assert_eq!(found, wanted);
-        }
-    }
-}
+#[path = "tables_tests.rs"]
+mod tests;

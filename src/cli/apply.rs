@@ -319,7 +319,8 @@ pub(super) fn exit(outcomes: &[Ending]) -> Exit {
         Outcome::Unchanged | Outcome::Applied => Exit::Done,
         Outcome::Moved(_) => Exit::Stale,
         Outcome::RolledBack(_) => Exit::RolledBack,
-        Outcome::Skipped(Reason::Paused { .. }) => Exit::Interrupted,
+        // Of what was left for later, only where nothing else is to be told.
+        Outcome::Skipped(Reason::Paused { .. }) => Exit::Done,
         Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::NotForNextBoot(_) => Exit::Partial,
     };
     // Nothing was begun, because others have the hosts.
@@ -327,6 +328,7 @@ pub(super) fn exit(outcomes: &[Ending]) -> Exit {
         matches!(one.outcome, Outcome::Skipped(Reason::Locked { .. } | Reason::Busy { .. }))
     };
     let begun = |one: &Ending| one.transaction.is_some();
+    let paused = |one: &Ending| matches!(one.outcome, Outcome::Skipped(Reason::Paused { .. }));
     if outcomes.iter().any(lost) && !outcomes.iter().any(begun) {
         return Exit::Locked;
     }
@@ -334,7 +336,7 @@ pub(super) fn exit(outcomes: &[Ending]) -> Exit {
     worst
         .into_iter()
         .find(|exit| outcomes.iter().any(|one| of(&one.outcome) == *exit))
-        .unwrap_or(Exit::Done)
+        .unwrap_or(if outcomes.iter().any(paused) { Exit::Interrupted } else { Exit::Done })
 }
 
 #[cfg(test)]

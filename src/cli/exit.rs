@@ -31,7 +31,7 @@ pub enum Exit {
     Vault,
     /// Wrong arguments.
     Usage,
-    /// Interrupted; a second run resumes.
+    /// Interrupted, or paused between two waves; a second run goes on.
     Interrupted,
 }
 
@@ -89,7 +89,7 @@ impl Exit {
             Self::Unknown => "A host's state is unknown.",
             Self::Vault => "The vault cannot be used.",
             Self::Usage => "Wrong arguments.",
-            Self::Interrupted => "Interrupted; a second run resumes.",
+            Self::Interrupted => "Interrupted, or paused between two waves; a second run goes on.",
         }
     }
 

@@ -1,13 +1,16 @@
-//! Looks up the names in links, unmanaged peers and rules.
+//! Looks up the names in links, unmanaged peers, rules and rollouts.
+
+use std::collections::BTreeSet;
 
 use crate::finding::{Code, Finding};
-use crate::model::{HostName, Located, Location, parse_net};
+use crate::model::{HostName, Located, Location, Part, parse_net};
 
 use super::expect::DraftRule;
 use super::links::{self, Word};
 use super::names::Meaning;
 use super::peer::PeerMap;
 use super::resolve::Resolver;
+use super::rollout::{RolloutKeys, RolloutPolicy};
 use super::value;
 use super::{Expect, Host, LinkShape, LossOf, Selector, UnmanagedPeer};
 
@@ -263,5 +266,43 @@ impl Resolver<'_> {
             );
         }
         Some(Located::new(selector, word.at))
+    }
+
+    /// Looks the names of `rollout:` up.
+    pub(super) fn rollout(&mut self, keys: Option<&Located<RolloutKeys>>) -> RolloutPolicy {
+        let Some(Located { value: keys, .. }) = keys else {
+            return RolloutPolicy::default();
+        };
+        let values = |all: &[Located<Part>]| all.iter().map(|part| part.value).collect();
+        RolloutPolicy {
+            canary: keys.canary.iter().flatten().flat_map(|word| self.named(word)).collect(),
+            waves: values(&keys.waves),
+            order: keys.order.iter().flatten().map(|word| self.named(word)).collect(),
+            max_group: keys.max_group.as_ref().and_then(|size| usize::try_from(size.value).ok()),
+            budget: keys.budget.as_ref().map(|budget| budget.value),
+            ask: keys.ask.declared().is_some_and(|ask| ask.value),
+            windows: keys.windows.iter().map(|window| window.value.clone()).collect(),
+            forbid: keys.forbid.iter().map(|kind| kind.value).collect(),
+        }
+    }
+
+    /// The hosts of a host's name, a site or a group.
+    fn named(&mut self, word: &Located<String>) -> BTreeSet<HostName> {
+        let only = |meaning| (!matches!(meaning, Meaning::Peer(_))).then_some(meaning);
+        let what = "host, site or group";
+        let Some(meaning) = self.names.find(&word.value, word.at, what, only, self.sink) else {
+            return BTreeSet::new();
+        };
+        let group = match meaning {
+            Meaning::Group(index) => Some(&self.groups[index].0),
+            _ => None,
+        };
+        let hosts = self.hosts.iter().enumerate().filter(|(index, host)| match meaning {
+            Meaning::Host(host) => *index == host,
+            Meaning::Site(site) => host.site == Some(site),
+            Meaning::Group(_) => group.is_some_and(|group| host.groups.contains(group)),
+            Meaning::Peer(_) => false,
+        });
+        hosts.map(|(_, host)| host.name.value.clone()).collect()
     }
 }

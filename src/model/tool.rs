@@ -86,6 +86,7 @@ tools! {
     SystemdRun = "systemd-run", Perhaps, "systemd";
     Journalctl = "journalctl", Perhaps, "systemd";
     Gzip = "gzip", Perhaps, "gzip";
+    Ping = "ping", Perhaps, "iputils-ping";
     Modprobe = "modprobe", Perhaps, "kmod";
     Unshare = "unshare", Perhaps, "util-linux";
     Sh = "sh", Perhaps, "dash";

@@ -26,9 +26,10 @@ use rayon::prelude::*;
 use self::explore::{Found, Verdict, verdict};
 use self::stops::{Between, between};
 use self::world::{Host, World};
+use super::boundaries::boundaries;
 use super::difference::{State, heard};
 use super::ends::Ends;
-use super::tables::{self, Tables};
+use super::tables::Tables;
 use super::walk::{Doubt, Walker};
 use crate::finding::{FlowEnd, Witness};
 use crate::model::HostName;
@@ -72,7 +73,7 @@ pub fn hybrids(before: State<'_>, after: State<'_>, changing: &Changing) -> Hybr
         return Hybrids::default();
     }
     let wanted = heard(before.topology, after.topology);
-    let bounds = |state: State<'_>| tables::boundaries(state.inventory, state.topology);
+    let bounds = |state: State<'_>| boundaries(state.inventory, state.topology);
     let (of_old, of_new) = rayon::join(|| bounds(before), || bounds(after));
     let (old, new) = rayon::join(
         || {
