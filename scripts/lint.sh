@@ -18,7 +18,7 @@ shellcheck .ci/run scripts/*.sh
 # The host's side has no first line that names its shell, and no end: it is POSIX sh.
 # It is one text when it runs, so it is read as one; and so is the part of it that looks.
 host=src/remote/host
-cat $host/{head,armed,helper,observe,show,push,operations,snapshot,lock,change,group,adopt,verbs}.sh | shellcheck --shell=sh -
+cat $host/{head,armed,helper,observe,show,push,operations,snapshot,lock,change,group,probe,adopt,verbs}.sh | shellcheck --shell=sh -
 find src templates \( -name '*.sh' -o -name '*.bash' \) ! -path 'src/remote/host/*' \
 	-exec shellcheck --shell=sh {} +
 
