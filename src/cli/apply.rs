@@ -316,11 +316,12 @@ pub(super) fn exit(outcomes: &[Ending]) -> Exit {
     let of = |outcome: &Outcome| match outcome {
         Outcome::Unknown(_) => Exit::Unknown,
         _ if outcome.reason() == Some(&Reason::Interrupted) => Exit::Interrupted,
-        Outcome::Unchanged | Outcome::Applied => Exit::Done,
         Outcome::Moved(_) => Exit::Stale,
         Outcome::RolledBack(_) => Exit::RolledBack,
         // Of what was left for later, only where nothing else is to be told.
-        Outcome::Skipped(Reason::Paused { .. }) => Exit::Done,
+        Outcome::Unchanged | Outcome::Applied | Outcome::Skipped(Reason::Paused { .. }) => {
+            Exit::Done
+        }
         Outcome::Failed(_) | Outcome::Skipped(_) | Outcome::NotForNextBoot(_) => Exit::Partial,
     };
     // Nothing was begun, because others have the hosts.
