@@ -37,7 +37,8 @@ fn a_route_that_takes_ssh_away_is_taken_back_by_the_host() {
     let lan = "subnets: 172.20.0.0/24";
     let wide = "subnets: [172.20.0.0/24, 100.127.0.0/17, 100.127.128.0/17]";
     fleet.edit(lan, wide);
-    let said = fleet.ends(8, &["apply", "--yes", "--deadline", "5", "--connect-timeout", "2"]);
+    let said = fleet
+        .ends(8, &["apply", "--yes", "--limit", "a", "--deadline", "5", "--connect-timeout", "2"]);
     assert!(said.contains("rolled back"), "{said}");
     assert_eq!(fleet.state("a"), before);
     fleet.edit(wide, lan);

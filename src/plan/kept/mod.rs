@@ -1,6 +1,6 @@
 //! Links whose other end cannot change now: both ends keep what they have, until it can.
 //!
-//! A host that is down, blocked or outside `--limit` goes on with what it has. What a neighbour knows of it
+//! A host that is down or blocked goes on with what it has. What a neighbour knows of it
 //! works only together with that: so the neighbour keeps the old values of that link, on the interface and
 //! in its file, and all its other changes go on. This is the one place where a file is not what the
 //! inventory alone says.
@@ -45,8 +45,6 @@ pub enum Standing {
     Unreadable,
     /// Its changes cannot be made.
     Blocked,
-    /// It was not asked for.
-    OutsideLimit,
 }
 
 /// What of a link keeps its old value.

@@ -51,7 +51,6 @@ const fn then(why: Standing) -> &'static str {
     match why {
         Standing::Unreadable => "is back",
         Standing::Blocked => "can be changed",
-        Standing::OutsideLimit => "is changed together with it (it is outside --limit)",
     }
 }
 
@@ -71,10 +70,10 @@ mod tests {
         let plain = |links: &[KeptLink]| anstream::adapter::strip_str(&kept(links)).to_string();
         assert_eq!(plain(&[]), "");
         assert_eq!(
-            plain(&[link("hub", Standing::Unreadable), link("a", Standing::OutsideLimit)]),
+            plain(&[link("hub", Standing::Unreadable), link("a", Standing::Blocked)]),
             "Kept: link `hub` ↔ `office-3` keeps its old values until `office-3` is back: addresses, \
-             PSK\nKept: link `a` ↔ `office-3` keeps its old values until `office-3` is changed \
-             together with it (it is outside --limit): addresses, PSK\n"
+             PSK\nKept: link `a` ↔ `office-3` keeps its old values until `office-3` can be \
+             changed: addresses, PSK\n"
         );
         let many: Vec<KeptLink> =
             (1..=9).map(|host| link(&format!("h{host}"), Standing::Blocked)).collect();
